@@ -1,0 +1,72 @@
+"""The error tree. Every error survives pickling, for errors cross process borders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a document that was sent.
+
+    `pointer` is an RFC 6901 JSON pointer into that document, `""` for the whole of it.
+    """
+
+    pointer: str
+    got: str
+    allowed: str
+
+    def __str__(self) -> str:
+        return f"{self.pointer or '(document)'}: {self.got}; allowed: {self.allowed}"
+
+
+class RegionRebalanceError(Exception):
+    """Root of all errors this project raises on purpose."""
+
+
+class SpecError(RegionRebalanceError):
+    """The document does not describe an experiment; `problems` names every reason."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("; ".join(str(problem) for problem in problems))
+        self.problems = problems
+
+    def __reduce__(self) -> tuple[type[SpecError], tuple[tuple[Problem, ...]]]:
+        return type(self), (self.problems,)
+
+
+class DataError(RegionRebalanceError):
+    """The data set's files are not what the spec says; the message gives counts and first offenders."""
+
+
+class ComparisonError(RegionRebalanceError):
+    """These reports cannot stand in one table."""
+
+
+class ReportError(RegionRebalanceError):
+    """A report file is missing, cut short, or of another schema."""
+
+
+class ResourcesUnavailable(RegionRebalanceError):
+    """The cluster can never give what the spec asks for."""
+
+
+class WorkerLost(RegionRebalanceError):
+    """A training worker died without raising: killed, out of memory, or its node is gone."""
+
+
+class NonFiniteLoss(RegionRebalanceError):
+    """A loss became NaN or infinite; the optimiser was not moved."""
+
+    def __init__(self, iteration: int, name: str, value: float) -> None:
+        super().__init__(f"{name} is {value} at iteration {iteration}")
+        self.iteration = iteration
+        self.name = name
+        self.value = value
+
+    def __reduce__(self) -> tuple[type[NonFiniteLoss], tuple[int, str, float]]:
+        return type(self), (self.iteration, self.name, self.value)
+
+
+class Cancelled(RegionRebalanceError):
+    """Somebody asked the job to stop."""

@@ -1,0 +1,17 @@
+"""The base of every document that comes from or goes to a client."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+
+class StrictModel(BaseModel):
+    """Immutable; no unknown fields, no silent conversion ("3" is not 3), no NaN."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        serialize_by_alias=True,
+    )
