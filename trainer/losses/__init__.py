@@ -1,0 +1,1 @@
+"""The losses: plain functions that return sums, and thin modules that store their settings. Torch only."""

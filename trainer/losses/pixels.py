@@ -1,0 +1,64 @@
+"""Which pixels count, and whether labels and tensors fit each other: asked by every loss, answered here.
+
+Letters: N images, K classes, C channels, H W label size, h w the size of a feature map.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def valid_pixels(target: Tensor, ignore_index: int) -> Tensor:
+    """Boolean mask like `target`: True where the label is a class and not `ignore_index`."""
+    return target != ignore_index
+
+
+def safe_target(target: Tensor, valid: Tensor) -> Tensor:
+    """`target` with class 0 where `valid` is False, so that it can be used as an index without branching."""
+    return torch.where(valid, target, 0)
+
+
+def wide(values: Tensor) -> Tensor:
+    """`values` in float32, or in its own type if that is wider: losses are summed in nothing narrower."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def check_pixels(maps: Tensor, target: Tensor, *, num_classes: int, ignore_index: int) -> None:
+    """Refuses labels that no loss could use.
+
+    Args:
+        maps: (N, C, h, w) logits or features; h and w may differ from the labels'.
+        target: (N, H, W) int64, in [0, num_classes) or `ignore_index`.
+        num_classes: K.
+        ignore_index: the label of pixels that count nowhere.
+
+    Raises:
+        ValueError: a shape or type does not fit, or a label is out of range.
+    """
+    if maps.dim() != 4 or target.dim() != 3 or maps.shape[0] != target.shape[0]:
+        raise ValueError(
+            f"expected (N, C, h, w) maps and (N, H, W) labels, "
+            f"got {tuple(maps.shape)} and {tuple(target.shape)}"
+        )
+    if not maps.is_floating_point():
+        raise ValueError(f"maps must be floating point, got {maps.dtype}")
+    check_labels(target, num_classes=num_classes, ignore_index=ignore_index)
+
+
+def check_labels(target: Tensor, *, num_classes: int, ignore_index: int) -> None:
+    """Refuses labels that are neither a class nor `ignore_index`. `target`: int64, any shape.
+
+    Raises:
+        ValueError: another type, or a label out of range; the message names the extremes.
+    """
+    if target.dtype != torch.int64:
+        raise ValueError(f"labels must be int64, got {target.dtype}")
+    if target.numel() == 0:
+        return
+    low, high = torch.aminmax(safe_target(target, valid_pixels(target, ignore_index)))
+    if low < 0 or high >= num_classes:
+        raise ValueError(
+            f"labels from {int(low)} to {int(high)}; "
+            f"allowed: 0 to {num_classes - 1}, or {ignore_index} (ignored)"
+        )
