@@ -1,0 +1,52 @@
+"""Small real specs, data and plans for tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from trainer.layout import Storage
+from trainer.plan import Plan, make_plan
+from trainer.sink import Record
+from trainer.spec import ExperimentSpec, parse_spec
+
+
+def tiny_document(**overrides: Any) -> dict[str, Any]:
+    """A spec that trains in about a second: 50 scenes, few iterations. Nested fields are replaced whole."""
+    document: dict[str, Any] = {
+        "name": "tiny",
+        "dataset": {"name": "digit_scenes", "train_images": 50, "eval_images": 50},
+        "model": "small",
+        "method": "baseline",
+        "schedule": {"iterations": 4, "batch_size": 4, "learning_rate": 0.1},
+    }
+    return document | overrides
+
+
+def tiny_spec(**overrides: Any) -> ExperimentSpec:
+    return parse_spec(tiny_document(**overrides))
+
+
+def tiny_plan(storage: Path, *, experiment: str = "e1", attempt: int = 1, **overrides: Any) -> Plan:
+    return make_plan(
+        tiny_spec(**overrides),
+        storage=Storage.at(storage),
+        experiment=experiment,
+        attempt=attempt,
+        mlflow_uri=None,
+        say=lambda _: None,
+    )
+
+
+class ListSink:
+    """Keeps every record; raises `error` when the training record of iteration `at` comes."""
+
+    def __init__(self, *, at: int | None = None, error: BaseException | None = None) -> None:
+        self.records: list[Record] = []
+        self._at = at
+        self._error = error
+
+    def emit(self, record: Record) -> None:
+        self.records.append(record)
+        if self._error and record["kind"] == "train" and record["iteration"] == self._at:
+            raise self._error

@@ -1,0 +1,103 @@
+"""The stream of training samples."""
+
+from __future__ import annotations
+
+import random
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import DefaultScope
+
+from tests.factories import tiny_plan
+from trainer.mmseg_adapter import data as adapter
+from trainer.mmseg_adapter.config import revive
+from trainer.mmseg_adapter.data import PairedFolder, PositionSampler, ScalePicture, ShiftPicture
+
+SIZE = 10
+
+
+def sampler(
+    monkeypatch: pytest.MonkeyPatch, rank: int = 0, world_size: int = 1, batch: int = 4
+) -> PositionSampler:
+    monkeypatch.setattr(adapter, "get_dist_info", lambda: (rank, world_size))
+    return PositionSampler(range(SIZE), global_batch_size=batch, seed=7)
+
+
+def test_every_picture_once_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each pass over the stream holds each picture once, in another order than the pass before."""
+    stream = list(islice(sampler(monkeypatch), 2 * SIZE))
+    first, second = ([address % SIZE for address in part] for part in (stream[:SIZE], stream[SIZE:]))
+    assert sorted(first) == sorted(second) == list(range(SIZE))
+    assert first != second
+    assert [address // SIZE for address in stream] == list(range(2 * SIZE))
+
+
+def test_ranks_share_what_one_would_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batch by batch, two ranks together draw what a single one draws."""
+    alone = list(islice(sampler(monkeypatch), 12))
+    left = list(islice(sampler(monkeypatch, 0, 2), 6))
+    right = list(islice(sampler(monkeypatch, 1, 2), 6))
+    together = [*left[:2], *right[:2], *left[2:4], *right[2:4], *left[4:], *right[4:]]
+    assert together == alone
+
+
+@pytest.mark.parametrize("skipped", [0, 1, 9, 23])
+def test_skipping_leaves_the_rest_as_it_was(monkeypatch: pytest.MonkeyPatch, skipped: int) -> None:
+    """skip(n) continues as if n samples had been drawn, across epochs too."""
+    whole = list(islice(sampler(monkeypatch), 40))
+    resumed = sampler(monkeypatch)
+    resumed.skip(skipped)
+    assert list(islice(resumed, 40 - skipped)) == whole[skipped:]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> PairedFolder:
+    config: dict[str, Any] = revive(tiny_plan(tmp_path).config["train_dataloader"]["dataset"])
+    config.pop("type")
+    with DefaultScope.overwrite_default_scope("mmseg"):
+        return PairedFolder(**config)
+
+
+def test_a_position_is_one_sample(folder: PairedFolder) -> None:
+    """The same address gives the same augmented picture; another position of the picture another one."""
+    first, again, later = folder[3], folder[3], folder[3 + len(folder)]
+    assert torch.equal(first["inputs"], again["inputs"])
+    assert not torch.equal(first["inputs"], later["inputs"])
+
+
+def test_loading_leaves_the_streams_alone(folder: PairedFolder) -> None:
+    """Augmentation draws nothing from the streams that training steps use."""
+    states = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()  # type: ignore[union-attr]
+    folder[5]
+    assert random.getstate() == states[0]
+    assert np.random.get_state()[1].tolist() == states[1]  # type: ignore[union-attr]
+    assert torch.equal(torch.get_rng_state(), states[2])
+
+
+def _results() -> dict[str, Any]:
+    picture = np.arange(6 * 8 * 3, dtype=np.uint8).reshape(6, 8, 3)
+    mask = np.arange(6 * 8, dtype=np.uint8).reshape(6, 8)
+    return {"img": picture, "gt_seg_map": mask, "seg_fields": ["gt_seg_map"], "img_shape": (6, 8)}
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_shift_moves_picture_and_mask_alike(seed: int) -> None:
+    """What is inside moves by one vector; what comes in from outside is void in the mask."""
+    np.random.seed(seed)
+    moved = ShiftPicture(max_shift=3, seg_pad_val=255).transform(_results())
+    assert moved["img"].shape == (6, 8, 3)
+    assert moved["gt_seg_map"].shape == (6, 8)
+    inside = moved["gt_seg_map"] != 255
+    assert inside.sum() >= 3 * 5
+    assert np.array_equal(moved["img"][inside][:, 0], moved["gt_seg_map"][inside] * 3)
+
+
+def test_scaling_keeps_labels_whole() -> None:
+    """Masks are scaled by nearest neighbour, and picture and mask to one size."""
+    scaled = ScalePicture(scale=0.5).transform(_results())
+    assert scaled["img"].shape[:2] == scaled["gt_seg_map"].shape == scaled["img_shape"] == (3, 4)
+    assert set(scaled["gt_seg_map"].flatten()) <= set(range(48))

@@ -1,0 +1,241 @@
+"""`python -m trainer.job --spec SPEC.json`: trains one experiment; report.json on every exit it controls."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from trainer.errors import Cancelled, DataError, RegionRebalanceError, SpecError, WorkerLost
+from trainer.folders import resolve_spec
+from trainer.layout import AttemptDir, Storage
+from trainer.report import RunError, RunReport, RunResult, write_atomically, write_report
+from trainer.spec import ExperimentSpec, parse_spec, spec_hash
+from trainer.tee import tee_output
+
+if TYPE_CHECKING:
+    from trainer.plan import Plan
+    from trainer.worker import Outcome
+
+_EXIT_FAILED, _EXIT_USAGE, _EXIT_CANCELLED = 1, 2, 143
+_DEFAULT_STORAGE = "~/.rebalance/storage"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code: 0 completed, 1 failed, 2 the spec or command line is wrong, 143 cancelled."""
+    options = _parser().parse_args(arguments)
+    storage = Storage.at(options.storage)
+    roots = [Path(root) for root in options.data_root] if options.data_root else None
+    try:
+        spec = resolve_spec(parse_spec(_read_json(options.spec)), data_roots=roots)
+    except (SpecError, OSError, ValueError) as error:
+        return _refuse(options, storage, error)
+    experiment = options.experiment or f"job-{datetime.now(UTC):%Y%m%d-%H%M%S}-{spec_hash(spec)[:6]}"
+    job = Job(
+        spec, storage=storage, experiment=experiment, attempt=options.attempt, mlflow_uri=options.mlflow_uri
+    )
+    return job.print_plan() if options.plan_only else job.run()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m trainer.job", description=__doc__)
+    parser.add_argument(
+        "--spec", type=Path, required=True, help="the experiment, as POST /experiments takes it"
+    )
+    parser.add_argument(
+        "--storage",
+        default=os.environ.get("REBALANCE_STORAGE", _DEFAULT_STORAGE),
+        help="shared by all nodes (default: REBALANCE_STORAGE, or %(default)s)",
+    )
+    parser.add_argument(
+        "--experiment", help="id; one given before resumes from its checkpoints (default: a new one)"
+    )
+    parser.add_argument("--attempt", type=int, default=1)
+    parser.add_argument("--mlflow-uri", default=os.environ.get("MLFLOW_TRACKING_URI"))
+    parser.add_argument(
+        "--data-root",
+        action="append",
+        help="data must lie inside one of these (repeatable; default: anywhere)",
+    )
+    parser.add_argument("--plan-only", action="store_true", help="print the rendered plan as JSON and stop")
+    return parser
+
+
+def _read_json(path: Path) -> object:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _refuse(options: argparse.Namespace, storage: Storage, error: Exception) -> int:
+    """Says what is wrong with the spec, in the report too where the service waits for one."""
+    problems = error.problems if isinstance(error, SpecError) else (f"{options.spec}: {error}",)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    try:
+        spec = parse_spec(_read_json(options.spec))
+    except (SpecError, OSError, ValueError):
+        return _EXIT_USAGE  # no spec, no report: the exit code is all there is
+    if options.experiment and not options.plan_only:
+        job = Job(
+            spec, storage=storage, experiment=options.experiment, attempt=options.attempt, mlflow_uri=None
+        )
+        job.report(error=error)
+    return _EXIT_USAGE
+
+
+class Job:
+    """One attempt, from spec to report."""
+
+    def __init__(
+        self, spec: ExperimentSpec, *, storage: Storage, experiment: str, attempt: int, mlflow_uri: str | None
+    ) -> None:
+        self._spec = spec
+        self._storage = storage
+        self._experiment = experiment
+        self._attempt = attempt
+        self._mlflow_uri = mlflow_uri
+        self._dir: AttemptDir = storage.attempt(experiment, attempt)
+        self._marks: list[tuple[str, float]] = [("process start", _process_start()), ("imports", time.time())]
+        self._started_at = _now()
+
+    def print_plan(self) -> int:
+        """`--plan-only`: what would run, as JSON on stdout."""
+        try:
+            plan = self._plan()
+        except DataError as error:
+            print(error, file=sys.stderr)
+            return _EXIT_FAILED
+        print(plan.model_dump_json(indent=1))
+        return 0
+
+    def run(self) -> int:
+        """Trains, with everything printed kept in log.txt; the exit code."""
+        self._dir.path.mkdir(parents=True, exist_ok=True)
+        signal.signal(signal.SIGTERM, self._on_stop)
+        signal.signal(signal.SIGINT, self._on_stop)
+        with tee_output(self._dir.log):
+            logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+            _say(f"experiment {self._experiment}, attempt {self._attempt}: {self._dir.path}")
+            plan: Plan | None = None
+            try:
+                plan = self._prepare()
+                outcome = self._train(plan)
+                report = self.report(outcome=outcome)
+            except Cancelled as error:
+                report = self.report(error=error)
+            except Exception as error:  # the outermost frame: whatever it was belongs into the report
+                logging.getLogger(__name__).exception("the run failed")
+                report = self.report(error=error)
+            self._finish(plan, report, replay=report.result is None or outcome["tracking_lost"])
+        return 0 if report.state == "completed" else _EXIT_FAILED
+
+    def _prepare(self) -> Plan:
+        """Connects to the cluster and makes the plan."""
+        from trainer import launch
+
+        launch.connect()
+        self._mark("ray")
+        plan = self._plan()
+        write_atomically(self._dir.plan, plan.model_dump_json(indent=1) + "\n")
+        launch.require_resources(plan)
+        self._mark("plan")
+        return plan
+
+    def _plan(self) -> Plan:
+        from trainer.plan import make_plan
+
+        return make_plan(
+            self._spec,
+            storage=self._storage,
+            experiment=self._experiment,
+            attempt=self._attempt,
+            mlflow_uri=self._mlflow_uri,
+            say=lambda text: print(text, file=sys.stderr, flush=True),
+        )
+
+    def _train(self, plan: Plan) -> Outcome:
+        from trainer import launch
+
+        _say(
+            f"training {plan.spec.schedule.iterations} iterations on {plan.spec.resources.workers} worker(s)"
+        )
+        outcome = launch.launch(plan)
+        self._marks += [(name, when) for name, when in outcome["marks"]]
+        self._mark("ray teardown")
+        return outcome
+
+    def _mark(self, name: str) -> None:
+        self._marks.append((name, time.time()))
+
+    def report(self, *, outcome: Outcome | None = None, error: BaseException | None = None) -> RunReport:
+        """Writes report.json; what was written."""
+        state = "completed" if error is None else "cancelled" if isinstance(error, Cancelled) else "failed"
+        pairs = zip(self._marks, self._marks[1:], strict=False)
+        report = RunReport.model_validate(
+            {
+                "experiment": self._experiment,
+                "attempt": self._attempt,
+                "state": state,
+                "spec": self._spec,
+                "result": RunResult.model_validate(outcome["result"]) if outcome else None,
+                "error": run_error(error) if error else None,
+                "started_at": self._started_at,
+                "ended_at": _now(),
+                "timings": {name: max(0.0, end - begin) for (_, begin), (name, end) in pairs},
+            }
+        )
+        write_report(report, self._dir.report)
+        return report
+
+    def _finish(self, plan: Plan | None, report: RunReport, *, replay: bool) -> None:
+        if report.error:
+            _say(f"{report.state}: {report.error.type}: {report.error.message}")
+        elif report.result:
+            scores = report.result.evaluation["single_scale"]
+            _say(f"completed: mIoU {scores.mIoU:.2f}, mAcc {scores.mAcc:.2f}, report {self._dir.report}")
+        if plan is not None and plan.mlflow_uri:
+            from trainer.run_log import finish_run
+
+            finish_run(plan, report, replay=replay)
+
+    def _on_stop(self, signum: int, frame: object) -> NoReturn:
+        """Ray sends SIGTERM and kills after 3 s: the report first, and nothing that could block after it."""
+        del frame
+        self.report(error=Cancelled(f"stopped by {signal.Signals(signum).name}"))
+        os._exit(_EXIT_CANCELLED)
+
+
+def run_error(error: BaseException) -> RunError:
+    """The report's form of an exception; only lost workers are worth another try as they are."""
+    message = str(error).strip() or "(no message)"
+    return RunError(
+        type=type(error).__name__, message=message[:4000], retryable=isinstance(error, WorkerLost)
+    )
+
+
+def _process_start() -> float:
+    import psutil
+
+    return float(psutil.Process().create_time())
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except RegionRebalanceError as error:
+        sys.exit(f"{type(error).__name__}: {error}")

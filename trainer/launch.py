@@ -1,0 +1,139 @@
+"""Plan → TorchTrainer: workers, resources, and what their failures mean."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import ray
+
+from trainer.errors import ResourcesUnavailable, WorkerLost
+from trainer.plan import Plan
+from trainer.worker import Outcome, ray_worker
+
+# The controller asks its workers how they are at this interval; the default of 2 s is added to each run.
+_ENVIRONMENT = {
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",  # prints through a logger what quiet_imports would keep quiet
+}
+_RESOURCE_WAIT_SECONDS = 30.0
+
+
+def connect() -> None:
+    """Joins the cluster the job was submitted to, or starts a local one when run by hand."""
+    os.environ.update({name: value for name, value in _ENVIRONMENT.items() if name not in os.environ})
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    ray.init(log_to_driver=True, logging_level="warning", configure_logging=True)
+
+
+def require_resources(plan: Plan) -> None:
+    """Refuses what the cluster can never give.
+
+    Raises:
+        ResourcesUnavailable: naming what is asked for and what there is.
+    """
+    wanted = {"CPU": float(plan.spec.resources.workers * plan.spec.resources.cpus_per_worker)}
+    if plan.spec.resources.gpus_per_worker:
+        wanted["GPU"] = plan.spec.resources.workers * plan.spec.resources.gpus_per_worker
+    deadline = time.monotonic() + _RESOURCE_WAIT_SECONDS
+    while missing := _missing(wanted):
+        if time.monotonic() > deadline:
+            raise ResourcesUnavailable("; ".join(missing))
+        time.sleep(1)  # nodes may still be joining
+
+
+def _missing(wanted: dict[str, float]) -> list[str]:
+    present = ray.cluster_resources()
+    return [
+        f"/resources asks for {amount:g} {kind}, the cluster has {present.get(kind, 0):g}"
+        for kind, amount in wanted.items()
+        if amount > present.get(kind, 0)
+    ]
+
+
+def launch(plan: Plan) -> Outcome:
+    """Runs the plan under Ray Train and waits for its end; what rank 0 measured.
+
+    Raises:
+        WorkerLost: a worker died without raising.
+        BaseException: what a worker raised, as it was.
+    """
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.v2.api.exceptions import TrainingFailedError
+
+    resources = plan.spec.resources
+    per_worker: dict[str, float] = {"CPU": resources.cpus_per_worker}
+    if resources.gpus_per_worker:
+        per_worker["GPU"] = resources.gpus_per_worker
+    trainer = _trainer_class()(
+        ray_worker,
+        train_loop_config={"plan": plan.model_dump_json()},
+        scaling_config=ScalingConfig(
+            num_workers=resources.workers,
+            use_gpu=bool(resources.gpus_per_worker),
+            resources_per_worker=per_worker,
+        ),
+        run_config=RunConfig(
+            name="ray_train",
+            storage_path=str(plan.attempt_dir.path),
+            # Retrying is the reconciler's decision: it sees causes that Ray Train does not.
+            failure_config=FailureConfig(max_failures=0),
+        ),
+    )
+    try:
+        result = trainer.fit()
+    except TrainingFailedError as error:
+        raise cause_of(error) from error
+    outcome: Outcome = result.return_value
+    return outcome
+
+
+def _trainer_class() -> type[Any]:
+    """TorchTrainer without its placement group cleaner.
+
+    That detached process (3 s of imports on a core the workers want) frees the placement group of a
+    controller that died. Ours belongs to the job, and Ray frees it when the job's driver ends.
+    """
+    from ray.train.torch import TorchTrainer
+    from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+
+    class LeanTrainer(TorchTrainer):  # type: ignore[misc]
+        def _create_default_callbacks(self) -> list[Any]:
+            callbacks = super()._create_default_callbacks()
+            return [one for one in callbacks if not isinstance(one, PlacementGroupCleanerCallback)]
+
+    return LeanTrainer
+
+
+def cause_of(error: Exception) -> BaseException:
+    """What really happened: the first worker's own exception, or WorkerLost where it left none."""
+    failures: dict[int, Any] = getattr(error, "worker_failures", {})
+    own = [_unwrapped(failure) for _, failure in sorted(failures.items())]
+    raised = [failure for failure in own if not isinstance(failure, ray.exceptions.RayError)]
+    if raised:
+        return _most_telling(raised)
+    if own:
+        return WorkerLost(f"{type(own[0]).__name__}: {str(own[0]).strip().splitlines()[0]}")
+    inner = getattr(error, "controller_failure", error)
+    return WorkerLost(f"{type(inner).__name__}: {str(inner).strip().splitlines()[0]}")
+
+
+def _unwrapped(failure: BaseException) -> BaseException:
+    """The exception the training code raised, out of the wrappers Ray put around it."""
+    for attribute in ("_base_exc", "cause", "health_check_failure"):
+        inner = getattr(failure, attribute, None)
+        if isinstance(inner, BaseException):
+            return _unwrapped(inner)
+    return failure
+
+
+def _most_telling(raised: list[BaseException]) -> BaseException:
+    """One rank's error makes the others' collectives fail: those say the least."""
+    from torch.distributed import DistError
+
+    def is_echo(failure: BaseException) -> bool:
+        return isinstance(failure, DistError) or "Connection closed by peer" in str(failure)
+
+    return next((failure for failure in raised if not is_echo(failure)), raised[0])

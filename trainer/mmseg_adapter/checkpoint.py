@@ -1,0 +1,92 @@
+"""Checkpoints to resume from, and the one to deploy: tensors and plain values only, written atomically."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.model import is_model_wrapper
+
+_NAME = re.compile(r"iter_(\d+)\.pth")
+_KEEP = 2  # the one before is the way out when the newest is damaged
+
+
+class TrainingCheckpoints:
+    """iter_N.pth files of one experiment, shared by all its attempts."""
+
+    def __init__(self, directory: Path, *, spec_hash: str) -> None:
+        self._directory = directory
+        self._spec_hash = spec_hash
+
+    def save(self, runner: Any, iteration: int) -> None:
+        """Writes iter_`iteration`.pth whole, then drops all but the newest two."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        payload = {
+            "iteration": iteration,
+            "spec_hash": self._spec_hash,
+            "state_dict": model.state_dict(),
+            "optimizer": runner.optim_wrapper.state_dict(),
+            # The scheduler hook ran before ours: these are the values of the next iteration.
+            "param_schedulers": [_plain(scheduler.state_dict()) for scheduler in runner.param_schedulers],
+        }
+        save_atomically(payload, self._directory / f"iter_{iteration}.pth")
+        for _, path in self._newest_first()[_KEEP:]:
+            path.unlink(missing_ok=True)
+
+    def restore(self, runner: Any) -> int:
+        """Puts the newest whole checkpoint into `runner`; its iteration, 0 where there is none."""
+        for iteration, path in self._newest_first():
+            payload = _read(path)
+            if payload is None or payload["spec_hash"] != self._spec_hash:
+                continue
+            model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+            model.load_state_dict(payload["state_dict"])
+            runner.optim_wrapper.load_state_dict(payload["optimizer"])
+            for scheduler, state in zip(runner.param_schedulers, payload["param_schedulers"], strict=True):
+                scheduler.load_state_dict(state)
+            runner.train_loop._iter = iteration  # mmengine's own resume sets the same field
+            return iteration
+        return 0
+
+    def _newest_first(self) -> list[tuple[int, Path]]:
+        found = [
+            (int(match[1]), path)
+            for path in self._directory.glob("iter_*.pth")
+            if (match := _NAME.fullmatch(path.name))
+        ]
+        return sorted(found, reverse=True)
+
+
+def save_atomically(payload: Mapping[str, Any], path: Path) -> None:
+    """torch.save to a temporary name, fsync, rename: a file of this name is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as stream:
+            torch.save(dict(payload), stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """The checkpoint, or None where the file is damaged."""
+    try:
+        payload: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile):
+        return None
+    return payload
+
+
+def _plain(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Only what `weights_only=True` will read back."""
+    simple = (int, float, str, bool, list, tuple, dict, type(None))
+    return {key: value for key, value in state.items() if isinstance(value, simple)}

@@ -1,0 +1,168 @@
+"""Folder data in mmsegmentation's terms, so drawn that a resumed run sees what the first would have seen.
+
+Each training sample is addressed by its position in one endless stream: position p of seed s is always the
+same picture with the same augmentation, whatever the number of workers, loader processes or restarts.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+from mmengine.dist import get_dist_info
+from mmseg.datasets import BaseSegDataset
+from mmseg.registry import DATA_SAMPLERS, DATASETS, TRANSFORMS
+from torch.utils.data import Sampler
+
+from trainer.splits import list_pairs
+
+_SAMPLE_STREAM, _ITERATION_STREAM, _ORDER_STREAM = 0, 1, 2
+
+
+def seed_everything(*entropy: int) -> None:
+    """Seeds random, numpy and torch from `entropy`, all three differently."""
+    words = np.random.SeedSequence(entropy).generate_state(4)
+    random.seed(int(words[0]))
+    np.random.seed(int(words[1]))
+    torch.manual_seed(int(words[2]) << 32 | int(words[3]))
+
+
+def seed_iteration(seed: int, iteration: int, rank: int) -> None:
+    """What a training step draws (dropout) depends on seed, iteration and rank, never on what ran before."""
+    seed_everything(seed, _ITERATION_STREAM, iteration, rank)
+
+
+@contextmanager
+def _seeded_sample(seed: int, position: int) -> Iterator[None]:
+    """Draws inside come from (seed, position) and leave the outer streams untouched."""
+    saved = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    seed_everything(seed, _SAMPLE_STREAM, position)
+    try:
+        yield
+    finally:
+        random.setstate(saved[0])
+        np.random.set_state(saved[1])
+        torch.set_rng_state(saved[2])
+
+
+@DATA_SAMPLERS.register_module()
+class PositionSampler(Sampler[int]):
+    """Endless shuffled stream; yields `position * len(dataset) + index` for this rank's part of each batch.
+
+    Rank r of n takes the r-th n-th of every global batch, so that n workers together see what one would.
+    """
+
+    def __init__(self, dataset: Any, global_batch_size: int, seed: int) -> None:
+        self._size = len(dataset)
+        self._global_batch_size = global_batch_size
+        self._seed = seed
+        self._rank, self._world_size = get_dist_info()
+        self._skipped = 0
+
+    def skip(self, num_samples: int) -> None:
+        """Leaves out the first `num_samples` of this rank, without loading them."""
+        self._skipped = num_samples
+
+    def __len__(self) -> int:
+        """Samples of one pass over the data: mmengine asks, though the stream has no end."""
+        return self._size
+
+    def __iter__(self) -> Iterator[int]:
+        share = self._global_batch_size // self._world_size
+        epoch, order = -1, np.empty(0, dtype=np.int64)
+        sample = self._skipped
+        while True:
+            batch, offset = divmod(sample, share)
+            position = batch * self._global_batch_size + self._rank * share + offset
+            if position // self._size != epoch:
+                epoch = position // self._size
+                order = np.random.default_rng([self._seed, _ORDER_STREAM, epoch]).permutation(self._size)
+            yield position * self._size + int(order[position % self._size])
+            sample += 1
+
+
+@DATASETS.register_module()
+class PairedFolder(BaseSegDataset):  # type: ignore[misc]
+    """images/SPLIT and annotations/SPLIT paired by stem; training indices come from PositionSampler."""
+
+    def __init__(
+        self, *, data_root: str, split: str, classes: Sequence[str], seed: int = 0, **kwargs: Any
+    ) -> None:
+        self._split = split
+        self._seed = seed
+        # Colours are for pictures of masks only; mmseg wants one for each class.
+        palette = np.random.default_rng(0).integers(0, 256, (len(classes), 3)).tolist()
+        super().__init__(
+            data_root=data_root, metainfo={"classes": tuple(classes), "palette": palette}, **kwargs
+        )
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "img_path": str(pair.picture),
+                "seg_map_path": str(pair.mask),
+                "label_map": None,
+                "reduce_zero_label": False,
+                "seg_fields": [],
+            }
+            for pair in list_pairs(Path(self.data_root), self._split)
+        ]
+
+    def __getitem__(self, address: int) -> Any:
+        if self.test_mode:
+            return super().__getitem__(address)
+        position, index = divmod(address, len(self))
+        with _seeded_sample(self._seed, position):
+            return super().__getitem__(index)
+
+
+@TRANSFORMS.register_module()
+class ScalePicture(BaseTransform):  # type: ignore[misc]
+    """Resizes picture and, where loaded, mask by `scale` times a factor drawn uniformly from `jitter`."""
+
+    def __init__(self, scale: float, jitter: Sequence[float] = (1.0, 1.0)) -> None:
+        self._scale = scale
+        self._jitter = tuple(jitter)
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        factor = self._scale * np.random.uniform(*self._jitter)
+        height, width = results["img"].shape[:2]
+        size = max(1, round(width * factor)), max(1, round(height * factor))
+        area = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+        results["img"] = cv2.resize(results["img"], size, interpolation=area)
+        for name in results.get("seg_fields", []):
+            results[name] = cv2.resize(results[name], size, interpolation=cv2.INTER_NEAREST)
+        results["img_shape"] = results["img"].shape[:2]
+        return results
+
+
+@TRANSFORMS.register_module()
+class ShiftPicture(BaseTransform):  # type: ignore[misc]
+    """Moves picture and mask by up to `max_shift` pixels each way; what comes in from outside is void."""
+
+    def __init__(self, max_shift: int, seg_pad_val: int) -> None:
+        self._max_shift = max_shift
+        self._seg_pad_val = seg_pad_val
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        dy, dx = (int(step) for step in np.random.randint(-self._max_shift, self._max_shift + 1, 2))
+        results["img"] = self._moved(results["img"], dy, dx, fill=0, repeat_edge=True)
+        for name in results.get("seg_fields", []):
+            results[name] = self._moved(results[name], dy, dx, fill=self._seg_pad_val, repeat_edge=False)
+        return results
+
+    @staticmethod
+    def _moved(array: Any, dy: int, dx: int, *, fill: int, repeat_edge: bool) -> Any:
+        height, width = array.shape[:2]
+        border = cv2.BORDER_REPLICATE if repeat_edge else cv2.BORDER_CONSTANT
+        padded = cv2.copyMakeBorder(
+            array, max(dy, 0), max(-dy, 0), max(dx, 0), max(-dx, 0), border, value=fill
+        )
+        return padded[max(-dy, 0) :, max(-dx, 0) :][:height, :width]

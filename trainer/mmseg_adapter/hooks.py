@@ -1,0 +1,185 @@
+"""What our runs add to mmengine's Runner: exact confusion counts, a guard, progress and checkpoints."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from mmengine.dist import all_reduce, broadcast, get_rank, get_world_size
+from mmengine.evaluator import BaseMetric
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapper
+from mmseg.registry import METRICS, OPTIM_WRAPPERS
+
+from trainer.errors import NonFiniteLoss
+from trainer.metrics import Counts
+from trainer.mmseg_adapter.checkpoint import TrainingCheckpoints
+from trainer.mmseg_adapter.data import seed_iteration
+
+Record = dict[str, Any]
+
+
+@METRICS.register_module()
+class ConfusionMetric(BaseMetric):  # type: ignore[misc]
+    """(K, K) int64 confusion counts of a whole split, summed over ranks once, each picture in them once."""
+
+    def __init__(self, num_classes: int, ignore_index: int) -> None:
+        super().__init__(collect_device="cpu")
+        self._num_classes = num_classes
+        self._ignore_index = ignore_index
+        self._reset()
+
+    def _reset(self) -> None:
+        self._matrix = torch.zeros(self._num_classes**2, dtype=torch.int64)
+        self._images = 0
+
+    def process(self, data_batch: Any, data_samples: Sequence[Record]) -> None:
+        del data_batch
+        for sample in data_samples:
+            predicted = sample["pred_sem_seg"]["data"].flatten()
+            target = sample["gt_sem_seg"]["data"].flatten().to(predicted)
+            valid = target != self._ignore_index
+            cells = target[valid] * self._num_classes + predicted[valid]
+            self._matrix += torch.bincount(cells, minlength=self._num_classes**2).cpu()
+            self._images += 1
+
+    def compute_metrics(self, results: list[Any]) -> dict[str, float]:
+        raise NotImplementedError("evaluate() is the whole of it")
+
+    def evaluate(self, size: int) -> dict[str, Any]:
+        """{"confusion": (K, K) int64 array, "images": number of pictures counted}, over all ranks."""
+        del size
+        device = "cuda" if torch.cuda.is_available() and get_world_size() > 1 else "cpu"
+        counts = torch.cat([self._matrix, torch.tensor([self._images])]).to(device)
+        all_reduce(counts)
+        counts = counts.cpu()
+        self._reset()
+        matrix = counts[:-1].reshape(self._num_classes, self._num_classes)
+        return {"confusion": matrix.numpy(), "images": int(counts[-1])}
+
+
+@OPTIM_WRAPPERS.register_module()
+class GuardedOptimWrapper(OptimWrapper):  # type: ignore[misc]
+    """Refuses to move the weights by a loss that is not a number."""
+
+    iteration = 0  # kept by ProgressHook: the wrapper is not told which step it serves
+
+    def update_params(self, loss: torch.Tensor, *args: Any, **kwargs: Any) -> None:
+        value = loss.item()
+        if not math.isfinite(value):
+            raise NonFiniteLoss(self.iteration, "loss", value)
+        super().update_params(loss, *args, **kwargs)
+
+
+class SeedingHook(Hook):  # type: ignore[misc]
+    """Seeds every step by itself, so that neither a validation nor a restart changes what follows."""
+
+    priority = "VERY_HIGH"
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        del batch_idx, data_batch
+        runner.optim_wrapper.iteration = runner.iter + 1
+        seed_iteration(self._seed, runner.iter, get_rank())
+
+
+class ProgressHook(Hook):  # type: ignore[misc]
+    """Hands means of the losses to `emit` every `interval` iterations, and at the first and the last."""
+
+    def __init__(self, interval: int, emit: Callable[[Record], None]) -> None:
+        self._interval = interval
+        self._emit = emit
+        self._sums: dict[str, torch.Tensor] = {}
+        self._steps = 0
+        self._since = 0.0
+
+    def before_train(self, runner: Any) -> None:
+        del runner
+        self._since = time.perf_counter()
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Record | None = None
+    ) -> None:
+        del batch_idx, data_batch
+        for name, value in (outputs or {}).items():
+            tensor = torch.as_tensor(value).detach()
+            self._sums[name] = self._sums[name] + tensor if name in self._sums else tensor
+        self._steps += 1
+        iteration = runner.iter + 1
+        if iteration % self._interval and iteration not in (1, runner.max_iters):
+            return
+        self._flush(iteration, runner.optim_wrapper.get_lr()["lr"][0])
+
+    def _flush(self, iteration: int, learning_rate: float) -> None:
+        now = time.perf_counter()
+        means = {
+            name.replace("decode.", ""): float(total) / self._steps for name, total in self._sums.items()
+        }
+        self._emit(
+            {
+                "kind": "train",
+                "iteration": iteration,
+                **means,
+                "learning_rate": learning_rate,
+                "seconds_per_iteration": (now - self._since) / self._steps,
+            }
+        )
+        self._sums, self._steps, self._since = {}, 0, now
+
+
+class EvaluationHook(Hook):  # type: ignore[misc]
+    """Makes all ranks evaluate the same model, and hands the counts of each evaluation to `emit`."""
+
+    def __init__(self, emit: Callable[[int, Counts, int, float], None]) -> None:
+        self._emit = emit
+        self._started = 0.0
+
+    def before_val_epoch(self, runner: Any) -> None:
+        self._started = time.perf_counter()
+        # Without SyncBN each worker has running statistics of its own; the deployed model has rank 0's.
+        for buffer in bare(runner.model).buffers():
+            broadcast(buffer, src=0)
+
+    def after_val_epoch(self, runner: Any, metrics: Record | None = None) -> None:
+        assert metrics is not None
+        seconds = time.perf_counter() - self._started
+        self._emit(runner.iter, metrics["confusion"], metrics["images"], seconds)
+
+
+class CheckpointHook(Hook):  # type: ignore[misc]
+    """Resumes from the newest whole checkpoint, and writes one every `interval` iterations."""
+
+    priority = "VERY_LOW"
+
+    def __init__(
+        self, checkpoints: TrainingCheckpoints, interval: int, emit: Callable[[Record], None]
+    ) -> None:
+        self._checkpoints = checkpoints
+        self._interval = interval
+        self._emit = emit
+
+    def before_train(self, runner: Any) -> None:
+        iteration = self._checkpoints.restore(runner)
+        if iteration:
+            message = f"resumed from iteration {iteration}"
+            self._emit({"kind": "event", "iteration": iteration, "message": message})
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Record | None = None
+    ) -> None:
+        del batch_idx, data_batch, outputs
+        iteration = runner.iter + 1
+        if (iteration % self._interval == 0 or iteration == runner.max_iters) and get_rank() == 0:
+            self._checkpoints.save(runner, iteration)
+
+
+def bare(model: torch.nn.Module) -> torch.nn.Module:
+    """The model without its DDP wrapper."""
+    inner: torch.nn.Module = model.module if is_model_wrapper(model) else model
+    return inner

@@ -1,0 +1,144 @@
+"""What one experiment leaves in MLflow: curves while it runs, tables, figures and files at its end."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from trainer.methods import label
+from trainer.plan import Plan
+from trainer.report import RunReport, Scores, write_atomically
+from trainer.sink import Record, read_records
+from trainer.tracking import MlflowTracker, RunInfo, RunStatus, Tracker, TrackerError
+
+log = logging.getLogger(__name__)
+
+_STATUS: dict[str, RunStatus] = {"completed": "FINISHED", "failed": "FAILED", "cancelled": "KILLED"}
+_NOT_METRICS = frozenset({"kind", "iteration", "time", "message"})
+
+
+def open_run(plan: Plan, tracker: Tracker) -> Tracker:
+    """Opens the experiment's run, the same for all attempts, and remembers its id in storage."""
+    remembered = plan.layout.mlflow_run(plan.experiment)
+    run_id = run_id_of(remembered)
+    new_id = tracker.open(_run_info(plan, run_id))
+    if new_id != run_id:
+        write_atomically(remembered, json.dumps({"run_id": new_id}) + "\n")
+    return tracker
+
+
+def run_id_of(path: Path) -> str | None:
+    """The id in an mlflow.json, None where there is none yet."""
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["run_id"])
+    except (FileNotFoundError, ValueError, KeyError):
+        return None
+
+
+def metrics_in(record: Record) -> dict[str, float]:
+    """The numbers of a record, under the names MLflow's UI shows: train/loss, eval/mIoU."""
+    if record["kind"] == "event":
+        return {}
+    return {
+        f"{record['kind']}/{name}": float(value)
+        for name, value in record.items()
+        if name not in _NOT_METRICS and isinstance(value, (int, float))
+    }
+
+
+def finish_run(plan: Plan, report: RunReport, *, replay: bool) -> None:
+    """Completes and closes the run; `replay` sends the curves again from metrics.jsonl.
+
+    A tracking server that cannot be reached costs a warning, never the result.
+    """
+    if plan.mlflow_uri is None:
+        return
+    try:
+        tracker = open_run(plan, MlflowTracker(plan.mlflow_uri))
+        if replay:
+            for record in read_records(plan.attempt_dir.metrics):
+                if values := metrics_in(record):
+                    tracker.log_metrics(int(record["iteration"]), float(record["time"]), values)
+        if report.result is not None:
+            _log_result(plan, report, tracker)
+        for path in (
+            plan.attempt_dir.plan,
+            plan.attempt_dir.report,
+            plan.attempt_dir.metrics,
+            plan.attempt_dir.log,
+        ):
+            if path.exists():
+                tracker.log_file(path, "attempts/" + str(plan.attempt))
+        tracker.log_file(plan.attempt_dir.report)
+        tracker.close(_STATUS[report.state])
+    except TrackerError as error:
+        log.warning("MLflow has not taken the end of this run: %s", error)
+
+
+def _log_result(plan: Plan, report: RunReport, tracker: Tracker) -> None:
+    assert report.result is not None
+    for mode, scores in report.result.evaluation.items():
+        tracker.log_table(f"per_class_{mode}", per_class_columns(scores))
+        prefix = "" if mode == "single_scale" else f"{mode}/"
+        headline = {f"{prefix}{name}": value for name, value in headline_of(scores).items()}
+        tracker.log_metrics(report.result.iterations, report_seconds(plan), headline)
+    tracker.log_table(
+        "class_frequencies",
+        {
+            "id": list(range(len(plan.data.classes))),
+            "class": plan.data.classes,
+            "pixels": plan.frequencies.pixel,
+            "images": plan.frequencies.region,
+        },
+    )
+    config = plan.attempt_dir.path / "config.json"
+    write_atomically(config, json.dumps(plan.config, indent=1) + "\n")
+    tracker.log_file(config)
+    tracker.log_file(plan.layout.root / report.result.checkpoint, "checkpoint")
+
+
+def report_seconds(plan: Plan) -> float:
+    """Unix time of the attempt's last record: equal on every replay, so that MLflow keeps one point."""
+    records = read_records(plan.attempt_dir.metrics)
+    return float(records[-1]["time"]) if records else 0.0
+
+
+def headline_of(scores: Scores) -> dict[str, float]:
+    """mIoU, mAcc, aAcc and head/body/tail mIoU in percent, where defined."""
+    named = scores.model_dump(include={"mIoU", "mAcc", "aAcc", "head_mIoU", "body_mIoU", "tail_mIoU"})
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def per_class_columns(scores: Scores) -> dict[str, list[Any]]:
+    """The per-class table, a column for each score and count."""
+    names = ("id", "name", "group", "iou", "acc", "tp", "fp", "fn", "pixel_frequency", "region_frequency")
+    heads = {"name": "class", "iou": "IoU", "acc": "Acc", "tp": "TP", "fp": "FP", "fn": "FN"}
+    return {heads.get(name, name): [getattr(row, name) for row in scores.classes] for name in names}
+
+
+def _run_info(plan: Plan, run_id: str | None) -> RunInfo:
+    spec = plan.spec
+    tags = {
+        "rebalance.experiment": plan.experiment,
+        "rebalance.spec_hash": plan.spec_hash,
+        "mlflow.note.content": (
+            f"{label(spec.method)} on {spec.dataset.name}, {spec.model.name}, seed {spec.seed}"
+        ),
+        **{f"tag.{key}": value for key, value in spec.tags.items()},
+    }
+    params = _flat(spec.model_dump(mode="json", exclude={"tags", "name"}))
+    return RunInfo(group=spec.dataset.name, name=spec.name, params=params, tags=tags, run_id=run_id)
+
+
+def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested fields as MLflow parameters: {"method": {"lambda": 0.3}} is method.lambda = 0.3."""
+    flat: dict[str, str] = {}
+    for key, item in value.items():
+        if isinstance(item, dict):
+            flat |= _flat(item, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = item if isinstance(item, str) else json.dumps(item)
+    return flat
