@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from trainer.datasets import DATASETS, DigitScenes
 
-RENDERER_VERSION = 2  # raise it with every change that changes a pixel: rendered scenes are kept by it
+RENDERER_VERSION = 3  # raise it with every change that changes a pixel: rendered scenes are kept by it
 SIZE = 64  # H and W
 DIGITS = 10
 COMMON_SHARE = 0.748  # of the pictures hold the most common digit

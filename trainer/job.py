@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from trainer.errors import Cancelled, DataError, RegionRebalanceError, SpecError, WorkerLost
 from trainer.folders import resolve_spec
-from trainer.layout import AttemptDir, Storage
+from trainer.layout import AttemptDir, Storage, run_id_of
 from trainer.report import RunError, RunReport, RunResult, write_atomically, write_report
 from trainer.spec import ExperimentSpec, parse_spec, spec_hash
 from trainer.tee import tee_output
@@ -86,7 +86,7 @@ def _refuse(options: argparse.Namespace, storage: Storage, error: Exception) -> 
         job = Job(
             spec, storage=storage, experiment=options.experiment, attempt=options.attempt, mlflow_uri=None
         )
-        job.report(error=error)
+        job.refuse(error)
     return _EXIT_USAGE
 
 
@@ -124,17 +124,23 @@ class Job:
             logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
             _say(f"experiment {self._experiment}, attempt {self._attempt}: {self._dir.path}")
             plan: Plan | None = None
+            lost = True
             try:
                 plan = self._prepare()
                 outcome = self._train(plan)
-                report = self.report(outcome=outcome)
+                lost = outcome["tracking_lost"]
+                report = self._report(outcome=outcome)
             except Cancelled as error:
-                report = self.report(error=error)
+                report = self._report(error=error)
             except Exception as error:  # the outermost frame: whatever it was belongs into the report
                 logging.getLogger(__name__).exception("the run failed")
-                report = self.report(error=error)
-            self._finish(plan, report, replay=report.result is None or outcome["tracking_lost"])
+                report = self._report(error=error)
+            self._finish(plan, report, replay=lost)
         return 0 if report.state == "completed" else _EXIT_FAILED
+
+    def refuse(self, error: Exception) -> None:
+        """Leaves a report of a spec that was accepted once and cannot be run now."""
+        write_report(self._report(error=error), self._dir.report)
 
     def _prepare(self) -> Plan:
         """Connects to the cluster and makes the plan."""
@@ -174,11 +180,10 @@ class Job:
     def _mark(self, name: str) -> None:
         self._marks.append((name, time.time()))
 
-    def report(self, *, outcome: Outcome | None = None, error: BaseException | None = None) -> RunReport:
-        """Writes report.json; what was written."""
+    def _report(self, *, outcome: Outcome | None = None, error: BaseException | None = None) -> RunReport:
         state = "completed" if error is None else "cancelled" if isinstance(error, Cancelled) else "failed"
         pairs = zip(self._marks, self._marks[1:], strict=False)
-        report = RunReport.model_validate(
+        return RunReport.model_validate(
             {
                 "experiment": self._experiment,
                 "attempt": self._attempt,
@@ -186,29 +191,30 @@ class Job:
                 "spec": self._spec,
                 "result": RunResult.model_validate(outcome["result"]) if outcome else None,
                 "error": run_error(error) if error else None,
+                "mlflow_run_id": run_id_of(self._storage.mlflow_run(self._experiment)),
                 "started_at": self._started_at,
                 "ended_at": _now(),
                 "timings": {name: max(0.0, end - begin) for (_, begin), (name, end) in pairs},
             }
         )
-        write_report(report, self._dir.report)
-        return report
 
     def _finish(self, plan: Plan | None, report: RunReport, *, replay: bool) -> None:
+        """Tells log and MLflow; report.json comes last, for with it the attempt counts as ended."""
         if report.error:
             _say(f"{report.state}: {report.error.type}: {report.error.message}")
         elif report.result:
             scores = report.result.evaluation["single_scale"]
-            _say(f"completed: mIoU {scores.mIoU:.2f}, mAcc {scores.mAcc:.2f}, report {self._dir.report}")
+            _say(f"completed: mIoU {shown(scores.mIoU)}, mAcc {shown(scores.mAcc)}, {self._dir.report}")
         if plan is not None and plan.mlflow_uri:
             from trainer.run_log import finish_run
 
             finish_run(plan, report, replay=replay)
+        write_report(report, self._dir.report)
 
     def _on_stop(self, signum: int, frame: object) -> NoReturn:
         """Ray sends SIGTERM and kills after 3 s: the report first, and nothing that could block after it."""
         del frame
-        self.report(error=Cancelled(f"stopped by {signal.Signals(signum).name}"))
+        self.refuse(Cancelled(f"stopped by {signal.Signals(signum).name}"))
         os._exit(_EXIT_CANCELLED)
 
 
@@ -218,6 +224,11 @@ def run_error(error: BaseException) -> RunError:
     return RunError(
         type=type(error).__name__, message=message[:4000], retryable=isinstance(error, WorkerLost)
     )
+
+
+def shown(score: float | None) -> str:
+    """A score as text; no class of the split may have one."""
+    return "undefined" if score is None else f"{score:.2f}"
 
 
 def _process_start() -> float:

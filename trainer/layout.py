@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,5 +64,13 @@ class Storage:
         return self.experiment(experiment) / "checkpoints"
 
     def mlflow_run(self, experiment: str) -> Path:
-        """{"run_id": …}: the MLflow run that all attempts share."""
+        """{"run_id": …, "experiment_id": …}: the MLflow run that all attempts share."""
         return self.experiment(experiment) / "mlflow.json"
+
+
+def run_id_of(path: Path) -> str | None:
+    """The id in an mlflow.json, None where there is none yet."""
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["run_id"])
+    except (FileNotFoundError, ValueError, KeyError):
+        return None

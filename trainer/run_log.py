@@ -6,8 +6,10 @@ import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from trainer.layout import run_id_of
 from trainer.methods import label
 from trainer.plan import Plan
 from trainer.report import RunReport, Scores, write_atomically
@@ -23,19 +25,11 @@ _NOT_METRICS = frozenset({"kind", "iteration", "time", "message"})
 def open_run(plan: Plan, tracker: Tracker) -> Tracker:
     """Opens the experiment's run, the same for all attempts, and remembers its id in storage."""
     remembered = plan.layout.mlflow_run(plan.experiment)
-    run_id = run_id_of(remembered)
-    new_id = tracker.open(_run_info(plan, run_id))
-    if new_id != run_id:
-        write_atomically(remembered, json.dumps({"run_id": new_id}) + "\n")
+    known = run_id_of(remembered)
+    ids = tracker.open(_run_info(plan, known))
+    if ids.run_id != known:
+        write_atomically(remembered, json.dumps(ids._asdict()) + "\n")
     return tracker
-
-
-def run_id_of(path: Path) -> str | None:
-    """The id in an mlflow.json, None where there is none yet."""
-    try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["run_id"])
-    except (FileNotFoundError, ValueError, KeyError):
-        return None
 
 
 def metrics_in(record: Record) -> dict[str, float]:
@@ -66,13 +60,15 @@ def finish_run(plan: Plan, report: RunReport, *, replay: bool) -> None:
             _log_result(plan, report, tracker)
         for path in (
             plan.attempt_dir.plan,
-            plan.attempt_dir.report,
             plan.attempt_dir.metrics,
             plan.attempt_dir.log,
         ):
             if path.exists():
                 tracker.log_file(path, "attempts/" + str(plan.attempt))
-        tracker.log_file(plan.attempt_dir.report)
+        with TemporaryDirectory() as scratch:
+            path = Path(scratch) / plan.attempt_dir.report.name
+            path.write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
+            tracker.log_file(path)
         tracker.close(_STATUS[report.state])
     except TrackerError as error:
         log.warning("MLflow has not taken the end of this run: %s", error)

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +34,17 @@ class RunInfo:
     run_id: str | None = None
 
 
+class RunIds(NamedTuple):
+    """A run and the group it lies in: both are in the address of its page."""
+
+    run_id: str
+    experiment_id: str
+
+
 class Tracker(Protocol):
     """One open run. Every method may raise TrackerError."""
 
-    def open(self, info: RunInfo) -> str: ...
+    def open(self, info: RunInfo) -> RunIds: ...
 
     def log_metrics(self, step: int, unix_seconds: float, values: Mapping[str, float]) -> None: ...
 
@@ -64,23 +71,22 @@ class MlflowTracker:
         self._client = mlflow.MlflowClient(tracking_uri=uri)
         self._run_id = ""
 
-    def open(self, info: RunInfo) -> str:
-        """Creates the run, or opens the one of earlier attempts again; its id."""
+    def open(self, info: RunInfo) -> RunIds:
+        """Creates the run, or opens the one of earlier attempts again."""
         with _translated():
             if info.run_id:
                 self._run_id = info.run_id
                 self._client.update_run(info.run_id, status="RUNNING")
-                return info.run_id
-            run = self._client.create_run(
-                self._experiment(info.group), run_name=info.name, tags=dict(info.tags)
-            )
+                return RunIds(info.run_id, str(self._client.get_run(info.run_id).info.experiment_id))
+            experiment_id = self._experiment(info.group)
+            run = self._client.create_run(experiment_id, run_name=info.name, tags=dict(info.tags))
             self._run_id = str(run.info.run_id)
             params = [
                 self._mlflow.entities.Param(key, value[:_MOST_PARAM_CHARACTERS])
                 for key, value in info.params.items()
             ]
             self._client.log_batch(self._run_id, params=params)
-        return self._run_id
+        return RunIds(self._run_id, experiment_id)
 
     def _experiment(self, name: str) -> str:
         found = self._client.get_experiment_by_name(name)

@@ -37,7 +37,7 @@ def train(plan: Plan, sink: Sink, mark: Callable[[str], None] = lambda _: None) 
     with quiet_imports():
         from trainer.mmseg_adapter.checkpoint import save_atomically
         from trainer.mmseg_adapter.isolation import forget_run
-        from trainer.mmseg_adapter.run import Evaluations, build_runner, deployable_payload
+        from trainer.runner import Evaluations, build_runner, deployable_payload
 
     mark("import")
     # A reused worker keeps the thread count of its last run, and the count changes bits.

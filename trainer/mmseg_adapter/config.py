@@ -22,43 +22,13 @@ def render_config(
     spec: ExperimentSpec, data: PreparedData, *, work_dir: str, loader_workers: int
 ) -> dict[str, Any]:
     """The mmengine Runner's config of `spec`: JSON types only, the same on every rank."""
-    schedule, resources = spec.schedule, spec.resources
+    schedule = spec.schedule
     config = {
         "default_scope": "mmseg",
         "work_dir": work_dir,
         "model": _model(spec, num_classes=len(data.classes)),
-        "train_dataloader": {
-            "batch_size": schedule.batch_size // resources.workers,
-            "num_workers": loader_workers,
-            "persistent_workers": loader_workers > 0,
-            "sampler": {
-                "type": "PositionSampler",
-                "global_batch_size": schedule.batch_size,
-                "seed": spec.seed,
-            },
-            "dataset": {
-                "type": "PairedFolder",
-                "data_root": data.root,
-                "split": data.train_split,
-                "classes": data.classes,
-                "seed": spec.seed,
-                "pipeline": _train_pipeline(schedule, data),
-            },
-        },
-        "val_dataloader": {
-            "batch_size": _eval_batch_size(spec),
-            "num_workers": 0,
-            # No padding of the last round: a padded picture would be counted twice.
-            "sampler": {"type": "DefaultSampler", "shuffle": False, "round_up": False},
-            "dataset": {
-                "type": "PairedFolder",
-                "data_root": data.root,
-                "split": data.eval_split,
-                "classes": data.classes,
-                "test_mode": True,
-                "pipeline": _eval_pipeline(data),
-            },
-        },
+        "train_dataloader": _train_loader(spec, data, loader_workers),
+        "val_dataloader": _eval_loader(spec, data),
         "train_cfg": {
             "type": "IterBasedTrainLoop",
             "max_iters": schedule.iterations,
@@ -86,6 +56,41 @@ def render_config(
     }
     plain: dict[str, Any] = json.loads(json.dumps(config))
     return plain
+
+
+def _train_loader(spec: ExperimentSpec, data: PreparedData, loader_workers: int) -> dict[str, Any]:
+    batch_size = spec.schedule.batch_size
+    return {
+        "batch_size": batch_size // spec.resources.workers,
+        "num_workers": loader_workers,
+        "persistent_workers": loader_workers > 0,
+        "sampler": {"type": "PositionSampler", "global_batch_size": batch_size, "seed": spec.seed},
+        "dataset": {
+            "type": "PairedFolder",
+            "data_root": data.root,
+            "split": data.train_split,
+            "classes": data.classes,
+            "seed": spec.seed,
+            "pipeline": _train_pipeline(spec.schedule, data),
+        },
+    }
+
+
+def _eval_loader(spec: ExperimentSpec, data: PreparedData) -> dict[str, Any]:
+    return {
+        "batch_size": _eval_batch_size(spec),
+        "num_workers": 0,
+        # No padding of the last round: a padded picture would be counted twice.
+        "sampler": {"type": "DefaultSampler", "shuffle": False, "round_up": False},
+        "dataset": {
+            "type": "PairedFolder",
+            "data_root": data.root,
+            "split": data.eval_split,
+            "classes": data.classes,
+            "test_mode": True,
+            "pipeline": _eval_pipeline(data),
+        },
+    }
 
 
 def revive(value: Any) -> Any:

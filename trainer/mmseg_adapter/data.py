@@ -129,10 +129,10 @@ class ScalePicture(BaseTransform):  # type: ignore[misc]
 
     def __init__(self, scale: float, jitter: Sequence[float] = (1.0, 1.0)) -> None:
         self._scale = scale
-        self._jitter = tuple(jitter)
+        self._low, self._high = jitter
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        factor = self._scale * np.random.uniform(*self._jitter)
+        factor = self._scale * np.random.uniform(self._low, self._high)
         height, width = results["img"].shape[:2]
         size = max(1, round(width * factor)), max(1, round(height * factor))
         area = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR

@@ -36,7 +36,7 @@ class UnsupportedHead(RegionRebalanceError):
     """The decode head has no single per-pixel classifier that our criterion could take over."""
 
 
-class _Rebalanced(BaseDecodeHead):
+class _Rebalanced(BaseDecodeHead):  # type: ignore[misc]
     """What `attach` puts before a head's own class: the same head, trained with our criterion.
 
     The features are those on their way into `conv_seg`, before its dropout: that drops whole channels of an

@@ -181,5 +181,6 @@ class CheckpointHook(Hook):  # type: ignore[misc]
 
 def bare(model: torch.nn.Module) -> torch.nn.Module:
     """The model without its DDP wrapper."""
-    inner: torch.nn.Module = model.module if is_model_wrapper(model) else model
+    inner = model.module if is_model_wrapper(model) else model
+    assert isinstance(inner, torch.nn.Module)
     return inner

@@ -39,10 +39,11 @@ def forget_run(runner: Any) -> None:
 
 def _stop_loader(loader: Any, wrapped_iterator: Any) -> None:
     for iterator in (getattr(loader, "_iterator", None), getattr(wrapped_iterator, "_iterator", None)):
-        if hasattr(iterator, "_shutdown_workers"):
-            iterator._shutdown_workers()
+        stop = getattr(iterator, "_shutdown_workers", None)
+        if stop is not None:
+            stop()
 
 
 def _subclasses(kind: type) -> list[type]:
-    direct = kind.__subclasses__()
+    direct: list[type] = kind.__subclasses__()
     return [*direct, *(deeper for child in direct for deeper in _subclasses(child))]

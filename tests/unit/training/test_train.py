@@ -12,7 +12,7 @@ import torch
 
 from tests.factories import ListSink, tiny_plan
 from trainer.errors import NonFiniteLoss
-from trainer.mmseg_adapter.run import build_model
+from trainer.runner import build_model
 from trainer.plan import Plan
 from trainer.report import RunResult
 from trainer.worker import train

@@ -78,8 +78,9 @@ def build_model(plan: Plan) -> torch.nn.Module:
     with DefaultScope.overwrite_default_scope("mmseg"):
         quiet_logger(f"{_name(plan)}-build")  # mmengine lists every parameter it initialised
         seed_everything(plan.spec.seed)
-        model: torch.nn.Module = MODELS.build(Config(revive(plan.config["model"])))
+        model: Any = MODELS.build(Config(revive(plan.config["model"])))
         model.init_weights()
+    assert isinstance(model, torch.nn.Module)
     return model
 
 
@@ -102,13 +103,8 @@ def build_runner(plan: Plan, sink: Sink, evaluations: Evaluations) -> Runner:
     checkpoints = TrainingCheckpoints(plan.layout.checkpoints(plan.experiment), spec_hash=plan.spec_hash)
     config = revive(plan.config)
     config.pop("model")
-    distributed = get_world_size() > 1
-    if distributed:
-        # On a CPU, DDP must not be given device ids.
-        config["model_wrapper_cfg"] = {"type": "MMDistributedDataParallel"}
-        if not torch.cuda.is_available():
-            config["model_wrapper_cfg"]["device_ids"] = None
     config["visualizer"] = {"type": "Visualizer", "name": _name(plan), "vis_backends": []}
+    distributed = get_world_size() > 1
     runner: Runner = _QuietRunner(
         model=model,
         launcher="pytorch" if distributed else "none",
@@ -119,10 +115,16 @@ def build_runner(plan: Plan, sink: Sink, evaluations: Evaluations) -> Runner:
             EvaluationHook(evaluations.add),
             CheckpointHook(checkpoints, plan.checkpoint_interval, sink.emit),
         ],
-        cfg=Config(config),
+        cfg=Config({**config, "model_wrapper_cfg": _ddp()} if distributed else config),
         **config,
     )
     return runner
+
+
+def _ddp() -> dict[str, Any]:
+    """The DDP wrapper; on a CPU it must not be given device ids, which mmengine takes from LOCAL_RANK."""
+    wrapper: dict[str, Any] = {"type": "MMDistributedDataParallel"}
+    return wrapper if torch.cuda.is_available() else {**wrapper, "device_ids": None}
 
 
 def _name(plan: Plan) -> str:

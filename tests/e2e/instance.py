@@ -1,0 +1,100 @@
+"""A real `rebalance serve` in a process of its own, and what tests do to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+
+from service.client import RebalanceClient
+from service.endpoints import Endpoints
+
+START_SECONDS = 240.0
+STOP_SECONDS = 60.0
+RUN_SECONDS = 300.0
+Value = TypeVar("Value")
+
+
+def until(probe: Callable[[], Value | None], *, seconds: float, what: str) -> Value:
+    """The first true value of `probe`; fails after `seconds`."""
+    pause, end = threading.Event(), time.monotonic() + seconds
+    while True:
+        value = probe()
+        if value:
+            return value
+        assert time.monotonic() < end, f"{what}: not within {seconds:g} s"
+        pause.wait(0.2)
+
+
+class Instance:
+    """One data directory and the `serve` process on it."""
+
+    def __init__(self, data_dir: Path, *arguments: str) -> None:
+        self.data_dir = data_dir
+        self._arguments = arguments
+        self._process: subprocess.Popen[bytes] | None = None
+        self.endpoints: Endpoints
+
+    def start(self) -> None:
+        """Returns when all parts are healthy."""
+        with (self.data_dir.parent / "serve.log").open("ab") as log:
+            command = [
+                sys.executable,
+                "-m",
+                "service.cli",
+                "serve",
+                "--data-dir",
+                str(self.data_dir),
+                "--port",
+                "0",
+            ]
+            self._process = subprocess.Popen([*command, *self._arguments], stdout=log, stderr=log)
+        self.endpoints = until(self._ready, seconds=START_SECONDS, what="serve is ready")
+
+    def _ready(self) -> Endpoints | None:
+        assert self._process is not None
+        assert self._process.poll() is None, (
+            f"serve ended:\n{(self.data_dir.parent / 'serve.log').read_text()}"
+        )
+        try:
+            document = json.loads((self.data_dir / "endpoints.json").read_text())
+            if httpx.get(f"{document['api']}/readyz", trust_env=False).status_code != 200:
+                return None
+        except (FileNotFoundError, ValueError, httpx.HTTPError):
+            return None
+        return Endpoints(**document)
+
+    def kill(self) -> None:
+        """SIGKILL to `serve` alone: Ray and MLflow go on."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> int:
+        """SIGTERM; the exit code."""
+        if self._process is None or self._process.poll() is not None:
+            return 0
+        self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(timeout=STOP_SECONDS)
+
+    def client(self) -> RebalanceClient:
+        return RebalanceClient(self.endpoints.api)
+
+    def ray_environment(self) -> dict[str, str]:
+        """The variables `ray job submit` needs, as endpoints and the token file give them."""
+        token = next(self.data_dir.rglob("*token*"))
+        return {
+            **os.environ,
+            "RAY_ADDRESS": self.endpoints.ray,
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN_PATH": str(token),
+        }
