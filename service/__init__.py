@@ -1,0 +1,1 @@
+"""The HTTP service: keeps experiments durably and starts them as Ray jobs."""

@@ -1,0 +1,68 @@
+"""What routes are given: shorthands for the objects that the lifespan put into app.state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from service.backend import Backend
+from service.documents import BODY_LIMIT_BYTES, BodyTooLarge, NotJson
+from service.loop import ReconcilerLoop
+from service.settings import Settings
+from service.store import Store
+
+_DRAIN_BYTES = 8 * BODY_LIMIT_BYTES
+
+
+def _store(request: Request) -> Store:
+    return cast(Store, request.app.state.store)
+
+
+def _backend(request: Request) -> Backend:
+    return cast(Backend, request.app.state.backend)
+
+
+def _settings(request: Request) -> Settings:
+    return cast(Settings, request.app.state.settings)
+
+
+def _reconciler(request: Request) -> ReconcilerLoop:
+    return cast(ReconcilerLoop, request.app.state.reconciler)
+
+
+def _wake(request: Request) -> Callable[[], None]:
+    return _reconciler(request).wake
+
+
+async def _json_body(request: Request) -> bytes:
+    """The body, if it is declared as JSON and below the limit; never more than that is kept."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    # A web page elsewhere can make a browser send forms and plain text here unasked, but not JSON.
+    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+        raise NotJson(kind)
+    declared = request.headers.get("content-length", "")
+    too_large = declared.isdigit() and int(declared) >= BODY_LIMIT_BYTES
+    if too_large and int(declared) > _DRAIN_BYTES:
+        raise BodyTooLarge
+    kept, seen = bytearray(), 0
+    async for chunk in request.stream():
+        seen += len(chunk)
+        too_large = too_large or seen >= BODY_LIMIT_BYTES
+        if seen > _DRAIN_BYTES:
+            break
+        # A client that is cut off while it sends often never sees the answer: take the rest, keep nothing.
+        if not too_large:
+            kept += chunk
+    if too_large:
+        raise BodyTooLarge
+    return bytes(kept)
+
+
+StoreDep = Annotated[Store, Depends(_store)]
+BackendDep = Annotated[Backend, Depends(_backend)]
+SettingsDep = Annotated[Settings, Depends(_settings)]
+ReconcilerDep = Annotated[ReconcilerLoop, Depends(_reconciler)]
+WakeDep = Annotated[Callable[[], None], Depends(_wake)]
+JsonBodyDep = Annotated[bytes, Depends(_json_body)]

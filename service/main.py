@@ -1,0 +1,97 @@
+"""The application: settings in, a FastAPI app out, with everything wired and closed again."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+
+from service import problems
+from service.backend import Backend
+from service.loop import ReconcilerLoop
+from service.mlflow_runs import MlflowRuns
+from service.openapi import add_schemas
+from service.ray_backend import RayBackend
+from service.reconcile import Reconciler
+from service.routes import catalogue, comparisons, docs, experiments, health, outputs
+from service.schemas import ProblemDetail
+from service.settings import Settings, SettingsError
+from service.store import Store
+from trainer.spec import ExperimentSpec
+
+_DESCRIPTION = """
+Train and compare long-tailed semantic segmentation methods, region rebalance (arXiv 2204.01969) among them.
+
+POST a spec to `/experiments`, follow it at `/experiments/{id}`, put results side by side at `/comparisons`.
+Every score is in percent. Errors are problem documents (RFC 9457) that name the field by JSON pointer.
+"""
+
+
+def create_app(settings: Settings, backend: Backend | None = None) -> FastAPI:
+    """The service on `settings`; its database must have been migrated. Without `backend`, jobs run on Ray.
+
+    Raises:
+        SettingsError: there is neither a backend nor the address of one.
+    """
+    cluster = backend if backend is not None else _ray(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        with ExitStack() as opened:
+            settings.layout.root.mkdir(parents=True, exist_ok=True)
+            store = Store(settings.database)
+            opened.callback(store.close)
+            runs = None
+            if settings.mlflow_server is not None:
+                runs = MlflowRuns(settings.mlflow_server)
+                opened.callback(runs.close)
+            reconciler = Reconciler(store, cluster, settings, runs=runs)
+            loop = ReconcilerLoop(reconciler, store, cluster, poll_seconds=settings.poll_seconds)
+            app.state.settings = settings
+            app.state.store = store
+            app.state.backend = cluster
+            app.state.reconciler = loop
+            loop.start()
+            opened.callback(loop.stop)
+            yield
+
+    app = FastAPI(
+        title="region-rebalance",
+        version=_version(),
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    problems.install(app)
+    for part in (experiments, outputs, comparisons, catalogue, health, docs):
+        app.include_router(part.router)
+    _complete_openapi(app)
+    return app
+
+
+def _ray(settings: Settings) -> RayBackend:
+    if settings.ray_address is None:
+        raise SettingsError("REBALANCE_RAY_ADDRESS: is missing; allowed: the URL of Ray's Jobs API")
+    return RayBackend(settings.ray_address)
+
+
+def _complete_openapi(app: FastAPI) -> None:
+    plain = app.openapi
+
+    def complete() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = add_schemas(plain(), ExperimentSpec, ProblemDetail)
+        return app.openapi_schema
+
+    app.openapi = complete  # type: ignore[method-assign]
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("region-rebalance")
+    except importlib.metadata.PackageNotFoundError:
+        return "0.0.0+unknown"

@@ -1,0 +1,19 @@
+"""The parts of the OpenAPI document that the framework cannot see: the bodies we read ourselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+_REFERENCE = "#/components/schemas/{model}"
+
+
+def add_schemas(document: dict[str, Any], *models: type[BaseModel]) -> dict[str, Any]:
+    """`document` with the JSON schema of each model, and of all it refers to, among its components."""
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    for model in models:
+        schema = model.model_json_schema(by_alias=True, mode="validation", ref_template=_REFERENCE)
+        schemas.update(schema.pop("$defs", {}))
+        schemas[model.__name__] = schema
+    return document

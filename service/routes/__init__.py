@@ -1,0 +1,1 @@
+"""One file per resource: no SQL, no Ray, no status arithmetic."""

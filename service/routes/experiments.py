@@ -1,0 +1,176 @@
+"""/experiments: ask for a training run, find it again, cancel it."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.deps import JsonBodyDep, SettingsDep, StoreDep, WakeDep
+from service.documents import BadParameter, document_hash, parse_document
+from service.problems import documented
+from service.reconcile import utc_now
+from service.records import BadKey, Experiment, Filters, KeyReused
+from service.routes.present import experiment_public
+from service.schemas import ExperimentPublic, Page
+from service.states import State
+from trainer.errors import Problem
+from trainer.folders import resolve_spec
+from trainer.spec import ExperimentSpec, canonical_json, parse_spec, spec_hash
+
+router = APIRouter(tags=["experiments"])
+
+EXAMPLE: dict[str, Any] = {
+    "name": "digits, region rebalance",
+    "dataset": {"name": "digit_scenes"},
+    "model": "small",
+    "method": {"kind": "region_rebalance", "lambda": 0.3},
+    "schedule": {"iterations": 1000, "batch_size": 16, "crop_size": [64, 64]},
+    "resources": {"workers": 1, "gpus_per_worker": 0},
+    "evaluation": {"modes": ["single_scale"]},
+    "seed": 0,
+    "tags": {"purpose": "first look"},
+}
+_SHORTEST = {"dataset": "digit_scenes", "model": "small", "method": "baseline"}
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {"$ref": "#/components/schemas/ExperimentSpec"},
+                "examples": {
+                    "all fields": {"summary": "Region rebalance on the built-in data set", "value": EXAMPLE},
+                    "shortest": {"summary": "Only what is required", "value": _SHORTEST},
+                },
+            }
+        },
+    }
+}
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_TAG = re.compile(r"(?P<key>[A-Za-z0-9][A-Za-z0-9_.-]{0,99})(?::(?P<value>.{0,500}))?", re.DOTALL)
+
+
+Word = Annotated[str, Field(pattern=r"^[^\x00]*$", max_length=700)]
+
+
+class ListQuery(BaseModel):
+    """Parameters of GET /experiments; unknown ones are refused: a misspelt filter filters nothing."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    state: list[State] = Field(default=[], max_length=20)
+    method: list[Word] = Field(default=[], max_length=20, description="A kind, such as region_rebalance.")
+    dataset: list[Word] = Field(default=[], max_length=20)
+    tag: list[Word] = Field(default=[], max_length=20, description="KEY or KEY:VALUE; all must hold.")
+    cursor: str | None = Field(default=None, max_length=500)
+    limit: int = Field(default=50, ge=1, le=200)
+
+
+@router.post(
+    "/experiments",
+    status_code=HTTPStatus.CREATED,
+    openapi_extra=_BODY,
+    responses=documented(*map(HTTPStatus, (400, 409, 413, 415, 422, 503))),
+)
+def create(
+    body: JsonBodyDep,
+    store: StoreDep,
+    settings: SettingsDep,
+    wake: WakeDep,
+    response: Response,
+    idempotency_key: Annotated[
+        str | None, Header(description="The same key and body again give the same experiment.")
+    ] = None,
+) -> ExperimentPublic:
+    """Stores an experiment and queues it. Its spec comes back with every default filled in."""
+    document = parse_document(body)
+    row = _earlier(store, idempotency_key, document_hash(document))
+    if row is None:
+        spec = resolve_spec(parse_spec(document), data_roots=settings.data_roots)
+        asked = _new(spec, idempotency_key, document_hash(document))
+        row = store.create(asked, new_tags=spec.tags)
+        _same_request(row, asked.request_hash)
+        wake()
+    response.headers["Location"] = f"/experiments/{row.id}"
+    return experiment_public(row, settings)
+
+
+@router.get("/experiments", responses=documented(*map(HTTPStatus, (400, 422))))
+def find(
+    query: Annotated[ListQuery, Query()], store: StoreDep, settings: SettingsDep
+) -> Page[ExperimentPublic]:
+    """Experiments, newest first."""
+    filters = Filters(
+        states=query.state,
+        methods=query.method,
+        datasets=query.dataset,
+        tags=[_tag(position, text) for position, text in enumerate(query.tag)],
+    )
+    rows, next_cursor = store.page(filters, cursor=query.cursor, limit=query.limit)
+    items = tuple(experiment_public(row, settings) for row in rows)
+    return Page[ExperimentPublic](items=items, next_cursor=next_cursor)
+
+
+@router.get("/experiments/{experiment_id}", responses=documented(HTTPStatus.NOT_FOUND))
+def show(experiment_id: str, store: StoreDep, settings: SettingsDep) -> ExperimentPublic:
+    """One experiment."""
+    return experiment_public(store.get(experiment_id), settings)
+
+
+@router.post(
+    "/experiments/{experiment_id}/cancel",
+    status_code=HTTPStatus.ACCEPTED,
+    responses=documented(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+)
+def cancel(experiment_id: str, store: StoreDep, settings: SettingsDep, wake: WakeDep) -> ExperimentPublic:
+    """Asks for its end. The state follows when the job has ended; a result that was faster stays."""
+    row = store.request_cancel(experiment_id, now=utc_now())
+    wake()
+    return experiment_public(row, settings)
+
+
+def _new(spec: ExperimentSpec, idempotency_key: str | None, request_hash: str) -> Experiment:
+    now = utc_now()
+    return Experiment(
+        id=secrets.token_hex(6),
+        name=spec.name,
+        state=State.QUEUED,
+        attempt=1,
+        spec=canonical_json(spec),
+        spec_hash=spec_hash(spec),
+        dataset=spec.dataset.name,
+        model=spec.model.name,
+        method=spec.method.kind,
+        created_at=now,
+        updated_at=now,
+        idempotency_key=idempotency_key,
+        request_hash=request_hash,
+    )
+
+
+def _earlier(store: StoreDep, idempotency_key: str | None, request_hash: str) -> Experiment | None:
+    """What this key has stored before; asked first, so that a repetition needs no second validation."""
+    if idempotency_key is None:
+        return None
+    if not _KEY.fullmatch(idempotency_key):
+        raise BadKey("allowed: 1 to 255 visible ASCII characters")
+    row = store.find_request(idempotency_key)
+    if row is not None:
+        _same_request(row, request_hash)
+    return row
+
+
+def _same_request(row: Experiment, request_hash: str | None) -> None:
+    if row.request_hash != request_hash:
+        raise KeyReused(f"it stored experiment {row.id}; use a new key for another request")
+
+
+def _tag(position: int, text: str) -> tuple[str, str | None]:
+    found = _TAG.fullmatch(text)
+    if found is None:
+        raise BadParameter(Problem(f"/query/tag/{position}", f"{text[:80]!r} is refused", "KEY or KEY:VALUE"))
+    return found["key"], found["value"]

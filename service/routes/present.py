@@ -1,0 +1,63 @@
+"""From what is stored to what is shown."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from service import rundirs
+from service.records import Event, Experiment
+from service.schemas import ErrorPublic, EventPublic, ExperimentPublic, Headline, Links, Progress
+from service.settings import Settings
+from service.states import State
+
+
+def experiment_public(row: Experiment, settings: Settings) -> ExperimentPublic:
+    """The experiment as clients see it; while it runs, its progress is read from its run directory."""
+    spec: dict[str, Any] = json.loads(row.spec)
+    progress = row.progress
+    if row.state is State.RUNNING:
+        progress = rundirs.progress_of(settings.layout, row.id, row.attempt, spec["schedule"]["iterations"])
+    return ExperimentPublic(
+        id=row.id,
+        name=row.name,
+        state=row.state,
+        attempt=row.attempt,
+        spec=spec,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        cancel_requested_at=row.cancel_requested_at,
+        error=ErrorPublic(type=row.error_type, message=row.error_message or "") if row.error_type else None,
+        headline=Headline(**row.headline) if row.headline else None,
+        progress=Progress(**progress) if progress else None,
+        mlflow_run_id=row.mlflow_run_id,
+        links=_links(row, settings),
+    )
+
+
+def event_public(event: Event) -> EventPublic:
+    """The event as clients see it."""
+    return EventPublic(
+        at=event.at,
+        attempt=event.attempt,
+        from_state=event.from_state,
+        to_state=event.to_state,
+        reason=event.reason,
+    )
+
+
+def _links(row: Experiment, settings: Settings) -> Links:
+    here = f"/experiments/{row.id}"
+    names = ("events", "logs", "metrics", "report", "cancel")
+    return Links(self=here, **{name: f"{here}/{name}" for name in names}, mlflow=_mlflow_page(row, settings))
+
+
+def _mlflow_page(row: Experiment, settings: Settings) -> str | None:
+    """The run's page in MLflow's own interface, where it is a server and the job said which experiment."""
+    server = settings.mlflow_server
+    if server is None or row.mlflow_run_id is None:
+        return None
+    group = rundirs.mlflow_run_of(settings.layout, row.id).get("experiment_id")
+    return f"{server}/#/experiments/{group}/runs/{row.mlflow_run_id}" if group else None

@@ -1,0 +1,155 @@
+"""A service in miniature: a migrated database, a fake cluster, and the reconciler run by hand."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+
+from service.main import create_app
+from service.migrations import migrate
+from service.reconcile import Reconciler
+from service.records import Experiment
+from service.settings import Settings
+from service.states import State
+from service.store import Store
+from tests.data_factories import make_report, make_spec
+from tests.fakes import FakeBackend, FakeRuns
+from trainer.report import RunError, RunReport, write_report
+from trainer.spec import ExperimentSpec, canonical_json, spec_hash
+
+with warnings.catch_warnings():
+    # The test client would like httpx's successor; ours is the client that users get.
+    warnings.simplefilter("ignore")
+    from fastapi.testclient import TestClient
+
+START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def new_row(identifier: str, spec: ExperimentSpec | None = None, **changes: Any) -> Experiment:
+    """A queued experiment that is not stored yet."""
+    wanted = spec or make_spec()
+    row = Experiment(
+        id=identifier,
+        name=wanted.name,
+        state=State.QUEUED,
+        attempt=1,
+        spec=canonical_json(wanted),
+        spec_hash=spec_hash(wanted),
+        dataset=wanted.dataset.name,
+        model=wanted.model.name,
+        method=wanted.method.kind,
+        created_at=START,
+        updated_at=START,
+    )
+    return Experiment(**{**vars(row), **changes})
+
+
+def failed_report(
+    identifier: str, *, attempt: int = 1, retryable: bool = False, kind: str = "DataError"
+) -> RunReport:
+    """A report with an error instead of a result."""
+    error = RunError(type=kind, message="label 77 in 3 pictures", retryable=retryable)
+    return make_report(identifier).model_copy(
+        update={"state": "failed", "result": None, "error": error, "attempt": attempt}
+    )
+
+
+@dataclass
+class World:
+    """Everything one test touches, and a clock that only the test moves."""
+
+    settings: Settings
+    store: Store
+    backend: FakeBackend = field(default_factory=FakeBackend)
+    runs: FakeRuns = field(default_factory=FakeRuns)
+    now: datetime = START
+
+    def __post_init__(self) -> None:
+        self.reconciler = Reconciler(self.store, self.backend, self.settings, runs=self.runs)
+
+    def add(self, identifier: str = "e1", **changes: Any) -> Experiment:
+        return self.store.create(new_row(identifier, **changes), new_tags={})
+
+    def step(self, seconds: float = 1.0) -> None:
+        """Time passes, then the reconciler has one pass."""
+        self.now += timedelta(seconds=seconds)
+        self.reconciler.run_once(self.now)
+
+    def state(self, identifier: str = "e1") -> State:
+        return self.store.get(identifier).state
+
+    def reasons(self, identifier: str = "e1") -> list[str]:
+        return [event.reason for event in self.store.history(identifier, after=0, limit=100)[0]]
+
+    def path_of(self, identifier: str = "e1", attempt: int = 1) -> Path:
+        return self.settings.layout.attempt(identifier, attempt).path
+
+    def leave_report(self, report: RunReport) -> None:
+        """What the job writes at its end."""
+        write_report(report, self.settings.layout.attempt(report.experiment, report.attempt).report)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path / "data", poll_seconds=3600, report_grace_seconds=5)
+
+
+@pytest.fixture(scope="session")
+def new_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated database file to copy: migrating costs more than most tests."""
+    directory = tmp_path_factory.mktemp("database")
+    migrate(Settings(data_dir=directory))
+    return directory / "rebalance.db"
+
+
+@pytest.fixture
+def migrated(settings: Settings, new_database: Path) -> Settings:
+    """The settings, their database ready."""
+    settings.data_dir.mkdir(parents=True)
+    shutil.copy(new_database, settings.data_dir)
+    return settings
+
+
+@pytest.fixture
+def world(migrated: Settings) -> Iterator[World]:
+    settings = migrated
+    store = Store(settings.database)
+    yield World(settings, store)
+    store.close()
+
+
+@pytest.fixture
+def backend() -> FakeBackend:
+    """Down, so that what a test stores stays queued until the test says otherwise."""
+    fake = FakeBackend()
+    fake.down = True
+    return fake
+
+
+@pytest.fixture
+def app(migrated: Settings, backend: FakeBackend) -> FastAPI:
+    return create_app(migrated, backend)
+
+
+@pytest.fixture
+def client(app: FastAPI) -> Iterator[TestClient]:
+    with TestClient(app, raise_server_exceptions=False) as opened:
+        yield opened
+
+
+def until(condition: Callable[[], bool], *, limit_seconds: float = 20.0) -> None:
+    """Returns once `condition` holds; fails when it does not within the limit."""
+    pause, end = threading.Event(), time.monotonic() + limit_seconds
+    while not condition():
+        assert time.monotonic() < end, f"not within {limit_seconds} s"
+        pause.wait(0.01)
