@@ -12,9 +12,9 @@ import torch
 
 from tests.factories import ListSink, tiny_plan
 from trainer.errors import NonFiniteLoss
-from trainer.runner import build_model
 from trainer.plan import Plan
 from trainer.report import RunResult
+from trainer.runner import build_model
 from trainer.worker import train
 
 State = dict[str, torch.Tensor]

@@ -1,0 +1,55 @@
+# Every target sets the virtual environment up first; scripts/bootstrap.sh does nothing when it is already right.
+# Another interpreter: make PYTHON=/path/to/python3.12 demo
+PYTHON ?=
+DATA_DIR ?= .rebalance
+PORT ?= 8000
+SEEDS ?= 2
+PY := .venv/bin/python
+BIN := .venv/bin
+
+.PHONY: help setup demo serve check lint test bench campaign clean distclean
+
+help:
+	@echo "make demo       three experiments on the built-in data, and their comparison"
+	@echo "make serve      Ray, MLflow and the API on DATA_DIR=$(DATA_DIR) PORT=$(PORT), until Ctrl-C"
+	@echo "make check      format, lint, types, import contracts, unit tests: before every commit"
+	@echo "make test       check, and the contract and integration tests"
+	@echo "make bench      every benchmark in benchmarks/"
+	@echo "make campaign   CAMVID=DIR SEEDS=$(SEEDS): docs/results/camvid.md again"
+	@echo "make clean      caches and build outputs; distclean also .venv; neither touches DATA_DIR"
+
+setup:
+	@PYTHON="$(PYTHON)" sh scripts/bootstrap.sh
+
+demo: setup
+	@$(BIN)/rebalance demo --data-dir "$(DATA_DIR)"
+
+serve: setup
+	@$(BIN)/rebalance serve --data-dir "$(DATA_DIR)" --port $(PORT)
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --config importlinter.toml
+
+check: lint
+	$(PY) -m pytest -q -n 2 --dist loadfile tests/unit
+
+# The unit tests come first: what they find needs no cluster to be seen.
+test: check
+	$(PY) -m pytest -q tests --ignore=tests/unit
+
+bench: setup
+	@sh scripts/bench.sh
+
+campaign: setup
+	@test -n "$(CAMVID)" || { echo "make campaign: say where CamVid lies: make campaign CAMVID=DIR (docs/datasets.md)" >&2; exit 2; }
+	$(PY) scripts/campaign.py --camvid "$(CAMVID)" --seeds $(SEEDS) --write docs/results/camvid.md
+
+clean:
+	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -path ./.venv -prune -o -path "./$(DATA_DIR)" -prune -o -name __pycache__ -type d -print | xargs rm -rf
+
+distclean: clean
+	rm -rf .venv

@@ -1,0 +1,163 @@
+"""`rebalance …`: the command line. Loads only what the command at hand needs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NoReturn
+
+from trainer.errors import RegionRebalanceError
+
+if TYPE_CHECKING:
+    from service.client import RebalanceClient
+
+FAILED, BAD_INPUT, UNREACHABLE, INTERRUPTED = 1, 2, 3, 130
+_ENDS = f"""exit codes: 0 done; {FAILED} the experiment or the service failed; {BAD_INPUT} bad input;
+            {UNREACHABLE} the API cannot be reached; {INTERRUPTED} interrupted"""
+_API_COMMANDS = {
+    "submit": "store an experiment and start it",
+    "list": "experiments, newest first",
+    "show": "one experiment and what happened to it",
+    "logs": "the log of an experiment's job",
+    "compare": "completed experiments side by side; the first is the reference",
+    "cancel": "ask for an experiment's end",
+    "datasets": "the data sets a spec can name",
+    "models": "the models a spec can name",
+    "methods": "the methods a spec can name",
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """One line for a mistake, instead of the usage in full."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(BAD_INPUT, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; its exit code."""
+    args = build_parser().parse_args(argv)
+    try:
+        return _run(args)
+    except RegionRebalanceError as error:
+        return _fail(str(error), FAILED)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader, such as `head`, has gone: nothing to complain about
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run(args: argparse.Namespace) -> int:
+    if args.command in _API_COMMANDS:
+        return _ask(args)
+    if args.command == "demo":
+        from service.demo import demo_command
+
+        return demo_command(args)
+    from service.serving import serve_command
+
+    return serve_command(args)
+
+
+def _ask(args: argparse.Namespace) -> int:
+    """A command that only asks the API."""
+    from service import commands
+    from service.client import ApiError, ApiUnreachable, RebalanceClient
+
+    command: Callable[[argparse.Namespace, RebalanceClient], int] = getattr(
+        commands, "list_" if args.command == "list" else args.command
+    )
+    try:
+        with RebalanceClient(commands.api_of(args)) as client:
+            return command(args, client)
+    except ApiUnreachable as error:
+        return _fail(str(error), UNREACHABLE)
+    except commands.BadArgument as error:
+        return _fail(str(error), BAD_INPUT)
+    except ApiError as error:
+        if args.json:
+            print(error.problem.model_dump_json(), file=sys.stderr)
+        else:
+            print("\n".join(error.lines()), file=sys.stderr)
+        return BAD_INPUT if error.status < 500 else FAILED
+
+
+def _fail(text: str, code: int) -> int:
+    print(f"rebalance: {text}", file=sys.stderr)
+    return code
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of every command."""
+    parser = _Parser(
+        prog="rebalance",
+        description="Train and compare long-tailed semantic segmentation experiments.",
+        epilog=_ENDS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    added = {name: _api_command(commands, name, text) for name, text in _API_COMMANDS.items()}
+    added["submit"].add_argument("spec", metavar="SPEC.json", help="the spec's file; - for stdin")
+    added["submit"].add_argument("--wait", action="store_true", help="stay until it has ended")
+    added["submit"].add_argument("--idempotency-key", metavar="KEY", help="the same key stores it only once")
+    for name in ("state", "method", "dataset", "tag"):
+        text = f"only this {name}; repeat for more" if name != "tag" else "only with KEY or KEY:VALUE"
+        added["list"].add_argument(f"--{name}", action="append", default=[], help=text)
+    added["list"].add_argument("--limit", type=_positive, default=50, help="at most so many (50)")
+    for name in ("show", "logs", "cancel"):
+        added[name].add_argument("id", metavar="ID")
+    added["cancel"].add_argument("--wait", action="store_true", help="stay until it has ended")
+    added["logs"].add_argument("-f", "--follow", action="store_true", help="stay until it has ended")
+    added["logs"].add_argument("--attempt", type=_positive, metavar="N", help="only this attempt")
+    added["compare"].add_argument("id", metavar="ID", nargs="+")
+    added["compare"].add_argument("--classes", action="store_true", help="also IoU class by class")
+    _serve(commands.add_parser("serve", help="start Ray, MLflow and the API, until Ctrl-C"))
+    _demo(commands.add_parser("demo", help="three experiments on the built-in data, and their comparison"))
+    return parser
+
+
+def _api_command(
+    commands: argparse._SubParsersAction[_Parser], name: str, text: str
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text, description=text)
+    parser.add_argument("--api", metavar="URL", help="the API's address; or REBALANCE_API")
+    parser.add_argument("--data-dir", metavar="DIR", help="of a running `rebalance serve`: its API")
+    parser.add_argument("--json", action="store_true", help="machine-readable output")
+    return parser
+
+
+def _serve(parser: argparse.ArgumentParser) -> None:
+    """Options left out come from REBALANCE_… variables: see service/settings.py."""
+    _instance(parser, "everything is kept here (~/.rebalance)")
+    parser.add_argument("--host", help="where the API listens (127.0.0.1)")
+    parser.add_argument("--port", type=int, metavar="N", help="of the API (8000); 0 for any free one")
+    parser.add_argument("--ray-address", metavar="URL", help="Jobs API of a Ray that runs already")
+    parser.add_argument("--mlflow-uri", metavar="URI", help="an MLflow server that runs already")
+    parser.add_argument("--database-url", metavar="URL", help="instead of SQLite in the data directory")
+
+
+def _demo(parser: argparse.ArgumentParser) -> None:
+    _instance(parser, "everything is kept here (.rebalance)")
+    parser.add_argument("--iterations", type=_positive, metavar="N", help="fewer, to try it out")
+
+
+def _instance(parser: argparse.ArgumentParser, data_dir: str) -> None:
+    parser.add_argument("--data-dir", metavar="DIR", help=data_dir)
+    text = "a directory that folder data sets may lie in; repeat for more"
+    parser.add_argument("--data-root", metavar="DIR", action="append", dest="data_roots", help=text)
+    parser.add_argument("--max-running", type=_positive, metavar="N", help="experiments at a time (2)")
+    parser.add_argument("--json", action="store_true", help="machine-readable output on stdout")
+
+
+def _positive(text: str) -> int:
+    value = int(text) if text.isdecimal() else 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is refused; allowed: a whole number, at least 1")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,309 @@
+"""The rules of docs/ARCHITECTURE.md: the import contracts, and what imports cannot express."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import json
+import pickle
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.schemas import ProblemDetail
+from trainer import errors
+from trainer.errors import Problem, RegionRebalanceError
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("trainer", "sweeps", "service")
+CONTRACTS = tomllib.loads((ROOT / "importlinter.toml").read_text())["tool"]["importlinter"]["contracts"]
+MAX_FILE_LINES = 300
+MAX_FUNCTION_LINES = 60
+TEXT_SUFFIXES = {"", ".md", ".py", ".sh", ".toml", ".yml", ".yaml", ".json", ".txt", ".ini", ".mako"}
+
+# For each contract: a module of a throw-away tree, and the one line in it that the contract must refuse.
+BREAKERS = {
+    "packages": ("trainer/spec.py", "import service.states"),
+    "service-starts-work-by-command-line": ("service/store.py", "import trainer.launch"),
+    "service-without-torch": ("service/store.py", "import torch"),
+    "workers-call-nobody": ("trainer/worker.py", "import httpx"),
+    "order-trainer": ("trainer/unplaced.py", ""),
+    "strata-trainer": ("trainer/spec.py", "import trainer.report"),
+    "order-mmseg-adapter": ("trainer/mmseg_adapter/config.py", "import trainer.mmseg_adapter.hooks"),
+    "losses-import-torch-only": ("trainer/losses/dice.py", "import numpy"),
+    "heavy-trainer": ("trainer/spec.py", "import ray"),
+    "order-sweeps": ("sweeps/spec.py", "import sweeps.expand"),
+    "strata-sweeps": ("sweeps/expand.py", "import trainer.worker"),
+    "heavy-sweeps": ("sweeps/expand.py", "import torch"),
+    "order-service": ("service/states.py", "import service.store"),
+    "ray-behind-the-port": ("service/reconcile.py", "import ray"),
+    "processes-behind-one-file": ("service/reconcile.py", "import psutil"),
+    "sql-behind-the-store": ("service/routes/experiments.py", "import sqlalchemy"),
+    "http-at-the-edge": ("service/store.py", "import fastapi"),
+    "no-cycles": ("trainer/losses/dice.py", "import trainer.losses.pixels"),
+}
+SKELETON = {
+    **{f"{package}/__init__.py": "" for package in PACKAGES},
+    **{f"{path}/__init__.py": "" for path in ("trainer/losses", "trainer/mmseg_adapter", "service/routes")},
+    **{f"trainer/{name}.py": "" for name in ("spec", "report", "worker", "launch", "mmseg_adapter/hooks")},
+    "trainer/losses/dice.py": "",
+    "trainer/losses/pixels.py": "import trainer.losses.dice",
+    **{f"sweeps/{name}.py": "" for name in ("spec", "expand")},
+    **{f"service/{name}.py": "" for name in ("states", "store", "reconcile", "routes/experiments")},
+}
+# Runs in a process of its own, where our packages are not imported yet: one line of JSON for each case.
+PROBE = """
+import contextlib, importlib, io, json, sys
+from importlinter.cli import lint_imports
+for case in json.load(sys.stdin):
+    sys.path.insert(0, case["root"])
+    importlib.invalidate_caches()
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        code = lint_imports(
+            case["config"], limit_to_contracts=tuple(case["contracts"]), no_cache=True, no_logo=True
+        )
+    sys.path.pop(0)
+    print(json.dumps({"name": case["name"], "code": code, "output": out.getvalue()}), flush=True)
+"""
+
+
+def sources() -> list[Path]:
+    return sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def plant(root: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n")
+
+
+def run_probe(cases: list[dict[str, Any]], cwd: Path) -> dict[str, tuple[int, str]]:
+    """(exit code, output) of lint-imports by case name."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE],
+        input=json.dumps(cases),
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    return {answer["name"]: (answer["code"], answer["output"]) for answer in answers}
+
+
+@pytest.fixture(scope="module")
+def probed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, str]]:
+    """Every contract on a tree that breaks it, and all of them on the clean tree."""
+    base = tmp_path_factory.mktemp("contracts")
+    plant(base / "clean", SKELETON)
+    config = str(ROOT / "importlinter.toml")
+    cases = [{"name": "clean", "root": str(base / "clean"), "config": config, "contracts": []}]
+    for contract, (path, line) in BREAKERS.items():
+        plant(base / contract, {**SKELETON, path: line})
+        cases.append(
+            {"name": contract, "root": str(base / contract), "config": config, "contracts": [contract]}
+        )
+    return run_probe(cases, base)
+
+
+def test_our_imports_keep_every_contract() -> None:
+    """The tree as it is breaks no import contract."""
+    case = {"name": "ours", "root": str(ROOT), "config": str(ROOT / "importlinter.toml"), "contracts": []}
+    code, output = run_probe([case], ROOT)["ours"]
+    assert code == 0, output
+
+
+def test_every_contract_is_broken_once() -> None:
+    """Each contract has a case below that breaks it: none is there for show."""
+    assert sorted(BREAKERS) == sorted(contract["id"] for contract in CONTRACTS)
+
+
+def test_clean_tree_keeps_every_contract(probed: dict[str, tuple[int, str]]) -> None:
+    """The throw-away tree without the offending line passes, so that line is what the next test finds."""
+    code, output = probed["clean"]
+    assert code == 0, output
+
+
+@pytest.mark.parametrize("contract", sorted(BREAKERS))
+def test_contract_is_enforced(contract: str, probed: dict[str, tuple[int, str]]) -> None:
+    """One offending line or file breaks the contract, and the message names it."""
+    code, output = probed[contract]
+    assert code == 1, output
+    assert BREAKERS[contract][0].removesuffix(".py").replace("/", ".").rpartition(".")[2] in output
+
+
+def imported_roots(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+
+
+def test_losses_import_torch_and_stdlib_only() -> None:
+    """A loss depends on torch, the standard library and its sister files; everything else is refused."""
+    allowed = sys.stdlib_module_names | {"torch"}
+    strangers = {
+        f"{path.name}: {name}"
+        for path in (ROOT / "trainer/losses").glob("*.py")
+        for name in imported_roots(ast.parse(path.read_text()))
+        if name.split(".")[0] not in allowed and not name.startswith("trainer.losses")
+    }
+    assert not strangers
+
+
+def mentions_method_class(node: ast.AST, names: set[str]) -> bool:
+    return any(
+        (isinstance(part, ast.Name) and part.id in names)
+        or (isinstance(part, ast.Attribute) and part.attr in names)
+        for part in ast.walk(node)
+    )
+
+
+def chooses_by_method(tree: ast.AST, classes: set[str], kinds: set[str]) -> list[int]:
+    """Lines that branch on a method: match on its class, isinstance, or a comparison of `.kind`."""
+    lines = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.MatchClass) and mentions_method_class(node.cls, classes):
+            lines.append(node.cls.lineno)
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "isinstance":
+            if mentions_method_class(node.args[1], classes):
+                lines.append(node.lineno)
+        elif isinstance(node, ast.Compare | ast.MatchValue):
+            texts = {part.value for part in ast.walk(node) if isinstance(part, ast.Constant)}
+            if texts & kinds:
+                lines.append(node.lineno)
+    return lines
+
+
+def test_only_criterion_chooses_by_method_kind() -> None:
+    """Adding a method means one new case in criterion.py and no other branch anywhere."""
+    from trainer.methods import METHODS
+
+    classes = {cls.__name__ for cls in METHODS.values()}
+    found = {
+        str(path.relative_to(ROOT)): lines
+        for path in sources()
+        if path != ROOT / "trainer/criterion.py"
+        and (lines := chooses_by_method(ast.parse(path.read_text()), classes, set(METHODS)))
+    }
+    assert not found
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "if method.kind == 'baseline': pass",
+        "isinstance(method, RegionRebalance)",
+        "match method:\n    case Dice(): pass",
+        "match method.kind:\n    case 'dice': pass",
+    ],
+)
+def test_choosing_by_method_is_seen(line: str) -> None:
+    """The check above is not blind: each way of branching on a method is found."""
+    assert chooses_by_method(ast.parse(line), {"RegionRebalance", "Dice"}, {"baseline", "dice"})
+
+
+def test_files_and_functions_stay_small() -> None:
+    """No file above 300 lines, no function above 60; docs/STYLE.md aims at 250 and 40."""
+    too_long = []
+    for path in sources():
+        text = path.read_text()
+        if text.count("\n") > MAX_FILE_LINES:
+            too_long.append(f"{path.relative_to(ROOT)}: {text.count(chr(10))} lines")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and path.parent.name != "versions":
+                length = (node.end_lineno or node.lineno) - node.lineno + 1
+                if length > MAX_FUNCTION_LINES:
+                    too_long.append(f"{path.relative_to(ROOT)}:{node.lineno} {node.name}: {length} lines")
+    assert not too_long
+
+
+def error_classes() -> list[type[RegionRebalanceError]]:
+    """Every error of the tree, wherever it is defined; found by reading, so nothing heavy is imported."""
+    names = {
+        (module_name(path), node.name)
+        for path in sources()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef) and any(is_error_base(base) for base in node.bases)
+    }
+    light = [(module, name) for module, name in sorted(names) if "mmseg_adapter" not in module]
+    return [getattr(importlib.import_module(module), name) for module, name in light]
+
+
+def is_error_base(base: ast.expr) -> bool:
+    name = base.id if isinstance(base, ast.Name) else getattr(base, "attr", "")
+    return name.endswith(("Error", "Exception")) or hasattr(errors, name)
+
+
+# Arguments of constructors, by name or else by type; a text for all others.
+EXAMPLES: dict[str, Any] = {
+    "problems": (Problem("/seed", "-1", ">= 0"),),
+    "problem": ProblemDetail(title="Conflict", status=409, detail="has ended"),
+    "int": 3,
+    "float": float("inf"),
+    "Path": Path("file"),
+}
+
+
+def example_of(cls: type[Exception]) -> Exception:
+    """An instance, its arguments made up from the names and annotations of `__init__`."""
+    if "__init__" not in vars(cls):
+        own = [base for base in cls.__mro__ if "__init__" in vars(base) and base.__module__ != "builtins"]
+        if not own:
+            return cls("message")
+    values = []
+    for parameter in list(inspect.signature(cls).parameters.values()):
+        annotation = str(parameter.annotation).split("|")[0].strip()
+        values.append(EXAMPLES.get(parameter.name, EXAMPLES.get(annotation, "text")))
+    return cls(*values)
+
+
+@pytest.mark.parametrize("cls", error_classes(), ids=lambda cls: cls.__name__)
+def test_errors_survive_pickling(cls: type[Exception]) -> None:
+    """An error comes out of pickle with its class, text and attributes: a cause must cross processes."""
+    error = example_of(cls)
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is type(error)
+    assert str(copy) == str(error)
+    assert vars(copy) == vars(error)
+
+
+def test_documents_name_no_private_path() -> None:
+    """Nothing in the repository names a directory of one machine, or data that a reader does not have."""
+    names = (
+        "README.md",
+        "CONTRIBUTING.md",
+        "Makefile",
+        "pyproject.toml",
+        "importlinter.toml",
+        "constraints.txt",
+    )
+    folders = ("docs", "scripts", "deploy", ".ci", "benchmarks", *PACKAGES)
+    paths = [ROOT / name for name in names]
+    for folder in folders:
+        paths += [
+            path for path in (ROOT / folder).rglob("*") if path.suffix in TEXT_SUFFIXES and path.is_file()
+        ]
+    private = re.compile(r"(?<![\w.])/(home|root|Users|work)/|\.\./" + "shared")
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in paths
+        for number, line in enumerate(path.read_text().splitlines(), start=1)
+        if private.search(line)
+    ]
+    assert not found

@@ -1,0 +1,218 @@
+"""What README.md and docs/ show is true: examples are valid, fields are as told, named commands exist."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from service.cli import build_parser
+from trainer.datasets import DATASETS
+from trainer.methods import METHODS
+from trainer.models import RECIPES
+from trainer.spec import Evaluation, ExperimentSpec, Resources, Schedule, parse_spec
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def blocks(language: str) -> Iterator[tuple[str, str]]:
+    """(page and line, text) of every fenced block in a language."""
+    for page in PAGES:
+        text = page.read_text()
+        for match in FENCE.finditer(text):
+            if match[1] == language:
+                line = text.count("\n", 0, match.start()) + 1
+                yield f"{page.name}:{line}", match[2]
+
+
+def shell_lines() -> list[tuple[str, str]]:
+    """Every command in a shell block and, in running text, every inline `make …` or `rebalance …`."""
+    found = [(where, line) for where, block in blocks("sh") for line in block.splitlines() if line.strip()]
+    for page in PAGES:
+        text = FENCE.sub("", page.read_text())
+        found += [(page.name, code) for code in re.findall(r"`([^`\n]+)`", text)]
+    return found
+
+
+def specs() -> Iterator[Any]:
+    for where, text in blocks("json"):
+        document = json.loads(text)
+        if isinstance(document, dict) and "dataset" in document:
+            yield pytest.param(document, id=where)
+    for where, text in blocks("sh"):
+        for body in re.findall(r"-d '(\{.*?\})'", text, re.DOTALL):
+            yield pytest.param(json.loads(body), id=where)
+
+
+@pytest.mark.parametrize("document", list(specs()))
+def test_examples_are_valid_specs(document: Any) -> None:
+    """Every JSON example that looks like a spec is one."""
+    assert parse_spec(document).dataset.name in DATASETS
+
+
+def test_there_are_examples() -> None:
+    """The test above found the ones we know of: README's curl, its short form, one for each data set."""
+    assert len(list(specs())) >= 6
+
+
+def bounds(schema: Mapping[str, Any]) -> str:
+    """The allowed values of a field, in the words of docs/spec.md."""
+    for choice in schema.get("anyOf", []):
+        if choice.get("type") != "null":
+            return f"{bounds(choice)}, or null"
+    if "enum" in schema:
+        return ", ".join(f"`{json.dumps(value)}`" for value in schema["enum"])
+    if "const" in schema:
+        return f"`{json.dumps(schema['const'])}`"
+    if schema.get("type") == "array":
+        inner = (schema.get("prefixItems") or [schema["items"]])[0]
+        return f"{schema['minItems']} of: {bounds(inner)}"
+    if schema.get("type") == "boolean":
+        return "`true`, `false`"
+    if schema.get("type") == "string":
+        return f"text, {schema.get('minLength', 0)} to {schema['maxLength']} characters"
+    if schema.get("type") == "object":
+        return f"up to {schema['maxProperties']} names, each with a text"
+    return number(schema)
+
+
+def number(schema: Mapping[str, Any]) -> str:
+    kind = {"integer": "integer", "number": "number"}[schema["type"]]
+    parts = [
+        f"{sign} {schema[key]}"
+        for key, sign in (
+            ("minimum", ">="), ("exclusiveMinimum", ">"), ("maximum", "<="), ("exclusiveMaximum", "<"),
+            ("multipleOf", "multiple of"),
+        )
+        if key in schema
+    ]  # fmt: skip
+    return " ".join([kind, ", ".join(parts)])
+
+
+def rows_of(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str]]:
+    """(pointer, default, allowed) of the plain fields of a model."""
+    schema = model.model_json_schema()
+    for name, field in schema["properties"].items():
+        if "$ref" in field or "oneOf" in field or "$ref" in json.dumps(field.get("anyOf")):
+            continue
+        default = f"`{json.dumps(field['default'])}`" if "default" in field else "required"
+        yield f"{prefix}/{name}", default, bounds(field)
+
+
+def expected_rows() -> dict[str, list[tuple[str, str, str]]]:
+    """The rows of docs/spec.md by heading, from the models themselves."""
+    rows = {
+        "Experiment": [row for row in rows_of(ExperimentSpec, "") if row[0] in {"/name", "/seed"}],
+        "Schedule": [(pointer, "model's", allowed) for pointer, _, allowed in rows_of(Schedule, "/schedule")],
+        "Resources": list(rows_of(Resources, "/resources")),
+        "Evaluation": list(rows_of(Evaluation, "/evaluation")),
+    }
+    for name, entry in DATASETS.items():
+        rows[f"Data set `{name}`"] = rows_of_choice(entry.parameters, "/dataset", "name")
+    for kind, cls in METHODS.items():
+        rows[f"Method `{kind}`"] = rows_of_choice(cls, "/method", "kind")
+    return rows
+
+
+def rows_of_choice(model: type[BaseModel], prefix: str, tag: str) -> list[tuple[str, str, str]]:
+    return [row for row in rows_of(model, prefix) if row[0] != f"{prefix}/{tag}"]
+
+
+def documented_rows() -> dict[str, list[tuple[str, str, str]]]:
+    sections = re.split(r"^## ", (ROOT / "docs/spec.md").read_text(), flags=re.MULTILINE)[1:]
+    tables: dict[str, list[tuple[str, str, str]]] = {}
+    for section in sections:
+        cells = [
+            re.split(r"(?<!\\) \| ", line.strip("| "))
+            for line in section.splitlines()
+            if line.startswith("| `/")
+        ]
+        tables[section.splitlines()[0]] = [(row[0].strip("`"), row[1], row[2]) for row in cells]
+    return tables
+
+
+@pytest.mark.parametrize("heading", list(expected_rows()))
+def test_fields_are_as_documented(heading: str) -> None:
+    """docs/spec.md has each field of this part with the default and the bounds that the code enforces."""
+    assert documented_rows()[heading] == expected_rows()[heading]
+
+
+def test_schedules_are_as_documented() -> None:
+    """docs/spec.md has the default schedule of each model, by data set."""
+    text = (ROOT / "docs/spec.md").read_text()
+    for name, recipe in RECIPES.items():
+        for dataset, given in recipe.schedules.items():
+            shown = json.dumps(given, ensure_ascii=False)
+            assert f"| `{name}` | {f'`{dataset}`' if dataset else 'all others'} | `{shown}` |" in text
+
+
+def make_targets() -> set[str]:
+    return set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+def test_named_make_targets_exist() -> None:
+    """`make X` in the docs is a target of the Makefile."""
+    named = {
+        word
+        for _, line in shell_lines()
+        for match in re.findall(r"\bmake((?: [A-Z_]+=\S+| [a-z]+\b)+)", line.split("#")[0])
+        for word in match.split()
+        if "=" not in word
+    }
+    assert named
+    assert named <= make_targets()
+
+
+def test_named_cli_commands_exist() -> None:
+    """`rebalance X --flag` in the docs is a command of the CLI that has the flag."""
+    parser = build_parser()
+    (choices,) = [action.choices for action in parser._actions if isinstance(action.choices, dict)]
+    wrong = []
+    for where, line in shell_lines():
+        words = shlex.split(line.split(" #")[0].replace("'", ""))
+        if words[:1] != ["rebalance"] or len(words) == 1 or words[1] == "…":
+            continue
+        command = choices.get(words[1])
+        unknown = [
+            word
+            for word in words[2:]
+            if word.startswith("-") and command is not None and word not in command._option_string_actions
+        ]
+        if command is None or unknown:
+            wrong.append(f"{where}: {line}")
+    assert not wrong
+
+
+def test_every_file_is_described() -> None:
+    """docs/ARCHITECTURE.md has a line for every source file."""
+    text = (ROOT / "docs/ARCHITECTURE.md").read_text()
+    sections = re.split(r"^(trainer|sweeps|service)/$", text, flags=re.MULTILINE)
+    described = dict(zip(sections[1::2], sections[2::2], strict=True))
+    missing = [
+        str(path.relative_to(ROOT))
+        for package, section in described.items()
+        for path in sorted((ROOT / package).rglob("*.py"))
+        if path.name != "__init__.py"
+        and "versions" not in path.parts
+        and not re.search(rf"^ +{path.stem}\.py ", section, re.MULTILINE)
+    ]
+    assert not missing
+
+
+def test_links_lead_somewhere() -> None:
+    """Every relative link in the docs points at a file of the repository."""
+    broken = [
+        f"{page.name}: {target}"
+        for page in PAGES
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text())
+        if not (page.parent / target).exists()
+    ]
+    assert not broken
