@@ -39,14 +39,17 @@ def tiny_plan(storage: Path, *, experiment: str = "e1", attempt: int = 1, **over
 
 
 class ListSink:
-    """Keeps every record; raises `error` when the training record of iteration `at` comes."""
+    """Keeps every record; raises `error` when the record of this kind of iteration `at` comes."""
 
-    def __init__(self, *, at: int | None = None, error: BaseException | None = None) -> None:
+    def __init__(
+        self, *, at: int | None = None, kind: str = "train", error: BaseException | None = None
+    ) -> None:
         self.records: list[Record] = []
         self._at = at
+        self._kind = kind
         self._error = error
 
     def emit(self, record: Record) -> None:
         self.records.append(record)
-        if self._error and record["kind"] == "train" and record["iteration"] == self._at:
+        if self._error and record["kind"] == self._kind and record["iteration"] == self._at:
             raise self._error

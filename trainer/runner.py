@@ -58,6 +58,11 @@ class Evaluations:
         assert self._last is not None, "the loop always evaluates at its end"
         return self._last
 
+    def complete(self, runner: Runner) -> None:
+        """Evaluates a run that was killed after its last step: resumed, its loop has nothing left to do."""
+        if self._last is None:
+            runner.val_loop.run()
+
     def add(self, iteration: int, confusion: Counts, images: int, seconds: float) -> None:
         scores = make_scores(
             confusion,

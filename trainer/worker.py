@@ -48,6 +48,7 @@ def train(plan: Plan, sink: Sink, mark: Callable[[str], None] = lambda _: None) 
         mark("build")
         started = time.perf_counter()
         runner.train()
+        evaluations.complete(runner)
         seconds = time.perf_counter() - started
         payload, parameters = deployable_payload(runner, plan)
     finally:

@@ -93,6 +93,17 @@ def test_a_damaged_newest_checkpoint_falls_back(storage: Path) -> None:
     assert_same(weights(plan), expected)
 
 
+def test_a_run_killed_in_its_last_evaluation_is_evaluated(storage: Path) -> None:
+    """Resumed after its last step, a run has the scores and weights of one never stopped."""
+    result, expected = trained(tiny_plan(storage, experiment="unbroken"))
+    plan = tiny_plan(storage, experiment="at-the-end")
+    with pytest.raises(Stop):
+        train(plan, ListSink(at=4, kind="eval", error=Stop()))
+    assert (plan.layout.checkpoints("at-the-end") / "iter_4.pth").exists()
+    assert train(plan, ListSink()).evaluation == result.evaluation
+    assert_same(weights(plan), expected)
+
+
 def test_validating_on_the_way_changes_nothing(storage: Path) -> None:
     """The validation interval does not change the weights (in stock mmengine it does)."""
     _, once = trained(tiny_plan(storage, experiment="once"))
