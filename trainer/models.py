@@ -50,8 +50,8 @@ _SMALL: dict[str, Any] = {
     "backbone": {
         "type": "ResNetV1c",
         "depth": 18,
-        "stem_channels": 24,
-        "base_channels": 24,
+        "stem_channels": 28,
+        "base_channels": 28,
         "num_stages": 3,
         "strides": (1, 2, 2),
         "dilations": (1, 1, 1),
@@ -62,11 +62,12 @@ _SMALL: dict[str, Any] = {
     },
     "decode_head": {
         "type": "FCNHead",
-        "in_channels": (24, 48, 96),
+        "in_channels": (28, 56, 112),
         "in_index": (0, 1, 2),
         "input_transform": "resize_concat",
         "channels": 128,
         "num_convs": 1,
+        "kernel_size": 1,
         "concat_input": False,
         "dropout_ratio": 0.0,
         "align_corners": False,
@@ -76,7 +77,7 @@ _SMALL: dict[str, Any] = {
 RECIPES: dict[str, Recipe] = {
     "small": Recipe(
         title="Small residual encoder-decoder",
-        description="ResNet-18 layout, 24 base channels, three stages fused at stride 4, D = 128; untrained",
+        description="ResNet-18 layout, 28 base channels, three stages fused at stride 4, D = 128; untrained",
         source="laptop-size, ours; parts from mmsegmentation",
         model=_SMALL,
         schedules={

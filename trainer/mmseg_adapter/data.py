@@ -28,10 +28,22 @@ _SAMPLE_STREAM, _ITERATION_STREAM, _ORDER_STREAM = 0, 1, 2
 
 def seed_everything(*entropy: int) -> None:
     """Seeds random, numpy and torch from `entropy`, all three differently."""
+    torch_seed = _seed_cpu(*entropy)
+    if torch.cuda.is_available():
+        torch.cuda.manual_seed_all(torch_seed)
+
+
+def _seed_cpu(*entropy: int) -> int:
+    """Seeds the three streams of the CPU; torch's seed.
+
+    Without torch.manual_seed: where CUDA was never used that keeps a formatted stack for each call, for ever.
+    """
     words = np.random.SeedSequence(entropy).generate_state(4)
     random.seed(int(words[0]))
     np.random.seed(int(words[1]))
-    torch.manual_seed(int(words[2]) << 32 | int(words[3]))
+    torch_seed = int(words[2]) << 32 | int(words[3])
+    torch.default_generator.manual_seed(torch_seed)
+    return torch_seed
 
 
 def seed_iteration(seed: int, iteration: int, rank: int) -> None:
@@ -43,7 +55,7 @@ def seed_iteration(seed: int, iteration: int, rank: int) -> None:
 def _seeded_sample(seed: int, position: int) -> Iterator[None]:
     """Draws inside come from (seed, position) and leave the outer streams untouched."""
     saved = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    seed_everything(seed, _SAMPLE_STREAM, position)
+    _seed_cpu(seed, _SAMPLE_STREAM, position)
     try:
         yield
     finally:
