@@ -13,9 +13,9 @@ help:
 	@echo "make demo       three experiments on the built-in data, and their comparison"
 	@echo "make serve      Ray, MLflow and the API on DATA_DIR=$(DATA_DIR) PORT=$(PORT), until Ctrl-C"
 	@echo "make check      format, lint, types, import contracts, unit tests: before every commit"
-	@echo "make test       check, and the contract and integration tests"
+	@echo "make test       check, and the contract, integration and end-to-end tests"
 	@echo "make bench      every benchmark in benchmarks/"
-	@echo "make campaign   CAMVID=DIR SEEDS=$(SEEDS): docs/results/camvid.md again"
+	@echo "make campaign   CAMVID=DIR SEEDS=$(SEEDS) DATA_DIR=$(DATA_DIR): docs/results/camvid.md again"
 	@echo "make clean      caches and build outputs; distclean also .venv; neither touches DATA_DIR"
 
 setup:
@@ -45,7 +45,7 @@ bench: setup
 
 campaign: setup
 	@test -n "$(CAMVID)" || { echo "make campaign: say where CamVid lies: make campaign CAMVID=DIR (docs/datasets.md)" >&2; exit 2; }
-	$(PY) scripts/campaign.py --camvid "$(CAMVID)" --seeds $(SEEDS) --write docs/results/camvid.md
+	$(PY) scripts/campaign.py --camvid "$(CAMVID)" --seeds $(SEEDS) --data-dir "$(DATA_DIR)" --write docs/results/camvid.md
 
 clean:
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -95,9 +95,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--iterations", type=int, help="fewer than the recipe's, to try it out")
-    parser.add_argument("--cpus", type=int, default=min(2, os.cpu_count() or 1), help="torch's threads")
+    parser.add_argument("--cpus", type=int, default=1, help="torch's threads in a run")
     parser.add_argument("--data-dir", default=".rebalance")
-    parser.add_argument("--max-running", type=int, default=1)
+    parser.add_argument("--max-running", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--write", type=Path, help="the page to write")
     return parser
 

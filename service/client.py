@@ -89,15 +89,22 @@ class RebalanceClient:
     def __init__(
         self, base_url: str, *, timeout: float = TIMEOUT_SECONDS, transport: httpx.BaseTransport | None = None
     ) -> None:
-        """`timeout` in seconds, for each request; `transport` replaces the network in tests."""
+        """`timeout` in seconds, for each request; `transport` replaces the network in tests.
+
+        Raises:
+            ApiUnreachable: `base_url` is no URL.
+        """
         self.base_url = base_url.rstrip("/")
-        local = urlsplit(base_url).hostname in ("127.0.0.1", "localhost", "::1")
-        self._http = httpx.Client(
-            base_url=self.base_url,
-            timeout=timeout,
-            transport=transport,
-            trust_env=not local,  # a proxy for the internet is no way to this machine
-        )
+        try:
+            local = urlsplit(base_url).hostname in ("127.0.0.1", "localhost", "::1")
+            self._http = httpx.Client(
+                base_url=self.base_url,
+                timeout=timeout,
+                transport=transport,
+                trust_env=not local,  # a proxy for the internet is no way to this machine
+            )
+        except (ValueError, httpx.InvalidURL) as error:
+            raise ApiUnreachable(f"{base_url} is no address: {error}") from None
 
     def __enter__(self) -> Self:
         return self
@@ -261,7 +268,9 @@ class RebalanceClient:
             response = self._http.request(method, path, **request)
         except (httpx.TransportError, httpx.InvalidURL) as error:
             why = str(error) or type(error).__name__
-            raise ApiUnreachable(f"no answer from {self.base_url}: {why}") from None
+            raise ApiUnreachable(
+                f"no answer from {self.base_url} ({why}); is `rebalance serve` running there?"
+            ) from None
         if response.is_success:
             return response
         raise ApiError(response.status_code, _problem_of(response))

@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,9 +83,9 @@ def list_(args: argparse.Namespace, client: RebalanceClient) -> int:
     if args.json:
         _print_items(found)
         return 0
-    from service.render import experiments_table, utc_now
+    from service.render import experiments_table
 
-    _print_table(experiments_table(found, utc_now()), empty="no experiments")
+    _print_table(experiments_table(found, datetime.now(UTC)), empty="no experiments")
     return 0
 
 

@@ -8,9 +8,8 @@ from datetime import datetime, timedelta
 from service.backend import JobObservation, JobStatus
 from service.records import NOTHING, Experiment, Outcome
 from service.states import State
-from trainer.report import RunError, RunReport
+from trainer.report import HEADLINE, RunError, RunReport
 
-HEADLINE = ("mIoU", "mAcc", "aAcc", "head_mIoU", "body_mIoU", "tail_mIoU")
 _LONGEST_MESSAGE = 20_000
 _CLUSTER_LOSSES_PER_ATTEMPT = 10
 _MLFLOW_STATUS = {State.COMPLETED: "FINISHED", State.FAILED: "FAILED", State.CANCELLED: "KILLED"}

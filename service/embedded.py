@@ -52,7 +52,8 @@ class Embedded:
         """Starts everything and waits until all of it is healthy.
 
         Raises:
-            DataDirInUse, PortInUse, ProgramFailed, ApiFailed: with a clear message; nothing is left running.
+            DataDirInUse, DataDirUnusable, PortInUse, ProgramFailed, ApiFailed: with a clear message;
+                nothing is left running.
             StopAsked: `stop` was set before all was ready.
         """
         with contextlib.ExitStack() as stack:

@@ -27,6 +27,10 @@ class DataDirInUse(RegionRebalanceError):
     """Another live `rebalance serve` or `rebalance demo` holds the data directory."""
 
 
+class DataDirUnusable(RegionRebalanceError):
+    """The data directory cannot be made, or not be written to."""
+
+
 class PortInUse(RegionRebalanceError):
     """Somebody else listens on the port asked for."""
 
@@ -68,9 +72,16 @@ class DataDir:
 
         Raises:
             DataDirInUse: naming the process that holds it.
+            DataDirUnusable: saying why.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self.path / "serve.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self.path / "serve.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            why = f"cannot be used ({error.strerror or error})"
+            raise DataDirUnusable(
+                f"--data-dir {self.path}: {why}; allowed: a directory we may write to"
+            ) from None
         try:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
+from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import problems
 from service.backend import Backend
@@ -20,8 +22,10 @@ from service.routes import catalogue, comparisons, docs, experiments, health, ou
 from service.schemas import ProblemDetail
 from service.settings import Settings, SettingsError
 from service.store import Store
+from trainer.errors import Problem
 from trainer.spec import ExperimentSpec
 
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _DESCRIPTION = """
 Train and compare long-tailed semantic segmentation methods, region rebalance (arXiv 2204.01969) among them.
 
@@ -67,10 +71,35 @@ def create_app(settings: Settings, backend: Backend | None = None) -> FastAPI:
         redoc_url=None,
     )
     problems.install(app)
+    if settings.host in _LOOPBACK:
+        app.add_middleware(_OwnNames)
     for part in (experiments, outputs, comparisons, catalogue, health, docs):
         app.include_router(part.router)
     _complete_openapi(app)
     return app
+
+
+class _OwnNames:
+    """Refuses requests for other hosts: a web page may give this machine's address a name of its own
+    (DNS rebinding), and would then be let in as the same origin.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and (host := Request(scope).url.hostname) not in _LOOPBACK:
+            allowed = Problem("/headers/host", f"{host!r} is not this service", ", ".join(sorted(_LOOPBACK)))
+            answer = problems.problem(
+                HTTPStatus.MISDIRECTED_REQUEST,
+                "Unknown host",
+                str(allowed),
+                kind="unknown-host",
+                errors=[allowed],
+            )
+            await answer(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
 
 
 def _ray(settings: Settings) -> RayBackend:

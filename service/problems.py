@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
@@ -25,12 +26,11 @@ from service.records import (
 )
 from service.schemas import ProblemDetail
 from trainer.errors import ComparisonError, DataError, Problem, RegionRebalanceError, ReportError, SpecError
-from trainer.pointers import escape
+from trainer.pointers import pointer_to
 
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
-
 
 _STATUS: dict[type[RegionRebalanceError], HTTPStatus] = {
     BadCursor: HTTPStatus.BAD_REQUEST,
@@ -129,11 +129,12 @@ def _detail(error: Exception) -> str:
 
 def _framework_validation(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
+    allowed = {"extra_forbidden": "only the parameters in /docs", "missing": "one value; see /docs"}
     problems = [
         Problem(
-            "".join(f"/{escape(part)}" for part in detail["loc"]),
+            pointer_to(detail["loc"]),
             "is missing" if detail["type"] == "missing" else f"{str(detail.get('input'))[:80]!r} is refused",
-            "only the parameters in /docs" if detail["type"] == "extra_forbidden" else str(detail["msg"]),
+            allowed.get(detail["type"], str(detail["msg"]).removeprefix("Input should be ")),
         )
         for detail in error.errors()
     ]
@@ -145,15 +146,24 @@ def _framework_validation(_request: Request, error: Exception) -> Response:
 def _framework_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
-    detail = error.detail
+    detail, headers = error.detail, dict(error.headers or {})
     if status is HTTPStatus.NOT_FOUND:
         detail = f"there is nothing at {request.url.path[:200]}; see /docs"
     elif status is HTTPStatus.METHOD_NOT_ALLOWED:
-        allowed = (error.headers or {}).get("Allow", "other methods")
-        detail = f"{request.method} is not possible here; allowed: {allowed}"
+        headers["Allow"] = _methods_at(request)
+        detail = f"{request.method} is not possible here; allowed: {headers['Allow']}"
     answer = problem(status, status.phrase, detail)
-    answer.headers.update(error.headers or {})
+    answer.headers.update(headers)
     return answer
+
+
+def _methods_at(request: Request) -> str:
+    """Every method of this path: the framework names only those of the first route that has it."""
+    path, found = request.url.path, set[str]()
+    for template, methods in request.app.openapi()["paths"].items():
+        if re.fullmatch(re.sub(r"\{[^}]*\}", "[^/]+", template), path):
+            found |= {method.upper() for method in methods}
+    return ", ".join(sorted(found)) or "GET"  # what the document leaves out can only be read
 
 
 def _unexpected(request: Request, error: Exception) -> Response:

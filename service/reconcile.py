@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 _MLFLOW_PAUSE = timedelta(seconds=30)
 _MLFLOW_AT_ONCE = 10
+_WITH_JOB = tuple(state for state in State if state.has_job)
 
 
 def utc_now() -> datetime:
@@ -76,11 +77,11 @@ class Reconciler:
             StoreUnavailable: the database does not answer; the next pass goes on from there.
         """
         self._reachable = True
-        for row in self._store.in_states(State.SUBMITTED, State.RUNNING):
+        for row in self._store.in_states(*_WITH_JOB):
             self._each(row, self._follow, now)
         for row in self._store.in_states(State.QUEUED, cancel_requested=True):
             self._each(row, self._drop, now)
-        free = self._settings.max_running - len(self._store.in_states(State.SUBMITTED, State.RUNNING))
+        free = self._settings.max_running - len(self._store.in_states(*_WITH_JOB))
         if free > 0:
             for row in self._store.in_states(State.QUEUED, cancel_requested=False, limit=free):
                 self._each(row, self._submit, now)
@@ -107,9 +108,8 @@ class Reconciler:
         if decision is not None:
             self._act(row, seen, decision, now)
         elif row.cancel_requested_at is not None and job.status in (JobStatus.PENDING, JobStatus.RUNNING):
-            self._backend.stop(
-                row.job_id
-            )  # asked again each pass: a job still starting cannot be stopped yet
+            # Asked again each pass: a job that is still starting cannot be stopped yet.
+            self._backend.stop(row.job_id)
 
     def _look(self, row: Experiment) -> JobObservation:
         if not self._reachable:

@@ -1,4 +1,6 @@
-"""Run directories, as the service reads them: reports, logs, curves. It writes spec.json alone."""
+"""Run directories, as the service reads them: reports, logs, curves. It writes spec.json, and a log
+where the job wrote none.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from trainer.errors import ReportError
+from trainer.files import write_atomically
 from trainer.layout import Storage
-from trainer.report import RunReport, read_report, write_atomically
+from trainer.report import RunReport, read_report
 
 _CHUNK_BYTES = 256 * 1024
 _TAIL_BYTES = 64 * 1024

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from service.embedded import Embedded
-from service.instance import DataDirInUse, PortInUse
+from service.instance import DataDirInUse, DataDirUnusable, PortInUse
 from service.settings import Settings, SettingsError, load_settings
 from service.supervisor import StopAsked
 from service.terminal import StartNotices, make_console
@@ -74,7 +74,7 @@ def run_instance(
         text, code = stopped
         console.print(text, markup=False, soft_wrap=True)
         return code
-    except (SettingsError, DataDirInUse, PortInUse) as error:
+    except (SettingsError, DataDirInUse, DataDirUnusable, PortInUse) as error:
         return _fail(str(error), BAD_INPUT)
     except RegionRebalanceError as error:
         return _fail(str(error), FAILED)

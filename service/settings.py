@@ -133,4 +133,4 @@ def load_settings(**given: Any) -> Settings:
             f"{_PREFIX}{'_'.join(str(part) for part in detail['loc'][:1]).upper()}: {detail['msg']}"
             for detail in error.errors(include_url=False, include_input=False)
         ]
-        raise SettingsError("; ".join(lines)) from None
+        raise SettingsError("; ".join(lines).replace(": Value error, ", ": ")) from None

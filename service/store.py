@@ -243,7 +243,7 @@ def _mapped_errors() -> Iterator[None]:
     except IntegrityError:
         raise
     except DBAPIError as error:
-        raise StoreUnavailable(str(error.orig)) from error
+        raise StoreUnavailable(tables.words_of(error)) from error
     except PoolTimeout as error:
         raise StoreUnavailable(str(error)) from error
 

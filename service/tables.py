@@ -127,6 +127,11 @@ def make_engine(url: str) -> Engine:
     return engine
 
 
+def words_of(error: DBAPIError) -> str:
+    """What the database itself says, in one line, without what SQLAlchemy puts around it."""
+    return " ".join(str(error.orig).split())
+
+
 def writing(engine: Engine) -> Engine:
     """The same engine, whose transactions take SQLite's write lock at their start.
 

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
+from trainer.metrics import Counts
 from trainer.report import RunReport, RunResult, Scores, make_scores
 from trainer.spec import ExperimentSpec, parse_spec
 
@@ -25,6 +27,17 @@ def spec_document(**changes: Any) -> dict[str, Any]:
 def make_spec(**changes: Any) -> ExperimentSpec:
     """The spec of `spec_document`."""
     return parse_spec(spec_document(**changes))
+
+
+def confusion(
+    prediction: npt.ArrayLike, target: npt.ArrayLike, *, num_classes: int, ignore_index: int
+) -> Counts:
+    """(K, K) int64 pixel counts, rows = target class, columns = predicted class; ignored pixels nowhere."""
+    predicted = np.asarray(prediction).reshape(-1)
+    wanted = np.asarray(target).reshape(-1)
+    valid = wanted != ignore_index
+    cells = wanted[valid].astype(np.int64) * num_classes + predicted[valid].astype(np.int64)
+    return np.bincount(cells, minlength=num_classes**2).reshape(num_classes, num_classes).astype(np.int64)
 
 
 def write_pair(

@@ -33,20 +33,20 @@ class PreparedData:
 
 
 def prepare(
-    dataset: DigitScenes | Folder | CamVid, storage: Storage, report: Callable[[str], None]
+    dataset: DigitScenes | Folder | CamVid, storage: Storage, say: Callable[[str], None]
 ) -> PreparedData:
     """The data set's files, rendered first if it is built in and nobody has yet.
 
     Args:
         dataset: of a spec that went through `folders.resolve_spec`.
-        report: told what takes time, one line each.
+        say: told what takes time, one line each.
 
     Raises:
         DataError: the files changed since the spec was resolved.
     """
     entry = DATASETS[dataset.name]
     if isinstance(dataset, DigitScenes):
-        root = _rendered(dataset, storage, report)
+        root = _rendered(dataset, storage, say)
         train_split, eval_split, scale = "train", "val", 1.0
     elif dataset.root is None:
         raise DataError(f"{dataset.name} has no root: resolve the spec first")
@@ -65,14 +65,14 @@ def prepare(
     )
 
 
-def _rendered(dataset: DigitScenes, storage: Storage, report: Callable[[str], None]) -> Path:
+def _rendered(dataset: DigitScenes, storage: Storage, say: Callable[[str], None]) -> Path:
     """Directory of the rendered scenes. It appears as a whole: when two jobs render, one's stays."""
     parameters = {**dataset.model_dump(mode="json"), "version": digits.RENDERER_VERSION}
     key = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()[:16]
     target = storage.datasets / f"{dataset.name}-{key}"
     if target.is_dir():
         return target
-    report(f"rendering {dataset.train_images} + {dataset.eval_images} digit scenes into {target.name}")
+    say(f"rendering {dataset.train_images} + {dataset.eval_images} digit scenes into {target.name}")
     storage.datasets.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=storage.datasets, prefix=f".{target.name}.") as scratch:
         made = Path(scratch) / "scenes"
@@ -89,11 +89,11 @@ def _rendered(dataset: DigitScenes, storage: Storage, report: Callable[[str], No
 def _write_scenes(dataset: DigitScenes, root: Path) -> None:
     from PIL import Image
 
-    for split in ("train", "val"):
+    for split in digits.SPLITS:
         pictures, masks = root / "images" / split, root / "annotations" / split
         pictures.mkdir(parents=True)
         masks.mkdir(parents=True)
-        for number, scene in enumerate(digits.render(dataset, "train" if split == "train" else "val")):
+        for number, scene in enumerate(digits.render(dataset, split)):
             name = f"scene_{number:05d}.png"
             Image.fromarray(scene.picture).save(pictures / name, compress_level=1)
             Image.fromarray(scene.labels).save(masks / name, compress_level=1)

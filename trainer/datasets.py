@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field
 from trainer.strict_model import StrictModel
 
 IGNORE_INDEX = 255
+MIN_CLASSES = 2  # of one there is nothing to tell apart
 MAX_CLASSES = 255  # ids are uint8 and 255 is void
 
 SplitName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*$", max_length=100)]

@@ -32,6 +32,7 @@ _CROWDED = 0.6  # cards never take a larger share of a scene than this
 _PLACES_TRIED = 12
 
 Split = Literal["train", "val"]
+SPLITS: tuple[Split, ...] = ("train", "val")
 Picture = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
@@ -64,7 +65,7 @@ def render(parameters: DigitScenes, split: Split) -> Iterator[Scene]:
     The splits share no digit sample and no part of a photograph.
     """
     images = parameters.train_images if split == "train" else parameters.eval_images
-    rng = np.random.default_rng([parameters.seed, ("train", "val").index(split)])
+    rng = np.random.default_rng([parameters.seed, SPLITS.index(split)])
     counts = digit_counts(images, parameters.imbalance)
     sides = [_LARGEST_SIDE * (count / counts[0]) ** _SHRINK for count in counts]
     material = _material(parameters.seed, split)
@@ -111,7 +112,7 @@ def _material(seed: int, split: Split) -> _Material:
 
 
 def _scene(rng: np.random.Generator, material: _Material, digits: list[int], sides: list[float]) -> Scene:
-    """One scene; commoner digits lie below rarer ones, and of none less than a part stays visible."""
+    """One scene: rarer digits are laid over commoner ones, each where it hides least (`_place`)."""
     canvas = _background(rng, material.photographs)
     labels = np.zeros((SIZE, SIZE), dtype=np.uint8)
     crowd = sum(sides[digit] ** 2 for digit in digits) / SIZE**2

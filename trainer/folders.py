@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from trainer.datasets import DATASETS, MAX_CLASSES, CamVid, DigitScenes, Folder
+from trainer.datasets import DATASETS, MAX_CLASSES, MIN_CLASSES, CamVid, DigitScenes, Folder
 from trainer.errors import DataError, Problem, SpecError
 from trainer.spec import ExperimentSpec, crop_problems
 from trainer.splits import Size, SplitFacts, is_inside, real_path, split_facts
@@ -58,7 +58,7 @@ def read_classes(root: Path) -> tuple[str, ...]:
     """Class names in label order, line i = id i.
 
     Raises:
-        DataError: classes.txt is missing, or not 1 to 255 non-empty, unique lines of UTF-8.
+        DataError: classes.txt is missing, or not 2 to 255 non-empty, unique lines of UTF-8.
     """
     path = root / CLASSES_FILE
     if path.exists() and not path.is_file():  # opening a pipe would wait for ever
@@ -71,8 +71,9 @@ def read_classes(root: Path) -> tuple[str, ...]:
     except UnicodeDecodeError as error:
         raise DataError(f"{CLASSES_FILE} is not UTF-8: byte {error.start}") from None
     names = [line.strip() for line in text.rstrip().split("\n")]
-    if not 1 <= len(names) <= MAX_CLASSES or not any(names):
-        raise DataError(f"{CLASSES_FILE} has {len(names) if any(names) else 0} lines")
+    count = len(names) if any(names) else 0
+    if not MIN_CLASSES <= count <= MAX_CLASSES:
+        raise DataError(f"{CLASSES_FILE} has {count} {'line' if count == 1 else 'lines'}")
     for number, name in enumerate(names):
         if not name:
             raise DataError(f"{CLASSES_FILE}: line {number + 1} is empty")
@@ -130,7 +131,8 @@ def _camvid_in(data_root: Path) -> Path | None:
 def _classes_problems(
     dataset: Folder | CamVid, root: Path, allowed: tuple[Path, ...] | None
 ) -> list[Problem]:
-    wanted = f"a file {CLASSES_FILE} of 1 to {MAX_CLASSES} non-empty lines, each once, line i = id i"
+    count = f"{MIN_CLASSES} to {MAX_CLASSES}"
+    wanted = f"a file {CLASSES_FILE} of {count} non-empty lines, each once, line i = id i"
     if not is_inside(real_path(root / CLASSES_FILE), allowed):
         return [Problem("/dataset/root", f"{CLASSES_FILE} links to outside the allowed data roots", wanted)]
     try:

@@ -13,11 +13,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
+from urllib.parse import urlsplit
 
 from trainer.errors import Cancelled, DataError, RegionRebalanceError, SpecError, WorkerLost
+from trainer.files import write_atomically
 from trainer.folders import resolve_spec
 from trainer.layout import AttemptDir, Storage, run_id_of
-from trainer.report import RunError, RunReport, RunResult, write_atomically, write_report
+from trainer.report import RunError, RunReport, RunResult, write_report
 from trainer.spec import ExperimentSpec, parse_spec, spec_hash
 from trainer.tee import tee_output
 
@@ -26,12 +28,16 @@ if TYPE_CHECKING:
     from trainer.worker import Outcome
 
 _EXIT_FAILED, _EXIT_USAGE, _EXIT_CANCELLED = 1, 2, 143
+_EXIT_CODES = {"completed": 0, "failed": _EXIT_FAILED, "cancelled": _EXIT_CANCELLED}
 _DEFAULT_STORAGE = "~/.rebalance/storage"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0 completed, 1 failed, 2 the spec or command line is wrong, 143 cancelled."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if _has_password(options.mlflow_uri):
+        parser.error("--mlflow-uri: no user or password; set MLFLOW_TRACKING_USERNAME and …_PASSWORD")
     storage = Storage.at(options.storage)
     roots = [Path(root) for root in options.data_root] if options.data_root else None
     try:
@@ -69,6 +75,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _has_password(uri: str | None) -> bool:
+    """The address is kept in plan.json and shown in process lists."""
+    parts = urlsplit(uri or "")
+    return bool(parts.username or parts.password)
+
+
 def _read_json(path: Path) -> object:
     return json.loads(path.read_text(encoding="utf-8"))
 
@@ -84,7 +96,11 @@ def _refuse(options: argparse.Namespace, storage: Storage, error: Exception) -> 
         return _EXIT_USAGE  # no spec, no report: the exit code is all there is
     if options.experiment and not options.plan_only:
         job = Job(
-            spec, storage=storage, experiment=options.experiment, attempt=options.attempt, mlflow_uri=None
+            spec,
+            storage=storage,
+            experiment=options.experiment,
+            attempt=options.attempt,
+            mlflow_uri=options.mlflow_uri,
         )
         job.refuse(error)
     return _EXIT_USAGE
@@ -104,6 +120,8 @@ class Job:
         self._dir: AttemptDir = storage.attempt(experiment, attempt)
         self._marks: list[tuple[str, float]] = [("process start", _process_start()), ("imports", time.time())]
         self._started_at = _now()
+        self._owns_cluster = False
+        self._finished: RunReport | None = None
 
     def print_plan(self) -> int:
         """`--plan-only`: what would run, as JSON on stdout."""
@@ -118,8 +136,7 @@ class Job:
     def run(self) -> int:
         """Trains, with everything printed kept in log.txt; the exit code."""
         self._dir.path.mkdir(parents=True, exist_ok=True)
-        signal.signal(signal.SIGTERM, self._on_stop)
-        signal.signal(signal.SIGINT, self._on_stop)
+        self._catch_signals()
         with tee_output(self._dir.log):
             logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
             _say(f"experiment {self._experiment}, attempt {self._attempt}: {self._dir.path}")
@@ -136,17 +153,18 @@ class Job:
                 logging.getLogger(__name__).exception("the run failed")
                 report = self._report(error=error)
             self._finish(plan, report, replay=lost)
-        return 0 if report.state == "completed" else _EXIT_FAILED
+        return _EXIT_CODES[report.state]
 
     def refuse(self, error: Exception) -> None:
-        """Leaves a report of a spec that was accepted once and cannot be run now."""
-        write_report(self._report(error=error), self._dir.report)
+        """Ends an attempt whose spec was accepted once and cannot be run now."""
+        self._finish(None, self._report(error=error), replay=False)
 
     def _prepare(self) -> Plan:
         """Connects to the cluster and makes the plan."""
         from trainer import launch
 
-        launch.connect()
+        self._owns_cluster = launch.connect()
+        self._catch_signals()  # Ray has put its own handlers over ours: they abort without a word
         self._mark("ray")
         plan = self._plan()
         write_atomically(self._dir.plan, plan.model_dump_json(indent=1) + "\n")
@@ -191,7 +209,7 @@ class Job:
                 "spec": self._spec,
                 "result": RunResult.model_validate(outcome["result"]) if outcome else None,
                 "error": run_error(error) if error else None,
-                "mlflow_run_id": run_id_of(self._storage.mlflow_run(self._experiment)),
+                "mlflow_run_id": self._run_id(),
                 "started_at": self._started_at,
                 "ended_at": _now(),
                 "timings": {name: max(0.0, end - begin) for (_, begin), (name, end) in pairs},
@@ -205,17 +223,34 @@ class Job:
         elif report.result:
             scores = report.result.evaluation["single_scale"]
             _say(f"completed: mIoU {shown(scores.mIoU)}, mAcc {shown(scores.mAcc)}, {self._dir.report}")
-        if plan is not None and plan.mlflow_uri:
-            from trainer.run_log import finish_run
+        self._finished = report
+        if self._mlflow_uri:
+            from trainer.run_log import Tracked, finish_run
 
-            finish_run(plan, report, replay=replay)
+            attempt = Tracked(self._spec, self._storage, self._experiment, self._attempt, self._mlflow_uri)
+            finish_run(attempt, report, plan=plan, replay=replay)
+            report = report.model_copy(update={"mlflow_run_id": self._run_id()})
         write_report(report, self._dir.report)
+
+    def _run_id(self) -> str | None:
+        return run_id_of(self._storage.mlflow_run(self._experiment))
+
+    def _catch_signals(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_stop)
 
     def _on_stop(self, signum: int, frame: object) -> NoReturn:
         """Ray sends SIGTERM and kills after 3 s: the report first, and nothing that could block after it."""
         del frame
-        self.refuse(Cancelled(f"stopped by {signal.Signals(signum).name}"))
-        os._exit(_EXIT_CANCELLED)
+        cancelled = Cancelled(f"stopped by {signal.Signals(signum).name}")
+        # Stopped while MLflow was being told, what was measured stands.
+        report = self._finished or self._report(error=cancelled)
+        write_report(report, self._dir.report)
+        if self._owns_cluster:
+            from trainer import launch
+
+            launch.kill_own_cluster()
+        os._exit(_EXIT_CODES[report.state])
 
 
 def run_error(error: BaseException) -> RunError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from typing import Any
@@ -21,11 +22,26 @@ _ENVIRONMENT = {
 _RESOURCE_WAIT_SECONDS = 30.0
 
 
-def connect() -> None:
-    """Joins the cluster the job was submitted to, or starts a local one when run by hand."""
+def connect() -> bool:
+    """Joins the cluster that RAY_ADDRESS names, as `ray job submit` sets it, else starts one of our own.
+
+    Returns:
+        Whether the cluster is our own, to be stopped with us. Others on this host are left alone.
+    """
     os.environ.update({name: value for name, value in _ENVIRONMENT.items() if name not in os.environ})
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    ray.init(log_to_driver=True, logging_level="warning", configure_logging=True)
+    address = os.environ.get("RAY_ADDRESS")
+    ray.init(address=address or "local", logging_level="warning")
+    return not address
+
+
+def kill_own_cluster() -> None:
+    """Ends the processes of a cluster that `connect` started, at once: all of them are our descendants."""
+    import psutil
+
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def require_resources(plan: Plan) -> None:
@@ -100,6 +116,9 @@ def _trainer_class() -> type[Any]:
     from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 
     class LeanTrainer(TorchTrainer):  # type: ignore[misc]
+        def _register_sigint_handler(self, controller: Any) -> None:
+            del controller  # the job's own handler writes a report before it ends
+
         def _create_default_callbacks(self) -> list[Any]:
             callbacks = super()._create_default_callbacks()
             return [one for one in callbacks if not isinstance(one, PlacementGroupCleanerCallback)]
@@ -115,9 +134,13 @@ def cause_of(error: Exception) -> BaseException:
     if raised:
         return _most_telling(raised)
     if own:
-        return WorkerLost(f"{type(own[0]).__name__}: {str(own[0]).strip().splitlines()[0]}")
-    inner = getattr(error, "controller_failure", error)
-    return WorkerLost(f"{type(inner).__name__}: {str(inner).strip().splitlines()[0]}")
+        return WorkerLost(_in_one_line(own[0]))
+    return WorkerLost(_in_one_line(getattr(error, "controller_failure", error)))
+
+
+def _in_one_line(failure: BaseException) -> str:
+    """Class and first line of the message, which may be empty."""
+    return ": ".join([type(failure).__name__, *str(failure).strip().splitlines()[:1]])
 
 
 def _unwrapped(failure: BaseException) -> BaseException:

@@ -17,17 +17,6 @@ Group = Literal["head", "body", "tail"]
 GROUPS: tuple[Group, ...] = ("head", "body", "tail")
 
 
-def confusion(
-    prediction: npt.ArrayLike, target: npt.ArrayLike, *, num_classes: int, ignore_index: int
-) -> Counts:
-    """(K, K) int64 pixel counts, rows = target class, columns = predicted class; ignored pixels nowhere."""
-    predicted = np.asarray(prediction).reshape(-1)
-    wanted = np.asarray(target).reshape(-1)
-    valid = wanted != ignore_index
-    cells = wanted[valid].astype(np.int64) * num_classes + predicted[valid].astype(np.int64)
-    return np.bincount(cells, minlength=num_classes**2).reshape(num_classes, num_classes).astype(np.int64)
-
-
 @dataclass(frozen=True)
 class ClassCounts:
     """Per class, (K,) int64 each, in pixels of the evaluated split."""
@@ -80,9 +69,3 @@ def frequency_groups(pixel_counts: Sequence[int]) -> list[Group]:
     for group, part in zip(GROUPS, np.array_split(np.array(order, dtype=np.int64), len(GROUPS)), strict=True):
         groups.update((int(k), group) for k in part)
     return [groups[k] for k in range(len(pixel_counts))]
-
-
-def imbalance_factor(counts: Sequence[int]) -> float | None:
-    """Largest over smallest count among classes that occur (arXiv 2204.01969, Sec. 3.3.2)."""
-    occurring = [count for count in counts if count > 0]
-    return max(occurring) / min(occurring) if occurring else None

@@ -93,7 +93,7 @@ RECIPES: dict[str, Recipe] = {
                 "power": 0.9,
             },
             "digit_scenes": {"batch_size": 16, "crop_size": (64, 64), "learning_rate": 0.4},
-            "camvid": {"iterations": 1500, "crop_size": (180, 240)},
+            "camvid": {"iterations": 800, "crop_size": (180, 240)},
         },
     ),
 }

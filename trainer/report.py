@@ -10,12 +10,13 @@ from pydantic import Field, ValidationError
 
 from trainer import metrics
 from trainer.errors import ReportError
-from trainer.files import write_atomically as write_atomically  # noqa: PLC0414 - passed on
+from trainer.files import write_atomically
 from trainer.metrics import Counts, Group
 from trainer.spec import ExperimentSpec
 from trainer.strict_model import StrictModel
 
 SCHEMA_VERSION: Final = 1
+HEADLINE = ("mIoU", "mAcc", "aAcc", "head_mIoU", "body_mIoU", "tail_mIoU")  # the numbers of `Scores`
 
 
 class ClassScore(StrictModel):

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from trainer.layout import run_id_of
+from trainer.files import write_atomically
+from trainer.layout import AttemptDir, Storage, run_id_of
 from trainer.methods import label
 from trainer.plan import Plan
-from trainer.report import RunReport, Scores, write_atomically
+from trainer.report import HEADLINE, RunReport, RunResult, Scores
 from trainer.sink import Record, read_records
+from trainer.spec import ExperimentSpec, spec_hash
 from trainer.tracking import MlflowTracker, RunInfo, RunStatus, Tracker, TrackerError
 
 log = logging.getLogger(__name__)
@@ -22,11 +25,34 @@ _STATUS: dict[str, RunStatus] = {"completed": "FINISHED", "failed": "FAILED", "c
 _NOT_METRICS = frozenset({"kind", "iteration", "time", "message"})
 
 
-def open_run(plan: Plan, tracker: Tracker) -> Tracker:
-    """Opens the experiment's run, the same for all attempts, and remembers its id in storage."""
-    remembered = plan.layout.mlflow_run(plan.experiment)
+@dataclass(frozen=True)
+class Tracked:
+    """What of an attempt is known before its plan: enough to open its run, or to mark it failed."""
+
+    spec: ExperimentSpec
+    storage: Storage
+    experiment: str
+    attempt: int
+    mlflow_uri: str
+
+    @property
+    def dir(self) -> AttemptDir:
+        return self.storage.attempt(self.experiment, self.attempt)
+
+
+def tracked(plan: Plan) -> Tracked | None:
+    """The plan's attempt, None where nobody tracks it."""
+    if plan.mlflow_uri is None:
+        return None
+    return Tracked(plan.spec, plan.layout, plan.experiment, plan.attempt, plan.mlflow_uri)
+
+
+def open_run(attempt: Tracked) -> Tracker:
+    """The experiment's run in MLflow, the same for all attempts; its id is remembered in storage."""
+    tracker = MlflowTracker(attempt.mlflow_uri)
+    remembered = attempt.storage.mlflow_run(attempt.experiment)
     known = run_id_of(remembered)
-    ids = tracker.open(_run_info(plan, known))
+    ids = tracker.open(_run_info(attempt, known))
     if ids.run_id != known:
         write_atomically(remembered, json.dumps(ids._asdict()) + "\n")
     return tracker
@@ -43,30 +69,24 @@ def metrics_in(record: Record) -> dict[str, float]:
     }
 
 
-def finish_run(plan: Plan, report: RunReport, *, replay: bool) -> None:
+def finish_run(attempt: Tracked, report: RunReport, *, plan: Plan | None, replay: bool) -> None:
     """Completes and closes the run; `replay` sends the curves again from metrics.jsonl.
 
     A tracking server that cannot be reached costs a warning, never the result.
     """
-    if plan.mlflow_uri is None:
-        return
     try:
-        tracker = open_run(plan, MlflowTracker(plan.mlflow_uri))
+        tracker = open_run(attempt)
         if replay:
-            for record in read_records(plan.attempt_dir.metrics):
+            for record in read_records(attempt.dir.metrics):
                 if values := metrics_in(record):
                     tracker.log_metrics(int(record["iteration"]), float(record["time"]), values)
-        if report.result is not None:
-            _log_result(plan, report, tracker)
-        for path in (
-            plan.attempt_dir.plan,
-            plan.attempt_dir.metrics,
-            plan.attempt_dir.log,
-        ):
+        if plan is not None and report.result is not None:
+            _log_result(plan, report.result, tracker)
+        for path in (attempt.dir.plan, attempt.dir.metrics, attempt.dir.log):
             if path.exists():
-                tracker.log_file(path, "attempts/" + str(plan.attempt))
+                tracker.log_file(path, f"attempts/{attempt.attempt}")
         with TemporaryDirectory() as scratch:
-            path = Path(scratch) / plan.attempt_dir.report.name
+            path = Path(scratch) / attempt.dir.report.name
             path.write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
             tracker.log_file(path)
         tracker.close(_STATUS[report.state])
@@ -74,13 +94,12 @@ def finish_run(plan: Plan, report: RunReport, *, replay: bool) -> None:
         log.warning("MLflow has not taken the end of this run: %s", error)
 
 
-def _log_result(plan: Plan, report: RunReport, tracker: Tracker) -> None:
-    assert report.result is not None
-    for mode, scores in report.result.evaluation.items():
+def _log_result(plan: Plan, result: RunResult, tracker: Tracker) -> None:
+    for mode, scores in result.evaluation.items():
         tracker.log_table(f"per_class_{mode}", per_class_columns(scores))
         prefix = "" if mode == "single_scale" else f"{mode}/"
         headline = {f"{prefix}{name}": value for name, value in headline_of(scores).items()}
-        tracker.log_metrics(report.result.iterations, report_seconds(plan), headline)
+        tracker.log_metrics(result.iterations, _last_seconds(plan), headline)
     tracker.log_table(
         "class_frequencies",
         {
@@ -93,10 +112,10 @@ def _log_result(plan: Plan, report: RunReport, tracker: Tracker) -> None:
     config = plan.attempt_dir.path / "config.json"
     write_atomically(config, json.dumps(plan.config, indent=1) + "\n")
     tracker.log_file(config)
-    tracker.log_file(plan.layout.root / report.result.checkpoint, "checkpoint")
+    tracker.log_file(plan.layout.root / result.checkpoint, "checkpoint")
 
 
-def report_seconds(plan: Plan) -> float:
+def _last_seconds(plan: Plan) -> float:
     """Unix time of the attempt's last record: equal on every replay, so that MLflow keeps one point."""
     records = read_records(plan.attempt_dir.metrics)
     return float(records[-1]["time"]) if records else 0.0
@@ -104,7 +123,7 @@ def report_seconds(plan: Plan) -> float:
 
 def headline_of(scores: Scores) -> dict[str, float]:
     """mIoU, mAcc, aAcc and head/body/tail mIoU in percent, where defined."""
-    named = scores.model_dump(include={"mIoU", "mAcc", "aAcc", "head_mIoU", "body_mIoU", "tail_mIoU"})
+    named = scores.model_dump(include=set(HEADLINE))
     return {name: value for name, value in named.items() if value is not None}
 
 
@@ -115,11 +134,11 @@ def per_class_columns(scores: Scores) -> dict[str, list[Any]]:
     return {heads.get(name, name): [getattr(row, name) for row in scores.classes] for name in names}
 
 
-def _run_info(plan: Plan, run_id: str | None) -> RunInfo:
-    spec = plan.spec
+def _run_info(attempt: Tracked, run_id: str | None) -> RunInfo:
+    spec = attempt.spec
     tags = {
-        "rebalance.experiment": plan.experiment,
-        "rebalance.spec_hash": plan.spec_hash,
+        "rebalance.experiment": attempt.experiment,
+        "rebalance.spec_hash": spec_hash(spec),
         "mlflow.note.content": (
             f"{label(spec.method)} on {spec.dataset.name}, {spec.model.name}, seed {spec.seed}"
         ),

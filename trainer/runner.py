@@ -15,17 +15,15 @@ from mmseg.registry import MODELS
 from trainer.criterion import Criterion, build_criterion
 from trainer.datasets import IGNORE_INDEX
 from trainer.metrics import Counts
-from trainer.mmseg_adapter.checkpoint import TrainingCheckpoints
+from trainer.mmseg_adapter.checkpoint import TrainingCheckpoints, bare
 from trainer.mmseg_adapter.config import revive
 from trainer.mmseg_adapter.data import seed_everything
 from trainer.mmseg_adapter.head import attach, deployable_state
-from trainer.mmseg_adapter.hooks import CheckpointHook, EvaluationHook, ProgressHook, SeedingHook, bare
+from trainer.mmseg_adapter.hooks import CheckpointHook, EvaluationHook, ProgressHook, SeedingHook
 from trainer.mmseg_adapter.isolation import quiet_logger
 from trainer.plan import Plan
-from trainer.report import Scores, make_scores
+from trainer.report import HEADLINE, Scores, make_scores
 from trainer.sink import Sink
-
-_HEADLINE = ("mIoU", "mAcc", "aAcc", "head_mIoU", "body_mIoU", "tail_mIoU")
 
 
 class _QuietRunner(Runner):  # type: ignore[misc]
@@ -73,7 +71,7 @@ class Evaluations:
         )
         self._last = scores, images
         self.seconds += seconds
-        headline = {name: getattr(scores, name) for name in _HEADLINE}
+        headline = {name: getattr(scores, name) for name in HEADLINE}
         shown = {name: value for name, value in headline.items() if value is not None}
         self._sink.emit({"kind": "eval", "iteration": iteration, **shown, "seconds": seconds})
 

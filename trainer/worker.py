@@ -95,11 +95,11 @@ def ray_worker(config: dict[str, Any]) -> Outcome | None:
 
 def _rank_zero_sink(plan: Plan) -> tuple[FileSink, Any]:
     """metrics.jsonl, copied to MLflow by a thread that starts with the first record."""
-    from trainer.run_log import metrics_in, open_run
-    from trainer.tracking import BackgroundTracker, MlflowTracker
+    from trainer.run_log import metrics_in, open_run, tracked
+    from trainer.tracking import BackgroundTracker
 
-    uri = plan.mlflow_uri
-    tracker = BackgroundTracker(lambda: open_run(plan, MlflowTracker(uri))) if uri else None
+    attempt = tracked(plan)
+    tracker = BackgroundTracker(lambda: open_run(attempt)) if attempt else None
 
     def forward(record: Any) -> None:
         if tracker and (values := metrics_in(record)):

@@ -7,8 +7,13 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import make_url
+from sqlalchemy.exc import DBAPIError
 
+from service.records import StoreUnavailable
 from service.settings import Settings
+from service.tables import words_of
 
 
 def alembic_config(url: str) -> Config:
@@ -21,5 +26,16 @@ def alembic_config(url: str) -> Config:
 
 
 def migrate(settings: Settings) -> None:
-    """Brings the database to the newest schema, creating it where there is none."""
-    command.upgrade(alembic_config(settings.database), "head")
+    """Brings the database to the newest schema, creating it where there is none.
+
+    Raises:
+        StoreUnavailable: it does not answer, refuses us, or has a schema that this version does not know.
+    """
+    url = make_url(settings.database)
+    where = f"REBALANCE_DATABASE_URL: database {url.database!r}" + (f" at {url.host}" if url.host else "")
+    try:
+        command.upgrade(alembic_config(settings.database), "head")
+    except DBAPIError as error:
+        raise StoreUnavailable(f"{where} cannot be used: {words_of(error)}") from error
+    except CommandError as error:
+        raise StoreUnavailable(f"{where} has a schema that this version does not know: {error}") from error

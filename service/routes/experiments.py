@@ -157,7 +157,7 @@ def _earlier(store: StoreDep, idempotency_key: str | None, request_hash: str) ->
     if idempotency_key is None:
         return None
     if not _KEY.fullmatch(idempotency_key):
-        raise BadKey("allowed: 1 to 255 visible ASCII characters")
+        raise BadKey("Idempotency-Key is refused; allowed: 1 to 255 visible ASCII characters")
     row = store.find_request(idempotency_key)
     if row is not None:
         _same_request(row, request_hash)
@@ -166,7 +166,7 @@ def _earlier(store: StoreDep, idempotency_key: str | None, request_hash: str) ->
 
 def _same_request(row: Experiment, request_hash: str | None) -> None:
     if row.request_hash != request_hash:
-        raise KeyReused(f"it stored experiment {row.id}; use a new key for another request")
+        raise KeyReused(f"this Idempotency-Key stored experiment {row.id}; use a new one for another request")
 
 
 def _tag(position: int, text: str) -> tuple[str, str | None]:

@@ -60,4 +60,7 @@ def _mlflow_page(row: Experiment, settings: Settings) -> str | None:
     if server is None or row.mlflow_run_id is None:
         return None
     group = rundirs.mlflow_run_of(settings.layout, row.id).get("experiment_id")
-    return f"{server}/#/experiments/{group}/runs/{row.mlflow_run_id}" if group else None
+    if not group:
+        return None
+    # Asked for nothing, MLflow 3 shows its pages for language models, without a list of training runs.
+    return f"{server}/#/experiments/{group}/runs/{row.mlflow_run_id}?workflowType=machine_learning"

@@ -212,6 +212,8 @@ def test_bad_labels_end_failed(instance: Instance, data_root: Path) -> None:
     assert "p2" in ended.error.message
     assert "7" in ended.error.message
     assert "Traceback" not in ended.error.message
+    assert ended.mlflow_run_id is not None
+    assert mlflow_client(instance).get_run(ended.mlflow_run_id).info.status == "FAILED"
 
 
 def test_cancel(instance: Instance) -> None:

@@ -227,6 +227,7 @@ def test_headers(tmp_path: Path) -> None:
         (None, "cannot be read"),
         (b"", "has 0 lines"),
         (b"\n\n", "has 0 lines"),
+        (b"only\n", "has 1 line"),
         (b"a\n\nb\n", "line 2 is empty"),
         (b"a\nb\n a \n", "'a' is in lines 1 and 3"),
         (b"\xff\xfe", "is not UTF-8"),
@@ -234,7 +235,7 @@ def test_headers(tmp_path: Path) -> None:
     ],
 )
 def test_bad_classes(tmp_path: Path, content: bytes | None, words: str) -> None:
-    """classes.txt must be 1 to 255 non-empty unique lines."""
+    """classes.txt must be 2 to 255 non-empty unique lines."""
     root = write_folder(tmp_path)
     if content is None:
         (root / "classes.txt").unlink()

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
+from tests.data_factories import confusion
 from trainer import metrics
-from trainer.metrics import ClassCounts, Counts, confusion
+from trainer.metrics import ClassCounts, Counts
 
 VOID = 255
 K = 4
@@ -139,10 +140,3 @@ def test_permuting_classes_permutes_groups(order: list[int]) -> None:
     groups = metrics.frequency_groups(frequencies)
     moved = metrics.frequency_groups([frequencies[k] for k in order])
     assert moved == [groups[k] for k in order]
-
-
-def test_imbalance_factor() -> None:
-    """Largest over smallest among the classes that occur; None without any."""
-    assert metrics.imbalance_factor([748, 18, 0]) == pytest.approx(748 / 18)
-    assert metrics.imbalance_factor([0, 0]) is None
-    assert metrics.imbalance_factor([5]) == 1.0

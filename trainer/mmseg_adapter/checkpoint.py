@@ -26,11 +26,10 @@ class TrainingCheckpoints:
 
     def save(self, runner: Any, iteration: int) -> None:
         """Writes iter_`iteration`.pth whole, then drops all but the newest two."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         payload = {
             "iteration": iteration,
             "spec_hash": self._spec_hash,
-            "state_dict": model.state_dict(),
+            "state_dict": bare(runner.model).state_dict(),
             "optimizer": runner.optim_wrapper.state_dict(),
             # The scheduler hook ran before ours: these are the values of the next iteration.
             "param_schedulers": [_plain(scheduler.state_dict()) for scheduler in runner.param_schedulers],
@@ -45,8 +44,7 @@ class TrainingCheckpoints:
             payload = _read(path)
             if payload is None or payload["spec_hash"] != self._spec_hash:
                 continue
-            model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-            model.load_state_dict(payload["state_dict"])
+            bare(runner.model).load_state_dict(payload["state_dict"])
             runner.optim_wrapper.load_state_dict(payload["optimizer"])
             for scheduler, state in zip(runner.param_schedulers, payload["param_schedulers"], strict=True):
                 scheduler.load_state_dict(state)
@@ -61,6 +59,13 @@ class TrainingCheckpoints:
             if (match := _NAME.fullmatch(path.name))
         ]
         return sorted(found, reverse=True)
+
+
+def bare(model: torch.nn.Module) -> torch.nn.Module:
+    """The model without its DDP wrapper."""
+    inner = model.module if is_model_wrapper(model) else model
+    assert isinstance(inner, torch.nn.Module)
+    return inner
 
 
 def save_atomically(payload: Mapping[str, Any], path: Path) -> None:

@@ -11,13 +11,13 @@ import torch
 from mmengine.dist import all_reduce, broadcast, get_rank, get_world_size
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from mmseg.registry import METRICS, OPTIM_WRAPPERS
 
 from trainer.errors import NonFiniteLoss
+from trainer.losses.pixels import valid_pixels
 from trainer.metrics import Counts
-from trainer.mmseg_adapter.checkpoint import TrainingCheckpoints
+from trainer.mmseg_adapter.checkpoint import TrainingCheckpoints, bare
 from trainer.mmseg_adapter.data import seed_iteration
 
 Record = dict[str, Any]
@@ -42,7 +42,7 @@ class ConfusionMetric(BaseMetric):  # type: ignore[misc]
         for sample in data_samples:
             predicted = sample["pred_sem_seg"]["data"].flatten()
             target = sample["gt_sem_seg"]["data"].flatten().to(predicted)
-            valid = target != self._ignore_index
+            valid = valid_pixels(target, self._ignore_index)
             cells = target[valid] * self._num_classes + predicted[valid]
             self._matrix += torch.bincount(cells, minlength=self._num_classes**2).cpu()
             self._images += 1
@@ -66,7 +66,7 @@ class ConfusionMetric(BaseMetric):  # type: ignore[misc]
 class GuardedOptimWrapper(OptimWrapper):  # type: ignore[misc]
     """Refuses to move the weights by a loss that is not a number."""
 
-    iteration = 0  # kept by ProgressHook: the wrapper is not told which step it serves
+    iteration = 0  # kept by SeedingHook: the wrapper is not told which step it serves
 
     def update_params(self, loss: torch.Tensor, *args: Any, **kwargs: Any) -> None:
         value = loss.item()
@@ -177,10 +177,3 @@ class CheckpointHook(Hook):  # type: ignore[misc]
         iteration = runner.iter + 1
         if (iteration % self._interval == 0 or iteration == runner.max_iters) and get_rank() == 0:
             self._checkpoints.save(runner, iteration)
-
-
-def bare(model: torch.nn.Module) -> torch.nn.Module:
-    """The model without its DDP wrapper."""
-    inner = model.module if is_model_wrapper(model) else model
-    assert isinstance(inner, torch.nn.Module)
-    return inner

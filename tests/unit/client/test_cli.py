@@ -89,6 +89,20 @@ def test_submit_prints_the_experiment(
     assert _json(capsys)["id"] == first["id"]
 
 
+def test_letters_the_terminal_lacks(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name outside the terminal's encoding ends no command; JSON is UTF-8 wherever it goes."""
+    _stored(service, name="Straße 木")
+
+    def printed(*options: str) -> bytes:
+        raw = io.BytesIO()
+        monkeypatch.setattr("sys.stdout", io.TextIOWrapper(raw, encoding="ascii", write_through=True))
+        assert main(["list", "--api", service.url, *options]) == 0
+        return raw.getvalue()
+
+    assert rb"Stra\xdfe" in printed()
+    assert json.loads(printed("--json"))["items"][0]["name"] == "Straße 木"
+
+
 def test_submit_reads_stdin(
     service: Service, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -141,6 +141,15 @@ def test_nobody_there() -> None:
         client.ready()
 
 
+@pytest.mark.parametrize(
+    "address", ["http://[::1", "http://127.0.0.1:99999", "http://a\nb", "nowhere", "ftp://x"]
+)
+def test_what_is_no_address(address: str) -> None:
+    """A mistyped address is said to be one, however it is mistyped."""
+    with pytest.raises(ApiUnreachable, match=r"address|no answer"), RebalanceClient(address) as client:
+        client.ready()
+
+
 def test_somebody_else_there() -> None:
     """A page of another server is said to be one, not taken for data; its errors keep their status."""
     with pytest.raises(ApiUnreachable, match="does not answer as this service does"):

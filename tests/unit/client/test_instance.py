@@ -12,6 +12,7 @@ from service.endpoints import Endpoints, find_api, read_endpoints
 from service.instance import (
     DataDir,
     DataDirInUse,
+    DataDirUnusable,
     PortInUse,
     bind,
     free_ports,
@@ -34,6 +35,18 @@ def test_a_second_holder_is_refused_by_name(tmp_path: Path) -> None:
         with pytest.raises(DataDirInUse, match=expected), directory.locked():
             pass
     with directory.locked():
+        pass
+
+
+@pytest.mark.parametrize("tail", ["", "below"])
+def test_a_file_is_no_data_directory(tmp_path: Path, tail: str) -> None:
+    """One clear line that names the path, where it or something above it is a file."""
+    (tmp_path / "file").touch()
+    path = tmp_path / "file" / tail
+    with (
+        pytest.raises(DataDirUnusable, match=f"--data-dir {path}: cannot be used .*; allowed:"),
+        DataDir(path).locked(),
+    ):
         pass
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from service import processes
 from service.processes import Handle, ProcessRecord
 from tests.unit.client.conftest import FAMILY, program, until
 
-TOKEN = "0123456789abcdef"
+TOKEN = uuid.uuid4().hex  # unlike that of another run of these tests on this host
 
 
 @pytest.fixture(autouse=True)

@@ -200,7 +200,11 @@ def test_a_large_declared_length_is_refused_unread(app: FastAPI) -> None:
         async def send(message: Any) -> None:
             sent.append(message)
 
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"99999999999")]
+        headers = [
+            (b"host", b"localhost"),
+            (b"content-type", b"application/json"),
+            (b"content-length", b"99999999999"),
+        ]
         scope = {
             "type": "http",
             "asgi": {"version": "3.0"},
@@ -304,7 +308,9 @@ def rooted(tmp_path: Path) -> Iterator[tuple[TestClient, Path]]:
     migrate(settings)
     backend = FakeBackend()
     backend.down = True
-    with TestClient(create_app(settings, backend), raise_server_exceptions=False) as client:
+    with TestClient(
+        create_app(settings, backend), base_url="http://127.0.0.1", raise_server_exceptions=False
+    ) as client:
         yield client, root
 
 

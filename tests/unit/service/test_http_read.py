@@ -159,7 +159,22 @@ def test_unknown_paths_and_methods(client: TestClient) -> None:
         assert answer.status_code == status
         assert answer.headers["content-type"] == "application/problem+json"
         assert answer.json()["status"] == status
-    assert "allow" in client.delete("/experiments").headers
+    for path, methods in (("/experiments", "GET, POST"), ("/experiments/x/cancel", "POST"), ("/docs", "GET")):
+        answer = client.delete(path)
+        assert answer.headers["allow"] == methods
+        assert answer.json()["detail"].endswith(f"allowed: {methods}")
+
+
+def test_what_is_allowed_is_said_in_few_words(client: TestClient) -> None:
+    """The framework's words about a parameter fit behind `allowed`."""
+    (refused,) = client.get("/experiments?limit=0").json()["errors"]
+    assert refused == {
+        "pointer": "/query/limit",
+        "got": "'0' is refused",
+        "allowed": "greater than or equal to 1",
+    }
+    (missing,) = client.get("/comparisons").json()["errors"]
+    assert missing == {"pointer": "/query/ids", "got": "is missing", "allowed": "one value; see /docs"}
 
 
 def test_logs_can_be_followed(client: TestClient, settings: Settings) -> None:
@@ -277,10 +292,20 @@ def test_not_ready_without_storage(client: TestClient, backend: FakeBackend, set
     assert client.get("/readyz").status_code == 200
 
 
+@pytest.mark.parametrize("host", ["attacker.example", "attacker.example:8000", "127.0.0.1.attacker.example"])
+def test_other_names_of_this_machine_are_refused(client: TestClient, host: str) -> None:
+    """A page whose name leads to 127.0.0.1 (DNS rebinding) reads nothing; our own names do."""
+    check_problem(client.get("/experiments", headers={"Host": host}), 421)
+    for own in ("localhost:8000", "127.0.0.1", "[::1]:8000"):
+        assert client.get("/experiments", headers={"Host": own}).status_code == 200
+
+
 def test_not_ready_without_tables(tmp_path: Path) -> None:
     """A database that was never migrated: not ready, and requests answer 503, not 500."""
     settings = Settings(data_dir=tmp_path, poll_seconds=3600)
-    with TestClient(create_app(settings, FakeBackend()), raise_server_exceptions=False) as client:
+    with TestClient(
+        create_app(settings, FakeBackend()), base_url="http://127.0.0.1", raise_server_exceptions=False
+    ) as client:
         pointers = [error["pointer"] for error in check_problem(client.get("/readyz"), 503)["errors"]]
         assert "/checks/database" in pointers
         check_problem(client.post("/experiments", json=spec_document()), 503)

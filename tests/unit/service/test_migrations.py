@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect
+from sqlalchemy import inspect, text
 
 from service.migrations import alembic_config, migrate
+from service.records import StoreUnavailable
 from service.settings import Settings
 from service.tables import make_engine, metadata
 
@@ -35,6 +37,27 @@ def test_downgrade_takes_everything_back(settings: Settings) -> None:
     engine = make_engine(settings.database)
     assert set(inspect(engine).get_table_names()) <= {"alembic_version"}
     engine.dispose()
+
+
+def test_an_absent_server_is_one_line_without_the_password(settings: Settings) -> None:
+    """Nobody listens on port 1: the error names the setting and says why, in one line."""
+    absent = settings.model_copy(update={"database_url": "postgresql://me:hunter2@127.0.0.1:1/rebalance"})
+    with pytest.raises(StoreUnavailable, match=r"REBALANCE_DATABASE_URL: .*127\.0\.0\.1.*refused") as caught:
+        migrate(absent)
+    assert "\n" not in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+    assert "sqlalche" not in str(caught.value)
+
+
+def test_an_unknown_schema_is_refused(settings: Settings) -> None:
+    """A database that a newer version has migrated is left alone, and the error says so."""
+    migrate(settings)
+    engine = make_engine(settings.database)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    engine.dispose()
+    with pytest.raises(StoreUnavailable, match=r"this version does not know.*9999"):
+        migrate(settings)
 
 
 def test_url_with_percent_signs(settings: Settings) -> None:

@@ -105,8 +105,12 @@ def test_cause_is_the_workers_own_error() -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [WorkerGroupError("died", {0: ActorDiedError()}), ControllerError(RuntimeError("node is gone"))],
-    ids=["worker", "controller"],
+    [
+        WorkerGroupError("died", {0: ActorDiedError()}),
+        ControllerError(RuntimeError("node is gone")),
+        ControllerError(RuntimeError()),
+    ],
+    ids=["worker", "controller", "without a message"],
 )
 def test_a_death_without_words_is_a_lost_worker(error: Exception) -> None:
     """A worker that left no exception was killed or its node is gone: worth another attempt."""

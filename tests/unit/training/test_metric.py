@@ -9,7 +9,7 @@ import torch
 from mmengine.structures import PixelData
 from mmseg.evaluation.metrics import IoUMetric
 
-from trainer.metrics import confusion
+from tests.data_factories import confusion
 from trainer.mmseg_adapter.hooks import ConfusionMetric
 from trainer.report import make_scores
 

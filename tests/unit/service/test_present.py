@@ -1,0 +1,22 @@
+"""What clients are shown of an experiment, beyond its columns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from service.routes.present import experiment_public
+from service.settings import Settings
+from tests.unit.service.conftest import new_row
+
+
+def test_the_mlflow_link_opens_the_page_for_training(tmp_path: Path) -> None:
+    """MLflow's interface chooses between two sets of pages by a word in the address; no server, no link."""
+    settings = Settings(data_dir=tmp_path, mlflow_uri="http://127.0.0.1:5000")
+    row = new_row("e1", mlflow_run_id="m1")
+    assert experiment_public(row, settings).links.mlflow is None
+    settings.layout.experiment("e1").mkdir(parents=True)
+    settings.layout.mlflow_run("e1").write_text('{"run_id": "m1", "experiment_id": "7"}')
+    page = "http://127.0.0.1:5000/#/experiments/7/runs/m1?workflowType=machine_learning"
+    assert experiment_public(row, settings).links.mlflow == page
+    file_store = Settings(data_dir=tmp_path, mlflow_uri="sqlite:///x.db")
+    assert experiment_public(row, file_store).links.mlflow is None
