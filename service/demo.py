@@ -37,7 +37,7 @@ measured here, and it does not say which method is better.
 
 All of it is kept in {data_dir}.
 `make serve` opens it again and prints two addresses: the API with its docs (/docs), and the MLflow
-interface with the curves and per-class tables of these runs.
+interface with the curves and per-class tables of these runs (choose "Model training" at its top left).
 """
 
 

@@ -68,7 +68,7 @@ class Reconciler:
         self._runs = runs
         self._rules = Rules(settings.max_attempts, timedelta(seconds=settings.report_grace_seconds))
         self._mlflow_next: datetime | None = None
-        self._reachable = True
+        self._reachable = self._was_reachable = True
 
     def run_once(self, now: datetime) -> None:
         """Follows every job, drops what was cancelled in the queue, submits, and closes MLflow runs.
@@ -76,7 +76,7 @@ class Reconciler:
         Raises:
             StoreUnavailable: the database does not answer; the next pass goes on from there.
         """
-        self._reachable = True
+        self._was_reachable, self._reachable = self._reachable, True
         for row in self._store.in_states(*_WITH_JOB):
             self._each(row, self._follow, now)
         for row in self._store.in_states(State.QUEUED, cancel_requested=True):
@@ -120,7 +120,7 @@ class Reconciler:
         return job
 
     def _note_unreachable(self, error: BackendUnreachable) -> None:
-        if self._reachable:
+        if self._reachable and self._was_reachable:  # once, not in every pass
             log.warning("cluster unreachable", extra={"reason": str(error)})
         self._reachable = False
 

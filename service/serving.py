@@ -106,7 +106,7 @@ def _announce(console: Console, running: Embedded, *, as_json: bool) -> None:
     lines = (
         "",
         f"API      {endpoints.api}   docs: {endpoints.api}/docs",
-        f"MLflow   {endpoints.mlflow}",
+        f'MLflow   {endpoints.mlflow}   runs: choose "Model training" at its top left',
         f"Ray      {endpoints.ray}",
         f"data     {running.directory.path}   addresses: endpoints.json, logs: logs/",
         "",
