@@ -187,7 +187,7 @@ def page(comparison: Comparison, reports: Sequence[RunReport], args: argparse.Na
         training_images=result.training_images,
         eval_images=result.eval_images,
         means=_table(("method", "n", *SCORES, "ΔmIoU"), _mean_rows(comparison.rows)),
-        runs=_table(("method", "seed", *SCORES, "seconds"), _run_rows(comparison.rows)),
+        runs=_table(("method", "seed (experiment)", *SCORES, "seconds"), _run_rows(comparison.rows)),
         notes="\n".join(f"- {note}" for note in comparison.notes),
         classes=_class_table(comparison),
         specs="\n\n".join(f"```json\n{_readable(report)}\n```" for report in reports[: len(METHODS)]),
@@ -219,7 +219,12 @@ def _mean_rows(rows: Sequence[ComparisonRow]) -> list[list[str]]:
 
 def _run_rows(rows: Sequence[ComparisonRow]) -> list[list[str]]:
     return [
-        [row.method, str(row.seed), *(spread([getattr(row, name)]) for name in SCORES), f"{row.seconds:.0f}"]
+        [
+            row.method,
+            f"{row.seed} ({row.experiment})",
+            *(spread([getattr(row, name)]) for name in SCORES),
+            f"{row.seconds:.0f}",
+        ]
         for row in rows
     ]
 

@@ -160,6 +160,9 @@ def _notes(reports: Sequence[RunReport], scores: Sequence[Scores]) -> tuple[str,
         notes.append("not all were scored on the same labels: differences are between data as well")
     if any(_frequencies(one) != _frequencies(scores[0]) for one in scores):
         notes.append("training frequencies differ; head, body and tail are each experiment's own")
+    resumed = [report.experiment for report in reports if report.attempt > 1]
+    if resumed:
+        notes.append(f"resumed from a checkpoint, seconds of the last attempt alone: {', '.join(resumed)}")
     twice = [experiment for experiment, n in Counter(one.experiment for one in reports).items() if n > 1]
     if twice:
         notes.append(f"listed more than once: {', '.join(twice)}")

@@ -131,6 +131,8 @@ def test_unfair_comparisons_say_so() -> None:
     assert "another schedule than the first: b" in notes(first, make_report("b", schedule={"iterations": 5}))
     assert "another data set" in notes(first, make_report("b", dataset={"name": "digit_scenes", "seed": 1}))
     assert "number of workers" in notes(first, make_report("b", resources={"workers": 2}))
+    resumed = make_report("b").model_copy(update={"attempt": 2})
+    assert "seconds of the last attempt alone: b" in notes(first, resumed)
     assert "same labels" in notes(first, make_report("b", scores=ABSENT))
     frequencies = scores_of([[8, 2, 0], [1, 5, 0], [1, 1, 2]], pixels=[3, 2, 1])
     assert "training frequencies differ" in notes(first, make_report("b", scores=frequencies))
