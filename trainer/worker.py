@@ -43,8 +43,9 @@ def train(plan: Plan, sink: Sink, mark: Callable[[str], None] = lambda _: None) 
     # A reused worker keeps the thread count of its last run, and the count changes bits.
     torch.set_num_threads(plan.threads)
     evaluations = Evaluations(plan, sink)
-    runner = build_runner(plan, sink, evaluations)
+    runner = None
     try:
+        runner = build_runner(plan, sink, evaluations)
         mark("build")
         started = time.perf_counter()
         runner.train()

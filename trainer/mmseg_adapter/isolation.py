@@ -6,7 +6,6 @@ import logging
 from typing import Any
 
 from mmengine.logging import MMLogger
-from mmengine.registry import DefaultScope
 from mmengine.utils import ManagerMixin
 
 
@@ -27,7 +26,7 @@ def forget_run(runner: Any) -> None:
         runner.visualizer.close()
     for kind in _subclasses(ManagerMixin):
         instances = kind.__dict__.get("_instance_dict")
-        if not instances or kind is DefaultScope:
+        if not instances:
             continue
         for instance in instances.values():
             for handler in list(getattr(instance, "handlers", ())):
