@@ -12,7 +12,7 @@ from typing import Any
 
 from trainer.errors import ReportError
 from trainer.files import write_atomically
-from trainer.layout import Storage
+from trainer.layout import Storage, mlflow_ids
 from trainer.report import RunReport, read_report
 
 _CHUNK_BYTES = 256 * 1024
@@ -54,12 +54,8 @@ def report_of(storage: Storage, experiment: str, attempt: int) -> RunReport | No
 
 
 def mlflow_run_of(storage: Storage, experiment: str) -> dict[str, str]:
-    """{"run_id": …} and, where the job wrote it, {"experiment_id": …}; empty while there is no run."""
-    try:
-        found = json.loads(storage.mlflow_run(experiment).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return {}
-    return {k: v for k, v in found.items() if isinstance(v, str)} if isinstance(found, dict) else {}
+    """{"run_id": …, "experiment_id": …}; empty while there is no run."""
+    return mlflow_ids(storage.mlflow_run(experiment))
 
 
 # ---------------------------------------------------------------- logs

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from trainer.errors import Cancelled, DataError, RegionRebalanceError, SpecError, WorkerLost
 from trainer.files import write_atomically
 from trainer.folders import resolve_spec
-from trainer.layout import AttemptDir, Storage, run_id_of
+from trainer.layout import AttemptDir, Storage, mlflow_ids
 from trainer.report import RunError, RunReport, RunResult, write_report
 from trainer.spec import ExperimentSpec, parse_spec, spec_hash
 from trainer.tee import tee_output
@@ -233,7 +233,7 @@ class Job:
         write_report(report, self._dir.report)
 
     def _run_id(self) -> str | None:
-        return run_id_of(self._storage.mlflow_run(self._experiment))
+        return mlflow_ids(self._storage.mlflow_run(self._experiment)).get("run_id")
 
     def _catch_signals(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -17,6 +17,7 @@ from trainer.worker import Outcome, ray_worker
 _ENVIRONMENT = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",  # prints through a logger what quiet_imports would keep quiet
 }
 _RESOURCE_WAIT_SECONDS = 30.0
@@ -28,8 +29,8 @@ def connect() -> bool:
     Returns:
         Whether the cluster is our own, to be stopped with us. Others on this host are left alone.
     """
-    os.environ.update({name: value for name, value in _ENVIRONMENT.items() if name not in os.environ})
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     address = os.environ.get("RAY_ADDRESS")
     ray.init(address=address or "local", logging_level="warning")
     return not address

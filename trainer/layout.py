@@ -68,9 +68,10 @@ class Storage:
         return self.experiment(experiment) / "mlflow.json"
 
 
-def run_id_of(path: Path) -> str | None:
-    """The id in an mlflow.json, None where there is none yet."""
+def mlflow_ids(path: Path) -> dict[str, str]:
+    """What an mlflow.json names: "run_id" and "experiment_id"; empty while there is no run."""
     try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["run_id"])
-    except (FileNotFoundError, ValueError, KeyError):
-        return None
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return {k: v for k, v in found.items() if isinstance(v, str)} if isinstance(found, dict) else {}

@@ -11,18 +11,24 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from trainer.files import write_atomically
-from trainer.layout import AttemptDir, Storage, run_id_of
+from trainer.layout import AttemptDir, Storage, mlflow_ids
 from trainer.methods import label
 from trainer.plan import Plan
 from trainer.report import HEADLINE, RunReport, RunResult, Scores
 from trainer.sink import Record, read_records
 from trainer.spec import ExperimentSpec, spec_hash
-from trainer.tracking import MlflowTracker, RunInfo, RunStatus, Tracker, TrackerError
+from trainer.tracking import BackgroundTracker, MlflowTracker, RunInfo, RunStatus, Tracker, TrackerError
 
 log = logging.getLogger(__name__)
 
 _STATUS: dict[str, RunStatus] = {"completed": "FINISHED", "failed": "FAILED", "cancelled": "KILLED"}
 _NOT_METRICS = frozenset({"kind", "iteration", "time", "message"})
+
+
+def send(record: Record, tracker: Tracker | BackgroundTracker) -> None:
+    """Logs the numbers of one record of metrics.jsonl, if it has any."""
+    if values := metrics_in(record):
+        tracker.log_metrics(int(record["iteration"]), float(record["time"]), values)
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ def open_run(attempt: Tracked) -> Tracker:
     """The experiment's run in MLflow, the same for all attempts; its id is remembered in storage."""
     tracker = MlflowTracker(attempt.mlflow_uri)
     remembered = attempt.storage.mlflow_run(attempt.experiment)
-    known = run_id_of(remembered)
+    known = mlflow_ids(remembered).get("run_id")
     ids = tracker.open(_run_info(attempt, known))
     if ids.run_id != known:
         write_atomically(remembered, json.dumps(ids._asdict()) + "\n")
@@ -78,8 +84,7 @@ def finish_run(attempt: Tracked, report: RunReport, *, plan: Plan | None, replay
         tracker = open_run(attempt)
         if replay:
             for record in read_records(attempt.dir.metrics):
-                if values := metrics_in(record):
-                    tracker.log_metrics(int(record["iteration"]), float(record["time"]), values)
+                send(record, tracker)
         if plan is not None and report.result is not None:
             _log_result(plan, report.result, tracker)
         for path in (attempt.dir.plan, attempt.dir.metrics, attempt.dir.log):

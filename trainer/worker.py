@@ -96,15 +96,15 @@ def ray_worker(config: dict[str, Any]) -> Outcome | None:
 
 def _rank_zero_sink(plan: Plan) -> tuple[FileSink, Any]:
     """metrics.jsonl, copied to MLflow by a thread that starts with the first record."""
-    from trainer.run_log import metrics_in, open_run, tracked
+    from trainer.run_log import open_run, send, tracked
     from trainer.tracking import BackgroundTracker
 
     attempt = tracked(plan)
     tracker = BackgroundTracker(lambda: open_run(attempt)) if attempt else None
 
     def forward(record: Any) -> None:
-        if tracker and (values := metrics_in(record)):
-            tracker.log_metrics(int(record["iteration"]), float(record["time"]), values)
+        if tracker:
+            send(record, tracker)
 
     next_attempt = plan.layout.attempt(plan.experiment, plan.attempt + 1).path
     return FileSink(plan.attempt_dir.metrics, superseded_by=next_attempt, forward=forward), tracker
