@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
+from trainer.count_options import ABOUT as FREQUENCIES
+from trainer.count_options import add_options
 from trainer.errors import RegionRebalanceError
 
 if TYPE_CHECKING:
@@ -39,7 +41,10 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; its exit code."""
-    args = build_parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    args = build_parser().parse_args(words)
+    if args.command == "frequencies":
+        _become([sys.executable, "-m", "trainer.count", *words[1:]])
     _make_printable(utf8=args.json)
     try:
         return _run(args)
@@ -50,6 +55,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, such as `head`, has gone: nothing to complain about
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _become(command: list[str]) -> NoReturn:
+    """Another program in this process's place: its signals, terminal and exit code are its own."""
+    os.execv(command[0], command)
 
 
 def _make_printable(*, utf8: bool) -> None:
@@ -122,7 +132,8 @@ def build_parser() -> argparse.ArgumentParser:
     added["logs"].add_argument("-f", "--follow", action="store_true", help="stay until it has ended")
     added["logs"].add_argument("--attempt", type=_positive, metavar="N", help="only this attempt")
     added["compare"].add_argument("id", metavar="ID", nargs="+")
-    added["compare"].add_argument("--classes", action="store_true", help="also IoU class by class")
+    added["compare"].add_argument("--classes", action="store_true", help="also class by class: IoU, Remark 1")
+    add_options(commands.add_parser("frequencies", help=FREQUENCIES, description=FREQUENCIES))
     _serve(commands.add_parser("serve", help="start Ray, MLflow and the API, until Ctrl-C"))
     _demo(commands.add_parser("demo", help="three experiments on the built-in data, and their comparison"))
     return parser

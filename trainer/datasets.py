@@ -22,6 +22,15 @@ Scale = Annotated[
         description="Pictures are shrunk by this factor before anything else; scores are at full size.",
     ),
 ]
+FrequencyTable = Annotated[
+    str | None,
+    Field(
+        max_length=4096,
+        min_length=1,
+        description="Class frequencies to use instead of counting: a packaged table's name, or a CSV file "
+        "below `root`.",
+    ),
+]
 
 
 class DigitScenes(StrictModel):
@@ -47,6 +56,7 @@ class Folder(StrictModel):
     train_split: SplitName = "train"
     eval_split: SplitName = "val"
     scale: Scale = 1.0
+    frequency_table: FrequencyTable = None
 
 
 class CamVid(StrictModel):
@@ -62,6 +72,7 @@ class CamVid(StrictModel):
     train_split: SplitName = "train"
     eval_split: SplitName = "test"
     scale: Scale = 0.5
+    frequency_table: FrequencyTable = None
 
 
 AnyDataset = Annotated[DigitScenes | Folder | CamVid, Field(discriminator="name")]

@@ -1,7 +1,8 @@
 """Folder data sets: whether the directory a spec names is one, and may be used.
 
-Only headers are read here, so that a POST can be answered at once; label ids are checked when the job
-starts (`trainer.frequency`). A folder data set is images/SPLIT, annotations/SPLIT and classes.txt.
+Only headers and a table of class frequencies are read here, so that a POST can be answered at once; label
+ids are checked when the job starts (`trainer.frequency`). A folder data set is images/SPLIT,
+annotations/SPLIT and classes.txt.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from trainer.datasets import DATASETS, MAX_CLASSES, MIN_CLASSES, CamVid, DigitScenes, Folder
 from trainer.errors import DataError, Problem, SpecError
+from trainer.frequency_tables import TableError, find_table
 from trainer.spec import ExperimentSpec, crop_problems
 from trainer.splits import Size, SplitFacts, is_inside, real_path, split_facts
 
@@ -34,6 +36,8 @@ def resolve_spec(spec: ExperimentSpec, *, data_roots: Sequence[Path] | None) -> 
     allowed = None if data_roots is None else tuple(real_path(path) for path in data_roots)
     root = _resolve_root(dataset, allowed)
     problems = _classes_problems(dataset, root, allowed)
+    if not problems:  # a table is judged by the classes
+        problems = _table_problems(dataset, root)
     sizes = set()
     for field in ("train_split", "eval_split"):
         split = getattr(dataset, field)
@@ -143,6 +147,17 @@ def _classes_problems(
     if expected is not None and names != expected:
         got = f"{CLASSES_FILE} is not that of {dataset.name}: {', '.join(names[: len(expected) + 1])}"
         return [Problem("/dataset/root", got, ", ".join(expected))]
+    return []
+
+
+def _table_problems(dataset: Folder | CamVid, root: Path) -> list[Problem]:
+    if dataset.frequency_table is None:
+        return []
+    try:
+        find_table(dataset.frequency_table, root, read_classes(root))
+    except TableError as error:
+        where = "/dataset/frequency_table"
+        return [Problem(where, f"{one.pointer}: {one.got}", one.allowed) for one in error.problems]
     return []
 
 

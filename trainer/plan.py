@@ -6,10 +6,13 @@ import importlib.metadata
 import os
 import platform
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from trainer.data import PreparedData, prepare
-from trainer.frequency import Frequencies, frequencies_of
+from trainer.datasets import DigitScenes
+from trainer.frequency import Frequencies, frequencies_in, frequencies_of
+from trainer.frequency_tables import find_table
 from trainer.layout import AttemptDir, Storage
 from trainer.mmseg_adapter.config import render_config
 from trainer.spec import ExperimentSpec, spec_hash
@@ -55,13 +58,13 @@ def make_plan(
     mlflow_uri: str | None,
     say: Callable[[str], None],
 ) -> Plan:
-    """Prepares the data, counts its class frequencies and renders the config.
+    """Prepares the data, counts its class frequencies or reads their table, and renders the config.
 
     Raises:
         DataError: pictures or masks are not what the spec says.
     """
     data = prepare(spec.dataset, storage, say)
-    frequencies = frequencies_of(data, storage, processes=len(os.sched_getaffinity(0)))
+    frequencies = _frequencies(spec, data, storage, say)
     # On a CPU loading and training share the cores: more processes only cost start-up time.
     loader_workers = spec.resources.cpus_per_worker - 1 if spec.resources.gpus_per_worker else 0
     work_dir = storage.attempt(experiment, attempt).path / "mmengine"
@@ -81,6 +84,17 @@ def make_plan(
         mlflow_uri=mlflow_uri,
         versions=installed_versions(),
     )
+
+
+def _frequencies(
+    spec: ExperimentSpec, data: PreparedData, storage: Storage, say: Callable[[str], None]
+) -> Frequencies:
+    """Of the training split: from the table that the spec names, and no mask is read; else counted."""
+    named = None if isinstance(spec.dataset, DigitScenes) else spec.dataset.frequency_table
+    if named is None:
+        return frequencies_of(data, storage, processes=len(os.sched_getaffinity(0)), say=say)
+    table = find_table(named, Path(data.root), data.classes)
+    return frequencies_in(table, source=f"table {named}", images=data.train_images)
 
 
 def installed_versions() -> dict[str, str]:

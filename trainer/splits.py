@@ -15,10 +15,11 @@ from trainer.errors import DataError
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
 MASK_SUFFIXES = (".png",)
+MASK_KINDS = ("8-bit grey", "8-bit palette")
+PNG_HEADER_BYTES = 26
 
 _EXIF_ORIENTATION = 274
 _SHOWN = 3  # offenders named in a message
-_MASK_COLOURS = (0, 3)  # PNG colour types: grey, palette
 
 Size = tuple[int, int]  # (height, width)
 
@@ -49,15 +50,18 @@ def is_inside(path: Path, allowed: tuple[Path, ...] | None) -> bool:
     return allowed is None or any(path.is_relative_to(root) for root in allowed)
 
 
-def list_pairs(root: Path, split: str) -> list[Pair]:
+def list_pairs(root: Path, split: str, *, mask_ending: str = ".png") -> list[Pair]:
     """Pictures of a split and their masks, ordered by file name.
+
+    Args:
+        mask_ending: what a mask's name has after its picture's stem; other files are no masks.
 
     Raises:
         DataError: a directory is missing, or a picture has no mask or a mask no picture.
     """
     try:
         pictures = _by_stem(root / "images" / split, PICTURE_SUFFIXES)
-        masks = _by_stem(root / "annotations" / split, MASK_SUFFIXES)
+        masks = _by_stem(root / "annotations" / split, (mask_ending,))
     except OSError as error:
         raise DataError(f"split {split!r}: {error.strerror}: {error.filename}") from None
     faults = _pairing_faults(pictures, masks)
@@ -119,9 +123,9 @@ def _by_stem(directory: Path, suffixes: tuple[str, ...]) -> dict[str, list[str]]
     found: dict[str, list[str]] = {}
     with os.scandir(directory) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
-            stem, dot, suffix = entry.name.rpartition(".")
-            if (dot + suffix).lower() in suffixes and not entry.name.startswith(".") and entry.is_file():
-                found.setdefault(stem, []).append(entry.path)
+            ending = next((one for one in suffixes if entry.name.lower().endswith(one.lower())), None)
+            if ending is not None and not entry.name.startswith(".") and entry.is_file():
+                found.setdefault(entry.name[: -len(ending)], []).append(entry.path)
     return found
 
 
@@ -180,16 +184,25 @@ def _picture_header(path: Path) -> Size | str:
 
 
 def _mask_header(path: Path) -> Size | str:
-    """(height, width), or what is wrong; read from PNG's first chunk, for PIL hides bit depths below 8."""
+    """(height, width), or what is wrong."""
     try:
         with path.open("rb") as stream:
-            head = stream.read(26)
+            header = png_header(stream.read(PNG_HEADER_BYTES))
     except OSError:
         return "that cannot be opened"
-    if len(head) < 26 or head[:8] != b"\x89PNG\r\n\x1a\n" or head[12:16] != b"IHDR":
+    if header is None:
         return "that are not PNG"
-    width, height, depth, colour = struct.unpack(">IIBB", head[16:26])
-    if depth != 8 or colour not in _MASK_COLOURS:
-        names = {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGB with alpha"}
-        return f"of {depth}-bit {names.get(colour, 'unknown')}"
-    return height, width
+    size, kind = header
+    return size if kind in MASK_KINDS else f"of {kind}"
+
+
+def png_header(head: bytes) -> tuple[Size, str] | None:
+    """((height, width), kind such as "8-bit grey") from a file's first bytes; None if it is no PNG.
+
+    Read from PNG's first chunk, for PIL hides bit depths below 8.
+    """
+    if len(head) < PNG_HEADER_BYTES or head[:8] != b"\x89PNG\r\n\x1a\n" or head[12:16] != b"IHDR":
+        return None
+    width, height, depth, colour = struct.unpack(">IIBB", head[16:PNG_HEADER_BYTES])
+    names = {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGB with alpha"}
+    return (height, width), f"{depth}-bit {names.get(colour, 'unknown')}"

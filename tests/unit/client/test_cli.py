@@ -253,6 +253,7 @@ def test_compare(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
     assert "ΔmIoU" in out
     assert "+0.00" in out
     assert "note: " in out
+    assert "Remark 1 held for " in out
     assert main(["compare", *ids, "--json", "--api", service.url]) == 0
     assert [row["experiment"] for row in _json(capsys)["rows"]] == ids
     assert main(["compare", ids[0], _stored(service), "--api", service.url]) == BAD_INPUT

@@ -1,0 +1,239 @@
+"""`python -m trainer.count DATASET`: pixels and pictures per class, as a table, a file and a figure.
+
+Counting processes import this file again, so what is heavy is imported where it is used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from trainer.count_options import ABOUT, add_options
+from trainer.errors import DataError, RegionRebalanceError
+from trainer.tally import Chunks, Tally, count_chunk
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from trainer.frequency import ChunkCounter, Frequencies
+    from trainer.frequency_tables import FrequencyTable
+    from trainer.mask_sets import MaskSet
+
+_FAILED, _BAD_INPUT, _INTERRUPTED, _TERMINATED = 1, 2, 130, 143
+_PLAIN_WIDTH = 160  # columns, where nobody's window says
+_TASKS_PER_CPU = 2  # that wait in Ray at a time
+
+
+class RayFailed(RegionRebalanceError):
+    """No cluster could be reached or started, or a task of it ended without an answer."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code: 0 done, 1 not counted or not written, 2 bad input, 130 interrupted, 143 terminated."""
+    parser = argparse.ArgumentParser(prog="python -m trainer.count", description=ABOUT)
+    add_options(parser)
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    for stream in (sys.stdout, sys.stderr):  # a class name that the terminal's encoding lacks ends nothing
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8" if options.json else None, errors="backslashreplace")
+    try:
+        _refuse_contradictions(options)
+        with _ended_by_sigterm():
+            return _run(options)
+    except RegionRebalanceError as error:
+        print(error, file=sys.stderr)
+        return _BAD_INPUT if isinstance(error, DataError) else _FAILED
+    except BrokenPipeError:  # the reader, such as `head`, has gone: nothing to complain about
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        named = error.filename2 or error.filename  # of a rename, where to
+        print(f"{named}: {error.strerror}" if named else error, file=sys.stderr)
+        return _FAILED
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+
+
+def count_with_ray(chunks: Chunks, legal: frozenset[int]) -> Iterator[Tally]:
+    """A tally of each chunk as it is done, counted by tasks of the cluster that `ray.init` was called for.
+
+    Its nodes must see the masks under the same paths. See `frequency.count(…, count_chunks=…)`.
+
+    Raises:
+        RayFailed: a task ended without an answer.
+    """
+    import ray
+
+    task = ray.remote(num_cpus=1, max_retries=3)(count_chunk)
+    most = _TASKS_PER_CPU * max(1, int(ray.cluster_resources().get("CPU", 1)))
+    waiting: list[Any] = []
+    try:
+        for chunk in chunks:
+            if len(waiting) >= most:
+                done, waiting = ray.wait(waiting)
+                yield from ray.get(done)
+            waiting.append(task.remote(chunk, legal))
+        while waiting:
+            done, waiting = ray.wait(waiting)
+            yield from ray.get(done)
+    except ray.exceptions.RayError as error:
+        raise RayFailed(f"Ray: {error}") from error
+
+
+def _refuse_contradictions(options: argparse.Namespace) -> None:
+    counting = ("root", "split", "processes", "ray", "data_dir")
+    given = [f"--{name.replace('_', '-')}" for name in counting if getattr(options, name) is not None]
+    if options.table and given:
+        raise DataError(f"{', '.join(given)}: not with --table, which shows what was counted")
+    if options.ray is not None and options.ray != "local" and options.processes is not None:
+        raise DataError(f"--processes: not with a cluster that runs already ({options.ray})")
+
+
+def _run(options: argparse.Namespace) -> int:
+    from trainer.frequency_tables import FrequencyTable, write_table
+
+    if options.figure is not None:
+        _require_matplotlib()
+    facts: dict[str, Any]
+    if options.table:
+        table, facts = _read(options.dataset), {"table": options.dataset}
+        title = options.dataset
+    else:
+        masks, counted, dataset = _count(options)
+        table = FrequencyTable(masks.classes, counted.pixel, counted.region)
+        facts = {"dataset": dataset, "split": masks.split, "images": counted.images}
+        title = f"{dataset}, {masks.split}: {counted.images} pictures"
+    if options.write is not None:
+        write_table(options.write, table)
+    if options.figure is not None:
+        from trainer.frequency_view import write_figure
+
+        write_figure(options.figure, table, title=title)
+    _show(table, facts, title, as_json=options.json)
+    return 0
+
+
+def _require_matplotlib() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("matplotlib") is None:
+        raise DataError("--figure needs matplotlib; it comes with region-rebalance[train]")
+
+
+def _read(name: str) -> FrequencyTable:
+    from trainer.frequency_tables import packaged_names, packaged_table, read_table
+
+    return packaged_table(name) if name in packaged_names() else read_table(Path(name))
+
+
+def _count(options: argparse.Namespace) -> tuple[MaskSet, Frequencies, str]:
+    """The masks, their counts, and the data set's name."""
+    from trainer.frequency import count
+    from trainer.layout import Storage
+    from trainer.mask_sets import find_masks, name_and_root
+
+    dataset, root = name_and_root(options.dataset, options.root)
+    storage = Storage.at(_storage_dir(options.data_dir))
+    console = _console(sys.stderr)
+
+    def say(text: str) -> None:
+        console.print(text, markup=False, soft_wrap=True)
+
+    masks = find_masks(dataset, root, options.split, storage=storage, say=say)
+    processes = options.processes or len(os.sched_getaffinity(0))
+    with _progress(console, len(masks.masks)) as advance, contextlib.ExitStack() as stack:
+        counter = None if options.ray is None else _ray_counter(options.ray, processes, stack)
+        counted = count(masks, storage, processes=processes, count_chunks=counter, advance=advance)
+    return masks, counted, dataset if dataset != "folder" else str(root)
+
+
+def _storage_dir(data_dir: Path | None) -> Path:
+    """The jobs' own storage, so that they find what was counted here, and we what they counted."""
+    if data_dir is None and (named := os.environ.get("REBALANCE_STORAGE")):
+        return Path(named)
+    return (data_dir or Path(os.environ.get("REBALANCE_DATA_DIR") or "~/.rebalance")) / "storage"
+
+
+def _ray_counter(address: str, processes: int, stack: contextlib.ExitStack) -> ChunkCounter:
+    """`count_with_ray`, connected on the first call: what was counted before needs no cluster."""
+
+    def counter(chunks: Chunks, legal: frozenset[int]) -> Iterator[Tally]:
+        stack.enter_context(_ray(address, processes))
+        return count_with_ray(chunks, legal)
+
+    return counter
+
+
+def _show(table: FrequencyTable, facts: dict[str, Any], title: str, *, as_json: bool) -> None:
+    from trainer.frequency_view import document, summary, terminal_table
+
+    if as_json:
+        print(json.dumps(document(table, facts), indent=1, ensure_ascii=False))
+        return
+    console = _console(sys.stdout)
+    console.print(terminal_table(table))
+    for line in (title, *summary(table)):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def _console(stream: Any) -> Console:
+    from rich.console import Console
+
+    return Console(file=stream, highlight=False, width=None if stream.isatty() else _PLAIN_WIDTH)
+
+
+@contextlib.contextmanager
+def _progress(console: Console, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr where that is a terminal; what it is told, it shows."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("masks"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task("masks", total=total)
+        yield lambda masks: bar.advance(task, masks)
+
+
+@contextlib.contextmanager
+def _ray(address: str, processes: int) -> Iterator[None]:
+    """Connected to the cluster at `address`; "local" starts one, which is stopped at the end."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    import ray
+
+    own = {"num_cpus": processes, "include_dashboard": False} if address == "local" else {}
+    try:
+        ray.init(address=address, logging_level="error", **own)
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        raise RayFailed(f"Ray at {address!r}: {error}") from error
+    signal.signal(signal.SIGTERM, _terminate)  # Ray has put its own handler over ours
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+@contextlib.contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """SIGTERM unwinds, so that processes and clusters that were started here end as well."""
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _terminate(number: int, frame: object) -> NoReturn:
+    del number, frame
+    raise SystemExit(_TERMINATED)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
