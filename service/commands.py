@@ -111,13 +111,13 @@ def compare(args: argparse.Namespace, client: RebalanceClient) -> int:
     if args.json:
         print(json.dumps(found, indent=1, ensure_ascii=False))
         return 0
-    from service.render import classes_table, comparison_table
+    from service.render import classes_table, comparison_table, correlation_table, remark_tables
     from service.terminal import make_console
 
     console = make_console()
     console.print(comparison_table(found))
     if args.classes:
-        console.print(classes_table(found))
+        console.print(classes_table(found), correlation_table(found), *remark_tables(found))
     for note in found["notes"]:
         console.print(f"note: {note}", markup=False)
     return 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -113,11 +113,65 @@ def classes_table(comparison: Document) -> Table:
     table = _table("class", "group", "pixels", "pictures", names[0], *(f"Δ {name}" for name in names[1:]))
     for column in table.columns[2:]:
         column.justify = "right"
+    for column in table.columns[4:]:
+        column.no_wrap = False
     for each in comparison["classes"]:
         deltas = [number(delta, signed=True) for delta in each["delta_iou"][1:]]
         counts = (f"{each['pixel_frequency']:,}", f"{each['region_frequency']:,}")
         table.add_row(escape(each["name"]), each["group"], *counts, number(each["iou"][0]), *deltas)
     return table
+
+
+def correlation_table(comparison: Document) -> Table:
+    """How the accuracies of an experiment's classes go with their training frequencies (Pearson, percent)."""
+    table = _table("id", "method", "Acc and pixels, %", "Acc and pictures, %")
+    table.columns[1].no_wrap = False
+    table.columns[2].justify = table.columns[3].justify = "right"
+    for row in comparison["rows"]:
+        correlations = (number(row["pearson_pixel"]), number(row["pearson_region"]))
+        table.add_row(row["experiment"], escape(row["method"]), *correlations)
+    return table
+
+
+def remark_tables(comparison: Document) -> Iterator[Table]:
+    """For each experiment but the first what Remark 1 says of every class; ' is after, without it before."""
+    first, *others = comparison["rows"]
+    for position, row in enumerate(others, start=1):
+        table = _table("class", "Acc", "gain g", "FP' − (1+g)·FP", "", "g·n", "Remark 1", "IoU")
+        table.title = escape(
+            f"{row['experiment']} {row['method']} against {first['experiment']} {first['method']}"
+        )
+        table.title_justify = table.caption_justify = "left"
+        table.caption = _remark_sums(row["remark"])
+        for column in (table.columns[2], table.columns[3], table.columns[5]):
+            column.justify = "right"
+        for each in comparison["classes"]:
+            if (found := each["remark"][position]) is not None:
+                table.add_row(escape(each["name"]), *_remark_cells(found))
+        yield table
+
+
+def _remark_cells(found: Document) -> tuple[str, ...]:
+    rose = {True: "rose", False: NONE}
+    gain, left, right = (found[name] for name in ("gain", "false_positives", "allowance"))
+    return (
+        rose[found["acc_rose"]],
+        NONE if gain is None else f"{100 * gain:+.1f} %",
+        NONE if left is None else f"{left:z,.0f}",
+        "<" if found["held"] else "≥",
+        NONE if right is None else f"{right:z,.0f}",
+        "held" if found["held"] else "failed",
+        rose[found["iou_rose"]],
+    )
+
+
+def _remark_sums(sums: Document | None) -> str:
+    if sums is None:
+        return "Remark 1: no class has the same pixels in both"
+    return (
+        f"Remark 1 held for {sums['held']} of {sums['classes']} classes; "
+        f"Acc rose in {sums['acc_rose']}, IoU in {sums['iou_rose']}"
+    )
 
 
 def catalogue_table(items: Iterable[CatalogueItem]) -> Table:

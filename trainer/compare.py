@@ -13,6 +13,7 @@ from pydantic import Field
 from trainer import methods
 from trainer.errors import ComparisonError
 from trainer.metrics import Group
+from trainer.remark import Remark, RemarkSummary, remark, summary
 from trainer.report import RunReport, Scores
 from trainer.strict_model import StrictModel
 
@@ -35,6 +36,15 @@ class ComparisonRow(StrictModel):
     body_mIoU: float | None
     tail_mIoU: float | None
     delta_mIoU: float | None
+    pearson_pixel: float | None = Field(
+        default=None, description="Correlation of class Acc with training pixels, percent."
+    )
+    pearson_region: float | None = Field(
+        default=None, description="Correlation of class Acc with training pictures, percent."
+    )
+    remark: RemarkSummary | None = Field(
+        default=None, description="Remark 1 against the first row, which has none itself."
+    )
     seconds: float = Field(description="Training and evaluation, without start-up.")
 
 
@@ -48,6 +58,10 @@ class ClassRow(StrictModel):
     region_frequency: int
     iou: tuple[float | None, ...] = Field(strict=False)
     delta_iou: tuple[float | None, ...] = Field(strict=False)
+    remark: tuple[Remark | None, ...] = Field(
+        strict=False,
+        description="Against the first experiment; null for itself and where n_y is 0 or differs.",
+    )
 
 
 class Comparison(StrictModel):
@@ -75,9 +89,13 @@ def compare(reports: Sequence[RunReport]) -> Comparison:
                 f"{report.experiment} has other classes than {reports[0].experiment}:"
                 f" {_difference(names[0], other)}"
             )
+    classes = tuple(_class_row(k, scores) for k in range(len(names[0])))
     return Comparison(
-        rows=tuple(_row(report, score, scores[0]) for report, score in zip(reports, scores, strict=True)),
-        classes=tuple(_class_row(k, scores) for k in range(len(names[0]))),
+        rows=tuple(
+            _row(report, score, scores[0], summary([one.remark[position] for one in classes]))
+            for position, (report, score) in enumerate(zip(reports, scores, strict=True))
+        ),
+        classes=classes,
         notes=_notes(reports, scores),
     )
 
@@ -107,7 +125,9 @@ def difference(value: float | None, reference: float | None) -> float | None:
     return None if value is None or reference is None else value - reference
 
 
-def _row(report: RunReport, scores: Scores, reference: Scores) -> ComparisonRow:
+def _row(
+    report: RunReport, scores: Scores, reference: Scores, remarks: RemarkSummary | None
+) -> ComparisonRow:
     assert report.result is not None
     spec = report.spec
     return ComparisonRow(
@@ -124,6 +144,9 @@ def _row(report: RunReport, scores: Scores, reference: Scores) -> ComparisonRow:
         body_mIoU=scores.body_mIoU,
         tail_mIoU=scores.tail_mIoU,
         delta_mIoU=difference(scores.mIoU, reference.mIoU),
+        pearson_pixel=scores.pearson_pixel,
+        pearson_region=scores.pearson_region,
+        remark=remarks,
         seconds=report.result.train_seconds + report.result.eval_seconds,
     )
 
@@ -139,6 +162,7 @@ def _class_row(k: int, scores: Sequence[Scores]) -> ClassRow:
         region_frequency=first.region_frequency,
         iou=ious,
         delta_iou=tuple(difference(iou, first.iou) for iou in ious),
+        remark=(None, *(remark(first, one.classes[k]) for one in scores[1:])),
     )
 
 
@@ -149,6 +173,7 @@ def _notes(reports: Sequence[RunReport], scores: Sequence[Scores]) -> tuple[str,
         "model": lambda report: report.spec.model,
         "schedule": lambda report: report.spec.schedule,
         "number of workers": lambda report: report.spec.resources.workers,
+        "cut between head, body and tail": lambda report: report.spec.evaluation.group_boundaries,
         "library versions": lambda report: report.result and report.result.versions,
     }
     notes = []
@@ -157,7 +182,10 @@ def _notes(reports: Sequence[RunReport], scores: Sequence[Scores]) -> tuple[str,
         if others:
             notes.append(f"another {what} than the first: {', '.join(others)}")
     if any(_ground(one) != _ground(scores[0]) for one in scores):
-        notes.append("not all were scored on the same labels: differences are between data as well")
+        notes.append(
+            "not all were scored on the same labels: differences are between data as well,"
+            " and Remark 1 is left out for classes of another size"
+        )
     if any(_frequencies(one) != _frequencies(scores[0]) for one in scores):
         notes.append("training frequencies differ; head, body and tail are each experiment's own")
     resumed = [report.experiment for report in reports if report.attempt > 1]

@@ -5,8 +5,10 @@ Letters: K classes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Literal
 
 import numpy as np
@@ -15,6 +17,8 @@ import numpy.typing as npt
 Counts = npt.NDArray[np.int64]
 Group = Literal["head", "body", "tail"]
 GROUPS: tuple[Group, ...] = ("head", "body", "tail")
+_THIRDS = (Fraction(1, 3), Fraction(2, 3))
+_NOISE = 1e-9  # classes: 5/6 of 6 classes are 5 of them, though 5/6 as a float is a little more
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,11 @@ def accuracy(counts: ClassCounts) -> list[float | None]:
     return [percent(tp, tp + fn) for tp, fn in zip(counts.tp, counts.fn, strict=True)]
 
 
+def fp_tp(counts: ClassCounts) -> list[float | None]:
+    """FP/TP of each class, None where TP is 0: what 1/IoU has beyond 1/Acc (arXiv 2204.01969, Eq. 3)."""
+    return [int(fp) / int(tp) if tp else None for tp, fp in zip(counts.tp, counts.fp, strict=True)]
+
+
 def overall_accuracy(counts: ClassCounts) -> float | None:
     """aAcc: the share of valid pixels whose class is right, in percent."""
     return percent(counts.tp.sum(), counts.tp.sum() + counts.fn.sum())
@@ -59,13 +68,39 @@ def mean(values: Sequence[float | None]) -> float | None:
     return sum(present) / len(present) if present else None
 
 
-def frequency_groups(pixel_counts: Sequence[int]) -> list[Group]:
-    """Group of each class: thirds by training pixel frequency, cut as numpy.array_split cuts them.
+def pearson(frequencies: Sequence[int], accuracies: Sequence[float | None]) -> float | None:
+    """Pearson correlation of class frequency and class accuracy in percent (arXiv 2204.01969, Eq. 6).
 
-    Ties keep the class order; with fewer than three classes the last groups are empty.
+    Over the classes that have an accuracy; None where there are fewer than two, or where either side is the
+    same for all of them.
     """
-    order = sorted(range(len(pixel_counts)), key=lambda k: -pixel_counts[k])
-    groups: dict[int, Group] = {}
-    for group, part in zip(GROUPS, np.array_split(np.array(order, dtype=np.int64), len(GROUPS)), strict=True):
-        groups.update((int(k), group) for k in part)
-    return [groups[k] for k in range(len(pixel_counts))]
+    pairs = [(float(n), acc) for n, acc in zip(frequencies, accuracies, strict=True) if acc is not None]
+    if len({n for n, _ in pairs}) < 2 or len({acc for _, acc in pairs}) < 2:
+        return None
+    x, y = (_standardised(values) for values in zip(*pairs, strict=True))
+    correlation = math.fsum(a * b for a, b in zip(x, y, strict=True))
+    return max(-100.0, min(100.0, 100.0 * correlation))
+
+
+def _standardised(values: Sequence[float]) -> list[float]:
+    """Without their mean, and of length 1 as a vector; `values` are not all the same."""
+    average = math.fsum(values) / len(values)
+    centred = [value - average for value in values]
+    length = math.hypot(*centred)
+    return [value / length for value in centred]
+
+
+def frequency_groups(
+    pixel_counts: Sequence[int], boundaries: tuple[float, float] | None = None
+) -> list[Group]:
+    """Group of each class: by falling training pixel frequency, cut after the shares `boundaries` of K.
+
+    Cut at ceil(K·share); without `boundaries` at thirds, as numpy.array_split does. Ties keep the class
+    order; with few classes the last groups can be empty.
+    """
+    number = len(pixel_counts)
+    cuts = [math.ceil(number * share - _NOISE) for share in boundaries or _THIRDS]
+    groups: list[Group] = ["head"] * number
+    for rank, k in enumerate(sorted(range(number), key=lambda k: -pixel_counts[k])):
+        groups[k] = GROUPS[sum(rank >= cut for cut in cuts)]
+    return groups

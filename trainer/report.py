@@ -16,7 +16,7 @@ from trainer.spec import ExperimentSpec
 from trainer.strict_model import StrictModel
 
 SCHEMA_VERSION: Final = 1
-HEADLINE = ("mIoU", "mAcc", "aAcc", "head_mIoU", "body_mIoU", "tail_mIoU")  # the numbers of `Scores`
+HEADLINE = ("mIoU", "mAcc", "aAcc", "head_mIoU", "body_mIoU", "tail_mIoU")  # of `Scores`: lists, curves
 
 
 class ClassScore(StrictModel):
@@ -30,12 +30,13 @@ class ClassScore(StrictModel):
     tp: int
     fp: int
     fn: int
+    fp_tp: float | None = Field(default=None, description="FP/TP: 1/IoU = 1/Acc + FP/TP; null where TP is 0.")
     pixel_frequency: int = Field(description="Pixels of the class in the training split.")
     region_frequency: int = Field(description="Training pictures that contain the class.")
 
 
 class Scores(StrictModel):
-    """One evaluation mode. Percent; head, body, tail: mean IoU over thirds by training pixel frequency."""
+    """One evaluation mode. Percent; head, body, tail: mean IoU over groups by training pixel frequency."""
 
     mIoU: float | None
     mAcc: float | None
@@ -43,6 +44,12 @@ class Scores(StrictModel):
     head_mIoU: float | None
     body_mIoU: float | None
     tail_mIoU: float | None
+    pearson_pixel: float | None = Field(
+        default=None, description="Correlation of class Acc with training pixels; null where undefined."
+    )
+    pearson_region: float | None = Field(
+        default=None, description="Correlation of class Acc with training pictures that have the class."
+    )
     images: int
     classes: tuple[ClassScore, ...] = Field(strict=False)
 
@@ -94,11 +101,15 @@ def make_scores(
     class_names: Sequence[str],
     pixel_counts: Sequence[int],
     region_counts: Sequence[int],
+    group_boundaries: tuple[float, float] | None = None,
 ) -> Scores:
-    """Scores of one evaluation from its (K, K) confusion matrix and the training frequencies."""
+    """Scores of one evaluation from its (K, K) confusion matrix and the training frequencies.
+
+    `group_boundaries`: shares of the classes at which head and body end; None: thirds.
+    """
     counts = metrics.ClassCounts.of(matrix)
-    ious, accs = metrics.iou(counts), metrics.accuracy(counts)
-    groups = metrics.frequency_groups(pixel_counts)
+    ious, accs, ratios = metrics.iou(counts), metrics.accuracy(counts), metrics.fp_tp(counts)
+    groups = metrics.frequency_groups(pixel_counts, group_boundaries)
     by_group = {
         group: metrics.mean([ious[k] for k in range(len(ious)) if groups[k] == group])
         for group in metrics.GROUPS
@@ -110,6 +121,8 @@ def make_scores(
         head_mIoU=by_group["head"],
         body_mIoU=by_group["body"],
         tail_mIoU=by_group["tail"],
+        pearson_pixel=metrics.pearson(pixel_counts, accs),
+        pearson_region=metrics.pearson(region_counts, accs),
         images=images,
         classes=tuple(
             ClassScore(
@@ -121,6 +134,7 @@ def make_scores(
                 tp=int(counts.tp[k]),
                 fp=int(counts.fp[k]),
                 fn=int(counts.fn[k]),
+                fp_tp=ratios[k],
                 pixel_frequency=int(pixel_counts[k]),
                 region_frequency=int(region_counts[k]),
             )

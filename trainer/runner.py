@@ -14,10 +14,11 @@ from mmseg.registry import MODELS
 
 from trainer.criterion import Criterion, build_criterion
 from trainer.datasets import IGNORE_INDEX
-from trainer.metrics import Counts
+from trainer.metrics import Counts, frequency_groups
 from trainer.mmseg_adapter.checkpoint import TrainingCheckpoints, bare
 from trainer.mmseg_adapter.config import revive
 from trainer.mmseg_adapter.data import seed_everything
+from trainer.mmseg_adapter.evaluation import LabelLoop  # noqa: F401 - val_cfg names it
 from trainer.mmseg_adapter.head import attach, deployable_state
 from trainer.mmseg_adapter.hooks import CheckpointHook, EvaluationHook, ProgressHook, SeedingHook
 from trainer.mmseg_adapter.isolation import quiet_logger
@@ -68,6 +69,7 @@ class Evaluations:
             class_names=self._plan.data.classes,
             pixel_counts=self._plan.frequencies.pixel,
             region_counts=self._plan.frequencies.region,
+            group_boundaries=self._plan.spec.evaluation.group_boundaries,
         )
         self._last = scores, images
         self.seconds += seconds
@@ -100,6 +102,7 @@ def build_runner(plan: Plan, sink: Sink, evaluations: Evaluations) -> Runner:
             ignore_index=IGNORE_INDEX,
             seed=plan.spec.seed,
             align_corners=align_corners,
+            class_groups=frequency_groups(plan.frequencies.pixel, plan.spec.evaluation.group_boundaries),
         )
 
     attach(model, criterion)
@@ -138,7 +141,7 @@ def _name(plan: Plan) -> str:
 def deployable_payload(runner: Runner, plan: Plan) -> tuple[dict[str, Any], int]:
     """The checkpoint to deploy (no branch, loads strictly into plain mmseg), and its parameter count."""
     model = bare(runner.model)
-    state = {name: tensor.cpu() for name, tensor in deployable_state(model.state_dict()).items()}
+    state = {name: tensor.cpu() for name, tensor in deployable_state(model).items()}
     trained = {name for name, _ in model.named_parameters()}
     parameters = sum(tensor.numel() for name, tensor in state.items() if name in trained)
     palette = runner.train_dataloader.dataset.metainfo["palette"]

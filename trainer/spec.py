@@ -16,6 +16,7 @@ from trainer.models import RECIPES, Model
 from trainer.pointers import problems_of
 from trainer.strict_model import StrictModel
 
+Share = Annotated[float, Field(gt=0, lt=1)]
 Side = Annotated[int, Field(ge=16, le=2048)]
 TagKey = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 _Text = Field(pattern=r"^[^\x00-\x1F\x7F]*$", json_schema_extra={"x-words": "without control characters"})
@@ -59,6 +60,10 @@ class Evaluation(StrictModel):
     )
     interval: int | None = Field(
         default=None, ge=1, description="Score every so many iterations as well; always at the end."
+    )
+    group_boundaries: Annotated[tuple[Share, Share], Field(strict=False)] | None = Field(
+        default=None,
+        description="Shares of the classes, most frequent first, at which head and body end; null: thirds.",
     )
 
 
@@ -140,6 +145,15 @@ def _cross_checks(spec: ExperimentSpec) -> tuple[Problem, ...]:
                 "/schedule/batch_size",
                 f"{batch_size} does not divide among {workers} workers",
                 f"a multiple of /resources/workers ({workers})",
+            )
+        )
+    shares = spec.evaluation.group_boundaries
+    if shares is not None and shares[0] >= shares[1]:
+        problems.append(
+            Problem(
+                "/evaluation/group_boundaries",
+                f"{shares[0]} is not below {shares[1]}",
+                "two shares above 0 and below 1, the first below the second",
             )
         )
     size = DATASETS[spec.dataset.name].picture_size

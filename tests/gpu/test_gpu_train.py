@@ -9,6 +9,7 @@ import torch
 
 from tests.factories import ListSink, tiny_plan
 from trainer.losses.region import region_mean_features
+from trainer.mmseg_adapter.labels import labels_of
 from trainer.worker import train
 
 pytestmark = [
@@ -38,3 +39,12 @@ def test_pooling_equals_the_cpus(align_corners: bool) -> None:
     error = (on_gpu.features.cpu() - on_cpu.features).abs().max() / on_cpu.features.abs().max()
     assert error < 1e-5
     assert torch.equal(on_gpu.pixel_counts.cpu(), on_cpu.pixel_counts)
+
+
+@pytest.mark.parametrize("align_corners", [False, True])
+def test_labels_equal_the_cpus(align_corners: bool) -> None:
+    """Labels made on CUDA are those of the CPU, near ties aside."""
+    logits = torch.randn(2, 150, 32, 43, generator=torch.Generator().manual_seed(0))
+    on_cpu = labels_of(logits, (128, 171), align_corners=align_corners)
+    on_gpu = labels_of(logits.cuda(), (128, 171), align_corners=align_corners).cpu()
+    assert (on_gpu != on_cpu).sum() <= on_cpu.numel() // 1000

@@ -46,6 +46,30 @@ def test_undefined_scores_stay_undefined() -> None:
     assert table.rows[1].tail_mIoU is None
 
 
+def test_remark_1_in_the_table() -> None:
+    """Each class has Remark 1 against the first experiment, each row its counts; the first has neither."""
+    table = compare([make_report("a", scores=BASE), make_report("b", scores=BETTER)])
+    assert table.rows[0].remark is None
+    assert [one.remark[0] for one in table.classes] == [None] * 3
+    summary = table.rows[1].remark
+    assert summary is not None
+    assert (summary.classes, summary.held, summary.acc_rose, summary.iou_rose) == (3, 3, 1, 3)
+    (tail,) = [one for one in table.classes[2].remark if one is not None]
+    assert (tail.gain, tail.false_positives, tail.allowance) == (1.0, 0.0, 4.0)
+    assert (tail.held, tail.iou_rose, tail.acc_rose) == (True, True, True)
+    assert table.rows[0].pearson_pixel == BASE.pearson_pixel is not None
+    assert table.rows[1].pearson_region == BETTER.pearson_region is not None
+
+
+def test_remark_1_needs_the_same_labels() -> None:
+    """A class of another size has no remark, the others keep theirs, and a note says so."""
+    table = compare([make_report("a", scores=BASE), make_report("b", scores=ABSENT)])
+    assert [one.remark[1] is None for one in table.classes] == [False, False, True]
+    assert table.rows[1].remark is not None
+    assert table.rows[1].remark.classes == 2
+    assert any("Remark 1 is left out" in note for note in table.notes)
+
+
 @given(st.floats(0, 100) | st.none(), st.floats(0, 100) | st.none())
 def test_difference(value: float | None, reference: float | None) -> None:
     """A difference is defined where both are, and is antisymmetric."""
@@ -131,6 +155,8 @@ def test_unfair_comparisons_say_so() -> None:
     assert "another schedule than the first: b" in notes(first, make_report("b", schedule={"iterations": 5}))
     assert "another data set" in notes(first, make_report("b", dataset={"name": "digit_scenes", "seed": 1}))
     assert "number of workers" in notes(first, make_report("b", resources={"workers": 2}))
+    cut = make_report("b", evaluation={"group_boundaries": [0.2, 0.5]})
+    assert "another cut between head, body and tail than the first: b" in notes(first, cut)
     resumed = make_report("b").model_copy(update={"attempt": 2})
     assert "seconds of the last attempt alone: b" in notes(first, resumed)
     assert "same labels" in notes(first, make_report("b", scores=ABSENT))

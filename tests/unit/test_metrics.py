@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -84,11 +86,17 @@ def test_ignored_pixels_change_nothing(target: Any, prediction: Any, other: int)
 
 @given(label_maps(), label_maps(void=False))
 def test_iou_and_accuracy_identity(target: Any, prediction: Any) -> None:
-    """1/IoU = 1/Acc + FP/TP wherever TP > 0 (the paper's Eq. 3)."""
+    """1/IoU = 1/Acc + FP/TP wherever TP > 0 (the paper's Eq. 3), exactly; FP/TP is null elsewhere."""
     counts = ClassCounts.of(counted(prediction, target))
-    for k, (iou, acc) in enumerate(zip(metrics.iou(counts), metrics.accuracy(counts), strict=True)):
-        if iou and acc:
-            assert 100 / iou == pytest.approx(100 / acc + counts.fp[k] / counts.tp[k])
+    scores = zip(metrics.iou(counts), metrics.accuracy(counts), metrics.fp_tp(counts), strict=True)
+    for k, (iou, acc, ratio) in enumerate(scores):
+        tp, fp, fn = (int(each[k]) for each in (counts.tp, counts.fp, counts.fn))
+        if not tp:
+            assert ratio is None
+            continue
+        exact = Fraction(tp, tp + fp + fn), Fraction(tp, tp + fn), Fraction(fp, tp)
+        assert 1 / exact[0] == 1 / exact[1] + exact[2]
+        assert (iou, acc, ratio) == (float(100 * exact[0]), float(100 * exact[1]), float(exact[2]))
 
 
 def test_counts_are_wide() -> None:
@@ -140,3 +148,49 @@ def test_permuting_classes_permutes_groups(order: list[int]) -> None:
     groups = metrics.frequency_groups(frequencies)
     moved = metrics.frequency_groups([frequencies[k] for k in order])
     assert moved == [groups[k] for k in order]
+
+
+def test_configured_groups() -> None:
+    """Groups end after ceil(K·share) classes; a third written as a float is a third."""
+    frequencies = list(range(10, 0, -1))
+    assert metrics.frequency_groups(frequencies, (0.1, 0.5)) == ["head"] + ["body"] * 4 + ["tail"] * 5
+    assert metrics.frequency_groups(frequencies, (0.11, 0.99)) == ["head"] * 2 + ["body"] * 8
+    assert metrics.frequency_groups([], (0.1, 0.5)) == []
+
+
+@pytest.mark.parametrize("size", range(1, 40))
+def test_float_noise_moves_no_class(size: int) -> None:
+    """Shares that are whole numbers of classes cut there, though the floats are a little off."""
+    for first in range(1, size):
+        groups = metrics.frequency_groups([0] * size, (first / size + 1e-12, 1 - 1e-12))
+        assert groups.count("head") == first
+    assert metrics.frequency_groups(range(size), (1 / 3, 2 / 3)) == metrics.frequency_groups(range(size))
+
+
+def test_pearson_by_hand() -> None:
+    """Eq. 6 in percent on five classes, one without accuracy; undefined without two, or without variance."""
+    frequencies, accuracies = [100, 80, 60, 1, 5], [90.0, 95.0, 70.0, None, 30.0]
+    expected = 100 * statistics.correlation([100, 80, 60, 5], [90.0, 95.0, 70.0, 30.0])
+    assert metrics.pearson(frequencies, accuracies) == pytest.approx(expected)
+    assert metrics.pearson([1, 2, 3], [10.0, 20.0, 30.0]) == pytest.approx(100)
+    assert metrics.pearson([1, 2, 3], [30.0, 20.0, 10.0]) == pytest.approx(-100)
+    assert metrics.pearson([1, 2, 3], [None, 50.0, None]) is None
+    assert metrics.pearson([1, 2, 3], [100 / 3, 100 / 3, 100 / 3]) is None
+    assert metrics.pearson([7, 7], [10.0, 20.0]) is None
+    assert metrics.pearson([], []) is None
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 10**15), st.floats(0, 100) | st.none()), max_size=12),
+    st.integers(1, 1000),
+)
+def test_pearson_is_bounded_and_scale_free(classes: list[tuple[int, float | None]], factor: int) -> None:
+    """Between -100 and 100, whatever the order of classes, unchanged when all frequencies are scaled."""
+    frequencies, accuracies = [n for n, _ in classes], [acc for _, acc in classes]
+    found = metrics.pearson(frequencies, accuracies)
+    moved = metrics.pearson([factor * n for n in reversed(frequencies)], accuracies[::-1])
+    if found is None:
+        assert moved is None
+    else:
+        assert -100 <= found <= 100
+        assert moved == pytest.approx(found, abs=1e-3)

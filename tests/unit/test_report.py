@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 import stat
+import statistics
 from pathlib import Path
 from threading import Thread
 
+import numpy as np
 import pytest
 
 from tests.data_factories import make_report, make_spec, scores_of
 from trainer.errors import ReportError
 from trainer.files import write_atomically
-from trainer.report import RunError, RunReport, read_report, write_report
+from trainer.report import RunError, RunReport, make_scores, read_report, write_report
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -81,6 +83,42 @@ def test_scores_of_a_matrix() -> None:
     assert scores.classes[3].iou is None
     assert scores.mIoU == pytest.approx((800 / 12 + 500 / 9 + 200 / 4) / 3)
     assert scores.aAcc == pytest.approx(1500 / 20)
+
+
+def test_correlations_and_boundaries() -> None:
+    """Scores have FP/TP and both correlations, and groups cut where the spec says."""
+    matrix = np.array([[8, 2, 0, 0], [1, 5, 0, 0], [1, 1, 2, 0], [0, 0, 1, 0]])
+    scores = make_scores(
+        matrix,
+        images=1,
+        class_names="abcd",
+        pixel_counts=[900, 5, 70, 6],
+        region_counts=[4, 4, 4, 4],
+        group_boundaries=(0.25, 0.5),
+    )
+    assert [one.group for one in scores.classes] == ["head", "tail", "body", "tail"]
+    assert [one.fp_tp for one in scores.classes] == [0.25, 0.6, 0.5, None]
+    assert scores.pearson_pixel == pytest.approx(
+        100 * statistics.correlation([900, 5, 70, 6], [80, 500 / 6, 50, 0])
+    )
+    assert scores.pearson_region is None
+
+
+def test_an_older_report_is_read(tmp_path: Path) -> None:
+    """Reports from before FP/TP, correlations and boundaries are read: those are null there."""
+    document = json.loads(make_report().model_dump_json())
+    scores = document["result"]["evaluation"]["single_scale"]
+    del scores["pearson_pixel"], scores["pearson_region"], document["spec"]["evaluation"]["group_boundaries"]
+    for one in scores["classes"]:
+        del one["fp_tp"]
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps(document))
+    report = read_report(path)
+    assert report is not None
+    assert report.result is not None
+    assert report.result.evaluation["single_scale"].pearson_pixel is None
+    assert report.result.evaluation["single_scale"].classes[0].fp_tp is None
+    assert report.spec.evaluation.group_boundaries is None
 
 
 def test_readers_see_old_or_new(tmp_path: Path) -> None:

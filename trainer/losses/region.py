@@ -6,12 +6,14 @@ size, R regions present, S the most regions that one image has.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from trainer.losses.bilinear import source_cells
 from trainer.losses.pixels import check_pixels, valid_pixels, wide
 
 Scope = Literal["image", "batch"]
@@ -116,8 +118,9 @@ def adjoint_weights(
     """
     (images, height, width), (h, w) = target.shape, size
     cells, num_slots = h * w, regions.num_slots
-    y0, y_step, y_far = _source_cells(h, height, align_corners, dtype, target.device)
-    x0, x_step, x_far = _source_cells(w, width, align_corners, dtype, target.device)
+    source = partial(source_cells, align_corners=align_corners, dtype=dtype, device=target.device)
+    y0, y_step, y_far = source(h, height)
+    x0, x_step, x_far = source(w, width)
     row_step, column_step = (y_step * w)[:, None], x_step
     cell = (regions.slot_map * cells).view(images, height, width).add_((y0 * w)[:, None] + x0)
     sums = torch.zeros(images, (num_slots + 1) * cells, dtype=dtype, device=target.device)
@@ -134,23 +137,6 @@ def adjoint_weights(
     cell.sub_(column_step)
     scatter(y_far, 1 - x_far)
     return sums[:, : num_slots * cells].view(images, num_slots, cells)
-
-
-def _source_cells(
-    cells: int, pixels: int, align_corners: bool, dtype: torch.dtype, device: torch.device
-) -> tuple[Tensor, Tensor, Tensor]:
-    """For each of `pixels` along one axis: the near cell, the step (0 or 1) to the far one, and its share.
-
-    The same arithmetic, in the same precision, as torch's own bilinear upsampling.
-    """
-    place = torch.arange(pixels, device=device, dtype=dtype)
-    if align_corners:
-        source = place * ((cells - 1) / (pixels - 1) if pixels > 1 else 0.0)
-    else:
-        source = ((place + 0.5) * (cells / pixels) - 0.5).clamp(min=0)
-    near = source.long().clamp(max=cells - 1)
-    step = (near < cells - 1).long()
-    return near, step, (source - near).clamp(0, 1)
 
 
 class _WeightedSums(torch.autograd.Function):

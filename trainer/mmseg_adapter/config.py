@@ -34,7 +34,7 @@ def render_config(
             "max_iters": schedule.iterations,
             "val_interval": spec.evaluation.interval or schedule.iterations,
         },
-        "val_cfg": {"type": "ValLoop"},
+        "val_cfg": {"type": "LabelLoop"},
         "val_evaluator": {
             "type": "ConfusionMetric",
             "num_classes": len(data.classes),

@@ -15,7 +15,7 @@ from mmengine.optim import OptimWrapper
 from mmseg.registry import METRICS, OPTIM_WRAPPERS
 
 from trainer.errors import NonFiniteLoss
-from trainer.losses.pixels import valid_pixels
+from trainer.losses.pixels import check_labels, valid_pixels
 from trainer.metrics import Counts
 from trainer.mmseg_adapter.checkpoint import TrainingCheckpoints, bare
 from trainer.mmseg_adapter.data import seed_iteration
@@ -40,12 +40,21 @@ class ConfusionMetric(BaseMetric):  # type: ignore[misc]
     def process(self, data_batch: Any, data_samples: Sequence[Record]) -> None:
         del data_batch
         for sample in data_samples:
-            predicted = sample["pred_sem_seg"]["data"].flatten()
-            target = sample["gt_sem_seg"]["data"].flatten().to(predicted)
-            valid = valid_pixels(target, self._ignore_index)
-            cells = target[valid] * self._num_classes + predicted[valid]
-            self._matrix += torch.bincount(cells, minlength=self._num_classes**2).cpu()
+            self._matrix += self._counts(sample["pred_sem_seg"]["data"], sample["gt_sem_seg"]["data"]).cpu()
             self._images += 1
+
+    def _counts(self, predicted: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """(K*K,) int64 counts of one picture's (1, H, W) labels.
+
+        Raises:
+            ValueError: a label of the mask is out of range.
+        """
+        target = target.to(predicted)
+        check_labels(target, num_classes=self._num_classes, ignore_index=self._ignore_index)
+        # Ignored pixels get a cell of their own: picking out the others takes several times as long.
+        cells = (target * self._num_classes).add_(predicted)
+        cells.masked_fill_(~valid_pixels(target, self._ignore_index), self._num_classes**2)
+        return torch.bincount(cells.flatten(), minlength=self._num_classes**2 + 1)[:-1]
 
     def compute_metrics(self, results: list[Any]) -> dict[str, float]:
         raise NotImplementedError("evaluate() is the whole of it")
@@ -90,12 +99,16 @@ class SeedingHook(Hook):  # type: ignore[misc]
 
 
 class ProgressHook(Hook):  # type: ignore[misc]
-    """Hands means of the losses to `emit` every `interval` iterations, and at the first and the last."""
+    """Hands means of what each step logs to `emit` every `interval` iterations, at the first and the last.
+
+    A loss is averaged over all steps. Any other value is averaged over the steps where it is finite, and left
+    out of the record where there are none: the accuracy of tail regions has no value in a step without one.
+    """
 
     def __init__(self, interval: int, emit: Callable[[Record], None]) -> None:
         self._interval = interval
         self._emit = emit
-        self._sums: dict[str, torch.Tensor] = {}
+        self._sums: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}  # of each value, and how many those are
         self._steps = 0
         self._since = 0.0
 
@@ -109,7 +122,9 @@ class ProgressHook(Hook):  # type: ignore[misc]
         del batch_idx, data_batch
         for name, value in (outputs or {}).items():
             tensor = torch.as_tensor(value).detach()
-            self._sums[name] = self._sums[name] + tensor if name in self._sums else tensor
+            counts = torch.ones_like(tensor, dtype=torch.bool) if "loss" in name else tensor.isfinite()
+            total, steps = self._sums.get(name, (0, 0))
+            self._sums[name] = total + torch.where(counts, tensor, 0), steps + counts.int()
         self._steps += 1
         iteration = runner.iter + 1
         if iteration % self._interval and iteration not in (1, runner.max_iters):
@@ -119,7 +134,9 @@ class ProgressHook(Hook):  # type: ignore[misc]
     def _flush(self, iteration: int, learning_rate: float) -> None:
         now = time.perf_counter()
         means = {
-            name.replace("decode.", ""): float(total) / self._steps for name, total in self._sums.items()
+            name.replace("decode.", ""): float(total) / int(steps)
+            for name, (total, steps) in self._sums.items()
+            if steps
         }
         self._emit(
             {

@@ -1,0 +1,145 @@
+"""What evaluation costs beyond the forward pass, for one picture: ours against mmsegmentation's own way.
+
+From a head's logits to confusion counts: 150 classes, 128×171 cells, a picture of 512×683. The other way is
+a bilinear resize to the picture, argmax, and the histograms of IoUMetric (a validation loop of mmsegmentation
+resizes a second time, to the same size; that is left out). Both run in one process, turn by turn; medians.
+Memory is the peak of all tensors allocated beyond the logits and the mask, from torch's profiler.
+
+`blobs` are smooth logits, as a trained head gives them; in `noise`, the worst case, nearly every pixel lies
+between cells of different classes. `interpolated` is the share of such pixels, `differing` that of pixels
+with another label than mmsegmentation's.
+
+Letters: K classes, H W label size, h w the logits' size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from benchmarks._memory import peak_bytes
+from trainer.mmseg_adapter import quiet_imports
+
+with quiet_imports():
+    from mmseg.evaluation.metrics import IoUMetric
+    from mmseg.models.utils import resize
+
+    from trainer.mmseg_adapter.hooks import ConfusionMetric
+    from trainer.mmseg_adapter.labels import labels_of
+
+K, IGNORE = 150, 255
+METRIC = ConfusionMetric(num_classes=K, ignore_index=IGNORE)
+CELLS, SIZE, COARSE = (128, 171), (512, 683), (6, 8)
+Way = Callable[[Tensor, Tensor], Tensor]
+
+
+def make_cases() -> dict[str, Tensor]:
+    """(1, K, h, w) float32 logits by name."""
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.randn(1, K, *COARSE, generator=generator)
+    blobs = functional.interpolate(coarse, size=CELLS, mode="bicubic", align_corners=False)
+    noise = torch.randn(1, K, *CELLS, generator=generator)
+    return {"blobs": blobs + 0.02 * noise, "noise": noise}
+
+
+def make_target(logits: Tensor) -> Tensor:
+    """(1, H, W) int64: what the logits say, moved by a few pixels; the first rows are ignored."""
+    target = labels_of(logits, SIZE, align_corners=False).roll((3, 5), dims=(1, 2))
+    target[:, : SIZE[0] // 50] = IGNORE
+    return target
+
+
+def mmsegs_way(logits: Tensor, target: Tensor) -> Tensor:
+    """(1, H, W) labels, counted as mmsegmentation counts."""
+    full = resize(logits, size=SIZE, mode="bilinear", align_corners=False)
+    labels: Tensor = full.squeeze(0).argmax(dim=0, keepdim=True)
+    IoUMetric.intersect_and_union(labels.squeeze(), target.squeeze(), K, IGNORE)
+    return labels
+
+
+def our_way(logits: Tensor, target: Tensor) -> Tensor:
+    """(1, H, W) labels, counted as our runs count."""
+    labels = labels_of(logits, SIZE, align_corners=False)
+    METRIC.process({}, [{"pred_sem_seg": {"data": labels}, "gt_sem_seg": {"data": target}}])
+    return labels
+
+
+WAYS: dict[str, Way] = {"ours": our_way, "mmseg": mmsegs_way}
+
+
+def milliseconds(way: Way, logits: Tensor, target: Tensor) -> float:
+    begun = time.perf_counter()
+    way(logits, target)
+    return 1000 * (time.perf_counter() - begun)
+
+
+@torch.no_grad()
+def compare(logits: Tensor, *, threads: int, repeats: int) -> dict[str, Any]:
+    """Both ways in turn: medians, peaks, the ratios of ours to mmsegmentation's, and what differs."""
+    torch.set_num_threads(threads)
+    target = make_target(logits)
+    differing = (our_way(logits, target) != mmsegs_way(logits, target)).float().mean()  # warms up, too
+    times: dict[str, list[float]] = {name: [] for name in WAYS}
+    for _ in range(repeats):
+        for name, way in WAYS.items():
+            times[name].append(milliseconds(way, logits, target))
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    peaks = {name: peak_bytes(functools.partial(way, logits, target)) for name, way in WAYS.items()}
+    return {
+        "time_ratio": round(medians["ours"] / medians["mmseg"], 3),
+        "memory_ratio": round(peaks["ours"] / peaks["mmseg"], 3),
+        "differing": float(f"{differing:.1e}"),
+        "milliseconds": {name: round(value, 1) for name, value in medians.items()},
+        "peak_mib": {name: round(value / 2**20, 1) for name, value in peaks.items()},
+        "threads": threads,
+    }
+
+
+def interpolated(logits: Tensor) -> float:
+    """The share of cells whose neighbours to the right and below do not all have the same leading class."""
+    leaders = logits.argmax(dim=1)
+    here = leaders[:, :-1, :-1]
+    others = (leaders[:, :-1, 1:], leaders[:, 1:, :-1], leaders[:, 1:, 1:])
+    return float(torch.stack([here != other for other in others]).any(dim=0).float().mean())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true", help="only the JSON line")
+    parser.add_argument("--repeats", type=int, default=11, help="counted; one more goes before them")
+    options = parser.parse_args()
+    found: dict[str, Any] = {}
+    for name, logits in make_cases().items():
+        found[name] = {"interpolated": round(interpolated(logits), 3)}
+        for threads in (2, 1):
+            measured = compare(logits, threads=threads, repeats=options.repeats)
+            found[name][f"threads_{threads}"] = measured
+            if not options.json:
+                print(f"{name}: {measured}")
+    print(
+        json.dumps(
+            {
+                "benchmark": "evaluation",
+                "picture": SIZE,
+                "logits": [K, *CELLS],
+                **found,
+                "repeats": options.repeats,
+                "cpus": os.cpu_count(),
+                "torch": torch.__version__,
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
