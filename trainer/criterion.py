@@ -11,18 +11,36 @@ from typing import assert_never
 
 from torch import Tensor, nn
 
+from trainer.losses.blv import Blv
+from trainer.losses.class_counts import floored_counts
 from trainer.losses.cross_entropy import CrossEntropy
 from trainer.losses.dice import Dice
-from trainer.losses.logit_adjusted import BalancedSoftmax
+from trainer.losses.focal import Focal
+from trainer.losses.ldam import Ldam
+from trainer.losses.logit_adjusted import BalancedSoftmax, LogitAdjusted, scaled_log_prior
+from trainer.losses.lovasz import Lovasz
+from trainer.losses.ohem import Ohem
+from trainer.losses.recall import Recall
 from trainer.losses.reduction import LossSum, mean_over_ranks
-from trainer.losses.region_branch import RegionBranch, RegionClassifier
+from trainer.losses.region_branch import RegionBranch
+from trainer.losses.region_classifier import EtfRegionClassifier, Projection, RegionClassifier
 from trainer.losses.reweighted import Reweighted
+from trainer.losses.seesaw import Seesaw
 from trainer.methods import AnyMethod
 from trainer.methods import BalancedSoftmax as BalancedSoftmaxMethod
 from trainer.methods import Baseline as BaselineMethod
+from trainer.methods import Blv as BlvMethod
 from trainer.methods import Dice as DiceMethod
+from trainer.methods import Focal as FocalMethod
+from trainer.methods import Ldam as LdamMethod
+from trainer.methods import LogitAdjustment as LogitAdjustmentMethod
+from trainer.methods import Lovasz as LovaszMethod
+from trainer.methods import Ohem as OhemMethod
+from trainer.methods import Recall as RecallMethod
 from trainer.methods import RegionRebalance as RegionRebalanceMethod
 from trainer.methods import Reweighting as ReweightingMethod
+from trainer.methods import Seesaw as SeesawMethod
+from trainer.metrics import Group
 
 
 class Criterion(nn.Module):
@@ -31,19 +49,27 @@ class Criterion(nn.Module):
     L = sum of pixel losses + lambda * L_region (arXiv 2204.01969, Eq. 9).
     """
 
+    prediction_shift: Tensor | None
+
     def __init__(
         self,
         num_classes: int,
         pixel_losses: Mapping[str, nn.Module],
         region_branch: RegionBranch | None = None,
         region_weight: float = 0.0,
+        prediction_shift: Tensor | None = None,
     ) -> None:
-        """`pixel_losses`: name in the log, "loss_...", to a module from (logits, target) to a LossSum."""
+        """`pixel_losses`: name in the log, "loss_...", to a module from (logits, target) to a LossSum.
+
+        `prediction_shift`: (K,) to take off the logits of every prediction, and of none in training (Menon et
+        al. 2021, Eq. 9); kept in no state dict.
+        """
         super().__init__()
         self.num_classes = num_classes
         self.pixel_losses = nn.ModuleDict(pixel_losses)
         self.region_branch = region_branch
         self.region_weight = region_weight
+        self.register_buffer("prediction_shift", prediction_shift, persistent=False)
 
     def forward(self, logits: Tensor, features: Tensor, target: Tensor) -> dict[str, Tensor]:
         """The losses of one step, and what to log beside them; () tensors.
@@ -58,8 +84,9 @@ class Criterion(nn.Module):
 
         Returns:
             Keys that start with "loss_" are to be summed and differentiated: "loss_pixel", "loss_dice",
-            "loss_region" (lambda included). "num_regions" and "region_acc" are for the log. A loss without a
-            single valid pixel on any rank is 0 with a graph.
+            "loss_lovasz", "loss_region" (lambda included). "num_regions" and "region_acc..." are for the
+            log (`RegionBranch`; NaN where no region counts). A loss without a single valid pixel on any rank
+            is 0 with a graph.
 
         Raises:
             ValueError: shapes do not fit each other or the class counts, or a label is out of range.
@@ -68,10 +95,13 @@ class Criterion(nn.Module):
             raise ValueError(
                 f"{logits.shape[1]} logits for each pixel, but class counts for {self.num_classes} classes"
             )
-        sums: dict[str, LossSum] = {name: loss(logits, target) for name, loss in self.pixel_losses.items()}
         logged: dict[str, Tensor] = {}
-        if self.region_branch is not None:
-            sums["loss_region"], logged = self.region_branch(features, target)
+        # First, so that backward comes to it last: its gradient is as large as the features, and would be
+        # held through the peak of memory, which is in the pixel losses' backward.
+        region = self.region_branch(features, target) if self.region_branch is not None else None
+        sums: dict[str, LossSum] = {name: loss(logits, target) for name, loss in self.pixel_losses.items()}
+        if region is not None:
+            sums["loss_region"], logged = region
         means = dict(zip(sums, mean_over_ranks(*sums.values()), strict=True))
         if self.region_branch is not None:
             means["loss_region"] = self.region_weight * means["loss_region"]
@@ -87,48 +117,133 @@ def build_criterion(
     ignore_index: int,
     seed: int,
     align_corners: bool,
+    class_groups: Sequence[Group] | None = None,
 ) -> Criterion:
     """The criterion of `method`. Draws nothing from any global random stream.
 
     Args:
         method: what to compute, with its parameters.
         pixel_counts: pixels of each class in the training split, in label order; K integers >= 0. In priors
-            and weights a class that never occurs counts once (`trainer.losses.class_counts`).
+            a class that never occurs counts once (`trainer.losses.class_counts`).
         region_counts: training images that contain each class; likewise.
         feature_channels: D.
         ignore_index: the label of pixels that count nowhere.
-        seed: of the region branch's initialisation and dropout.
+        seed: of the region branch's initialisation and dropout, and of noise on the logits.
         align_corners: how features are upsampled to label size.
+        class_groups: of each class, in label order; for the log of a region branch alone. None: no groups.
 
     Raises:
-        ValueError: counts of different lengths, negative, not integers, or none above zero.
+        ValueError: counts or groups of different lengths; counts negative, not integers, or none above zero;
+            `classifier: "etf"` with more classes than its hidden layer has units (512).
     """
     if len(pixel_counts) != len(region_counts):
         raise ValueError(f"{len(pixel_counts)} pixel counts but {len(region_counts)} region counts")
+    for table in (pixel_counts, region_counts):
+        floored_counts(table)  # its errors: the method at hand may look at one table, or at none
     num_classes = len(pixel_counts)
-    cross_entropy = CrossEntropy(ignore_index=ignore_index)
+    if class_groups is not None and len(class_groups) != num_classes:
+        raise ValueError(f"{len(class_groups)} class groups but counts for {num_classes} classes")
+    counts = _prior_counts(method, pixel_counts, region_counts)
+    shift = None
+    if isinstance(method, LogitAdjustmentMethod) and method.mode == "post_hoc":
+        shift = scaled_log_prior(counts, temperature=method.temperature)
+    branch, region_weight = None, 0.0
+    if isinstance(method, RegionRebalanceMethod):
+        region_weight = method.region_weight
+        branch = _region_branch(
+            method,
+            region_counts=region_counts,
+            feature_channels=feature_channels,
+            ignore_index=ignore_index,
+            seed=seed,
+            align_corners=align_corners,
+            class_groups=class_groups,
+        )
+    losses = _pixel_losses(method, counts, ignore_index=ignore_index, seed=seed)
+    return Criterion(num_classes, losses, branch, region_weight, prediction_shift=shift)
+
+
+def _prior_counts(
+    method: AnyMethod, pixel_counts: Sequence[int], region_counts: Sequence[int]
+) -> Sequence[int]:
+    """What `method` takes for the frequency of the classes: pixels, where it does not say."""
+    return region_counts if getattr(method, "prior", "pixel") == "region" else pixel_counts
+
+
+def _pixel_losses(
+    method: AnyMethod, counts: Sequence[int], *, ignore_index: int, seed: int
+) -> dict[str, nn.Module]:
+    """The pixel losses of `method` by their names in the log; `counts` are those of its prior."""
+    plain = {"loss_pixel": CrossEntropy(ignore_index=ignore_index)}
+    loss: nn.Module
     match method:
-        case BaselineMethod():
-            return Criterion(num_classes, {"loss_pixel": cross_entropy})
-        case ReweightingMethod():
-            return Criterion(num_classes, {"loss_pixel": Reweighted(pixel_counts, ignore_index=ignore_index)})
-        case BalancedSoftmaxMethod():
-            counts = pixel_counts if method.prior == "pixel" else region_counts
-            return Criterion(num_classes, {"loss_pixel": BalancedSoftmax(counts, ignore_index=ignore_index)})
+        case BaselineMethod() | RegionRebalanceMethod() | LogitAdjustmentMethod(mode="post_hoc"):
+            return {**plain}
         case DiceMethod():
-            losses: dict[str, nn.Module] = {"loss_dice": Dice(ignore_index=ignore_index)}
-            if method.cross_entropy:
-                losses["loss_pixel"] = cross_entropy
-            return Criterion(num_classes, losses)
-        case RegionRebalanceMethod():
-            branch = RegionBranch(
-                RegionClassifier(feature_channels, num_classes, seed=seed),
-                num_classes=num_classes,
-                region_counts=region_counts if method.rebalance == "balanced_softmax" else None,
-                scope=method.scope,
-                ignore_index=ignore_index,
-                align_corners=align_corners,
-            )
-            return Criterion(num_classes, {"loss_pixel": cross_entropy}, branch, method.region_weight)
+            return {"loss_dice": Dice(ignore_index=ignore_index), **(plain if method.cross_entropy else {})}
+        case LovaszMethod():
+            loss = Lovasz(scope=method.scope, ignore_index=ignore_index)
+            return {"loss_lovasz": loss, **(plain if method.cross_entropy else {})}
+        case FocalMethod():
+            loss = Focal(gamma=method.gamma, ignore_index=ignore_index)
+        case OhemMethod(threshold=threshold, min_kept=kept):
+            loss = Ohem(threshold=threshold, min_kept=kept, ignore_index=ignore_index)
+        case SeesawMethod(mitigation=p, compensation=q):
+            loss = Seesaw(len(counts), mitigation=p, compensation=q, ignore_index=ignore_index)
+        case RecallMethod():
+            loss = Recall(ignore_index=ignore_index)
+        case _:
+            loss = _prior_loss(method, counts, ignore_index=ignore_index, seed=seed)
+    return {"loss_pixel": loss}
+
+
+def _prior_loss(
+    method: ReweightingMethod | BalancedSoftmaxMethod | LogitAdjustmentMethod | LdamMethod | BlvMethod,
+    counts: Sequence[int],
+    *,
+    ignore_index: int,
+    seed: int,
+) -> nn.Module:
+    """The pixel loss of a method that needs to know how often each class occurs."""
+    match method:
+        case ReweightingMethod():
+            beta = method.beta if method.weights == "effective_number" else None
+            return Reweighted(counts, beta=beta, ignore_index=ignore_index)
+        case BalancedSoftmaxMethod():
+            return BalancedSoftmax(counts, ignore_index=ignore_index)
+        case LogitAdjustmentMethod():
+            return LogitAdjusted(counts, temperature=method.temperature, ignore_index=ignore_index)
+        case LdamMethod(max_margin=margin, scale=scale):
+            return Ldam(counts, max_margin=margin, scale=scale, ignore_index=ignore_index)
+        case BlvMethod():
+            return Blv(counts, sigma=method.sigma, seed=seed, ignore_index=ignore_index)
         case _:
             assert_never(method)
+
+
+def _region_branch(
+    method: RegionRebalanceMethod,
+    *,
+    region_counts: Sequence[int],
+    feature_channels: int,
+    ignore_index: int,
+    seed: int,
+    align_corners: bool,
+    class_groups: Sequence[Group] | None,
+) -> RegionBranch:
+    """The branch of `method`; arguments and errors as in `build_criterion`."""
+    num_classes = len(region_counts)
+    projected = method.projection
+    classifier = EtfRegionClassifier if method.classifier == "etf" else RegionClassifier
+    groups: tuple[Group, ...] = () if class_groups is None else ("head", "tail")
+    return RegionBranch(
+        classifier(projected or feature_channels, num_classes, seed=seed),
+        num_classes=num_classes,
+        region_counts=region_counts if method.rebalance == "balanced_softmax" else None,
+        projection=Projection(feature_channels, projected, seed=seed) if projected else None,
+        label_smoothing=method.label_smoothing,
+        groups={name: [k for k, group in enumerate(class_groups or ()) if group == name] for name in groups},
+        scope=method.scope,
+        ignore_index=ignore_index,
+        align_corners=align_corners,
+    )

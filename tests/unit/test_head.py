@@ -26,7 +26,7 @@ from tests.unit.tiny_mmseg import (
     mmseg_scope,
     train,
 )
-from trainer.mmseg_adapter.head import attach, deployable_state
+from trainer.mmseg_adapter.head import UnsupportedHead, attach, deployable_state
 
 # mmseg's own remark on sizes.
 pytestmark = [
@@ -72,8 +72,76 @@ def test_lambda_zero_gives_the_weights_of_the_baseline(name: str) -> None:
         states.append(train(model, 5))
     assert states[0].keys() == states[1].keys()
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
-    untrained = deployable_state(make_model(HEADS[name]).state_dict())
+    untrained = deployable_state(make_model(HEADS[name]))
     assert any(not torch.equal(untrained[key], states[0][key]) for key in untrained)
+
+
+POST_HOC = {"kind": "logit_adjustment", "mode": "post_hoc"}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_a_post_hoc_shift_is_trained_as_the_baseline_and_folded_into_the_bias(name: str) -> None:
+    """Losses and trained weights are the baseline's, bit for bit. In eval mode every logit is the baseline's
+    less the shift; the plain model gives the same bits from the deployable state, whose bias has it.
+    """
+    models = [make_model(HEADS[name]) for _ in range(2)]
+    attach(models[0], factory(kind="baseline"))
+    attach(models[1], factory(**POST_HOC, temperature=0.5))
+    baseline, deployable = (train(model, 3) for model in models)
+    criterion = _last_head(models[1]).rebalance_criterion
+    (bias,) = [key for key in deployable if key.endswith("conv_seg.bias") and _last(key, name)]
+    assert torch.equal(models[1].state_dict()[bias], baseline[bias])
+    assert torch.equal(deployable[bias], baseline[bias] - criterion.prediction_shift)
+    assert all(torch.equal(deployable[key], baseline[key]) for key in baseline if key != bias)
+    assert deployable.keys() == baseline.keys()
+    plain = make_model(HEADS[name])
+    plain.load_state_dict(deployable, strict=True)
+    pictures, _ = make_batch(9)
+    with torch.no_grad():
+        logits, adjusted, deployed = (model.eval()(pictures) for model in (*models, plain))
+    assert torch.equal(deployed, adjusted)
+    torch.testing.assert_close(adjusted, logits - criterion.prediction_shift[:, None, None])
+
+
+def _last_head(model: Any) -> Any:
+    head = model.decode_head
+    return head[-1] if isinstance(head, torch.nn.ModuleList) else head
+
+
+def _last(key: str, name: str) -> bool:
+    """Whether `key` belongs to the head with our criterion: of a cascade the second."""
+    return ".1." in key if isinstance(HEADS[name], list) else True
+
+
+def test_a_post_hoc_shift_is_in_no_loss() -> None:
+    """The losses are the plain logits', in eval mode too: the shift belongs to predictions."""
+    head = {**FCN, "dropout_ratio": 0}
+    plain, shifted = make_model(head), make_model(head)
+    attach(plain, factory(kind="baseline"))
+    attach(shifted, factory(**POST_HOC))
+    for training in (True, False):
+        values = [losses_of(model.train(training))["decode.loss_pixel"] for model in (plain, shifted)]
+        assert torch.equal(*values)
+
+
+def test_a_shift_needs_a_bias() -> None:
+    """A classifier without a bias could not be deployed with the shift in it."""
+    model: Any = make_model(FCN)
+    model.decode_head.conv_seg.register_parameter("bias", None)
+    with pytest.raises(UnsupportedHead, match="no bias to shift predictions by"):
+        attach(model, factory(**POST_HOC))
+
+
+@pytest.mark.parametrize("kind", ["seesaw", "blv"])
+def test_what_a_loss_accumulates_is_not_deployed(kind: str) -> None:
+    """Seesaw's counts and BLV's step are in the training state, and the plain model needs nothing of it."""
+    model = make_model(FCN)
+    attach(model, factory(kind=kind))
+    state = train(model, 2)
+    kept = [key for key in model.state_dict() if "rebalance_criterion" in key]
+    assert len(kept) == 1
+    assert model.state_dict()[kept[0]].any()
+    make_model(FCN).load_state_dict(state, strict=True)
 
 
 def test_the_region_loss_moves_the_backbone() -> None:

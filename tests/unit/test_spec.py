@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from tests.data_factories import spec_document
 from trainer.errors import SpecError
+from trainer.methods import METHODS
 from trainer.models import RECIPES
 from trainer.spec import ExperimentSpec, canonical_json, parse_spec, spec_hash, spec_schema
 
 names = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20)
 methods = st.one_of(
-    st.sampled_from(["baseline", "reweighting", "balanced_softmax", "region_rebalance", "dice"]),
+    st.sampled_from(sorted(METHODS)),
     st.builds(
         lambda prior: {"kind": "balanced_softmax", "prior": prior}, st.sampled_from(["pixel", "region"])
     ),
@@ -92,6 +93,9 @@ def test_defaults() -> None:
         "lambda": 0.3,
         "rebalance": "balanced_softmax",
         "scope": "image",
+        "projection": None,
+        "classifier": "linear",
+        "label_smoothing": 0.0,
     }
     assert dumped["schedule"]["crop_size"] == [64, 64]
     assert dumped["schedule"]["learning_rate"] == 0.4
@@ -114,7 +118,7 @@ def test_schema_asks_for_three_fields() -> None:
     assert "required" not in schema["$defs"]["Schedule"]
 
 
-KINDS = '"baseline", "reweighting", "balanced_softmax", "region_rebalance" or "dice"'
+KINDS = ", ".join(f'"{kind}"' for kind in METHODS).replace(', "dice"', ' or "dice"')
 LAMBDA = "0 <= lambda <= 10"
 SIDES = "16 <= crop_size[{}] <= 2048"
 
@@ -134,7 +138,7 @@ def rebalance(**fields: object) -> dict[str, object]:
             rebalance(region_weight=1),
             "/method/region_weight",
             "is not a field of this object",
-            "the fields kind, lambda, rebalance, scope",
+            "the fields kind, lambda, rebalance, scope, projection, classifier, label_smoothing",
         ),
         ({"method": {"kind": "nonsense"}}, "/method/kind", '"nonsense" is not known', KINDS),
         ({"method": {}}, "/method/kind", "is missing", KINDS),
@@ -201,6 +205,12 @@ def rebalance(**fields: object) -> dict[str, object]:
             "/evaluation/interval",
             "0 is below the minimum",
             "an integer, interval >= 1 or null",
+        ),
+        (
+            {"evaluation": {"group_boundaries": [0.5, 0.5]}},
+            "/evaluation/group_boundaries",
+            "0.5 is not below 0.5",
+            "two shares above 0 and below 1, the first below the second",
         ),
         ({"seed": None}, "/seed", "is null", "an integer, 0 <= seed <= 2147483647"),
         (

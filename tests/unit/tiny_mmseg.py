@@ -106,6 +106,7 @@ HEADS: dict[str, Any] = {
     "OCRHead": OCR,
 }
 OTHERS: dict[str, Any] = {
+    "ANNHead": make_head("ANNHead", project_channels=4, in_channels=[8, 8], in_index=[2, 3]),
     "APCHead": make_head("APCHead", pool_scales=(1, 2)),
     "ASPPHead": make_head("ASPPHead", dilations=(1, 2)),
     "DAHead": make_head("DAHead", pam_channels=4),
@@ -125,7 +126,10 @@ OTHERS: dict[str, Any] = {
     ),
     "GCHead": make_head("GCHead"),
     "ISAHead": make_head("ISAHead", isa_channels=4, down_factor=(2, 2)),
+    "LightHamHead": make_head("LightHamHead", ham_channels=8, ham_kwargs={"MD_R": 4}, **ALL_LEVELS),
     "NLHead": make_head("NLHead"),
+    "SETRMLAHead": make_head("SETRMLAHead", mla_channels=4, in_channels=[8, 8], in_index=[3, 3]),
+    "SETRUPHead": make_head("SETRUPHead"),
     "SegformerHead": make_head("SegformerHead", **ALL_LEVELS),
 }
 
@@ -193,4 +197,4 @@ def train(model: Any, steps: int) -> dict[str, Tensor]:
         optimizer.zero_grad()
         total.backward()
         optimizer.step()
-    return deployable_state(model.state_dict())
+    return deployable_state(model)

@@ -1,7 +1,8 @@
 """How often each class occurs, checked and floored, as the priors and weights need it.
 
 A class that never occurs is counted once: log 0 and 1 / 0 would make NaN of every loss, and a class without
-a single pixel has no better estimate than "rarer than all others". Letters: K classes.
+a single pixel has no better estimate than "rarer than all others". Weights and margins stop at those of the
+rarest class that occurs. Letters: K classes.
 """
 
 from __future__ import annotations

@@ -37,6 +37,15 @@ def cross_entropy(
     return LossSum(total, valid_pixels(target, ignore_index).sum())
 
 
+def pixel_cross_entropy(logits: Tensor, target: Tensor, *, ignore_index: int = 255) -> Tensor:
+    """(N, H, W) float32 or wider, -log softmax(logits)_y of each pixel; 0 with zero gradient where ignored.
+
+    Arguments and errors as in `cross_entropy`.
+    """
+    check_pixels(logits, target, num_classes=logits.shape[1], ignore_index=ignore_index)
+    return functional.cross_entropy(wide(logits), target, ignore_index=ignore_index, reduction="none")
+
+
 class CrossEntropy(nn.Module):
     """`cross_entropy` with its settings."""
 

@@ -1,4 +1,6 @@
-"""Balanced softmax: the log prior is added to the logits in training; at inference the logits are plain.
+"""The log prior added to the logits in training: balanced softmax, and logit adjustment with a temperature.
+
+At inference the logits are plain; the post-hoc form of logit adjustment is the other way round.
 
 Letters: N images, K classes, H W label size.
 """
@@ -11,6 +13,7 @@ from torch import Tensor, nn
 
 from trainer.losses.class_counts import floored_counts
 from trainer.losses.cross_entropy import cross_entropy
+from trainer.losses.parameters import require
 from trainer.losses.pixels import wide
 from trainer.losses.reduction import LossSum
 
@@ -25,6 +28,19 @@ def log_prior_of(class_counts: Sequence[int]) -> Tensor:
     """
     counts = floored_counts(class_counts)
     return (counts.log() - counts.sum().log()).float()
+
+
+def scaled_log_prior(class_counts: Sequence[int], *, temperature: float) -> Tensor:
+    """(K,) float32, temperature times `log_prior_of`: added to logits in training, or subtracted afterwards.
+
+    Subtracted from the logits of a model trained without it, it is the post-hoc form: the prediction is
+    argmax_k z_k - temperature log P_k (Menon et al. 2021, Eq. 9).
+
+    Raises:
+        ValueError: the temperature is negative or not finite; or see `floored_counts`.
+    """
+    require("temperature", temperature, temperature >= 0, "a finite number >= 0")
+    return temperature * log_prior_of(class_counts)
 
 
 def adjusted(logits: Tensor, log_prior: Tensor) -> Tensor:
@@ -65,3 +81,41 @@ class BalancedSoftmax(nn.Module):
     def forward(self, logits: Tensor, target: Tensor) -> LossSum:
         """See `balanced_softmax`."""
         return balanced_softmax(logits, target, self.log_prior, ignore_index=self.ignore_index)
+
+
+def logit_adjusted(
+    logits: Tensor, target: Tensor, scaled_prior: Tensor, *, ignore_index: int = 255
+) -> LossSum:
+    """Sum over valid pixels of the cross-entropy of logits + temperature log prior, and how many those are.
+
+    Args:
+        logits: (N, K, H, W), any float type.
+        target: (N, H, W) int64, in [0, K) or `ignore_index`.
+        scaled_prior: (K,), of `scaled_log_prior`. With temperature 1 this is `balanced_softmax`, with
+            temperature 0 `cross_entropy`, both bit for bit.
+        ignore_index: the label of pixels that count nowhere.
+
+    Raises:
+        ValueError: shapes do not fit each other, or a label is out of range.
+
+    Source: Menon et al. 2021, Eq. (10).
+    """
+    return cross_entropy(adjusted(logits, scaled_prior), target, ignore_index=ignore_index)
+
+
+class LogitAdjusted(nn.Module):
+    """`logit_adjusted` with the prior of the class counts it is made with."""
+
+    scaled_prior: Tensor
+
+    def __init__(
+        self, class_counts: Sequence[int], *, temperature: float = 1.0, ignore_index: int = 255
+    ) -> None:
+        super().__init__()
+        self.ignore_index = ignore_index
+        scaled = scaled_log_prior(class_counts, temperature=temperature)
+        self.register_buffer("scaled_prior", scaled, persistent=False)
+
+    def forward(self, logits: Tensor, target: Tensor) -> LossSum:
+        """See `logit_adjusted`."""
+        return logit_adjusted(logits, target, self.scaled_prior, ignore_index=self.ignore_index)

@@ -24,6 +24,12 @@ def wide(values: Tensor) -> Tensor:
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
+def pixels_of_classes(target: Tensor, counted: Tensor, num_classes: int) -> Tensor:
+    """(K,) int64: how many pixels each class has among those where `counted` is True. Both: (N, H, W)."""
+    bins = torch.where(counted, target, num_classes).flatten()  # one bin more, for all the others
+    return bins.bincount(minlength=num_classes + 1)[:num_classes]
+
+
 def check_pixels(maps: Tensor, target: Tensor, *, num_classes: int, ignore_index: int) -> None:
     """Refuses labels that no loss could use.
 

@@ -33,6 +33,15 @@ def mean_over_ranks(*sums: LossSum) -> tuple[Tensor, ...]:
     return tuple(item.total * ranks / divisor for item, divisor in zip(sums, divisors, strict=True))
 
 
+def sum_over_ranks(counts: Tensor) -> Tensor:
+    """`counts` added up over all ranks; the argument itself where there is one. A collective call."""
+    if world_size() == 1:
+        return counts
+    summed = counts.clone()
+    distributed.all_reduce(summed)
+    return summed
+
+
 def world_size() -> int:
     """Number of ranks in the default process group; 1 without one."""
     return distributed.get_world_size() if _initialised() else 1

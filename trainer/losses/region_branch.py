@@ -6,9 +6,7 @@ H W label size, h w feature size, R regions present.
 
 from __future__ import annotations
 
-import hashlib
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -16,62 +14,27 @@ from torch.nn import functional
 
 from trainer.losses.logit_adjusted import adjusted, log_prior_of
 from trainer.losses.pixels import wide
-from trainer.losses.reduction import LossSum, rank
+from trainer.losses.reduction import LossSum
 from trainer.losses.region import RegionFeatures, Scope, region_mean_features
 
 
-def region_cross_entropy(logits: Tensor, class_ids: Tensor, *, log_prior: Tensor | None = None) -> LossSum:
+def region_cross_entropy(
+    logits: Tensor, class_ids: Tensor, *, log_prior: Tensor | None = None, label_smoothing: float = 0.0
+) -> LossSum:
     """Sum over regions of the cross-entropy of logits (+ log prior), and the number R of regions.
 
     Args:
         logits: (R, K) of the region classifier, any float type; R may be 0.
         class_ids: (R,) int64 in [0, K).
         log_prior: (K,) log of the prior; left out, the paper's ablation I.
+        label_smoothing: ε of torch's `cross_entropy`: a region's own class gets 1 - ε + ε / K, each other one
+            ε / K. (The authors' `smooth` s is what the own class gets: ε = (1 - s) K / (K - 1).)
 
     Source: arXiv 2204.01969, Eq. (8), up to the division by R.
     """
     values = wide(logits) if log_prior is None else adjusted(logits, log_prior)
-    total = functional.cross_entropy(values, class_ids, reduction="sum")
+    total = functional.cross_entropy(values, class_ids, reduction="sum", label_smoothing=label_smoothing)
     return LossSum(total, torch.tensor(len(class_ids), device=logits.device))
-
-
-class RegionClassifier(nn.Module):
-    """Linear D -> hidden, ReLU, dropout, Linear hidden -> K; draws nothing from a global random stream.
-
-    Parameters come from a generator of their own, each dropout mask from one seeded by (seed, rank, step);
-    `step` is part of the state, so a resumed run goes on with the masks it would have had. There is no
-    `nn.Linear` inside: an initialisation by layer type, as some mmseg heads ask for, would find it and draw
-    for it from the stream that the pixel path's weights come from.
-    """
-
-    step: Tensor
-
-    def __init__(
-        self, channels: int, num_classes: int, *, hidden: int = 512, dropout: float = 0.1, seed: int = 0
-    ) -> None:
-        super().__init__()
-        self.dropout, self.seed = dropout, seed
-        generator = torch.Generator().manual_seed(seed)
-        self.hidden_weight, self.hidden_bias = _linear(hidden, channels, generator)
-        self.output_weight, self.output_bias = _linear(num_classes, hidden, generator)
-        self.register_buffer("step", torch.zeros((), dtype=torch.int64))
-
-    def forward(self, features: Tensor) -> Tensor:
-        """(R, K) logits of (R, D) region features."""
-        hidden = functional.linear(features, self.hidden_weight, self.hidden_bias).relu()
-        if self.training and self.dropout > 0:
-            hidden = hidden * self._mask(hidden)
-        return functional.linear(hidden, self.output_weight, self.output_bias)
-
-    @torch.no_grad()
-    def _mask(self, hidden: Tensor) -> Tensor:
-        """0 with probability `dropout`, else 1 / (1 - dropout); like `hidden`. Moves `step` on."""
-        key = f"{self.seed},{rank()},{int(self.step)}".encode()
-        seed = int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big") >> 1
-        self.step += 1
-        generator = torch.Generator(hidden.device).manual_seed(seed)
-        kept = torch.empty_like(hidden).bernoulli_(1 - self.dropout, generator=generator)
-        return kept.div_(1 - self.dropout)
 
 
 class RegionBranch(nn.Module):
@@ -85,32 +48,46 @@ class RegionBranch(nn.Module):
         *,
         num_classes: int,
         region_counts: Sequence[int] | None,
+        projection: nn.Module | None = None,
+        label_smoothing: float = 0.0,
+        groups: Mapping[str, Sequence[int]] | None = None,
         scope: Scope = "image",
         ignore_index: int = 255,
         align_corners: bool = False,
     ) -> None:
-        """`region_counts`: training images that contain each class, F of Eq. (8); None for no rebalancing."""
+        """What is not plain from `region_mean_features` and `region_cross_entropy`:
+
+        Args:
+            classifier: from (R, D) region features to (R, K) logits; (R, P) with a projection.
+            region_counts: training images that contain each class, F of Eq. (8); None for no rebalancing.
+            projection: from (N, D, h, w) features to the (N, P, h, w) that are pooled; None pools the former.
+            groups: names, and class ids in [0, K), of groups whose accuracy is logged by itself.
+        """
         super().__init__()
-        self.classifier = classifier
+        self.classifier, self.projection = classifier, projection
         self.num_classes, self.ignore_index = num_classes, ignore_index
+        self.label_smoothing = label_smoothing
         self.scope: Scope = scope
         self.align_corners = align_corners
         prior = None if region_counts is None else log_prior_of(region_counts)
         self.register_buffer("log_prior", prior, persistent=False)
+        self.accuracy = _Accuracy(num_classes, groups or {})
 
     def forward(self, features: Tensor, target: Tensor) -> tuple[LossSum, dict[str, Tensor]]:
         """The region loss and what to log of it, for (N, D, h, w) features and (N, H, W) int64 labels.
 
-        Logged, () float32 each, of this rank: `num_regions`, and `region_acc`, the percentage of regions
-        whose logits (without the prior) name their class; 0 where there are none.
+        Logged, () float32 each, of this rank: `num_regions`; `region_acc`, the percentage of regions whose
+        logits (without the prior) name their class; `region_acc_GROUP`, the same among the regions of one
+        group's classes. A percentage of no regions at all is NaN.
         """
+        if self.projection is not None:
+            features = self.projection(features)
         regions = self.pool(features, target)
         logits = self.classifier(regions.features)
-        loss = region_cross_entropy(logits, regions.class_ids, log_prior=self.log_prior)
-        with torch.no_grad():
-            correct = (logits.argmax(dim=1) == regions.class_ids).sum()
-            accuracy = 100.0 * correct / loss.units.clamp(min=1)
-        return loss, {"num_regions": loss.units.float(), "region_acc": accuracy}
+        loss = region_cross_entropy(
+            logits, regions.class_ids, log_prior=self.log_prior, label_smoothing=self.label_smoothing
+        )
+        return loss, {"num_regions": loss.units.float(), **self.accuracy(logits, regions.class_ids)}
 
     def pool(self, features: Tensor, target: Tensor) -> RegionFeatures:
         """The regions of a batch; see `region_mean_features`."""
@@ -124,9 +101,24 @@ class RegionBranch(nn.Module):
         )
 
 
-def _linear(outputs: int, inputs: int, generator: torch.Generator) -> tuple[nn.Parameter, nn.Parameter]:
-    """Weight (outputs, inputs) and bias (outputs,), distributed as `nn.Linear` would draw them."""
-    bound = 1 / math.sqrt(inputs)
-    weight = torch.empty(outputs, inputs).uniform_(-bound, bound, generator=generator)
-    bias = torch.empty(outputs).uniform_(-bound, bound, generator=generator)
-    return nn.Parameter(weight), nn.Parameter(bias)
+class _Accuracy(nn.Module):
+    """Percentages of rightly classified regions, overall and by group of classes."""
+
+    members: Tensor
+
+    def __init__(self, num_classes: int, groups: Mapping[str, Sequence[int]]) -> None:
+        super().__init__()
+        self.names = tuple(groups)
+        members = torch.zeros(len(groups), num_classes, dtype=torch.bool)
+        for row, class_ids in zip(members, groups.values(), strict=True):
+            row[list(class_ids)] = True
+        self.register_buffer("members", members, persistent=False)
+
+    @torch.no_grad()
+    def forward(self, logits: Tensor, class_ids: Tensor) -> dict[str, Tensor]:
+        """() float32 each, in percent, from (R, K) logits; NaN where no region counts."""
+        right = logits.argmax(dim=1) == class_ids
+        counted = self.members[:, class_ids]  # (groups, R)
+        shares = (right & counted).sum(dim=1) / counted.sum(dim=1)
+        named = {f"region_acc_{name}": 100 * share for name, share in zip(self.names, shares, strict=True)}
+        return {"region_acc": 100 * right.sum() / len(right), **named}

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import functools
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.utils import resize
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from trainer.criterion import Criterion
 from trainer.errors import RegionRebalanceError
@@ -47,7 +48,15 @@ class _Rebalanced(BaseDecodeHead):  # type: ignore[misc]
     _seen: list[tuple[Tensor, Tensor]] | None = None
 
     def cls_seg(self, feat: Tensor) -> Tensor:
-        """(N, K, h, w) logits of (N, D, h, w) features, as the head computes them."""
+        """(N, K, h, w) logits of (N, D, h, w) features: the head's own, less the shift in a prediction.
+
+        The shift goes into the bias, as in `deployable_state`: so both give the same bits.
+        """
+        shift = self.rebalance_criterion.prediction_shift
+        if shift is not None and self._seen is None and not self.training:
+            bias = _folded(self.conv_seg.bias, shift)
+            shifted: Tensor = functional_call(self.conv_seg, {"bias": bias}, (feat,))
+            return shifted  # dropout does nothing here
         logits: Tensor = super().cls_seg(feat)
         if self._seen is not None:
             self._seen.append((feat, logits))
@@ -99,8 +108,8 @@ def attach(model: nn.Module, criterion_factory: Callable[[int, bool], Criterion]
         criterion_factory: called with D and the head's `align_corners`.
 
     Raises:
-        UnsupportedHead: the head does not classify pixels through `BaseDecodeHead.cls_seg`, or has a
-            criterion already.
+        UnsupportedHead: the head does not classify pixels through `BaseDecodeHead.cls_seg`, has a criterion
+            already, or no bias where the criterion shifts predictions.
     """
     head = getattr(model, "decode_head", None)
     if isinstance(head, nn.ModuleList) and len(head):
@@ -108,15 +117,30 @@ def attach(model: nn.Module, criterion_factory: Callable[[int, bool], Criterion]
     _check(head)
     assert head is not None
     criterion = criterion_factory(head.conv_seg.in_channels, bool(head.align_corners))
+    if criterion.prediction_shift is not None and head.conv_seg.bias is None:
+        raise UnsupportedHead(f"the classifier of {type(head).__name__} has no bias to shift predictions by")
     criterion.to(head.conv_seg.weight.device).train(head.training)
     plain: type = type(head)
     head.__class__ = _rebalanced(plain)
     head.add_module(_NAME, criterion)
 
 
-def deployable_state(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """`state_dict` without our criterion's entries: what the plain mmseg model loads with `strict=True`."""
-    return {name: value for name, value in state_dict.items() if _NAME not in name.split(".")}
+def deployable_state(model: nn.Module) -> dict[str, Tensor]:
+    """The state that the plain mmseg model loads with `strict=True`, to predict as `model` does in eval mode.
+
+    Our criterion's entries are gone, and a shift of its predictions is part of the classifier's bias.
+    """
+    state: dict[str, Tensor] = model.state_dict()
+    for name, module in model.named_modules():
+        if isinstance(module, _Rebalanced) and module.rebalance_criterion.prediction_shift is not None:
+            key = f"{name}.conv_seg.bias"
+            state[key] = _folded(state[key], module.rebalance_criterion.prediction_shift)
+    return {name: value for name, value in state.items() if _NAME not in name.split(".")}
+
+
+def _folded(bias: Tensor, shift: Tensor) -> Tensor:
+    """(K,) bias of the classifier, of whose logits (K,) `shift` is to be taken off."""
+    return bias - shift.to(bias)
 
 
 @functools.cache

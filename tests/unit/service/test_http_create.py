@@ -54,6 +54,9 @@ def test_the_spec_of_the_readme(client: TestClient) -> None:
         "lambda": 0.3,
         "rebalance": "balanced_softmax",
         "scope": "image",
+        "projection": None,
+        "classifier": "linear",
+        "label_smoothing": 0.0,
     }
     assert body["spec"]["schedule"]["optimizer"] == "sgd"
     assert body["created_at"].endswith("Z") or body["created_at"].endswith("+00:00")

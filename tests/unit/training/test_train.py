@@ -43,11 +43,27 @@ def assert_same(left: State, right: State) -> None:
 
 
 def test_lambda_zero_is_the_baseline(storage: Path) -> None:
-    """λ = 0 gives the baseline's weights bit for bit: the branch disturbs no random stream."""
-    _, baseline = trained(tiny_plan(storage, experiment="baseline"))
+    """λ = 0 gives the baseline's weights bit for bit after 20 steps, whatever the options: the branch
+    disturbs no random stream.
+    """
+    schedule = {"iterations": 20, "batch_size": 2}
+    _, baseline = trained(tiny_plan(storage, experiment="baseline", schedule=schedule))
     zero = {"kind": "region_rebalance", "lambda": 0.0}
-    _, with_branch = trained(tiny_plan(storage, experiment="zero", method=zero))
-    assert_same(baseline, with_branch)
+    options = {"projection": 8, "classifier": "etf", "label_smoothing": 0.5}
+    for name, method in {"zero": zero, "options": {**zero, **options}}.items():
+        _, with_branch = trained(tiny_plan(storage, experiment=name, method=method, schedule=schedule))
+        assert_same(baseline, with_branch)
+
+
+def test_post_hoc_adjustment_trains_the_baseline(storage: Path) -> None:
+    """Bit for bit but for the classifier's bias; the scores are those of the shifted predictions."""
+    method = {"kind": "logit_adjustment", "mode": "post_hoc"}
+    plain, baseline = trained(tiny_plan(storage, experiment="unshifted"))
+    shifted, adjusted = trained(tiny_plan(storage, experiment="shifted", method=method))
+    bias = "decode_head.conv_seg.bias"
+    assert not torch.equal(adjusted.pop(bias), baseline.pop(bias))
+    assert_same(adjusted, baseline)
+    assert shifted.evaluation != plain.evaluation
 
 
 def test_lambda_moves_the_weights(storage: Path) -> None:
@@ -57,11 +73,20 @@ def test_lambda_moves_the_weights(storage: Path) -> None:
     assert any(not torch.equal(baseline[name], rebalanced[name]) for name in baseline)
 
 
+def test_region_accuracies_are_logged(storage: Path) -> None:
+    """Records of training have the number of regions and their accuracy, overall, in head and in tail."""
+    sink = ListSink()
+    train(tiny_plan(storage, experiment="logged", method="region_rebalance"), sink)
+    records = [record for record in sink.records if record["kind"] == "train"]
+    assert all(0 <= record["region_acc"] <= 100 and record["num_regions"] > 0 for record in records)
+    assert {"region_acc_head", "region_acc_tail"} <= set().union(*records)
+
+
 class Stop(Exception):
     """Stands for a kill between two iterations."""
 
 
-@pytest.mark.parametrize("method", ["baseline", "region_rebalance"])
+@pytest.mark.parametrize("method", ["baseline", "region_rebalance", "seesaw", "blv"])
 def test_resume_is_exact(storage: Path, method: str) -> None:
     """A run stopped after iteration 3 of 6 and started again ends with the weights of one never stopped."""
     schedule = {"iterations": 6, "batch_size": 4}
