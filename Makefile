@@ -7,13 +7,14 @@ SEEDS ?= 2
 PY := .venv/bin/python
 BIN := .venv/bin
 
-.PHONY: help setup demo serve check lint test bench campaign clean distclean
+.PHONY: help setup demo serve check lint test golden bench campaign clean distclean
 
 help:
 	@echo "make demo       three experiments on the built-in data, and their comparison"
 	@echo "make serve      Ray, MLflow and the API on DATA_DIR=$(DATA_DIR) PORT=$(PORT), until Ctrl-C"
 	@echo "make check      format, lint, types, import contracts, unit tests: before every commit"
 	@echo "make test       check, and the contract, integration and end-to-end tests"
+	@echo "make golden     rewrites tests/golden/ from the code as it is; then read the difference"
 	@echo "make bench      every benchmark in benchmarks/"
 	@echo "make campaign   CAMVID=DIR SEEDS=$(SEEDS) DATA_DIR=$(DATA_DIR): docs/results/camvid.md again"
 	@echo "make clean      caches and build outputs; distclean also .venv; neither touches DATA_DIR"
@@ -39,6 +40,9 @@ check: lint
 # The unit tests come first: what they find needs no cluster to be seen.
 test: check
 	$(PY) -m pytest -q tests --ignore=tests/unit
+
+golden: setup
+	UPDATE_GOLDEN=1 $(PY) -m pytest -q tests/unit tests/integration -k golden
 
 bench: setup
 	@sh scripts/bench.sh
