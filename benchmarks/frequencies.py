@@ -87,13 +87,13 @@ def main() -> None:
             for _ in range(options.runs + 1):
                 decoding.append(seconds_of(lambda n=processes: decode_all(masks, n)))  # type: ignore[misc]
                 counting.append(seconds_of(lambda n=processes: count_masks(masks, legal, processes=n)))  # type: ignore[misc]
-            decode_seconds, count_seconds = statistics.median(decoding[1:]), statistics.median(counting[1:])
+            pairs = list(zip(counting[1:], decoding[1:], strict=True))
             rows.append(
                 {
                     "processes": processes,
-                    "decode_seconds": round(decode_seconds, 3),
-                    "count_seconds": round(count_seconds, 3),
-                    "time_ratio": round(count_seconds / decode_seconds, 3),
+                    "decode_seconds": round(statistics.median(decoding[1:]), 3),
+                    "count_seconds": round(statistics.median(counting[1:]), 3),
+                    "time_ratio": round(statistics.median(count / decode for count, decode in pairs), 3),
                 }
             )
     worst = max(row["time_ratio"] for row in rows)

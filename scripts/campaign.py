@@ -25,7 +25,7 @@ from service.supervisor import StopAsked
 from service.terminal import ProgressView, StartNotices, make_console
 from trainer.compare import Comparison, ComparisonRow
 from trainer.errors import RegionRebalanceError
-from trainer.files import write_atomically
+from trainer.files import write_where_asked
 from trainer.report import RunReport
 from trainer.spec import canonical_json, parse_spec, spec_hash
 
@@ -79,7 +79,7 @@ def main() -> int:
             text = page(client.compare(ids), reports, args)
         print(text)
         if args.write:
-            write_atomically(args.write, text)
+            write_where_asked(args.write, text)
         return 0
 
     args.data_roots = [str(args.camvid)]

@@ -44,7 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     args = build_parser().parse_args(words)
     if args.command == "frequencies":
-        _become([sys.executable, "-m", "trainer.count", *words[1:]])
+        # -P: a trainer.py or trainer/ where somebody stands is not ours
+        _become([sys.executable, "-P", "-m", "trainer.count", *words[1:]])
     _make_printable(utf8=args.json)
     try:
         return _run(args)

@@ -169,8 +169,8 @@ def _remark_sums(sums: Document | None) -> str:
     if sums is None:
         return "Remark 1: no class has the same pixels in both"
     return (
-        f"Remark 1 held for {sums['held']} of {sums['classes']} classes; "
-        f"Acc rose in {sums['acc_rose']}, IoU in {sums['iou_rose']}"
+        f"Acc rose in {sums['acc_rose']} of {sums['classes']} classes, "
+        f"Remark 1 held for {sums['held']} of them; IoU rose in {sums['iou_rose']}"
     )
 
 

@@ -1,4 +1,6 @@
-"""Every method an experiment can name, with its defaults and in the forms that compute something else."""
+"""Every method an experiment can name, with its defaults and in the forms that compute something else, and
+the criterion of each for a small case.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,11 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from trainer.criterion import Criterion, build_criterion
 from trainer.methods import METHODS, AnyMethod, Method
+
+IGNORE = 255
+PIXELS, IMAGES = [500, 50, 5], [30, 10, 2]  # of three classes
 
 _FORMS: list[dict[str, Any]] = [
     {"kind": "reweighting", "weights": "effective_number"},
@@ -35,3 +41,16 @@ VARIANTS: dict[str, dict[str, Any]] = {
 def make_method(document: dict[str, Any]) -> AnyMethod:
     method: AnyMethod = TypeAdapter(Method).validate_python(document)
     return method
+
+
+def make_criterion(document: dict[str, Any], **changes: Any) -> Criterion:
+    """The criterion of a method for three classes and four channels before the classifier."""
+    arguments: dict[str, Any] = {
+        "pixel_counts": PIXELS,
+        "region_counts": IMAGES,
+        "feature_channels": 4,
+        "ignore_index": IGNORE,
+        "seed": 0,
+        "align_corners": False,
+    }
+    return build_criterion(make_method(document), **{**arguments, **changes})

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _FAILED, _BAD_INPUT, _INTERRUPTED, _TERMINATED = 1, 2, 130, 143
 _PLAIN_WIDTH = 160  # columns, where nobody's window says
 _TASKS_PER_CPU = 2  # that wait in Ray at a time
+_PATIENCE = 10.0  # seconds, with a cluster that does not answer
 
 
 class RayFailed(RegionRebalanceError):
@@ -177,12 +179,14 @@ def _show(table: FrequencyTable, facts: dict[str, Any], title: str, *, as_json: 
     from trainer.frequency_view import document, summary, terminal_table
 
     if as_json:
-        print(json.dumps(document(table, facts), indent=1, ensure_ascii=False))
+        print(json.dumps(document(table, facts), indent=1, ensure_ascii=False), flush=True)
         return
     console = _console(sys.stdout)
-    console.print(terminal_table(table))
-    for line in (title, *summary(table)):
-        console.print(line, markup=False, soft_wrap=True)
+    with console.capture() as shown:  # printing itself, Rich would exit with 1 where the reader has gone
+        console.print(terminal_table(table))
+        for line in (title, *summary(table)):
+            console.print(line, markup=False, soft_wrap=True)
+    print(shown.get(), end="", flush=True)
 
 
 def _console(stream: Any) -> Console:
@@ -210,14 +214,22 @@ def _ray(address: str, processes: int) -> Iterator[None]:
 
     own = {"num_cpus": processes, "include_dashboard": False} if address == "local" else {}
     try:
+        _knock(address)
         ray.init(address=address, logging_level="error", **own)
-    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise RayFailed(f"Ray at {address!r}: {error}") from error
     signal.signal(signal.SIGTERM, _terminate)  # Ray has put its own handler over ours
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raises OSError where nobody listens at a HOST:PORT: Ray would try again for minutes."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE).close()
 
 
 @contextlib.contextmanager

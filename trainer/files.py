@@ -13,7 +13,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as stream:
-            stream.write(content.encode() if isinstance(content, str) else content)
+            stream.write(_encoded(content))
             stream.flush()
             os.fsync(stream.fileno())
         Path(temporary).chmod(0o644)  # mkstemp's 0600 would hide it from a service under another user
@@ -21,3 +21,25 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def write_where_asked(path: Path, content: str | bytes) -> None:
+    """`write_atomically` to a path that a person gave: at the end of its links, and into a device or pipe.
+
+    Replaced, /dev/null would be an ordinary file from then on, for everybody on the machine.
+
+    Raises:
+        OSError: naming `path`, not the temporary file beside it.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            with path.open("wb") as stream:  # of a directory: an error
+                stream.write(_encoded(content))
+        else:
+            write_atomically(Path(os.path.realpath(path)), content)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _encoded(content: str | bytes) -> bytes:
+    return content.encode() if isinstance(content, str) else content

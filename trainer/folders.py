@@ -65,9 +65,9 @@ def read_classes(root: Path) -> tuple[str, ...]:
         DataError: classes.txt is missing, or not 2 to 255 non-empty, unique lines of UTF-8.
     """
     path = root / CLASSES_FILE
-    if path.exists() and not path.is_file():  # opening a pipe would wait for ever
-        raise DataError(f"{CLASSES_FILE} is not a file")
     try:
+        if path.exists() and not path.is_file():  # opening a pipe would wait for ever
+            raise DataError(f"{CLASSES_FILE} is not a file")
         with path.open("rb") as stream:
             text = stream.read(_LONGEST_CLASSES_FILE + 1).decode("utf-8-sig")
     except OSError as error:
@@ -107,6 +107,8 @@ def _resolve_root(dataset: Folder | CamVid, allowed: tuple[Path, ...] | None) ->
             reason = _why_not(root, allowed)
         except ValueError:  # a NUL or a lone surrogate
             reason = "cannot be a path"
+        except OSError as error:  # in a directory that is closed to us, or a name too long for any
+            reason = f"cannot be read ({error.strerror})"
     if reason is not None:
         raise SpecError((Problem("/dataset/root", f"{dataset.root!r} {reason}", wanted),))
     return root
@@ -163,7 +165,10 @@ def _table_problems(dataset: Folder | CamVid, root: Path) -> list[Problem]:
 
 def _split_problem(root: Path, split: str) -> tuple[str, str] | None:
     """(what was wrong, what is allowed) where a split's directories are missing."""
-    missing = [part for part in ("images", "annotations") if not (root / part / split).is_dir()]
+    try:
+        missing = [part for part in ("images", "annotations") if not (root / part / split).is_dir()]
+    except OSError as error:
+        return f"cannot be read ({error.strerror})", "readable directories"
     if not missing:
         return None
     there = sorted(

@@ -141,7 +141,8 @@ def _faults(masks: MaskSet, tally: Tally) -> list[str]:
     where, faults = f"annotations/{masks.split}", []
     if tally.broken:
         shown = "; ".join(f"{name}: {reason}" for name, reason in sorted(tally.broken)[:_SHOWN])
-        faults.append(f"{where}: {len(tally.broken)} masks cannot be read, first: {shown}")
+        noun = "mask" if len(tally.broken) == 1 else "masks"
+        faults.append(f"{where}: {len(tally.broken)} {noun} cannot be read, first: {shown}")
     if tally.strange:
         illegal = [(k, n) for k, n in enumerate(tally.pixel) if n and k not in masks.legal]
         shown = ", ".join(f"{k} ({n} pixels)" for k, n in illegal[:_SHOWN])

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from trainer.datasets import MAX_CLASSES, MIN_CLASSES
 from trainer.errors import DataError, Problem
-from trainer.files import write_atomically
+from trainer.files import write_where_asked
 from trainer.splits import is_inside, real_path
 
 HEADER = ("class_index", "class_name", "pixel_frequency", "region_frequency")
@@ -101,9 +101,9 @@ def read_table(
         TableError: with every problem found (of very many the first ones).
     """
     where, allowed = shown or str(path), "a CSV file in UTF-8, up to 1 MiB"
-    if path.exists() and not path.is_file():  # opening a pipe would wait for ever
-        raise _refused(where, "is not a file", allowed)
     try:
+        if path.exists() and not path.is_file():  # opening a pipe would wait for ever
+            raise _refused(where, "is not a file", allowed)
         with path.open("rb") as stream:
             content = stream.read(_LONGEST_FILE + 1)
         if len(content) > _LONGEST_FILE:
@@ -159,7 +159,7 @@ def table_text(table: FrequencyTable) -> str:
 
 def write_table(path: Path, table: FrequencyTable) -> None:
     """Writes the table as a whole, or not at all."""
-    write_atomically(path, table_text(table))
+    write_where_asked(path, table_text(table))
 
 
 def _row_problems(k: int, row: list[str], classes: Sequence[str] | None) -> Iterator[tuple[str, str]]:

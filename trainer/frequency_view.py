@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer.files import write_atomically
+from trainer.files import write_where_asked
 from trainer.frequency import imbalance_factor
 from trainer.frequency_tables import FrequencyTable
 from trainer.metrics import frequency_groups
@@ -94,7 +94,7 @@ def write_figure(path: Path, table: FrequencyTable, *, title: str) -> None:
         {"svg.hashsalt": "region-rebalance", "svg.fonttype": "none", "axes.unicode_minus": False}
     ):
         figure = Figure(figsize=(12, 4.5), layout="constrained")
-        figure.suptitle(title)
+        figure.suptitle(_plain(title))
         left, right = figure.subplots(1, 2)
         # Both panels span the same factor, so that the steeper one is the more unbalanced.
         span = max(imbalance_factor(counts) or 1.0 for counts in (table.pixel, table.region))
@@ -102,7 +102,7 @@ def write_figure(path: Path, table: FrequencyTable, *, title: str) -> None:
         _draw(right, table.region, table.classes, ("region", "pictures with the class"), span)
         content = io.BytesIO()
         figure.savefig(content, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)
-    write_atomically(path, content.getvalue())
+    write_where_asked(path, content.getvalue())
 
 
 def _draw(
@@ -116,10 +116,15 @@ def _draw(
     axes.set_ylabel(unit)
     axes.set_title(f"{word} frequency, imbalance factor {_shown(imbalance_factor(counts))}")
     if len(order) <= _NAMED_BARS:
-        names = [classes[k].replace("$", r"\$") for k in order]
+        names = [_plain(classes[k]) for k in order]
         axes.set_xticks(range(len(order)), names, rotation=60, ha="right", fontsize=8)
     else:
         axes.set_xlabel(f"{len(order)} classes, most frequent first")
+
+
+def _plain(text: str) -> str:
+    """`text` as matplotlib shows it as it is: two dollars would make a formula of what is between them."""
+    return text.replace("$", r"\$")
 
 
 def _most_first(counts: Sequence[int]) -> list[int]:

@@ -119,7 +119,10 @@ def find_masks(
 
 
 def _classes_of(dataset: str, root: Path) -> tuple[str, ...]:
-    names = read_classes(root)
+    try:
+        names = read_classes(root)
+    except DataError as error:
+        raise DataError(f"{root}: {error}") from None
     expected = DATASETS[dataset].classes
     if expected is not None and names != expected:
         raise DataError(f"{root / CLASSES_FILE} is not that of {dataset}: {', '.join(expected)}")

@@ -27,12 +27,12 @@ class Remark(StrictModel):
 
 
 class RemarkSummary(StrictModel):
-    """How many classes, of those with a pixel in the labels."""
+    """How many classes, of those with a pixel in the labels. The paper speaks of those whose Acc rose."""
 
     classes: int
-    held: int
     acc_rose: int
-    iou_rose: int
+    held: int = Field(description="Of those whose Acc rose: where the inequality held, so IoU rose too.")
+    iou_rose: int = Field(description="Of all: where the inequality held, whatever Acc did.")
 
 
 def remark(before: ClassScore, after: ClassScore) -> Remark | None:
@@ -64,8 +64,8 @@ def summary(remarks: Sequence[Remark | None]) -> RemarkSummary | None:
         return None
     return RemarkSummary(
         classes=len(found),
-        held=sum(one.held for one in found),
         acc_rose=sum(one.acc_rose for one in found),
+        held=sum(one.held for one in found if one.acc_rose),
         iou_rose=sum(one.iou_rose for one in found),
     )
 

@@ -82,7 +82,13 @@ def count_locally(chunks: Chunks, legal: frozenset[int], processes: int) -> Iter
     context = get_context("spawn")
     try:
         with ProcessPoolExecutor(processes, mp_context=context, initializer=_follow_parent) as pool:
-            yield from pool.map(count_chunk, chunks, repeat(legal))
+            # A process that has not come to `_follow_parent` yet would end of Ctrl-C with a traceback.
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            try:
+                tallies = pool.map(count_chunk, chunks, repeat(legal))  # starts them; they inherit the mask
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            yield from tallies
     except BrokenProcessPool:
         raise WorkerLost("a process that counted masks was killed") from None
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from tests.factories import ListSink, tiny_plan
-from trainer.losses.region import region_mean_features
+from trainer.losses.region import RegionFeatures, region_mean_features
 from trainer.mmseg_adapter.labels import labels_of
 from trainer.worker import train
 
@@ -28,16 +29,35 @@ def test_training_on_one_gpu(tmp_path: Path) -> None:
     assert all(value.device.type == "cpu" for value in state.values())
 
 
+def pooled(features: Tensor, target: Tensor, *, align_corners: bool) -> tuple[RegionFeatures, Tensor]:
+    """The regions' means, and the gradient of a weighted sum of them by the features."""
+    features = features.requires_grad_()
+    regions = region_mean_features(features, target, num_classes=5, align_corners=align_corners)
+    upstream = torch.randn(regions.features.shape, generator=torch.Generator().manual_seed(1))
+    (gradient,) = torch.autograd.grad(regions.features, features, upstream.to(features.device))
+    return regions, gradient
+
+
+def relative_error(actual: Tensor, expected: Tensor) -> float:
+    return float((actual.cpu().float() - expected).abs().max() / expected.abs().max())
+
+
+@pytest.mark.parametrize("autocast", [False, True])
 @pytest.mark.parametrize("align_corners", [False, True])
-def test_pooling_equals_the_cpus(align_corners: bool) -> None:
-    """Region means on CUDA are those of the CPU within 1e-5 of the largest."""
+def test_pooling_equals_the_cpus(align_corners: bool, autocast: bool) -> None:
+    """Region means on CUDA are those of the CPU within 1e-5 of the largest, gradients within 1e-4; under bf16
+    autocast as well, which rounds only the gradient of bf16 features.
+    """
     generator = torch.Generator().manual_seed(0)
-    features = torch.randn(2, 16, 13, 17, generator=generator)
+    features = torch.randn(2, 16, 13, 17, generator=generator).bfloat16().float()
     target = torch.randint(0, 5, (2, 50, 64), generator=generator)
-    on_cpu = region_mean_features(features, target, num_classes=5, align_corners=align_corners)
-    on_gpu = region_mean_features(features.cuda(), target.cuda(), num_classes=5, align_corners=align_corners)
-    error = (on_gpu.features.cpu() - on_cpu.features).abs().max() / on_cpu.features.abs().max()
-    assert error < 1e-5
+    on_cpu, gradient = pooled(features, target, align_corners=align_corners)
+    there = features.detach().cuda().to(torch.bfloat16 if autocast else torch.float32)
+    with torch.autocast("cuda", dtype=torch.bfloat16, enabled=autocast):
+        on_gpu, gradient_there = pooled(there, target.cuda(), align_corners=align_corners)
+    assert on_gpu.features.dtype is torch.float32
+    assert relative_error(on_gpu.features.detach(), on_cpu.features.detach()) < 1e-5
+    assert relative_error(gradient_there, gradient) < (1e-2 if autocast else 1e-4)
     assert torch.equal(on_gpu.pixel_counts.cpu(), on_cpu.pixel_counts)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Literal, get_args, get_origin
 
 import pytest
@@ -19,13 +19,14 @@ from pydantic.fields import FieldInfo
 from torch import Tensor
 
 from tests.factories import tiny_document
-from tests.variants import VARIANTS, make_method
-from trainer.criterion import Criterion, build_criterion
+from tests.variants import IGNORE, VARIANTS, make_criterion
+from trainer.criterion import Criterion
 from trainer.errors import SpecError
 from trainer.methods import METHODS
 from trainer.spec import parse_spec
 
-IGNORE = 255
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 DTYPES = [torch.float32, torch.bfloat16, torch.float16, torch.float64]
 PATTERNS: dict[str, Callable[[Tensor], Tensor]] = {
     "mixed": lambda labels: labels,
@@ -37,26 +38,6 @@ PATTERNS: dict[str, Callable[[Tensor], Tensor]] = {
 EXAMPLES = 60
 COUNTS = [0, 1, 2, 1000, 10**9]
 Case = tuple[Criterion, Tensor, Tensor, Tensor]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def make_criterion(document: dict[str, Any], **changes: Any) -> Criterion:
-    arguments: dict[str, Any] = {
-        "pixel_counts": [500, 50, 5],
-        "region_counts": [30, 10, 2],
-        "feature_channels": 4,
-        "ignore_index": IGNORE,
-        "seed": 0,
-        "align_corners": False,
-    }
-    return build_criterion(make_method(document), **{**arguments, **changes})
 
 
 # ---------------------------------------------------------------- no NaN, whatever a batch looks like

@@ -53,7 +53,7 @@ def test_remark_1_in_the_table() -> None:
     assert [one.remark[0] for one in table.classes] == [None] * 3
     summary = table.rows[1].remark
     assert summary is not None
-    assert (summary.classes, summary.held, summary.acc_rose, summary.iou_rose) == (3, 3, 1, 3)
+    assert (summary.classes, summary.acc_rose, summary.held, summary.iou_rose) == (3, 1, 1, 3)
     (tail,) = [one for one in table.classes[2].remark if one is not None]
     assert (tail.gain, tail.false_positives, tail.allowance) == (1.0, 0.0, 4.0)
     assert (tail.held, tail.iou_rose, tail.acc_rose) == (True, True, True)

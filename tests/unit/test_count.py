@@ -80,7 +80,7 @@ def test_figures_are_reproducible(tmp_path: Path, suffix: str) -> None:
     table = FrequencyTable(("a $x", "<b> & \\", "c_$y$"), (900, 10, 0), (9, 3, 0))
     paths = [tmp_path / f"{number}{suffix}" for number in (1, 2)]
     for path in paths:
-        write_figure(path, table, title="$title_ <1>")
+        write_figure(path, table, title=r"$title_ <1> \frac$")
     first, second = (path.read_bytes() for path in paths)
     assert first == second
     if suffix == ".svg":
@@ -120,6 +120,7 @@ def test_names_are_shown_as_they_are() -> None:
     [
         (["/no/such/place"], "'/no/such/place' is neither a data set nor a directory; allowed: digit_scenes"),
         (["ade20k"], "ade20k: say where it lies: --root DIR"),
+        (["folder", "--root", "/no/such"], "/no/such: classes.txt cannot be read: No such file"),
         (["digit_scenes", "--root", "."], "digit_scenes is built in"),
         (["mine", "--root", "."], "'mine' is no data set that --root goes with"),
         (["nothing", "--table"], "nothing: cannot be read (No such file or directory)"),

@@ -69,6 +69,7 @@ def test_any_root_for_jobs_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ("{roots}/file", "is not a directory"),
         ("relative", "is not an absolute path"),
         ("/a\0b", "cannot be a path"),
+        ("{roots}/" + 300 * "n", "cannot be read (File name too long)"),
     ],
 )
 def test_refused_roots(tmp_path: Path, given: str, reason: str) -> None:

@@ -192,6 +192,7 @@ def _pipe(root: Path) -> str:
         (lambda _: ".", "is not a file"),
         (lambda _: "missing.csv", "cannot be read (No such file or directory)"),
         (lambda _: "a\0b", "cannot be a path"),
+        (lambda _: "a" * 300, "cannot be read (File name too long)"),
         (lambda _: "ade20k", "has 150 classes; absent: cart"),
     ],
 )

@@ -96,8 +96,12 @@ def test_where_there_is_none(before: tuple[int, int, int], after: tuple[int, int
 
 
 def test_summary() -> None:
-    """Counts are over the classes with a remark; without any there is none."""
+    """Counts are over the classes with a remark, `held` over those of them whose Acc rose; without a class
+    there is none.
+    """
     rose, fell = remark(score(1, 1, 1), score(2, 1, 0)), remark(score(1, 1, 2), score(2, 40, 1))
-    assert summary([rose, None, fell]) == RemarkSummary(classes=2, held=1, acc_rose=2, iou_rose=1)
+    cleaner = remark(score(2, 40, 1), score(1, 1, 2))  # Acc fell, IoU rose
+    assert summary([rose, None, fell]) == RemarkSummary(classes=2, acc_rose=2, held=1, iou_rose=1)
+    assert summary([rose, fell, cleaner]) == RemarkSummary(classes=3, acc_rose=2, held=1, iou_rose=2)
     assert summary([None]) is None
     assert summary([]) is None

@@ -14,7 +14,7 @@ import pytest
 
 from tests.data_factories import make_report, make_spec, scores_of
 from trainer.errors import ReportError
-from trainer.files import write_atomically
+from trainer.files import write_atomically, write_where_asked
 from trainer.report import RunError, RunReport, make_scores, read_report, write_report
 
 
@@ -150,6 +150,30 @@ def test_failed_write_leaves_the_old(tmp_path: Path) -> None:
         write_atomically(path, "new \ud800")
     assert path.read_text() == "old"
     assert len(os.listdir(tmp_path)) == 1  # noqa: PTH208
+
+
+def test_what_a_person_names_is_written_where_it_leads(tmp_path: Path) -> None:
+    """A link stays one and its file is written; a pipe is written into, as a device is, and not replaced."""
+    real, link, pipe = tmp_path / "real.csv", tmp_path / "link.csv", tmp_path / "pipe"
+    link.symlink_to("real.csv")
+    write_where_asked(link, "text")
+    assert link.is_symlink()
+    assert real.read_text() == "text"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_where_asked(pipe, b"bytes")
+    assert os.read(reader, 100) == b"bytes"
+    os.close(reader)
+    assert pipe.is_fifo()
+
+
+def test_a_failed_write_names_what_was_asked_for(tmp_path: Path) -> None:
+    """Not the temporary file beside it."""
+    (tmp_path / "file").touch()
+    for path in (tmp_path, tmp_path / "file" / "t.csv", tmp_path / ("n" * 300)):
+        with pytest.raises(OSError) as caught:
+            write_where_asked(path, "x")
+        assert caught.value.filename == str(path)
 
 
 def test_others_may_read(tmp_path: Path) -> None:

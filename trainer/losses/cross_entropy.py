@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainer.losses.pixels import check_pixels, valid_pixels, wide
+from trainer.losses.pixels import check_logits, valid_pixels, wide
 from trainer.losses.reduction import LossSum
 
 
@@ -26,9 +26,9 @@ def cross_entropy(
     Raises:
         ValueError: shapes do not fit each other, or a label is out of range.
 
-    Source: arXiv 2204.01969, Eq. (1), up to the division by the count.
+    Source: arXiv 2204.01969, L_pixel of Eq. (9), up to the division by the count.
     """
-    check_pixels(logits, target, num_classes=logits.shape[1], ignore_index=ignore_index)
+    check_logits(logits, target, num_classes=logits.shape[1], ignore_index=ignore_index)
     values = wide(logits)
     weights = None if class_weights is None else class_weights.to(values.dtype)
     total = functional.cross_entropy(
@@ -42,7 +42,7 @@ def pixel_cross_entropy(logits: Tensor, target: Tensor, *, ignore_index: int = 2
 
     Arguments and errors as in `cross_entropy`.
     """
-    check_pixels(logits, target, num_classes=logits.shape[1], ignore_index=ignore_index)
+    check_logits(logits, target, num_classes=logits.shape[1], ignore_index=ignore_index)
     return functional.cross_entropy(wide(logits), target, ignore_index=ignore_index, reduction="none")
 
 

@@ -5,9 +5,10 @@ Letters: N images, K classes, H W label size, R regions present.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
-from trainer.losses.pixels import check_pixels, safe_target, valid_pixels, wide
+from trainer.losses.pixels import check_logits, safe_target, valid_pixels, wide
 from trainer.losses.reduction import LossSum
 
 
@@ -26,17 +27,21 @@ def dice(logits: Tensor, target: Tensor, *, ignore_index: int = 255) -> LossSum:
     Raises:
         ValueError: shapes do not fit each other, or a label is out of range.
 
+    mmseg's DiceLoss is another: one ratio over all classes of an image together, which balances nothing, with
+    the probabilities of ignored pixels in it.
+
     Source: Milletari et al. 2016 (V-Net), Sec. 3; "Dice Loss" of arXiv 2204.01969, Table 6.
     """
     images, num_classes = logits.shape[:2]
-    check_pixels(logits, target, num_classes=num_classes, ignore_index=ignore_index)
+    check_logits(logits, target, num_classes=num_classes, ignore_index=ignore_index)
     valid = valid_pixels(target, ignore_index)
     labels = safe_target(target, valid)
     probs = wide(logits).softmax(dim=1) * valid[:, None]
     at_target = probs.gather(1, labels[:, None]).flatten(1)
-    empty = probs.new_zeros(images, num_classes)
-    overlap = empty.scatter_add(1, labels.flatten(1), at_target)  # (N, K) sum(p t)
-    pixels = empty.scatter_add(1, labels.flatten(1), valid.flatten(1).to(probs.dtype))  # sum(t^2)
+    # One after the other into one number, a picture's pixels would lose digits in float32.
+    empty = torch.zeros(images, num_classes, dtype=torch.float64, device=probs.device)
+    overlap = empty.scatter_add(1, labels.flatten(1), at_target.double()).to(probs.dtype)  # (N, K) sum(p t)
+    pixels = empty.scatter_add(1, labels.flatten(1), valid.flatten(1).double()).to(probs.dtype)  # sum(t^2)
     squares = probs.square().sum(dim=(2, 3))  # sum(p^2)
     present = pixels > 0
     terms = 1 - 2 * overlap / (squares + pixels).where(present, 1.0)

@@ -19,6 +19,7 @@ def focal(logits: Tensor, target: Tensor, *, gamma: float = 2.0, ignore_index: i
 
     The paper's loss is on the sigmoid of a detector's classes; with the softmax it is the usual form where
     each pixel has one class. Its class weights (alpha) are left out.
+    mmseg's FocalLoss is on the sigmoid alone.
 
     Args:
         logits: (N, K, H, W), any float type.

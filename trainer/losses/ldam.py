@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from trainer.losses.class_counts import floored_counts
 from trainer.losses.cross_entropy import cross_entropy
 from trainer.losses.parameters import require
-from trainer.losses.pixels import check_pixels, safe_target, valid_pixels, wide
+from trainer.losses.pixels import check_logits, safe_target, valid_pixels, wide
 from trainer.losses.reduction import LossSum
 
 
@@ -41,7 +41,7 @@ def ldam(
     The authors' z are cosines of normalised features and weights, which a scale of 30 stretches. Ours are the
     plain outputs of a classifier, as mmseg's heads give them, and not bounded: a margin counts for less, and
     a scale multiplies the gradient. With 30 the `small` model on digit scenes diverges at its learning rate
-    (a loss of 8 at the first step, above 10000 before the hundredth), so the default is 1.
+    (a loss of 8 at the first step, of some hundreds at the fiftieth), so the default is 1.
 
     Args:
         logits: (N, K, H, W), any float type.
@@ -56,7 +56,7 @@ def ldam(
     Source: Cao et al. 2019, Sec. 3.2; a scale, 30, is in the authors' code.
     """
     require("scale", scale, scale > 0, "a finite number > 0")
-    check_pixels(logits, target, num_classes=logits.shape[1], ignore_index=ignore_index)
+    check_logits(logits, target, num_classes=logits.shape[1], ignore_index=ignore_index)
     values = wide(logits)
     labels = safe_target(target, valid_pixels(target, ignore_index))
     off = -margins.to(values.dtype)[labels]

@@ -31,15 +31,16 @@ def log_prior_of(class_counts: Sequence[int]) -> Tensor:
 
 
 def scaled_log_prior(class_counts: Sequence[int], *, temperature: float) -> Tensor:
-    """(K,) float32, temperature times `log_prior_of`: added to logits in training, or subtracted afterwards.
+    """(K,) float32, temperature times `log_prior_of`: what the post-hoc form takes off the logits.
 
-    Subtracted from the logits of a model trained without it, it is the post-hoc form: the prediction is
-    argmax_k z_k - temperature log P_k (Menon et al. 2021, Eq. 9).
+    The model is trained without it, and predicts argmax_k z_k - temperature log P_k.
 
     Raises:
         ValueError: the temperature is negative or not finite; or see `floored_counts`.
+
+    Source: Menon et al. 2021, Eq. (9).
     """
-    require("temperature", temperature, temperature >= 0, "a finite number >= 0")
+    _check(temperature)
     return temperature * log_prior_of(class_counts)
 
 
@@ -84,38 +85,49 @@ class BalancedSoftmax(nn.Module):
 
 
 def logit_adjusted(
-    logits: Tensor, target: Tensor, scaled_prior: Tensor, *, ignore_index: int = 255
+    logits: Tensor, target: Tensor, log_prior: Tensor, *, temperature: float = 1.0, ignore_index: int = 255
 ) -> LossSum:
     """Sum over valid pixels of the cross-entropy of logits + temperature log prior, and how many those are.
 
     Args:
         logits: (N, K, H, W), any float type.
         target: (N, H, W) int64, in [0, K) or `ignore_index`.
-        scaled_prior: (K,), of `scaled_log_prior`. With temperature 1 this is `balanced_softmax`, with
-            temperature 0 `cross_entropy`, both bit for bit.
+        log_prior: (K,) log of the class prior.
+        temperature: 1 is `balanced_softmax`, 0 `cross_entropy`, both bit for bit.
         ignore_index: the label of pixels that count nowhere.
 
     Raises:
-        ValueError: shapes do not fit each other, or a label is out of range.
+        ValueError: the temperature is negative or not finite; shapes do not fit, or a label is out of range.
 
     Source: Menon et al. 2021, Eq. (10).
     """
-    return cross_entropy(adjusted(logits, scaled_prior), target, ignore_index=ignore_index)
+    _check(temperature)
+    return balanced_softmax(logits, target, temperature * log_prior, ignore_index=ignore_index)
+
+
+def _check(temperature: float) -> None:
+    require("temperature", temperature, temperature >= 0, "a finite number >= 0")
 
 
 class LogitAdjusted(nn.Module):
     """`logit_adjusted` with the prior of the class counts it is made with."""
 
-    scaled_prior: Tensor
+    log_prior: Tensor
 
     def __init__(
         self, class_counts: Sequence[int], *, temperature: float = 1.0, ignore_index: int = 255
     ) -> None:
         super().__init__()
-        self.ignore_index = ignore_index
-        scaled = scaled_log_prior(class_counts, temperature=temperature)
-        self.register_buffer("scaled_prior", scaled, persistent=False)
+        _check(temperature)
+        self.temperature, self.ignore_index = temperature, ignore_index
+        self.register_buffer("log_prior", log_prior_of(class_counts), persistent=False)
 
     def forward(self, logits: Tensor, target: Tensor) -> LossSum:
         """See `logit_adjusted`."""
-        return logit_adjusted(logits, target, self.scaled_prior, ignore_index=self.ignore_index)
+        return logit_adjusted(
+            logits,
+            target,
+            self.log_prior,
+            temperature=self.temperature,
+            ignore_index=self.ignore_index,
+        )

@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from trainer.losses.pixels import check_pixels, safe_target, valid_pixels, wide
+from trainer.losses.pixels import check_logits, safe_target, valid_pixels, wide
 from trainer.losses.reduction import LossSum
 
 LovaszScope = Literal["batch", "image"]
@@ -40,7 +40,7 @@ def lovasz(
     """
     if scope not in ("batch", "image"):
         raise ValueError(f"scope is {scope!r}; allowed: 'batch', 'image'")
-    check_pixels(logits, target, num_classes=logits.shape[1], ignore_index=ignore_index)
+    check_logits(logits, target, num_classes=logits.shape[1], ignore_index=ignore_index)
     valid = valid_pixels(target, ignore_index)
     labels = safe_target(target, valid)[:, None]
     probs = wide(logits).softmax(dim=1)

@@ -52,6 +52,19 @@ def check_pixels(maps: Tensor, target: Tensor, *, num_classes: int, ignore_index
     check_labels(target, num_classes=num_classes, ignore_index=ignore_index)
 
 
+def check_logits(logits: Tensor, target: Tensor, *, num_classes: int, ignore_index: int) -> None:
+    """`check_pixels` for (N, K, H, W) logits, which are as large as the (N, H, W) labels.
+
+    Without it a single pixel of one would be stretched over all pixels of the other.
+    """
+    if logits.shape[2:] != target.shape[1:]:
+        raise ValueError(
+            f"expected (N, K, H, W) logits and (N, H, W) labels, "
+            f"got {tuple(logits.shape)} and {tuple(target.shape)}"
+        )
+    check_pixels(logits, target, num_classes=num_classes, ignore_index=ignore_index)
+
+
 def check_labels(target: Tensor, *, num_classes: int, ignore_index: int) -> None:
     """Refuses labels that are neither a class nor `ignore_index`. `target`: int64, any shape.
 

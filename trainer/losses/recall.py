@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.losses.cross_entropy import cross_entropy
-from trainer.losses.pixels import check_pixels, pixels_of_classes, valid_pixels
+from trainer.losses.pixels import check_logits, pixels_of_classes, valid_pixels
 from trainer.losses.reduction import LossSum, sum_over_ranks
 
 
@@ -24,7 +24,7 @@ def recall_weights(logits: Tensor, target: Tensor, *, ignore_index: int = 255) -
     Arguments and errors as in `recall`.
     """
     num_classes = logits.shape[1]
-    check_pixels(logits, target, num_classes=num_classes, ignore_index=ignore_index)
+    check_logits(logits, target, num_classes=num_classes, ignore_index=ignore_index)
     valid = valid_pixels(target, ignore_index)
     missed = valid & (logits.argmax(dim=1) != target)
     counts = torch.stack([pixels_of_classes(target, which, num_classes) for which in (missed, valid)])

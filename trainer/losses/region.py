@@ -65,10 +65,12 @@ def region_mean_features(
         One row per region with a valid pixel; R may be 0, with a graph all the same.
 
     Raises:
-        ValueError: shapes do not fit each other, or a label is out of range (`check_pixels`).
+        ValueError: another scope; shapes do not fit each other, or a label is out of range (`check_pixels`).
 
     Source: arXiv 2204.01969, Sec. 3.2, the set R of Eq. (8).
     """
+    if scope not in ("image", "batch"):
+        raise ValueError(f"scope is {scope!r}; allowed: 'image', 'batch'")
     check_pixels(features, target, num_classes=num_classes, ignore_index=ignore_index)
     regions = find_regions(target, num_classes=num_classes, ignore_index=ignore_index)
     values = wide(features)
@@ -127,7 +129,7 @@ def adjoint_weights(
 
     def scatter(rows: Tensor, columns: Tensor) -> None:
         shares = torch.outer(rows, columns).view(1, -1).expand(images, -1)
-        sums.scatter_add_(1, cell.view(images, -1), shares)
+        sums.scatter_add_(1, cell.flatten(1), shares)
 
     scatter(1 - y_far, 1 - x_far)
     cell.add_(column_step)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from trainer.losses.cross_entropy import cross_entropy
 from trainer.losses.parameters import require
-from trainer.losses.pixels import check_pixels, pixels_of_classes, safe_target, valid_pixels, wide
+from trainer.losses.pixels import check_logits, pixels_of_classes, safe_target, valid_pixels, wide
 from trainer.losses.reduction import LossSum, sum_over_ranks
 
 
@@ -45,7 +45,7 @@ def seesaw(
     Source: Wang et al. 2021 (arXiv 2008.10032), the Seesaw loss with its two factors.
     """
     _check(mitigation, compensation)
-    check_pixels(logits, target, num_classes=logits.shape[1], ignore_index=ignore_index)
+    check_logits(logits, target, num_classes=logits.shape[1], ignore_index=ignore_index)
     values = wide(logits)
     with torch.no_grad():
         labels = safe_target(target, valid_pixels(target, ignore_index))
@@ -87,7 +87,7 @@ class Seesaw(nn.Module):
     def forward(self, logits: Tensor, target: Tensor) -> LossSum:
         """See `seesaw`. In training mode the batch's pixels are counted first."""
         num_classes = len(self.class_counts)
-        check_pixels(logits, target, num_classes=num_classes, ignore_index=self.ignore_index)
+        check_logits(logits, target, num_classes=num_classes, ignore_index=self.ignore_index)
         if self.training:
             valid = valid_pixels(target, self.ignore_index)
             self.class_counts += sum_over_ranks(pixels_of_classes(target, valid, num_classes))

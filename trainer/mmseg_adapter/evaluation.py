@@ -69,8 +69,9 @@ def _classifying_head(model: Any) -> Any:
         return None
     head: Any = model.decode_head
     head = head[-1] if isinstance(head, torch.nn.ModuleList) else head
-    plain = type(head).predict_by_feat is BaseDecodeHead.predict_by_feat and model.out_channels > 1
-    return head if plain else None
+    if not isinstance(head, BaseDecodeHead) or model.out_channels == 1:
+        return None
+    return head if type(head).predict_by_feat is BaseDecodeHead.predict_by_feat else None
 
 
 @contextmanager

@@ -174,3 +174,14 @@ def test_labels_that_do_not_fit_are_refused(name: str, label: int | None, match:
     with pytest.raises(ValueError, match=match):
         module(logits, wrong)
     assert not any(value.any() for value in module.state_dict().values())
+
+
+@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("size", [(1, 1), (5, 1), (3, 6), (10, 12)])
+def test_labels_of_another_size_are_refused(name: str, size: tuple[int, int]) -> None:
+    """Labels larger or smaller than the logits raise; those of one pixel are not stretched over the rest."""
+    logits, _ = make_batch()
+    module = MODULES[name](COUNTS)
+    with pytest.raises(ValueError, match="labels, got"):
+        module(logits, torch.zeros(2, *size, dtype=torch.int64))
+    assert not any(value.any() for value in module.state_dict().values())

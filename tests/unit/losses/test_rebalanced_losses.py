@@ -94,7 +94,7 @@ def test_modules_only_store_what_the_functions_take() -> None:
         (BalancedSoftmax(COUNTS), balanced_softmax(logits, target, log_prior_of(COUNTS))),
         (
             LogitAdjusted(COUNTS, temperature=2),
-            logit_adjusted(logits, target, scaled_log_prior(COUNTS, temperature=2)),
+            logit_adjusted(logits, target, log_prior_of(COUNTS), temperature=2),
         ),
         (Ldam(COUNTS), ldam(logits, target, margins_of(COUNTS, max_margin=0.5))),
         (Focal(), focal(logits, target)),

@@ -105,17 +105,20 @@ def test_weights_of_a_region_sum_to_its_pixels() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
 def test_half_features_are_summed_in_float32_under_autocast(dtype: torch.dtype) -> None:
-    """Half features give the float32 result of the same numbers, and a gradient of their own type."""
+    """Half features give the float32 result of the same numbers, and its gradient in their own type."""
     features, target = _case((4, 5), (16, 20), dtype)
     features.requires_grad_()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         pooled = region_mean_features(features, target, num_classes=5).features
         pooled.sum().backward()
-    exact, _ = upsample_then_mean(features.detach().float(), target, align_corners=False)
+    wide = features.detach().float().requires_grad_()
+    exact, _ = upsample_then_mean(wide, target, align_corners=False)
+    (wanted,) = torch.autograd.grad(exact.sum(), wide)
     assert pooled.dtype is torch.float32
     assert_near(pooled, exact, torch.float32)
     assert features.grad is not None
     assert features.grad.dtype is dtype
+    assert_near(features.grad, wanted, torch.bfloat16, GRADIENT_TOLERANCE)
 
 
 @pytest.mark.parametrize("scope", SCOPES)
@@ -128,6 +131,27 @@ def test_no_region_gives_no_row_and_a_graph(scope: Scope) -> None:
     pooled.features.sum().backward()
     assert features.grad is not None
     assert not features.grad.any()
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_a_batch_of_no_pictures_has_no_region(scope: Scope) -> None:
+    """N = 0 gives R = 0 and a graph, as a batch without a valid pixel does."""
+    features = torch.randn(0, 3, 4, 4, requires_grad=True)
+    target = torch.zeros(0, 8, 8, dtype=torch.int64)
+    pooled = region_mean_features(features, target, num_classes=5, scope=scope)
+    assert pooled.features.shape == (0, 3)
+    pooled.features.sum().backward()
+
+
+def test_another_scope_is_refused() -> None:
+    """A misspelt scope is not taken for one of the two."""
+    with pytest.raises(ValueError, match="scope is 'Batch'; allowed: 'image', 'batch'"):
+        region_mean_features(
+            torch.zeros(1, 2, 2, 2),
+            torch.zeros(1, 4, 4, dtype=torch.int64),
+            num_classes=5,
+            scope="Batch",  # type: ignore[arg-type]
+        )
 
 
 def test_a_region_of_one_pixel_keeps_its_feature() -> None:

@@ -93,6 +93,16 @@ def test_torchs_labels(size: tuple[int, int], kind: str, align_corners: bool) ->
     assert (labels != expected).sum() <= labels.numel() // 1000
 
 
+@pytest.mark.parametrize("align_corners", [False, True])
+@pytest.mark.parametrize("kind", ["noise", "smooth"])
+def test_torchs_labels_of_a_whole_picture(kind: str, align_corners: bool) -> None:
+    """150 classes, 512×683 pixels: fewer than one label in 100,000 is another than torch's."""
+    logits, size = make_logits((1, 150, 128, 171), kind, 6), (512, 683)
+    labels = labels_of(logits, size, align_corners=align_corners)
+    expected = resized(logits, size, align_corners).argmax(dim=1)
+    assert (labels != expected).sum() < 1e-5 * labels.numel()
+
+
 @given(st.permutations(range(5)), st.integers(0, 100))
 def test_permuting_classes_permutes_labels(order: list[int], seed: int) -> None:
     """Renaming classes renames the labels."""
