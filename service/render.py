@@ -160,7 +160,7 @@ def _remark_cells(found: Document) -> tuple[str, ...]:
         NONE if left is None else f"{left:z,.0f}",
         "<" if found["held"] else "≥",
         NONE if right is None else f"{right:z,.0f}",
-        "held" if found["held"] else "failed",
+        NONE if not found["acc_rose"] else "held" if found["held"] else "failed",
         rose[found["iou_rose"]],
     )
 

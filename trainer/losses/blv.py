@@ -14,7 +14,7 @@ from trainer.losses.class_counts import floored_counts
 from trainer.losses.cross_entropy import cross_entropy
 from trainer.losses.own_random import own_generator
 from trainer.losses.parameters import require
-from trainer.losses.pixels import wide
+from trainer.losses.pixels import check_per_class, wide
 from trainer.losses.reduction import LossSum, rank
 
 
@@ -52,6 +52,7 @@ def blv(
     Source: Wang et al. 2023 (arXiv 2306.02061); clipping and absolute value as in the authors' code.
     """
     values = wide(logits)
+    check_per_class("variation", variation, num_classes=logits.shape[1])
     scales = variation.to(values.dtype)[:, None, None]
     return cross_entropy(values + scales * noise.abs(), target, ignore_index=ignore_index)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainer.losses.pixels import check_logits, valid_pixels, wide
+from trainer.losses.pixels import check_logits, check_per_class, valid_pixels, wide
 from trainer.losses.reduction import LossSum
 
 
@@ -30,6 +30,8 @@ def cross_entropy(
     """
     check_logits(logits, target, num_classes=logits.shape[1], ignore_index=ignore_index)
     values = wide(logits)
+    if class_weights is not None:
+        check_per_class("class_weights", class_weights, num_classes=logits.shape[1])
     weights = None if class_weights is None else class_weights.to(values.dtype)
     total = functional.cross_entropy(
         values, target, weight=weights, ignore_index=ignore_index, reduction="sum"

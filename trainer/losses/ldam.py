@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from trainer.losses.class_counts import floored_counts
 from trainer.losses.cross_entropy import cross_entropy
 from trainer.losses.parameters import require
-from trainer.losses.pixels import check_logits, safe_target, valid_pixels, wide
+from trainer.losses.pixels import check_logits, check_per_class, safe_target, valid_pixels, wide
 from trainer.losses.reduction import LossSum
 
 
@@ -59,6 +59,7 @@ def ldam(
     check_logits(logits, target, num_classes=logits.shape[1], ignore_index=ignore_index)
     values = wide(logits)
     labels = safe_target(target, valid_pixels(target, ignore_index))
+    check_per_class("margins", margins, num_classes=logits.shape[1])
     off = -margins.to(values.dtype)[labels]
     shifted = scale * values.scatter_add(1, labels[:, None], off[:, None])
     return cross_entropy(shifted, target, ignore_index=ignore_index)

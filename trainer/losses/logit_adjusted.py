@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from trainer.losses.class_counts import floored_counts
 from trainer.losses.cross_entropy import cross_entropy
 from trainer.losses.parameters import require
-from trainer.losses.pixels import wide
+from trainer.losses.pixels import check_per_class, wide
 from trainer.losses.reduction import LossSum
 
 
@@ -45,7 +45,12 @@ def scaled_log_prior(class_counts: Sequence[int], *, temperature: float) -> Tens
 
 
 def adjusted(logits: Tensor, log_prior: Tensor) -> Tensor:
-    """The sum of logits and log prior, class in dimension 1; (N, K, ...) like `logits`, float32 or wider."""
+    """The sum of logits and log prior, class in dimension 1; (N, K, ...) like `logits`, float32 or wider.
+
+    Raises:
+        ValueError: `log_prior` is not (K,).
+    """
+    check_per_class("log_prior", log_prior, num_classes=logits.shape[1])
     values = wide(logits)
     return values + log_prior.to(values.dtype).reshape(-1, *[1] * (logits.dim() - 2))
 

@@ -65,6 +65,16 @@ def check_logits(logits: Tensor, target: Tensor, *, num_classes: int, ignore_ind
     check_pixels(logits, target, num_classes=num_classes, ignore_index=ignore_index)
 
 
+def check_per_class(name: str, values: Tensor, *, num_classes: int) -> None:
+    """Refuses `values` that are not one for each class: broadcast, they would pass unseen.
+
+    Raises:
+        ValueError: with the name and the shapes.
+    """
+    if values.shape != (num_classes,):
+        raise ValueError(f"{name} must be ({num_classes},), one for each class; got {tuple(values.shape)}")
+
+
 def check_labels(target: Tensor, *, num_classes: int, ignore_index: int) -> None:
     """Refuses labels that are neither a class nor `ignore_index`. `target`: int64, any shape.
 

@@ -10,7 +10,14 @@ from torch import Tensor, nn
 
 from trainer.losses.cross_entropy import cross_entropy
 from trainer.losses.parameters import require
-from trainer.losses.pixels import check_logits, pixels_of_classes, safe_target, valid_pixels, wide
+from trainer.losses.pixels import (
+    check_logits,
+    check_per_class,
+    pixels_of_classes,
+    safe_target,
+    valid_pixels,
+    wide,
+)
 from trainer.losses.reduction import LossSum, sum_over_ranks
 
 
@@ -47,6 +54,7 @@ def seesaw(
     _check(mitigation, compensation)
     check_logits(logits, target, num_classes=logits.shape[1], ignore_index=ignore_index)
     values = wide(logits)
+    check_per_class("class_counts", class_counts, num_classes=logits.shape[1])
     with torch.no_grad():
         labels = safe_target(target, valid_pixels(target, ignore_index))
         log_factors = compensation * (values - values.gather(1, labels[:, None])).relu_()

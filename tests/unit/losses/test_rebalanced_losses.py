@@ -341,3 +341,22 @@ def test_excluded_ends_are_refused(make: Callable[[], Any]) -> None:
     """beta 1, scale 0, a threshold of 0 and a share above 1 mean nothing."""
     with pytest.raises(ValueError, match="allowed: "):
         make()
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("log_prior", lambda logits, target, short: balanced_softmax(logits, target, short)),
+        ("log_prior", lambda logits, target, short: logit_adjusted(logits, target, short)),
+        ("margins", lambda logits, target, short: ldam(logits, target, short)),
+        ("variation", lambda logits, target, short: blv(logits, target, short, torch.zeros_like(logits))),
+        ("class_counts", lambda logits, target, short: seesaw(logits, target, short.long())),
+        ("class_weights", lambda logits, target, short: cross_entropy(logits, target, class_weights=short)),
+    ],
+)
+@pytest.mark.parametrize("length", [1, K - 1, K + 1])
+def test_a_table_for_other_classes_is_refused(name: str, call: Any, length: int) -> None:
+    """Not one value for each class: named, before one value alone could be broadcast."""
+    logits, target = torch.zeros(1, K, 2, 2), torch.zeros(1, 2, 2, dtype=torch.int64)
+    with pytest.raises(ValueError, match=rf"{name} must be \({K},\), .* got \({length},\)"):
+        call(logits, target, torch.ones(length))
