@@ -70,3 +70,11 @@ class NonFiniteLoss(RegionRebalanceError):
 
 class Cancelled(RegionRebalanceError):
     """Somebody asked the job to stop."""
+
+
+class StoppedEarly(Cancelled):
+    """The scheduler of a sweep gave the trial up: others are better at the same rung."""
+
+
+class Paused(Cancelled):
+    """The scheduler of a sweep halted the trial; it goes on in another attempt, so there is no report."""

@@ -9,8 +9,10 @@ from typing import Any
 
 import ray
 
+from trainer.attempt import Attempt
 from trainer.errors import ResourcesUnavailable, WorkerLost
 from trainer.plan import Plan
+from trainer.spec import Resources
 from trainer.worker import Outcome, ray_worker
 
 # The controller asks its workers how they are at this interval; the default of 2 s is added to each run.
@@ -23,8 +25,11 @@ _ENVIRONMENT = {
 _RESOURCE_WAIT_SECONDS = 30.0
 
 
-def connect() -> bool:
+def connect(*, show_workers: bool = True) -> bool:
     """Joins the cluster that RAY_ADDRESS names, as `ray job submit` sets it, else starts one of our own.
+
+    Args:
+        show_workers: whether what workers print is printed here too.
 
     Returns:
         Whether the cluster is our own, to be stopped with us. Others on this host are left alone.
@@ -32,7 +37,7 @@ def connect() -> bool:
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     address = os.environ.get("RAY_ADDRESS")
-    ray.init(address=address or "local", logging_level="warning")
+    ray.init(address=address or "local", logging_level="warning", log_to_driver=show_workers)
     return not address
 
 
@@ -45,15 +50,15 @@ def kill_own_cluster() -> None:
             process.kill()
 
 
-def require_resources(plan: Plan) -> None:
+def require_resources(resources: Resources) -> None:
     """Refuses what the cluster can never give.
 
     Raises:
         ResourcesUnavailable: naming what is asked for and what there is.
     """
-    wanted = {"CPU": float(plan.spec.resources.workers * plan.spec.resources.cpus_per_worker)}
-    if plan.spec.resources.gpus_per_worker:
-        wanted["GPU"] = plan.spec.resources.workers * plan.spec.resources.gpus_per_worker
+    wanted = {"CPU": float(resources.workers * resources.cpus_per_worker)}
+    if resources.gpus_per_worker:
+        wanted["GPU"] = resources.workers * resources.gpus_per_worker
     deadline = time.monotonic() + _RESOURCE_WAIT_SECONDS
     while missing := _missing(wanted):
         if time.monotonic() > deadline:
@@ -68,6 +73,21 @@ def _missing(wanted: dict[str, float]) -> list[str]:
         for kind, amount in wanted.items()
         if amount > present.get(kind, 0)
     ]
+
+
+def run_attempt(attempt: Attempt) -> Outcome:
+    """Prepares and trains an attempt on the cluster that this process is connected to."""
+    plan = attempt.prepare()
+    require_resources(plan.spec.resources)
+    attempt.mark("plan")
+    print(
+        f"training {plan.spec.schedule.iterations} iterations on {plan.spec.resources.workers} worker(s)",
+        flush=True,
+    )
+    outcome = launch(plan)
+    attempt.trained(outcome)
+    attempt.mark("ray teardown")
+    return outcome
 
 
 def launch(plan: Plan) -> Outcome:

@@ -33,6 +33,53 @@ class AttemptDir:
     def report(self) -> Path:
         return self.path / "report.json"
 
+    @property
+    def permit(self) -> Path:
+        """The iteration up to which a sweep's scheduler has judged: see `trainer.orders`."""
+        return self.path / "permit"
+
+
+def trial_id(sweep: str, number: int) -> str:
+    """The experiment's id of a sweep's trial: computed, so that a sweep begun again finds its trials."""
+    return f"{sweep}-{number:04d}"
+
+
+@dataclass(frozen=True)
+class SweepDir:
+    """sweeps/SWEEP/: written by the sweep's job, read by the service; `pause` by either."""
+
+    path: Path
+
+    @property
+    def spec(self) -> Path:
+        return self.path / "sweep.json"
+
+    @property
+    def trials(self) -> Path:
+        return self.path / "trials"
+
+    def trial(self, number: int) -> Path:
+        """{number, row, variant, settings, experiment, spec}: written before the trial starts."""
+        return self.trials / f"{number:04d}.json"
+
+    @property
+    def table(self) -> Path:
+        """The table as JSON, rewritten after every trial; the same beside it in other formats."""
+        return self.path / "table.json"
+
+    @property
+    def pause(self) -> Path:
+        """While this file exists no trial is started; those that run finish."""
+        return self.path / "pause"
+
+    @property
+    def mlflow(self) -> Path:
+        """mlflow.json of the parent run."""
+        return self.path / "mlflow.json"
+
+    def attempt(self, attempt: int) -> AttemptDir:
+        return AttemptDir(self.path / str(attempt))
+
 
 @dataclass(frozen=True)
 class Storage:
@@ -66,6 +113,29 @@ class Storage:
     def mlflow_run(self, experiment: str) -> Path:
         """{"run_id": …, "experiment_id": …}: the MLflow run that all attempts share."""
         return self.experiment(experiment) / "mlflow.json"
+
+    def stop(self, experiment: str) -> Path:
+        """A file that asks the experiment to end: its training loop looks for it at every record."""
+        return self.experiment(experiment) / "stop"
+
+    def detached(self, experiment: str) -> Path:
+        """A file that says: no longer its sweep's to run, somebody retried it by itself."""
+        return self.experiment(experiment) / "detached"
+
+    def newest_attempt(self, experiment: str) -> int:
+        """The highest number among the experiment's attempts, 0 where there is none."""
+        return newest_attempt(self.experiment(experiment))
+
+    def sweep(self, sweep: str) -> SweepDir:
+        return SweepDir(self.root / "sweeps" / sweep)
+
+
+def newest_attempt(directory: Path) -> int:
+    """The highest number among the directories of attempts in `directory`, 0 where there is none."""
+    try:
+        return max((int(each.name) for each in directory.iterdir() if each.name.isdecimal()), default=0)
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
 
 
 def mlflow_ids(path: Path) -> dict[str, str]:

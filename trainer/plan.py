@@ -5,9 +5,12 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+from pydantic import Field
 
 from trainer.data import PreparedData, prepare
 from trainer.datasets import DigitScenes
@@ -38,6 +41,8 @@ class Plan(StrictModel):
     log_interval: int
     checkpoint_interval: int
     mlflow_uri: str | None
+    mlflow_tags: dict[str, str] = Field(default_factory=dict)
+    judged: bool = False  # waits after each evaluation until a scheduler has looked at it
     versions: dict[str, str]
 
     @property
@@ -57,6 +62,8 @@ def make_plan(
     attempt: int,
     mlflow_uri: str | None,
     say: Callable[[str], None],
+    mlflow_tags: Mapping[str, str] | None = None,
+    judged: bool = False,
 ) -> Plan:
     """Prepares the data, counts its class frequencies or reads their table, and renders the config.
 
@@ -80,10 +87,21 @@ def make_plan(
         storage=str(storage.root),
         threads=spec.resources.cpus_per_worker,
         log_interval=max(1, iterations // _MOST_PROGRESS_RECORDS),
-        checkpoint_interval=max(1, min(_MOST_BETWEEN_CHECKPOINTS, iterations // 10)),
+        checkpoint_interval=_checkpoint_interval(spec, judged=judged),
         mlflow_uri=mlflow_uri,
+        mlflow_tags=dict(mlflow_tags or {}),
+        judged=judged,
         versions=installed_versions(),
     )
+
+
+def _checkpoint_interval(spec: ExperimentSpec, *, judged: bool) -> int:
+    """Iterations between checkpoints; a judged run has one at each evaluation, where it may be halted."""
+    usual = max(1, min(_MOST_BETWEEN_CHECKPOINTS, spec.schedule.iterations // 10))
+    between = spec.evaluation.interval
+    if not judged or between is None:
+        return usual
+    return max(step for step in range(1, usual + 1) if between % step == 0)
 
 
 def _frequencies(
@@ -97,6 +115,7 @@ def _frequencies(
     return frequencies_in(table, source=f"table {named}", images=data.train_images)
 
 
+@cache
 def installed_versions() -> dict[str, str]:
     """Versions a result depends on, by distribution name."""
     versions = {name: importlib.metadata.version(name) for name in _PACKAGES}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -40,6 +40,7 @@ class Tracked:
     experiment: str
     attempt: int
     mlflow_uri: str
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def dir(self) -> AttemptDir:
@@ -50,7 +51,7 @@ def tracked(plan: Plan) -> Tracked | None:
     """The plan's attempt, None where nobody tracks it."""
     if plan.mlflow_uri is None:
         return None
-    return Tracked(plan.spec, plan.layout, plan.experiment, plan.attempt, plan.mlflow_uri)
+    return Tracked(plan.spec, plan.layout, plan.experiment, plan.attempt, plan.mlflow_uri, plan.mlflow_tags)
 
 
 def open_run(attempt: Tracked) -> Tracker:
@@ -148,6 +149,7 @@ def _run_info(attempt: Tracked, run_id: str | None) -> RunInfo:
             f"{label(spec.method)} on {spec.dataset.name}, {spec.model.name}, seed {spec.seed}"
         ),
         **{f"tag.{key}": value for key, value in spec.tags.items()},
+        **attempt.tags,
     }
     params = _flat(spec.model_dump(mode="json", exclude={"tags", "name"}))
     return RunInfo(group=spec.dataset.name, name=spec.name, params=params, tags=tags, run_id=run_id)

@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from trainer.errors import Cancelled
+from trainer.orders import Orders
 
 Record = Mapping[str, Any]
+_TAIL_BYTES = 64 * 1024
 
 
 class Sink(Protocol):
@@ -21,27 +22,26 @@ class Sink(Protocol):
 
 
 class FileSink:
-    """Appends records as JSON lines with a Unix time, and stops an attempt that has been replaced."""
+    """Appends records as JSON lines with a Unix time; after each it obeys what is asked of the attempt."""
 
-    def __init__(self, path: Path, *, superseded_by: Path, forward: Callable[[Record], None]) -> None:
+    def __init__(self, path: Path, *, orders: Orders, forward: Callable[[Record], None]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._stream = path.open("a", encoding="utf-8", buffering=1)
-        self._superseded_by = superseded_by
+        self._orders = orders
         self._forward = forward
 
     def emit(self, record: Record) -> None:
         """Writes one line.
 
         Raises:
-            Cancelled: a newer attempt has begun; two must never write the same checkpoints.
+            Cancelled: the attempt shall not go on, see `Orders.obey`.
         """
         stamped = {"time": time.time(), **record}
         # NaN and infinity are not JSON; a curve has a gap there.
         clean = {key: value for key, value in stamped.items() if not _is_bad_float(value)}
         self._stream.write(json.dumps(clean) + "\n")
         self._forward(clean)
-        if self._superseded_by.exists():
-            raise Cancelled("a newer attempt at this experiment has begun")
+        self._orders.obey(clean)
 
     def close(self) -> None:
         self._stream.close()
@@ -67,6 +67,32 @@ def read_records(path: Path) -> list[dict[str, Any]]:
         except json.JSONDecodeError:
             continue
     return records
+
+
+def last_record(path: Path, kind: str) -> dict[str, Any] | None:
+    """The newest whole record of `kind`, without reading all of a long file; None where there is none."""
+    try:
+        with path.open("rb") as stream:
+            stream.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+            lines = stream.readlines()
+    except FileNotFoundError:
+        return None
+    for line in reversed(lines):
+        record = whole_record(line)
+        if record is not None and record.get("kind") == kind:
+            return record
+    return None
+
+
+def whole_record(line: bytes) -> dict[str, Any] | None:
+    """The line's record; None for one that is still being written. NaN, which JSON has not, becomes null."""
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        record = json.loads(line, parse_constant=lambda _: None)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) else None
 
 
 def _is_bad_float(value: object) -> bool:

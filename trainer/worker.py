@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypedDict
 
 from trainer.mmseg_adapter import quiet_imports
+from trainer.orders import Orders
 from trainer.plan import Plan
 from trainer.report import RunResult
 from trainer.sink import FileSink, NullSink, Sink
@@ -82,9 +83,19 @@ def ray_worker(config: dict[str, Any]) -> Outcome | None:
     if context.get_world_rank():
         train(plan, _Reporting(NullSink()))
         return None
+    return _rank_zero(plan, _Reporting, marks)
+
+
+def train_alone(plan: Plan) -> Outcome:
+    """Trains a plan for one worker in this process, without Ray Train; the same result bit for bit."""
+    assert plan.spec.resources.workers == 1
+    return _rank_zero(plan, lambda sink: sink, [])
+
+
+def _rank_zero(plan: Plan, around: Callable[[Sink], Sink], marks: Marks) -> Outcome:
     sink, tracker = _rank_zero_sink(plan)
     try:
-        result = train(plan, _Reporting(sink), lambda name: marks.append((name, time.time())))
+        result = train(plan, around(sink), lambda name: marks.append((name, time.time())))
     finally:
         sink.close()
         if tracker:
@@ -106,8 +117,13 @@ def _rank_zero_sink(plan: Plan) -> tuple[FileSink, Any]:
         if tracker:
             send(record, tracker)
 
-    next_attempt = plan.layout.attempt(plan.experiment, plan.attempt + 1).path
-    return FileSink(plan.attempt_dir.metrics, superseded_by=next_attempt, forward=forward), tracker
+    orders = Orders(
+        superseded_by=plan.layout.attempt(plan.experiment, plan.attempt + 1).path,
+        stop=plan.layout.stop(plan.experiment),
+        permit=plan.attempt_dir.permit if plan.judged else None,
+        last=plan.spec.schedule.iterations,
+    )
+    return FileSink(plan.attempt_dir.metrics, orders=orders, forward=forward), tracker
 
 
 class _Reporting:

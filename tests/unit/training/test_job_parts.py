@@ -13,10 +13,12 @@ from ray.exceptions import ActorDiedError
 from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
 
 from tests.factories import tiny_document, tiny_spec
+from trainer.attempt import run_error
 from trainer.errors import Cancelled, DataError, WorkerLost
-from trainer.job import main, run_error
+from trainer.job import main
 from trainer.launch import cause_of
 from trainer.layout import Storage
+from trainer.orders import Orders
 from trainer.report import read_report
 from trainer.run_log import metrics_in
 from trainer.sink import FileSink, Record, read_records
@@ -27,7 +29,7 @@ from trainer.tee import tee_output
 def test_sink_writes_whole_lines(tmp_path: Path) -> None:
     """Every record becomes one JSON line with a time; what is not JSON (NaN) is left out, not written."""
     seen: list[Record] = []
-    sink = FileSink(tmp_path / "1" / "metrics.jsonl", superseded_by=tmp_path / "2", forward=seen.append)
+    sink = FileSink(tmp_path / "1" / "metrics.jsonl", orders=Orders(tmp_path / "2"), forward=seen.append)
     sink.emit({"kind": "train", "iteration": 1, "loss": float("nan"), "loss_pixel": 0.5})
     sink.close()
     (record,) = read_records(tmp_path / "1" / "metrics.jsonl")
@@ -46,7 +48,7 @@ def test_a_line_cut_short_is_left_out(tmp_path: Path) -> None:
 
 def test_a_newer_attempt_stops_the_older(tmp_path: Path) -> None:
     """Two attempts never write the same checkpoints: the older ends at its next record."""
-    sink = FileSink(tmp_path / "1" / "metrics.jsonl", superseded_by=tmp_path / "2", forward=lambda _: None)
+    sink = FileSink(tmp_path / "1" / "metrics.jsonl", orders=Orders(tmp_path / "2"), forward=lambda _: None)
     sink.emit({"kind": "train", "iteration": 1})
     (tmp_path / "2").mkdir()
     with pytest.raises(Cancelled, match="newer attempt"):

@@ -1,0 +1,165 @@
+"""What a sweep has to show while it runs: a line for each event, its table, the counts and the best."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any, TextIO
+
+from sweeps.decide import gpu_hours
+from sweeps.expand import Trial
+from sweeps.formats import FORMATS
+from sweeps.parent import ParentRun, table_files
+from sweeps.progress import is_stopped_early, trial_progress
+from sweeps.report import BestTrial, TrialCounts
+from sweeps.results import entry_of, sweep_table
+from sweeps.spec import SweepSpec
+from sweeps.table import Table
+from trainer.files import write_atomically
+from trainer.layout import Storage, trial_id
+from trainer.report import RunReport
+
+
+class Board:
+    """Told of trials by any thread. `trials` are those known at the start; optuna's come as they begin."""
+
+    def __init__(
+        self,
+        sweep: SweepSpec,
+        identifier: str,
+        storage: Storage,
+        *,
+        attempt: int,
+        trials: Sequence[Trial],
+        total: int,
+        parent: ParentRun,
+    ) -> None:
+        self._sweep = sweep
+        self._id = identifier
+        self._storage = storage
+        self._directory = storage.sweep(identifier)
+        self._parent = parent
+        self._total = total
+        self._lock = threading.Lock()
+        self._trials = {trial.number: trial for trial in trials}
+        self._reports = {number: self._stored(number) for number in self._trials}
+        path = self._directory.attempt(attempt).metrics
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._events: TextIO = path.open("a", encoding="utf-8", buffering=1)
+
+    def started(self, trial: Trial, attempt: int) -> None:
+        with self._lock:
+            self._trials[trial.number] = trial
+            self._reports[trial.number] = None
+            again = f", attempt {attempt}" if attempt > 1 else ""
+            self._tell(trial, "started", f"started{again}", attempt=attempt)
+
+    def lost(self, trial: Trial, attempt: int, message: str) -> None:
+        with self._lock:
+            self._tell(trial, "lost", f"attempt {attempt} lost its worker: {message}", attempt=attempt)
+
+    def ended(self, trial: Trial, report: RunReport) -> None:
+        with self._lock:
+            self._trials[trial.number] = trial
+            self._reports[trial.number] = report
+            state = "stopped" if is_stopped_early(report) else report.state
+            self._tell(trial, "ended", self._end_line(report), state=state, value=self.value_of(report))
+            self._show()
+
+    def value_of(self, report: RunReport) -> float | None:
+        """The sweep's metric in a report."""
+        if report.result is None:
+            return None
+        value: float | None = getattr(next(iter(report.result.evaluation.values())), self._sweep.metric)
+        return value
+
+    def report_of(self, number: int) -> RunReport | None:
+        """The trial's report, None until it has ended."""
+        return self._reports.get(number)
+
+    def counts(self) -> TrialCounts:
+        """How many trials stand how. Takes no lock: a signal's handler asks."""
+        reports = [report for report in list(self._reports.values()) if report is not None]
+        stopped = sum(is_stopped_early(report) for report in reports)
+        by = {state: sum(report.state == state for report in reports) for state in ("completed", "failed")}
+        return TrialCounts(
+            **by,
+            stopped=stopped,
+            cancelled=sum(report.state == "cancelled" for report in reports) - stopped,
+            waiting=max(0, self._total - len(reports)),
+        )
+
+    def best(self) -> BestTrial | None:
+        """The trial with the best value so far."""
+        sign = 1 if self._sweep.direction == "max" else -1
+        found = [
+            (sign * value, number)
+            for number, report in list(self._reports.items())
+            if report is not None and (value := self.value_of(report)) is not None
+        ]
+        if not found:
+            return None
+        value, number = max(found, key=lambda pair: (pair[0], -pair[1]))
+        return BestTrial(
+            experiment=trial_id(self._id, number), row=self._trials[number].row, value=sign * value
+        )
+
+    def gpu_hours(self) -> float:
+        """GPU hours of the trials that have ended."""
+        return gpu_hours(report for report in list(self._reports.values()) if report is not None)
+
+    def show_last(self) -> Table | None:
+        """Rewrites the table with everything in storage, trials that somebody else ran included."""
+        with self._lock:
+            for number, report in self._reports.items():
+                taken_over = self._storage.detached(trial_id(self._id, number)).exists()
+                self._reports[number] = self._stored(number) if taken_over or report is None else report
+            return self._show(last=True)
+
+    def close(self) -> None:
+        self._events.close()
+
+    def _stored(self, number: int) -> RunReport | None:
+        return trial_progress(self._storage, trial_id(self._id, number)).report
+
+    def _show(self, *, last: bool = False) -> Table | None:
+        if not self._trials:
+            return None
+        entries = [
+            entry_of(trial.row, trial.spec.seed, self._reports.get(number))
+            for number, trial in sorted(self._trials.items())
+        ]
+        table = sweep_table(self._sweep, entries)
+        for name, path in table_files(self._directory).items():
+            write_atomically(path, FORMATS[name](table))
+        counts, best = self.counts(), self.best()
+        numbers = {f"trials/{name}": float(count) for name, count in counts.model_dump().items()}
+        if best is not None:
+            numbers[f"best/{self._sweep.metric}"] = best.value
+        self._parent.show(table, numbers, self._total - counts.waiting, last=last)
+        return table
+
+    def _end_line(self, report: RunReport) -> str:
+        if report.error is not None:
+            return f"{report.state}: {report.error.type}: {report.error.message.splitlines()[0]}"
+        value = self.value_of(report)
+        if value is None:
+            return f"completed, but its {self._sweep.metric} is undefined: no class of the split has one"
+        return f"completed: {self._sweep.metric} {value:.2f}"
+
+    def _tell(self, trial: Trial, event: str, text: str, **facts: Any) -> None:
+        ended = self._total - self.counts().waiting
+        print(f"[{ended}/{self._total}] trial {trial.number} ({trial.name}) {text}", flush=True)
+        record = {
+            "time": time.time(),
+            "kind": "event",
+            "event": event,
+            "trial": trial.number,
+            "experiment": trial_id(self._id, trial.number),
+            "row": trial.row,
+            "message": text,
+            **facts,
+        }
+        self._events.write(json.dumps(record) + "\n")

@@ -1,0 +1,247 @@
+"""One attempt at a sweep: what storage has already, what is still to run, and the report at its end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NoReturn
+
+from sweeps.board import Board
+from sweeps.candidates import Listed, Source, Suggested
+from sweeps.decide import limit_reached, shall_run
+from sweeps.expand import Trial
+from sweeps.formats import to_markdown
+from sweeps.parent import ParentRun
+from sweeps.pool import Pool, Shape, fits
+from sweeps.progress import TrialProgress, lost_attempts, trial_progress
+from sweeps.records import read_trials, write_trial
+from sweeps.report import SweepReport, write_sweep_report
+from sweeps.runs import Runs
+from sweeps.spec import SweepSpec
+from sweeps.task import Task
+from trainer import launch
+from trainer.attempt import run_error
+from trainer.errors import Cancelled
+from trainer.layout import Storage, trial_id
+from trainer.tee import tee_output
+
+_EXIT_CODES = {"completed": 0, "failed": 1, "cancelled": 143}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What to run, and where. `trials` are all of a grid or random search; optuna makes its own."""
+
+    sweep: SweepSpec
+    identifier: str
+    attempt: int
+    storage: Storage
+    mlflow_uri: str | None
+    trials: Sequence[Trial]
+    total: int
+    resolve: Callable[[Trial], Trial]
+
+
+class Engine:
+    """This process as the driver of a sweep."""
+
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+        self._directory = asked.storage.sweep(asked.identifier)
+        self._dir = self._directory.attempt(asked.attempt)
+        self._started_at, self._began = _now(), time.monotonic()
+        self._judged = asked.sweep.scheduler.kind != "none"
+        self._owns_cluster = False
+        self._board: Board | None = None
+        self._parent: ParentRun | None = None
+        self._pool = Pool(most=asked.sweep.limits.concurrent_trials, held=self._directory.pause.exists)
+        self._limit: str | None = None
+
+    def run(self) -> int:
+        """Runs the sweep with everything printed kept in log.txt; the exit code."""
+        self._dir.path.mkdir(parents=True, exist_ok=True)
+        with tee_output(self._dir.log):
+            error: Exception | None = None
+            try:
+                self._catch_signals()
+                self._run()
+            except Exception as raised:  # noqa: BLE001 - the outermost frame: it belongs into the report
+                error = raised
+                print(f"the sweep failed: {type(raised).__name__}: {raised}", flush=True)
+            report = self._report(error)
+            if self._parent is not None:
+                self._parent.close(report.state)
+            write_sweep_report(report, self._dir.report)
+        return _EXIT_CODES[report.state]
+
+    def _run(self) -> None:
+        from sweeps import search
+
+        asked = self._asked
+        print(f"sweep {asked.identifier}, attempt {asked.attempt}: {self._directory.path}", flush=True)
+        self._owns_cluster = launch.connect(show_workers=False)
+        self._catch_signals()  # Ray has put its own handlers over ours
+        self._parent = ParentRun(asked.sweep, asked.identifier, asked.storage, asked.mlflow_uri)
+        known = asked.trials or read_trials(self._directory)
+        self._board = Board(
+            asked.sweep,
+            asked.identifier,
+            asked.storage,
+            attempt=asked.attempt,
+            trials=known,
+            total=asked.total,
+            parent=self._parent,
+        )
+        runs = Runs(asked.storage, asked.identifier, pool=self._pool, watcher=self._board, task=self._task)
+        source = self._source(known)
+        if not source.exhausted:
+            search.prepare_environment(self._room())
+            feed = search.Feed(
+                asked.sweep, source, begin=self._beginner(runs), room=self._room, over=self._over
+            )
+            decisions = search.Decisions(asked.sweep, feed, stop=runs.stop, go_on=runs.go_on)
+            search.run_tune(asked.sweep, feed, decisions, trials=asked.total, directory=self._dir.path)
+        runs.drain()
+        self._pool.end_idle()
+        self._sum_up()
+
+    def _task(self, trial: Trial, attempt: int) -> Task:
+        assert self._parent is not None
+        return Task(
+            storage=str(self._asked.storage.root),
+            experiment=self._id(trial),
+            attempt=attempt,
+            spec=trial.spec,
+            mlflow_uri=self._asked.mlflow_uri,
+            mlflow_tags=self._parent.tags_of(trial.row),
+            judged=self._judged,
+        )
+
+    def _source(self, known: Sequence[Trial]) -> Source:
+        """What is left to run. What has ended comes again only where a scheduler must learn of it."""
+        runnable = {trial.number for trial in known if self._runnable(trial)}
+        ended = frozenset(trial.number for trial in known if trial.number not in runnable)
+        if ended:
+            print(f"{len(ended)} trials have ended already and are not run again", flush=True)
+        assert self._board is not None
+        board = self._board
+        if self._asked.sweep.search == "optuna":
+
+            def value(trial: Trial) -> tuple[float | None] | None:
+                report = board.report_of(trial.number)
+                if trial.number in runnable:
+                    return None
+                return (board.value_of(report) if report else None,)
+
+            told = [(trial, value(trial)) for trial in known]
+            return Suggested(self._asked.sweep, told, resolve=self._asked.resolve)
+        replayed = ended if self._judged and runnable else frozenset()
+        return Listed([trial for trial in known if trial.number in runnable | replayed], first=replayed)
+
+    def _runnable(self, trial: Trial) -> bool:
+        storage, experiment = self._asked.storage, self._id(trial)
+        progress: TrialProgress = trial_progress(storage, experiment)
+        losses = lost_attempts(storage, experiment) if progress.state == "failed" else 0
+        return shall_run(progress, losses, detached=storage.detached(experiment).exists())
+
+    def _beginner(self, runs: Runs) -> Callable[[Trial], Mapping[str, Any]]:
+        """Begins a trial, unless it is only told again, and says what Tune's side needs to follow it."""
+        asked = self._asked
+
+        def begin(trial: Trial) -> Mapping[str, Any]:
+            write_trial(self._directory, trial, self._id(trial))
+            if self._runnable(trial):
+                runs.begin(trial)
+            spec = trial.spec
+            return {
+                "number": trial.number,
+                "experiment": self._id(trial),
+                "storage": str(asked.storage.root),
+                "metric": asked.sweep.metric,
+                "iterations": spec.schedule.iterations,
+                "interval": spec.evaluation.interval or spec.schedule.iterations,
+                "judged": self._judged,
+            }
+
+        return begin
+
+    def _room(self) -> int:
+        """How many trials Tune may have at a time: one more than run, so that a place is filled at once."""
+        if self._directory.pause.exists():
+            self._pool.end_idle()
+            return 0
+        sweep = self._asked.sweep
+        shapes = {Shape.of(trial.spec.resources) for trial in self._asked.trials}
+        most = max((fits(shape) for shape in shapes or {Shape.of(sweep.base.resources)}), default=1)
+        at_once = max(1, min(most, sweep.limits.concurrent_trials or most))
+        return at_once + (sweep.search != "optuna" and not self._judged)
+
+    def _over(self) -> bool:
+        """Whether no further trial is begun; ends this process where a newer driver has taken over."""
+        if self._directory.attempt(self._asked.attempt + 1).path.exists():
+            self._end_now("a newer attempt at this sweep has begun")
+        assert self._board is not None
+        seconds = time.monotonic() - self._began
+        reached = limit_reached(self._asked.sweep.limits, seconds=seconds, gpu_hours=self._board.gpu_hours())
+        if reached and not self._limit:
+            self._limit = reached
+            print(f"no further trial is begun: {reached}", flush=True)
+        return reached is not None
+
+    def _sum_up(self) -> None:
+        assert self._board is not None
+        table = self._board.show_last()
+        if table is not None:
+            print(f"\n{to_markdown(table)}", flush=True)
+        counts = {name: count for name, count in self._board.counts().model_dump().items() if count}
+        told = ", ".join(f"{count} {name}" for name, count in counts.items())
+        best = self._board.best()
+        if best is not None:
+            told += f"; best {self._asked.sweep.metric} {best.value:.2f}: {best.row} ({best.experiment})"
+        print(f"{told}\ntable: {self._directory.table.with_suffix('.md')}", flush=True)
+
+    def _report(self, error: Exception | None) -> SweepReport:
+        state = "completed" if error is None else "cancelled" if isinstance(error, Cancelled) else "failed"
+        document: dict[str, Any] = {
+            "sweep": self._asked.identifier,
+            "attempt": self._asked.attempt,
+            "state": state,
+            "spec": self._asked.sweep,
+            "error": run_error(error) if error else None,
+            "mlflow_run_id": self._parent.run_id if self._parent else None,
+            "started_at": self._started_at,
+            "ended_at": _now(),
+        }
+        if self._board is not None:
+            document |= {"trials": self._board.counts(), "best": self._board.best()}
+        return SweepReport.model_validate(document)
+
+    def _id(self, trial: Trial) -> str:
+        return trial_id(self._asked.identifier, trial.number)
+
+    def _catch_signals(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_stop)
+
+    def _on_stop(self, signum: int, frame: object) -> NoReturn:
+        del frame
+        self._end_now(f"stopped by {signal.Signals(signum).name}")
+
+    def _end_now(self, reason: str) -> NoReturn:
+        """Ray kills 3 s after SIGTERM: the sweep's report, and no more. Its trials go on from their
+        checkpoints when the sweep does; who has cancelled them for good is the service.
+        """
+        report = self._report(Cancelled(reason))
+        write_sweep_report(report, self._dir.report)
+        print(reason, flush=True)
+        if self._owns_cluster:
+            launch.kill_own_cluster()
+        os._exit(_EXIT_CODES[report.state])
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

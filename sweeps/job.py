@@ -1,0 +1,161 @@
+"""`python -m sweeps.job --spec SWEEP.json`: runs a sweep to its table, going on where an earlier one was."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sweeps.cost import cost_of
+from sweeps.estimate import cost_line, pixel_seconds, stored_reports
+from sweeps.expand import Trial, count_trials, expand
+from sweeps.report import SweepReport, write_sweep_report
+from sweeps.resolve import resolve_trials
+from sweeps.spec import SweepSpec, parse_sweep
+from trainer.attempt import run_error
+from trainer.errors import Problem, RegionRebalanceError, SpecError
+from trainer.files import write_atomically
+from trainer.job import DEFAULT_STORAGE, has_password
+from trainer.layout import Storage, newest_attempt
+
+_EXIT_USAGE = 2
+_MOST_LISTED = 200
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code: 0 completed, 1 failed, 2 the sweep or command line is wrong, 143 cancelled."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if has_password(options.mlflow_uri):
+        parser.error("--mlflow-uri: no user or password; set MLFLOW_TRACKING_USERNAME and …_PASSWORD")
+    storage = Storage.at(options.storage)
+    roots = [Path(root) for root in options.data_root] if options.data_root else None
+    try:
+        sweep = parse_sweep(json.loads(options.spec.read_text(encoding="utf-8")))
+        identifier = options.sweep or sweep_id(sweep)
+        _refuse_another(storage, identifier, sweep)
+        trials = resolve_trials(sweep, expand(sweep), data_roots=roots)
+    except (SpecError, OSError, ValueError) as error:
+        return _refuse(options, storage, error)
+    if options.list:
+        return _list(sweep, identifier, trials, storage)
+    from sweeps.engine import Asked, Engine
+
+    directory = storage.sweep(identifier)
+    write_atomically(directory.spec, sweep.model_dump_json(indent=1) + "\n")
+    attempt = options.attempt or newest_attempt(directory.path) + 1
+    write_atomically(directory.attempt(attempt).spec, sweep.model_dump_json(indent=1) + "\n")
+    asked = Asked(
+        sweep=sweep,
+        identifier=identifier,
+        attempt=attempt,
+        storage=storage,
+        mlflow_uri=options.mlflow_uri,
+        trials=() if sweep.search == "optuna" else trials,
+        total=count_trials(sweep),
+        resolve=lambda trial: resolve_trials(sweep, [trial], data_roots=roots)[0],
+    )
+    return Engine(asked).run()
+
+
+def _refuse(options: argparse.Namespace, storage: Storage, error: Exception) -> int:
+    """Says what is wrong; in a report too for who named the attempt, and so waits for one."""
+    problems = error.problems if isinstance(error, SpecError) else (f"{options.spec}: {error}",)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if options.list or not (options.sweep and options.attempt):
+        return _EXIT_USAGE
+    try:
+        sweep = parse_sweep(json.loads(options.spec.read_text(encoding="utf-8")))
+    except (SpecError, OSError, ValueError):
+        return _EXIT_USAGE  # no sweep, no report: the exit code is all there is
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    report = SweepReport(
+        sweep=options.sweep,
+        attempt=options.attempt,
+        state="failed",
+        spec=sweep,
+        error=run_error(error),
+        started_at=now,
+        ended_at=now,
+    )
+    write_sweep_report(report, storage.sweep(options.sweep).attempt(options.attempt).report)
+    return _EXIT_USAGE
+
+
+def sweep_id(sweep: SweepSpec) -> str:
+    """The id of a sweep that is given none: the same for the same document, so that it goes on."""
+    text = json.dumps(sweep.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    return f"sweep-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m sweeps.job", description=__doc__)
+    parser.add_argument("--spec", type=Path, required=True, help="the sweep, as POST /sweeps takes it")
+    parser.add_argument(
+        "--storage",
+        default=os.environ.get("REBALANCE_STORAGE", DEFAULT_STORAGE),
+        help="shared by all nodes (default: REBALANCE_STORAGE, or %(default)s)",
+    )
+    parser.add_argument(
+        "--sweep", help="id; one given before goes on where it was (default: made from the document)"
+    )
+    parser.add_argument("--attempt", type=int, help="default: one more than the last")
+    parser.add_argument("--mlflow-uri", default=os.environ.get("MLFLOW_TRACKING_URI"))
+    parser.add_argument(
+        "--data-root",
+        action="append",
+        help="data must lie inside one of these (repeatable; default: anywhere)",
+    )
+    parser.add_argument("--list", action="store_true", help="print the trials and their cost, and stop")
+    return parser
+
+
+def _refuse_another(storage: Storage, identifier: str, sweep: SweepSpec) -> None:
+    """A sweep's trials are found by number: another document under its id would mix two sweeps.
+
+    Raises:
+        SpecError: the id belongs to a sweep that is not this one; limits and name may change.
+    """
+    path = storage.sweep(identifier).spec
+    if not path.exists():
+        return
+    before = parse_sweep(json.loads(path.read_text(encoding="utf-8")))
+    if _lasting(before) != _lasting(sweep):
+        raise SpecError(
+            (Problem("", f"{identifier} is another sweep's id", "the same sweep, or another id"),)
+        )
+
+
+def _lasting(sweep: SweepSpec) -> SweepSpec:
+    """The sweep without what may change between two attempts at it."""
+    free = sweep.limits.model_copy(update={"concurrent_trials": None, "seconds": None, "gpu_hours": None})
+    return sweep.model_copy(update={"limits": free, "name": "", "tags": {}})
+
+
+def _list(sweep: SweepSpec, identifier: str, trials: Sequence[Trial], storage: Storage) -> int:
+    print(f"sweep {identifier}: {count_trials(sweep)} trials")
+    if sweep.search == "optuna":
+        print("drawn as it goes; such as:")
+    measured = pixel_seconds(stored_reports(storage.root / "runs"))
+    for trial in trials[:_MOST_LISTED]:
+        one = cost_of([trial.spec], pixel_seconds=measured).train_seconds
+        time = "" if one is None else f", about {one:.0f} s"
+        print(f"{trial.number:5} {trial.name}: {trial.spec.schedule.iterations} iterations{time}")
+    if len(trials) > _MOST_LISTED:
+        print(f"      … and {len(trials) - _MOST_LISTED} more")
+    cost = cost_of([trial.spec for trial in trials], trials=count_trials(sweep), pixel_seconds=measured)
+    print(cost_line(cost, sweep.limits.concurrent_trials))
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except RegionRebalanceError as error:
+        sys.exit(f"{type(error).__name__}: {error}")

@@ -1,0 +1,124 @@
+"""What a sweep leaves in MLflow: a run above those of its trials, with the table."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from sweeps.spec import SweepSpec
+from sweeps.table import Table
+from trainer.files import write_atomically
+from trainer.layout import Storage, SweepDir, mlflow_ids
+from trainer.tracking import MlflowTracker, RunInfo, RunStatus, TrackerError
+
+log = logging.getLogger(__name__)
+
+_SECONDS_BETWEEN_TABLES = 30.0
+_VIEW = "comparison.json"  # in the form that MLflow's table view shows
+_STATUS: dict[str, RunStatus] = {"completed": "FINISHED", "failed": "FAILED", "cancelled": "KILLED"}
+
+
+class ParentRun:
+    """The sweep's run, the same for all its drivers. A server that does not answer costs a warning only."""
+
+    def __init__(self, sweep: SweepSpec, identifier: str, storage: Storage, uri: str | None) -> None:
+        self._sweep = sweep
+        self._id = identifier
+        self._directory: SweepDir = storage.sweep(identifier)
+        self._tracker: MlflowTracker | None = None
+        self._shown = 0.0
+        if uri is not None:
+            self._open(uri)
+
+    @property
+    def run_id(self) -> str | None:
+        return mlflow_ids(self._directory.mlflow).get("run_id")
+
+    def tags_of(self, row: str) -> dict[str, str]:
+        """What a trial's run is tagged with, so that MLflow shows it below this one."""
+        tags = {"rebalance.sweep": self._id, "rebalance.row": row}
+        return {**tags, "mlflow.parentRunId": self.run_id} if self.run_id else tags
+
+    def show(self, table: Table, numbers: Mapping[str, float], step: int, *, last: bool = False) -> None:
+        """Logs the numbers, and the table with its files at most every half minute."""
+        if self._tracker is None:
+            return
+        try:
+            self._tracker.log_metrics(step, time.time(), numbers)
+            if last or time.monotonic() - self._shown > _SECONDS_BETWEEN_TABLES:
+                self._log_tables(table)
+                self._shown = time.monotonic()
+        except TrackerError as error:
+            log.warning("MLflow has not taken the sweep's table: %s", error)
+
+    def close(self, state: str) -> None:
+        if self._tracker is not None:
+            with suppress(TrackerError):
+                self._tracker.close(_STATUS[state])
+
+    def _open(self, uri: str) -> None:
+        known = self.run_id
+        try:
+            tracker = MlflowTracker(uri)
+            ids = tracker.open(self._info(known))
+        except TrackerError as error:
+            log.warning("MLflow is not reached, the sweep goes on without: %s", error)
+            return
+        if ids.run_id != known:
+            write_atomically(self._directory.mlflow, json.dumps(ids._asdict()) + "\n")
+        self._tracker = tracker
+
+    def _info(self, run_id: str | None) -> RunInfo:
+        sweep = self._sweep
+        tags = {
+            "rebalance.sweep": self._id,
+            "mlflow.note.content": f"sweep over {sweep.base.dataset.name}, {sweep.base.model.name}",
+            # What MLflow's own log_table would set; that one appends, and this table is rewritten.
+            "mlflow.loggedArtifacts": json.dumps([{"path": _VIEW, "type": "table"}]),
+            **{f"tag.{key}": value for key, value in sweep.tags.items()},
+        }
+        document = sweep.model_dump(mode="json", exclude={"base", "tags", "name"})
+        params = {key: json.dumps(value, ensure_ascii=False) for key, value in document.items()}
+        name = sweep.name or self._id
+        return RunInfo(group=sweep.base.dataset.name, name=name, params=params, tags=tags, run_id=run_id)
+
+    def _log_tables(self, table: Table) -> None:
+        assert self._tracker is not None
+        view = self._directory.path / _VIEW
+        write_atomically(view, json.dumps(table_view(table)) + "\n")
+        for path in (view, *table_files(self._directory).values()):
+            if path.exists():
+                self._tracker.log_file(path)
+
+
+def table_files(directory: SweepDir) -> dict[str, Path]:
+    """Where the table lies, by the name of its format."""
+    suffixes = {"json": ".json", "markdown": ".md", "csv": ".csv", "latex": ".tex"}
+    return {name: directory.table.with_suffix(suffix) for name, suffix in suffixes.items()}
+
+
+def table_view(table: Table) -> dict[str, Any]:
+    """{"columns": […], "data": [[…]]}: a line for each mode and row."""
+    scores = list(table.blocks[0].rows[0].scores)
+    spreads = [name for score in scores for name in (score, f"{score} std")]
+    columns = ["mode", "row", *spreads, f"delta {table.metric}", "p", "n", "stopped", "unfinished"]
+    data = [
+        [
+            block.mode,
+            row.row,
+            *(value for score in scores for value in (row.scores[score].mean, row.scores[score].std)),
+            row.delta,
+            row.p_value,
+            len(row.seeds),
+            row.stopped,
+            row.unfinished,
+        ]
+        for block in table.blocks
+        for row in block.rows
+    ]
+    return {"columns": columns, "data": data}

@@ -1,0 +1,55 @@
+"""Mean, spread and the paired t-test of a table, in plain Python: the service shows tables without SciPy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+
+def mean(values: Sequence[float]) -> float | None:
+    """Arithmetic mean; None of nothing."""
+    return math.fsum(values) / len(values) if values else None
+
+
+def deviation(values: Sequence[float]) -> float | None:
+    """Standard deviation of a sample (divisor n - 1); None of fewer than two values."""
+    centre = mean(values)
+    if centre is None or len(values) < 2:
+        return None
+    return math.sqrt(math.fsum((value - centre) ** 2 for value in values) / (len(values) - 1))
+
+
+def paired_p_value(differences: Sequence[float]) -> float | None:
+    """Two-sided p-value of a paired t-test: that differences as large arise where the true mean is 0.
+
+    None with fewer than two differences, or where all are equal and not 0: they show no spread to judge by.
+    All 0 gives 1. Small samples: it is exact if differences are normal, and says little for two or three.
+
+    Source: Student 1908.
+    """
+    centre, spread = mean(differences), deviation(differences)
+    if centre is None or spread is None:
+        return None
+    if spread == 0:
+        return 1.0 if centre == 0 else None
+    t = centre / (spread / math.sqrt(len(differences)))
+    return 1.0 - _within(abs(t), len(differences) - 1)
+
+
+def _within(t: float, freedom: int) -> float:
+    """P(-t < T < t) of Student's t with integer degrees of freedom, a finite sum.
+
+    Source: Abramowitz and Stegun, 26.7.3 and 26.7.4.
+    """
+    theta = math.atan2(t, math.sqrt(freedom))
+    sine, cosine = math.sin(theta), math.cos(theta)
+    if freedom == 1:
+        return 2 * theta / math.pi
+    odd = freedom % 2
+    term = cosine if odd else 1.0
+    total = term
+    for k in range(2 + odd, freedom - 1, 2):
+        term *= cosine**2 * (k - 1) / k
+        total += term
+    inner = sine * total
+    return min(1.0, 2 / math.pi * (theta + inner) if odd else inner)

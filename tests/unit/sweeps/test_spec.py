@@ -1,0 +1,110 @@
+"""SweepSpec: every mistake that needs no trial to be seen is told at its place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sweeps.presets import PRESETS, preset_sweep
+from sweeps.spec import SweepSpec, parse_sweep
+from tests.factories import tiny_document
+from trainer.errors import SpecError
+
+LAMBDA = {"pointer": "/method/lambda", "grid": [0, 0.3]}
+DRAWN = {"pointer": "/method/lambda", "uniform": [0, 1]}
+
+
+def sweep_document(**fields: Any) -> dict[str, Any]:
+    return {"base": tiny_document(method="region_rebalance"), **fields}
+
+
+def problems(**fields: Any) -> dict[str, str]:
+    """Pointer → what was wrong, of a sweep that must be refused."""
+    with pytest.raises(SpecError) as caught:
+        parse_sweep(sweep_document(**fields))
+    return {problem.pointer: problem.got for problem in caught.value.problems}
+
+
+def test_only_the_base_must_be_given() -> None:
+    """A base alone is a sweep of one trial; its own defaults are filled in as in an experiment."""
+    sweep = parse_sweep(sweep_document())
+    assert (sweep.metric, sweep.direction, sweep.search, sweep.scheduler.kind) == (
+        "mIoU",
+        "max",
+        "grid",
+        "none",
+    )
+    assert sweep.base.schedule.momentum == 0.9
+
+
+def test_round_trip() -> None:
+    """The stored form of a sweep reads back as the same sweep."""
+    sweep = parse_sweep(
+        sweep_document(axes=[LAMBDA], variants={"b": "baseline"}, seeds=[1, 0], scheduler="none")
+    )
+    assert SweepSpec.model_validate_json(sweep.model_dump_json()) == sweep
+
+
+@pytest.mark.parametrize(
+    ("fields", "pointer", "got"),
+    [
+        ({"axes": [{"pointer": "/seed"}]}, "/axes/0", "says nothing of its values"),
+        ({"axes": [{**LAMBDA, "choice": [1]}]}, "/axes/0", "has grid and choice"),
+        ({"axes": [{"pointer": "/method/lambda", "grid": []}]}, "/axes/0/grid", "has 0 items"),
+        ({"axes": [{"pointer": "/seed", "grid": [1, 1]}]}, "/axes/0/grid/1", "1 is listed twice"),
+        ({"axes": [{"pointer": "lambda", "grid": [1]}]}, "/axes/0/pointer", '"lambda" has characters'),
+        ({"axes": [DRAWN]}, "/axes/0/uniform", "cannot be crossed in a grid search"),
+        ({"axes": [{**DRAWN, "uniform": [1, 0]}]}, "/axes/0/uniform", "1.0 is not below 0.0"),
+        (
+            {"axes": [{"pointer": "/method/lambda", "loguniform": [0, 1]}]},
+            "/axes/0/loguniform/0",
+            "0.0 has no logarithm",
+        ),
+        ({"axes": [LAMBDA, LAMBDA]}, "/axes/1/pointer", "/method/lambda is set by /axes/0/pointer too"),
+        (
+            {"axes": [LAMBDA, {"pointer": "/method", "grid": ["baseline"]}]},
+            "/axes/1/pointer",
+            "/method is set by /axes/0/pointer too",
+        ),
+        (
+            {"axes": [{"pointer": "/method", "grid": ["dice"]}], "variants": {"b": "baseline"}},
+            "/axes/0/pointer",
+            "/method is set by /variants too",
+        ),
+        (
+            {"axes": [{"pointer": "/seed", "grid": [1]}], "seeds": [2]},
+            "/axes/0/pointer",
+            "/seed is set by /seeds too",
+        ),
+        ({"seeds": [1, 1]}, "/seeds", "a seed is listed twice"),
+        ({"seeds": []}, "/seeds", "has 0 items"),
+        ({"metric": "loss"}, "/metric", '"loss" is not known'),
+        ({"search": "random", "axes": [LAMBDA]}, "/search", "random has nothing to draw"),
+        ({"search": "random", "axes": [DRAWN]}, "/limits/trials", "is missing"),
+        (
+            {"scheduler": "asha"},
+            "/base/evaluation/interval",
+            "is null, and asha judges trials while they run",
+        ),
+        ({"base": tiny_document(method="nothing")}, "/base/method", '"nothing" is not known'),
+        ({"variants": {"x": {"kind": "dice", "y": 1}}}, "/variants/x/y", "is not a field of this object"),
+    ],
+)
+def test_refused(fields: dict[str, Any], pointer: str, got: str) -> None:
+    """Each mistake is named at its place, whatever else is right."""
+    found = problems(**fields)
+    assert got in found.get(pointer, ""), found
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_are_sweeps(name: str) -> None:
+    """Every preset is a valid sweep whose rows the paper's numbers belong to."""
+    sweep = parse_sweep(preset_sweep(name, dataset="digit_scenes", model="small", seeds=[0, 1, 2]))
+    assert set(PRESETS[name].published) <= set(sweep.variants) == set(PRESETS[name].methods)
+
+
+def test_unknown_preset() -> None:
+    """An unknown preset is answered with the known ones."""
+    with pytest.raises(SpecError, match="'table9' is not known; allowed: table1, table5"):
+        preset_sweep("table9", dataset="digit_scenes", model="small", seeds=[0])
