@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import io
 import os
 import sys
@@ -26,10 +27,23 @@ _API_COMMANDS = {
     "logs": "the log of an experiment's job",
     "compare": "completed experiments side by side; the first is the reference",
     "cancel": "ask for an experiment's end",
+    "retry": "another attempt at one that failed or was cancelled",
+    "reproduce": "a table of the paper on what one has, our numbers beside the paper's",
     "datasets": "the data sets a spec can name",
     "models": "the models a spec can name",
     "methods": "the methods a spec can name",
 }
+_SWEEP_COMMANDS = {
+    "submit": "store a sweep and start it",
+    "list": "sweeps, newest first",
+    "show": "one sweep and its trials",
+    "table": "what a sweep has measured so far",
+    "watch": "follow a sweep to its end, then print its table",
+    "cancel": "ask for a sweep's end",
+    "pause": "start no more trials; those that run finish",
+    "resume": "start trials again",
+}
+_FORMATS = ("json", "markdown", "csv", "latex")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -71,7 +85,7 @@ def _make_printable(*, utf8: bool) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    if args.command in _API_COMMANDS:
+    if args.command in _API_COMMANDS or args.command == "sweep":
         return _ask(args)
     if args.command == "demo":
         from service.demo import demo_command
@@ -87,9 +101,7 @@ def _ask(args: argparse.Namespace) -> int:
     from service import commands
     from service.client import ApiError, ApiUnreachable, RebalanceClient
 
-    command: Callable[[argparse.Namespace, RebalanceClient], int] = getattr(
-        commands, "list_" if args.command == "list" else args.command
-    )
+    command = _function(args)
     try:
         with RebalanceClient(commands.api_of(args)) as client:
             return command(args, client)
@@ -103,6 +115,15 @@ def _ask(args: argparse.Namespace) -> int:
         else:
             print("\n".join(error.lines()), file=sys.stderr)
         return BAD_INPUT if error.status < 500 else FAILED
+
+
+def _function(args: argparse.Namespace) -> Callable[[argparse.Namespace, RebalanceClient], int]:
+    """What does the command; a sweep's are in a file of their own, which loads more."""
+    name = args.action if args.command == "sweep" else args.command
+    home = "sweep_commands" if args.command in ("sweep", "reproduce") else "commands"
+    function: Callable[[argparse.Namespace, RebalanceClient], int]
+    function = getattr(importlib.import_module(f"service.{home}"), "list_" if name == "list" else name)
+    return function
 
 
 def _fail(text: str, code: int) -> int:
@@ -127,13 +148,17 @@ def build_parser() -> argparse.ArgumentParser:
         text = f"only this {name}; repeat for more" if name != "tag" else "only with KEY or KEY:VALUE"
         added["list"].add_argument(f"--{name}", action="append", default=[], help=text)
     added["list"].add_argument("--limit", type=_positive, default=50, help="at most so many (50)")
-    for name in ("show", "logs", "cancel"):
+    added["list"].add_argument("--sweep", action="append", default=[], metavar="ID", help="only its trials")
+    for name in ("show", "logs", "cancel", "retry"):
         added[name].add_argument("id", metavar="ID")
-    added["cancel"].add_argument("--wait", action="store_true", help="stay until it has ended")
+    for name in ("cancel", "retry"):
+        added[name].add_argument("--wait", action="store_true", help="stay until it has ended")
     added["logs"].add_argument("-f", "--follow", action="store_true", help="stay until it has ended")
     added["logs"].add_argument("--attempt", type=_positive, metavar="N", help="only this attempt")
     added["compare"].add_argument("id", metavar="ID", nargs="+")
     added["compare"].add_argument("--classes", action="store_true", help="also class by class: IoU, Remark 1")
+    _reproduce(added["reproduce"])
+    _sweep(commands.add_parser("sweep", help="grids and searches of experiments"))
     add_options(commands.add_parser("frequencies", help=FREQUENCIES, description=FREQUENCIES))
     _serve(commands.add_parser("serve", help="start Ray, MLflow and the API, until Ctrl-C"))
     _demo(commands.add_parser("demo", help="three experiments on the built-in data, and their comparison"))
@@ -148,6 +173,32 @@ def _api_command(
     parser.add_argument("--data-dir", metavar="DIR", help="of a running `rebalance serve`: its API")
     parser.add_argument("--json", action="store_true", help="machine-readable output")
     return parser
+
+
+def _sweep(parser: _Parser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=_Parser)
+    added = {name: _api_command(actions, name, text) for name, text in _SWEEP_COMMANDS.items()}
+    added["submit"].add_argument("spec", metavar="SPEC.json", help="the sweep's file; - for stdin")
+    added["submit"].add_argument("--validate-only", action="store_true", help="only list trials and cost")
+    added["submit"].add_argument("--wait", action="store_true", help="stay for its table")
+    added["submit"].add_argument("--idempotency-key", metavar="KEY", help="the same key stores it only once")
+    added["list"].add_argument("--state", action="append", default=[], help="only this; repeat for more")
+    added["list"].add_argument("--limit", type=_positive, default=50, help="at most so many (50)")
+    for name in ("show", "table", "watch", "cancel", "pause", "resume"):
+        added[name].add_argument("id", metavar="ID")
+    for name in ("submit", "table", "watch"):
+        added[name].add_argument("--format", choices=_FORMATS, help="of the table, for a file")
+    added["table"].add_argument("--classes", action="store_true", help="also IoU class by class")
+
+
+def _reproduce(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("preset", metavar="PRESET", help="table1, table5, table6 or figure7")
+    parser.add_argument("--dataset", required=True, metavar="NAME", help="see `rebalance datasets`")
+    parser.add_argument("--model", required=True, metavar="NAME", help="see `rebalance models`")
+    parser.add_argument("--seeds", type=_positive, default=3, metavar="N", help="0 to N - 1 (3)")
+    parser.add_argument("--root", metavar="DIR", help="where the data set lies, if it needs one")
+    parser.add_argument("--iterations", type=_positive, metavar="N", help="(the model's own)")
+    parser.add_argument("--format", choices=_FORMATS, help="of the table, for a file")
 
 
 def _serve(parser: argparse.ArgumentParser) -> None:

@@ -52,11 +52,11 @@ def api_of(args: argparse.Namespace) -> str:
 
 def submit(args: argparse.Namespace, client: RebalanceClient) -> int:
     """POSTs a spec; with --wait stays until the experiment has ended."""
-    stored = client.submit(_read(args.spec), idempotency_key=args.idempotency_key)
+    stored = client.submit(read_spec(args.spec), idempotency_key=args.idempotency_key)
     if args.wait:
         return _wait(args, client, stored)
     if args.json:
-        _print_json(stored)
+        print_json(stored)
     else:
         print(f"{stored.id}  {stored.name}: {stored.state}")
     return 0
@@ -66,7 +66,7 @@ def show(args: argparse.Namespace, client: RebalanceClient) -> int:
     """One experiment with its events."""
     seen = client.experiment(args.id)
     if args.json:
-        _print_json(seen)
+        print_json(seen)
         return 0
     from service.render import print_experiment
     from service.terminal import make_console
@@ -78,14 +78,19 @@ def show(args: argparse.Namespace, client: RebalanceClient) -> int:
 def list_(args: argparse.Namespace, client: RebalanceClient) -> int:
     """Experiments, newest first."""
     found = client.experiments(
-        state=args.state, method=args.method, dataset=args.dataset, tag=args.tag, limit=args.limit
+        state=args.state,
+        method=args.method,
+        dataset=args.dataset,
+        tag=args.tag,
+        sweep=args.sweep,
+        limit=args.limit,
     )
     if args.json:
-        _print_items(found)
+        print_items(found)
         return 0
     from service.render import experiments_table
 
-    _print_table(experiments_table(found, datetime.now(UTC)), empty="no experiments")
+    print_table(experiments_table(found, datetime.now(UTC)), empty="no experiments")
     return 0
 
 
@@ -130,9 +135,21 @@ def cancel(args: argparse.Namespace, client: RebalanceClient) -> int:
         _wait(args, client, seen)
         return 0
     if args.json:
-        _print_json(seen)
+        print_json(seen)
     else:
         print(f"{seen.id}  {seen.name}: {seen.state}, cancel asked")
+    return 0
+
+
+def retry(args: argparse.Namespace, client: RebalanceClient) -> int:
+    """Asks for another attempt; with --wait stays until it has ended."""
+    seen = client.retry(args.id)
+    if args.wait:
+        return _wait(args, client, seen)
+    if args.json:
+        print_json(seen)
+    else:
+        print(f"{seen.id}  {seen.name}: {seen.state}, attempt {seen.attempt}")
     return 0
 
 
@@ -153,11 +170,11 @@ def methods(args: argparse.Namespace, client: RebalanceClient) -> int:
 
 def _catalogue(args: argparse.Namespace, items: list[CatalogueItem]) -> int:
     if args.json:
-        _print_items(items)
+        print_items(items)
         return 0
     from service.render import catalogue_table
 
-    _print_table(catalogue_table(items), empty="nothing in this catalogue")
+    print_table(catalogue_table(items), empty="nothing in this catalogue")
     return 0
 
 
@@ -171,7 +188,7 @@ def _wait(args: argparse.Namespace, client: RebalanceClient, seen: ExperimentPub
             seen = now
             view.update(seen)
     if args.json:
-        _print_json(seen)
+        print_json(seen)
     elif seen.headline is not None:
         print(f"{seen.id}  {seen.name}: {seen.state}  {headline_text(seen.headline)}")
     if seen.error is not None:
@@ -179,7 +196,7 @@ def _wait(args: argparse.Namespace, client: RebalanceClient, seen: ExperimentPub
     return 0 if seen.state is State.COMPLETED else EXPERIMENT_FAILED
 
 
-def _read(name: str) -> str:
+def read_spec(name: str) -> str:
     """The text of a file, or of stdin for "-"; sent as it is, for the service says what is wrong with it."""
     try:
         return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
@@ -205,17 +222,19 @@ def _print_log(content: bytes, *, as_json: bool) -> None:
         sys.stdout.buffer.flush()
 
 
-def _print_json(answer: BaseModel) -> None:
+def print_json(answer: BaseModel) -> None:
+    """One answer of the API as it came."""
     print(answer.model_dump_json(indent=1, by_alias=True))
 
 
-def _print_items(items: Iterable[BaseModel]) -> None:
+def print_items(items: Iterable[BaseModel]) -> None:
     """The same shape as the API's lists; all pages are in it."""
     document = {"items": [item.model_dump(mode="json", by_alias=True) for item in items], "next_cursor": None}
     print(json.dumps(document, indent=1, ensure_ascii=False))
 
 
-def _print_table(table: Any, *, empty: str) -> None:
+def print_table(table: Any, *, empty: str) -> None:
+    """A table on stdout, or the words for one without rows."""
     from service.terminal import make_console
 
     if table.row_count:

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from service.backend import JobObservation, JobStatus
-from service.records import NOTHING, Experiment, Outcome
+from service.records import NOTHING, Asked, Outcome
 from service.states import State
+from sweeps.report import SweepReport
 from trainer.report import HEADLINE, RunError, RunReport
 
 _LONGEST_MESSAGE = 20_000
@@ -32,7 +33,7 @@ class Observation:
 
     job: JobObservation
     since: datetime
-    report: RunReport | None = None
+    report: RunReport | SweepReport | None = None
     report_problem: str | None = None
 
 
@@ -45,8 +46,8 @@ class Decision:
     outcome: Outcome = field(default=NOTHING)
 
 
-def decide(row: Experiment, seen: Observation, now: datetime, rules: Rules) -> Decision | None:
-    """Next state of an experiment that has a job, and why; None while nothing new is known."""
+def decide(row: Asked, seen: Observation, now: datetime, rules: Rules) -> Decision | None:
+    """Next state of an experiment or sweep that has a job, and why; None while nothing new is known."""
     if seen.report is not None and seen.report.state != "cancelled":
         return _after_report(row, seen.report, rules)
     if seen.job.status is JobStatus.RUNNING and row.state is State.SUBMITTED:
@@ -60,8 +61,11 @@ def decide(row: Experiment, seen: Observation, now: datetime, rules: Rules) -> D
     return None
 
 
-def _after_report(row: Experiment, report: RunReport, rules: Rules) -> Decision:
-    if report.state == "completed" and report.result is not None:
+def _after_report(row: Asked, report: RunReport | SweepReport, rules: Rules) -> Decision:
+    if isinstance(report, SweepReport):
+        if report.state == "completed":
+            return _ended(row, State.COMPLETED, "report: all trials have ended")
+    elif report.state == "completed" and report.result is not None:
         return _ended(row, State.COMPLETED, "report with a result", headline=headline_of(report))
     error = report.error or RunError(
         type="ReportError", message="the report names neither a result nor an error"
@@ -74,7 +78,7 @@ def _after_report(row: Experiment, report: RunReport, rules: Rules) -> Decision:
     return _failed(row, error, "report with an error")
 
 
-def _after_stop(row: Experiment, seen: Observation, rules: Rules) -> Decision:
+def _after_stop(row: Asked, seen: Observation, rules: Rules) -> Decision:
     """The job says it was told to end. By us, by somebody else, or with its cluster?"""
     if row.cancel_requested_at is not None:
         return _ended(row, State.CANCELLED, "cancelled on request")
@@ -84,7 +88,7 @@ def _after_stop(row: Experiment, seen: Observation, rules: Rules) -> Decision:
     return _try_again(row, error, rules, cluster_lost=True)
 
 
-def _after_silence(row: Experiment, seen: Observation, rules: Rules) -> Decision:
+def _after_silence(row: Asked, seen: Observation, rules: Rules) -> Decision:
     """The job is over and left no report."""
     status = seen.job.status
     if row.cancel_requested_at is not None:
@@ -108,7 +112,7 @@ def _after_silence(row: Experiment, seen: Observation, rules: Rules) -> Decision
 _STOPPED_ELSEWHERE = RunError(type="JobStopped", message="somebody stopped the job at the cluster, not here")
 
 
-def _try_again(row: Experiment, error: RunError, rules: Rules, *, cluster_lost: bool = False) -> Decision:
+def _try_again(row: Asked, error: RunError, rules: Rules, *, cluster_lost: bool = False) -> Decision:
     """Back to the queue while tries are left.
 
     A cluster that went away, as with every restart of an embedded one, is not the experiment's failure
@@ -126,12 +130,12 @@ def _try_again(row: Experiment, error: RunError, rules: Rules, *, cluster_lost: 
     return _failed(row, error, told)
 
 
-def _failed(row: Experiment, error: RunError, reason: str) -> Decision:
+def _failed(row: Asked, error: RunError, reason: str) -> Decision:
     return _ended(row, State.FAILED, reason, error=error)
 
 
 def _ended(
-    row: Experiment,
+    row: Asked,
     to: State,
     reason: str,
     *,
@@ -147,12 +151,12 @@ def _ended(
     return Decision(to, reason, outcome)
 
 
-def refused(row: Experiment, why: str) -> Decision:
+def refused(row: Asked, why: str) -> Decision:
     """What follows when the cluster will not take the job."""
     return _failed(row, RunError(type="SubmitRefused", message=why), "submit refused")
 
 
-def never_started(row: Experiment) -> Decision:
+def never_started(row: Asked) -> Decision:
     """What follows when a queued experiment is to be cancelled and no job of it exists."""
     return _ended(row, State.CANCELLED, "cancelled before its job started")
 
@@ -163,6 +167,15 @@ def headline_of(report: RunReport) -> dict[str, float | None] | None:
         return None
     scores = next(iter(report.result.evaluation.values()))
     return {name: getattr(scores, name) for name in HEADLINE}
+
+
+def when_started(report: RunReport | SweepReport | None) -> datetime | None:
+    """When the job says it began, for one too short to be seen running."""
+    try:
+        started = datetime.fromisoformat(report.started_at) if report else None
+    except ValueError:
+        return None
+    return started if started is not None and started.tzinfo is not None else None
 
 
 def _was_before(ended_at: str, moment: datetime) -> bool:

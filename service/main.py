@@ -18,10 +18,11 @@ from service.mlflow_runs import MlflowRuns
 from service.openapi import add_schemas
 from service.ray_backend import RayBackend
 from service.reconcile import Reconciler
-from service.routes import catalogue, comparisons, docs, experiments, health, outputs
+from service.routes import catalogue, comparisons, docs, experiments, health, outputs, sweep_table, sweeps
 from service.schemas import ProblemDetail
 from service.settings import Settings, SettingsError
 from service.store import Store
+from sweeps.spec import SweepSpec
 from trainer.errors import Problem
 from trainer.spec import ExperimentSpec
 
@@ -30,6 +31,7 @@ _DESCRIPTION = """
 Train and compare long-tailed semantic segmentation methods, region rebalance (arXiv 2204.01969) among them.
 
 POST a spec to `/experiments`, follow it at `/experiments/{id}`, put results side by side at `/comparisons`.
+A grid of them is one POST to `/sweeps`; its result is the table at `/sweeps/{id}/table`.
 Every score is in percent. Errors are problem documents (RFC 9457) that name the field by JSON pointer.
 """
 
@@ -73,7 +75,7 @@ def create_app(settings: Settings, backend: Backend | None = None) -> FastAPI:
     problems.install(app)
     if settings.host in _LOOPBACK:
         app.add_middleware(_OwnNames)
-    for part in (experiments, outputs, comparisons, catalogue, health, docs):
+    for part in (experiments, outputs, sweeps, sweep_table, comparisons, catalogue, health, docs):
         app.include_router(part.router)
     _complete_openapi(app)
     return app
@@ -113,7 +115,7 @@ def _complete_openapi(app: FastAPI) -> None:
 
     def complete() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = add_schemas(plain(), ExperimentSpec, ProblemDetail)
+            app.openapi_schema = add_schemas(plain(), ExperimentSpec, SweepSpec, ProblemDetail)
         return app.openapi_schema
 
     app.openapi = complete  # type: ignore[method-assign]

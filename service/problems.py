@@ -23,6 +23,7 @@ from service.records import (
     NoReport,
     StoreUnavailable,
     UnknownExperiment,
+    UnknownSweep,
 )
 from service.schemas import ProblemDetail
 from trainer.errors import ComparisonError, DataError, Problem, RegionRebalanceError, ReportError, SpecError
@@ -37,6 +38,7 @@ _STATUS: dict[type[RegionRebalanceError], HTTPStatus] = {
     BadKey: HTTPStatus.BAD_REQUEST,
     MalformedDocument: HTTPStatus.BAD_REQUEST,
     UnknownExperiment: HTTPStatus.NOT_FOUND,
+    UnknownSweep: HTTPStatus.NOT_FOUND,
     NoReport: HTTPStatus.NOT_FOUND,
     Conflict: HTTPStatus.CONFLICT,
     KeyReused: HTTPStatus.CONFLICT,
@@ -55,6 +57,7 @@ _TITLES: dict[type[RegionRebalanceError], str] = {
     BadKey: "Invalid Idempotency-Key",
     MalformedDocument: "Malformed JSON",
     UnknownExperiment: "No such experiment",
+    UnknownSweep: "No such sweep",
     NoReport: "No report yet",
     Conflict: "Too late",
     KeyReused: "Idempotency-Key used before with another body",
@@ -114,6 +117,8 @@ def _detail(error: Exception) -> str:
     match error:
         case UnknownExperiment():
             return f"there is no experiment {str(error)[:100]!r}"
+        case UnknownSweep():
+            return f"there is no sweep {str(error)[:100]!r}"
         case BadCursor():
             return f"cursor {str(error)[:100]!r} is not of this list; leave it away for the first page"
         case BodyTooLarge():

@@ -7,7 +7,7 @@ import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from service.states import State
 from trainer.errors import RegionRebalanceError
@@ -17,8 +17,12 @@ class UnknownExperiment(RegionRebalanceError):
     """No experiment has this id."""
 
 
+class UnknownSweep(RegionRebalanceError):
+    """No sweep has this id."""
+
+
 class Conflict(RegionRebalanceError):
-    """The experiment is no longer in a state from which this step leads on."""
+    """The experiment or sweep is no longer in a state from which this step leads on."""
 
 
 class NoReport(RegionRebalanceError):
@@ -41,19 +45,15 @@ class StoreUnavailable(RegionRebalanceError):
     """The database does not answer, or has no tables yet."""
 
 
-@dataclass(frozen=True)
-class Experiment:
-    """One row. Times are aware UTC; `spec` is canonical JSON."""
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What experiments and sweeps have in common: one row. Times are aware UTC; `spec` is canonical JSON."""
 
     id: str
     name: str
     state: State
     attempt: int
     spec: str
-    spec_hash: str
-    dataset: str
-    model: str
-    method: str
     created_at: datetime
     updated_at: datetime
     started_at: datetime | None = None
@@ -61,8 +61,6 @@ class Experiment:
     cancel_requested_at: datetime | None = None
     error_type: str | None = None
     error_message: str | None = None
-    headline: dict[str, float | None] | None = None
-    progress: dict[str, Any] | None = None
     mlflow_run_id: str | None = None
     mlflow_status_due: str | None = None
     job_status: str | None = None
@@ -72,8 +70,8 @@ class Experiment:
     request_hash: str | None = None
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> Experiment:
-        """The experiment in a row of the table."""
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """What a row of the table says."""
         return cls(**{**row, "state": State(row["state"])})
 
     @property
@@ -82,12 +80,59 @@ class Experiment:
         return f"{self.id}-{self.attempt}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Experiment(Asked):
+    """One training run. A trial has its `sweep_id`, whose job is its own too, unless it is `detached`."""
+
+    spec_hash: str
+    dataset: str
+    model: str
+    method: str
+    headline: dict[str, float | None] | None = None
+    progress: dict[str, Any] | None = None
+    sweep_id: str | None = None
+    trial: int | None = None
+    trial_row: str | None = None
+    detached: bool = False
+
+    @property
+    def follows_sweep(self) -> bool:
+        """Whether its state is its sweep's to say."""
+        return self.sweep_id is not None and not self.detached
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep(Asked):
+    """A grid or search of experiments, run by one job. `paused`: no further trial is to start."""
+
+    paused: bool = False
+
+
+@dataclass(frozen=True)
+class Move:
+    """A trial's way through one or more states, to be taken at once, if it still is as it was seen."""
+
+    seen: Experiment
+    attempt: int
+    steps: tuple[tuple[State, str], ...]  # with the reason of each
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class TrialCount:
+    """How many trials of a sweep are in a state; `stopped` are those that the scheduler ended early."""
+
+    sweep_id: str
+    state: State
+    stopped: bool
+    number: int
+
+
 @dataclass(frozen=True)
 class Event:
     """One change of state; `from_state` is None when the experiment was stored."""
 
     id: int
-    experiment_id: str
     at: datetime
     attempt: int
     from_state: State | None
@@ -109,6 +154,7 @@ class Filters:
     methods: Sequence[str] = ()
     datasets: Sequence[str] = ()
     tags: Sequence[tuple[str, str | None]] = ()
+    sweeps: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

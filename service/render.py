@@ -31,7 +31,7 @@ def number(value: float | None, *, signed: bool = False) -> str:
 
 def experiments_table(found: Iterable[ExperimentPublic], now: datetime) -> Table:
     """One row for each experiment."""
-    table = _table("id", "state", "name", "method", "data set", "progress", "mIoU", "tail", "age")
+    table = make_table("id", "state", "name", "method", "data set", "progress", "mIoU", "tail", "age")
     for column in table.columns[5:]:
         column.justify = "right"
     table.columns[2].no_wrap = False
@@ -46,7 +46,7 @@ def experiments_table(found: Iterable[ExperimentPublic], now: datetime) -> Table
             f"{each.progress.iteration}/{each.progress.iterations}" if each.progress else "",
             number(headline.mIoU) if headline else "",
             number(headline.tail_mIoU) if headline else "",
-            _age(each.created_at, now),
+            age(each.created_at, now),
         )
     return table
 
@@ -75,7 +75,7 @@ def print_experiment(
     if each.links.mlflow:
         grid.add_row("MLflow", escape(each.links.mlflow))
     console.print(grid)
-    table = _table("at", "attempt", "from", "to", "reason")
+    table = make_table("at", "attempt", "from", "to", "reason")
     table.columns[4].no_wrap = False
     for event in events:
         at = event.at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
@@ -90,7 +90,7 @@ def headline_text(headline: Headline) -> str:
 
 def comparison_table(comparison: Document) -> Table:
     """One row for each experiment of a comparison's JSON; percent, and points against the first."""
-    table = _table("id", "method", "seed", "mIoU", "ΔmIoU", "mAcc", "head", "body", "tail", "time")
+    table = make_table("id", "method", "seed", "mIoU", "ΔmIoU", "mAcc", "head", "body", "tail", "time")
     for column in table.columns[2:]:
         column.justify = "right"
     table.columns[1].no_wrap = False
@@ -110,7 +110,7 @@ def comparison_table(comparison: Document) -> Table:
 def classes_table(comparison: Document) -> Table:
     """IoU of every class, and its differences to the first experiment."""
     names = [row["method"] for row in comparison["rows"]]
-    table = _table("class", "group", "pixels", "pictures", names[0], *(f"Δ {name}" for name in names[1:]))
+    table = make_table("class", "group", "pixels", "pictures", names[0], *(f"Δ {name}" for name in names[1:]))
     for column in table.columns[2:]:
         column.justify = "right"
     for column in table.columns[4:]:
@@ -124,7 +124,7 @@ def classes_table(comparison: Document) -> Table:
 
 def correlation_table(comparison: Document) -> Table:
     """How the accuracies of an experiment's classes go with their training frequencies (Pearson, percent)."""
-    table = _table("id", "method", "Acc and pixels, %", "Acc and pictures, %")
+    table = make_table("id", "method", "Acc and pixels, %", "Acc and pictures, %")
     table.columns[1].no_wrap = False
     table.columns[2].justify = table.columns[3].justify = "right"
     for row in comparison["rows"]:
@@ -137,7 +137,7 @@ def remark_tables(comparison: Document) -> Iterator[Table]:
     """For each experiment but the first what Remark 1 says of every class; ' is after, without it before."""
     first, *others = comparison["rows"]
     for position, row in enumerate(others, start=1):
-        table = _table("class", "Acc", "gain g", "FP' − (1+g)·FP", "", "g·n", "Remark 1", "IoU")
+        table = make_table("class", "Acc", "gain g", "FP' − (1+g)·FP", "", "g·n", "Remark 1", "IoU")
         table.title = escape(
             f"{row['experiment']} {row['method']} against {first['experiment']} {first['method']}"
         )
@@ -176,17 +176,22 @@ def _remark_sums(sums: Document | None) -> str:
 
 def catalogue_table(items: Iterable[CatalogueItem]) -> Table:
     """Names, what they are, and the parameters a spec may give."""
-    table = _table("name", "title", "parameters")
+    table = make_table("name", "title", "parameters")
     table.columns[1].no_wrap = table.columns[2].no_wrap = False
     for item in items:
         table.add_row(escape(item.name), escape(item.title), escape(_parameters(item.json_schema)))
     return table
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+def make_table(*columns: str, right: int | None = None, fold: Sequence[int] = ()) -> Table:
+    """An empty table; columns from `right` on are aligned right, those in `fold` may take several lines."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=right is not None)
     for column in columns:
         table.add_column(escape(column), no_wrap=True, overflow="fold")
+    for each in table.columns[right:] if right is not None else ():
+        each.justify = "right"
+    for place in fold:
+        table.columns[place].no_wrap = False
     return table
 
 
@@ -216,7 +221,8 @@ def _parameters(schema: dict[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _age(since: datetime, now: datetime) -> str:
+def age(since: datetime, now: datetime) -> str:
+    """The time since, in its largest unit."""
     seconds = max(0, int((now - since).total_seconds()))
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= size:

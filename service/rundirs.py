@@ -4,7 +4,6 @@ where the job wrote none.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,33 +11,24 @@ from typing import Any
 
 from trainer.errors import ReportError
 from trainer.files import write_atomically
-from trainer.layout import Storage, mlflow_ids
+from trainer.layout import AttemptDir, Storage, mlflow_ids
 from trainer.report import RunReport, read_report
+from trainer.sink import last_record, whole_record
 
 _CHUNK_BYTES = 256 * 1024
-_TAIL_BYTES = 64 * 1024
 
 
-def has_log(storage: Storage, experiment: str, attempt: int) -> bool:
-    """Whether the attempt's job wrote a log."""
-    return storage.attempt(experiment, attempt).log.exists()
-
-
-def keep_log(storage: Storage, experiment: str, attempt: int, text: str) -> None:
+def keep_log(here: AttemptDir, text: str) -> None:
     """Keeps what the job's command printed as the log that it did not write itself."""
-    write_atomically(storage.attempt(experiment, attempt).log, text)
+    write_atomically(here.log, text)
 
 
-def write_spec(storage: Storage, experiment: str, attempt: int, canonical_spec: str) -> Path:
-    """Writes what the job is to do, whole, and gives its path. Raises OSError."""
-    path = storage.attempt(experiment, attempt).spec
-    write_atomically(path, canonical_spec + "\n")
-    return path
+def write_spec(here: AttemptDir, canonical_spec: str) -> None:
+    """Writes what the job is to do, whole. Raises OSError.
 
-
-def was_prepared(storage: Storage, experiment: str, attempt: int) -> bool:
-    """False only if this attempt was never handed to the cluster: its spec is written before that."""
-    return storage.attempt(experiment, attempt).spec.exists()
+    Its being there says that a submit of this attempt was tried.
+    """
+    write_atomically(here.spec, canonical_spec + "\n")
 
 
 def report_of(storage: Storage, experiment: str, attempt: int) -> RunReport | None:
@@ -126,30 +116,14 @@ def metric_lines(storage: Storage, experiment: str, attempts: range) -> Iterator
             continue
         with path.open("rb") as stream:
             for line in stream:
-                item = _metric(line)
+                item = whole_record(line)
                 if item is not None:
                     yield {**item, "attempt": attempt}
 
 
-def last_training_line(storage: Storage, experiment: str, attempt: int) -> dict[str, Any] | None:
-    """The newest line of kind `train`, without reading the whole file."""
-    path = storage.attempt(experiment, attempt).metrics
-    try:
-        with path.open("rb") as stream:
-            stream.seek(max(0, path.stat().st_size - _TAIL_BYTES))
-            lines = stream.readlines()
-    except FileNotFoundError:
-        return None
-    for line in reversed(lines):
-        item = _metric(line)
-        if item is not None and item.get("kind") == "train":
-            return item
-    return None
-
-
 def progress_of(storage: Storage, experiment: str, attempt: int, iterations: int) -> dict[str, Any] | None:
     """{"iteration", "iterations", "loss"} of the attempt, None before its first logged iteration."""
-    line = last_training_line(storage, experiment, attempt)
+    line = last_record(storage.attempt(experiment, attempt).metrics, "train")
     if line is None or not isinstance(line.get("iteration"), int):
         return None
     loss = line.get("loss")
@@ -158,14 +132,3 @@ def progress_of(storage: Storage, experiment: str, attempt: int, iterations: int
         "iterations": iterations,
         "loss": float(loss) if isinstance(loss, (int, float)) else None,
     }
-
-
-def _metric(line: bytes) -> dict[str, Any] | None:
-    """The line's object; None for one that is still being written. NaN, which JSON has not, becomes null."""
-    if not line.endswith(b"\n"):
-        return None
-    try:
-        item = json.loads(line, parse_constant=lambda _: None)
-    except ValueError:
-        return None
-    return item if isinstance(item, dict) else None

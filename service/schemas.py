@@ -56,7 +56,18 @@ class Links(Public):
     metrics: str
     report: str
     cancel: str
+    retry: str = ""  # services before sweeps had none
+    sweep: str | None = None
     mlflow: str | None = None
+
+
+class TrialOf(Public):
+    """Which sweep an experiment is a trial of."""
+
+    id: str
+    trial: int
+    row: str = Field(description="Trials of one row differ in their seed alone.")
+    detached: bool = Field(description="It was retried by itself, and runs in a job of its own.")
 
 
 class ExperimentPublic(Public):
@@ -76,6 +87,7 @@ class ExperimentPublic(Public):
     headline: Headline | None = None
     progress: Progress | None = None
     mlflow_run_id: str | None = None
+    sweep: TrialOf | None = Field(default=None, description="Null for an experiment of its own.")
     links: Links
 
 

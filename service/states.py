@@ -1,4 +1,4 @@
-"""The states of an experiment, and the only steps between them."""
+"""The states of an experiment, which are a sweep's as well, and the only steps between them."""
 
 from __future__ import annotations
 
@@ -24,6 +24,11 @@ class State(StrEnum):
     def has_job(self) -> bool:
         """True while a job of the cluster belongs to the experiment; `max_running` counts these."""
         return self in (State.SUBMITTED, State.RUNNING)
+
+    @property
+    def can_be_retried(self) -> bool:
+        """True where somebody may ask for another attempt: the one way out of an end, and by request only."""
+        return self in (State.FAILED, State.CANCELLED)
 
     @property
     def sources(self) -> tuple[State, ...]:

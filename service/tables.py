@@ -9,6 +9,7 @@ from typing import IO, Any
 
 from sqlalchemy import (
     JSON,
+    Boolean,
     Column,
     Connection,
     DateTime,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     Text,
     create_engine,
     event,
+    false,
     func,
     make_url,
     select,
@@ -59,34 +61,69 @@ metadata = MetaData(
     }
 )
 
+
+def _asked() -> list[Column[Any]]:
+    """What experiments and sweeps have in common: see `records.Asked`."""
+    return [
+        Column("id", String(64), primary_key=True),
+        Column("name", String(200), nullable=False),
+        Column("state", String(20), nullable=False),
+        Column("attempt", Integer, nullable=False),
+        Column("failures", Integer, nullable=False),  # attempts that went wrong while their cluster lived
+        Column("spec", Text, nullable=False),
+        Column("created_at", UtcDateTime, nullable=False),
+        Column("updated_at", UtcDateTime, nullable=False),
+        Column("started_at", UtcDateTime),
+        Column("ended_at", UtcDateTime),
+        Column("cancel_requested_at", UtcDateTime),
+        Column("error_type", String(200)),
+        Column("error_message", Text),
+        Column("mlflow_run_id", String(64)),
+        Column("mlflow_status_due", String(20)),  # the status the run must still be given, if it has none
+        Column("job_status", String(20)),  # last observation of this attempt's job …
+        Column("job_since", UtcDateTime),  # … and since when it has been so
+        Column("idempotency_key", String(255), unique=True),
+        Column("request_hash", String(64)),
+    ]
+
+
+def _happened() -> list[Column[Any]]:
+    """A change of state: see `records.Event`."""
+    return [
+        Column("id", Integer, primary_key=True, autoincrement=True),
+        Column("at", UtcDateTime, nullable=False),
+        Column("attempt", Integer, nullable=False),
+        Column("from_state", String(20)),
+        Column("to_state", String(20), nullable=False),
+        Column("reason", Text, nullable=False),
+    ]
+
+
 experiments = Table(
     "experiments",
     metadata,
-    Column("id", String(64), primary_key=True),
-    Column("name", String(200), nullable=False),
-    Column("state", String(20), nullable=False),
-    Column("attempt", Integer, nullable=False),
-    Column("failures", Integer, nullable=False),  # attempts that went wrong while their cluster lived
-    Column("spec", Text, nullable=False),
+    *_asked(),
     Column("spec_hash", String(64), nullable=False),
     Column("dataset", String(100), nullable=False),
     Column("model", String(100), nullable=False),
     Column("method", String(100), nullable=False),
-    Column("created_at", UtcDateTime, nullable=False),
-    Column("updated_at", UtcDateTime, nullable=False),
-    Column("started_at", UtcDateTime),
-    Column("ended_at", UtcDateTime),
-    Column("cancel_requested_at", UtcDateTime),
-    Column("error_type", String(200)),
-    Column("error_message", Text),
     Column("headline", JSON(none_as_null=True)),
     Column("progress", JSON(none_as_null=True)),
-    Column("mlflow_run_id", String(64)),
-    Column("mlflow_status_due", String(20)),  # the status the run must still be given, if it has none
-    Column("job_status", String(20)),  # last observation of this attempt's job …
-    Column("job_since", UtcDateTime),  # … and since when it has been so
-    Column("idempotency_key", String(255), unique=True),
-    Column("request_hash", String(64)),
+    Column("sweep_id", String(64)),  # no foreign key: SQLite would have to copy the table to get one
+    Column("trial", Integer),
+    Column("trial_row", Text),
+    Column("detached", Boolean, nullable=False, server_default=false()),
+    Index(None, "created_at", "id"),
+    Index(None, "state", "created_at"),
+    Index(None, "sweep_id", "trial", unique=True),
+    Index(None, "sweep_id", "state"),
+)
+
+sweeps = Table(
+    "sweeps",
+    metadata,
+    *_asked(),
+    Column("paused", Boolean, nullable=False, server_default=false()),
     Index(None, "created_at", "id"),
     Index(None, "state", "created_at"),
 )
@@ -103,14 +140,17 @@ tags = Table(
 events = Table(
     "events",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
+    *_happened(),
     Column("experiment_id", ForeignKey("experiments.id", ondelete="CASCADE"), nullable=False),
-    Column("at", UtcDateTime, nullable=False),
-    Column("attempt", Integer, nullable=False),
-    Column("from_state", String(20)),
-    Column("to_state", String(20), nullable=False),
-    Column("reason", Text, nullable=False),
     Index(None, "experiment_id", "id"),
+)
+
+sweep_events = Table(
+    "sweep_events",
+    metadata,
+    *_happened(),
+    Column("sweep_id", ForeignKey("sweeps.id", ondelete="CASCADE"), nullable=False),
+    Index(None, "sweep_id", "id"),
 )
 
 

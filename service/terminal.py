@@ -80,7 +80,7 @@ class ProgressView:
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
-            self._bars = _bars(self._console)
+            self._bars = task_bars(self._console)
             self._bars.start()
         return self
 
@@ -127,7 +127,8 @@ def _numbers(seen: ExperimentPublic) -> tuple[int | None, int, float | None]:
     return (total if isinstance(total, int) else None), 0, None
 
 
-def _bars(console: Console) -> Progress:
+def task_bars(console: Console) -> Progress:
+    """Bars with the fields `state` and `loss`, one for each task."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     return Progress(

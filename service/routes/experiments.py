@@ -1,4 +1,4 @@
-"""/experiments: ask for a training run, find it again, cancel it."""
+"""/experiments: ask for a training run, find it again, cancel it, try it again."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ import secrets
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.deps import JsonBodyDep, SettingsDep, StoreDep, WakeDep
 from service.documents import BadParameter, document_hash, parse_document
 from service.problems import documented
 from service.reconcile import utc_now
-from service.records import BadKey, Experiment, Filters, KeyReused
+from service.records import Experiment, Filters
+from service.retry import retry as retry_experiment
+from service.routes.idempotency import KeyHeader, earlier, same_request
 from service.routes.present import experiment_public
 from service.schemas import ExperimentPublic, Page
 from service.states import State
@@ -50,7 +52,6 @@ _BODY = {
         },
     }
 }
-_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _TAG = re.compile(r"(?P<key>[A-Za-z0-9][A-Za-z0-9_.-]{0,99})(?::(?P<value>.{0,500}))?", re.DOTALL)
 
 
@@ -66,6 +67,7 @@ class ListQuery(BaseModel):
     method: list[Word] = Field(default=[], max_length=20, description="A kind, such as region_rebalance.")
     dataset: list[Word] = Field(default=[], max_length=20)
     tag: list[Word] = Field(default=[], max_length=20, description="KEY or KEY:VALUE; all must hold.")
+    sweep: list[Word] = Field(default=[], max_length=20, description="Id of a sweep: its trials.")
     cursor: str | None = Field(default=None, max_length=500)
     limit: int = Field(default=50, ge=1, le=200)
 
@@ -82,18 +84,16 @@ def create(
     settings: SettingsDep,
     wake: WakeDep,
     response: Response,
-    idempotency_key: Annotated[
-        str | None, Header(description="The same key and body again give the same experiment.")
-    ] = None,
+    idempotency_key: KeyHeader = None,
 ) -> ExperimentPublic:
     """Stores an experiment and queues it. Its spec comes back with every default filled in."""
     document = parse_document(body)
-    row = _earlier(store, idempotency_key, document_hash(document))
+    row = earlier(store, idempotency_key, document_hash(document))
     if row is None:
         spec = resolve_spec(parse_spec(document), data_roots=settings.data_roots)
         asked = _new(spec, idempotency_key, document_hash(document))
         row = store.create(asked, new_tags=spec.tags)
-        _same_request(row, asked.request_hash)
+        same_request(row, asked.request_hash)
         wake()
     response.headers["Location"] = f"/experiments/{row.id}"
     return experiment_public(row, settings)
@@ -109,6 +109,7 @@ def find(
         methods=query.method,
         datasets=query.dataset,
         tags=[_tag(position, text) for position, text in enumerate(query.tag)],
+        sweeps=query.sweep,
     )
     rows, next_cursor = store.page(filters, cursor=query.cursor, limit=query.limit)
     items = tuple(experiment_public(row, settings) for row in rows)
@@ -127,8 +128,26 @@ def show(experiment_id: str, store: StoreDep, settings: SettingsDep) -> Experime
     responses=documented(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
 )
 def cancel(experiment_id: str, store: StoreDep, settings: SettingsDep, wake: WakeDep) -> ExperimentPublic:
-    """Asks for its end. The state follows when the job has ended; a result that was faster stays."""
+    """Asks for its end. The state follows when the job has ended; a result that was faster stays.
+
+    A trial of a running sweep reads of it in a file, and its sweep goes on with the others.
+    """
     row = store.request_cancel(experiment_id, now=utc_now())
+    wake()
+    return experiment_public(row, settings)
+
+
+@router.post(
+    "/experiments/{experiment_id}/retry",
+    status_code=HTTPStatus.ACCEPTED,
+    responses=documented(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+)
+def retry(experiment_id: str, store: StoreDep, settings: SettingsDep, wake: WakeDep) -> ExperimentPublic:
+    """Queues one that failed or was cancelled again; it resumes from its last checkpoint.
+
+    A trial is detached by it: it gets a job of its own, and its result still counts in its sweep's table.
+    """
+    row = retry_experiment(store, settings.layout, store.get(experiment_id), utc_now())
     wake()
     return experiment_public(row, settings)
 
@@ -150,23 +169,6 @@ def _new(spec: ExperimentSpec, idempotency_key: str | None, request_hash: str) -
         idempotency_key=idempotency_key,
         request_hash=request_hash,
     )
-
-
-def _earlier(store: StoreDep, idempotency_key: str | None, request_hash: str) -> Experiment | None:
-    """What this key has stored before; asked first, so that a repetition needs no second validation."""
-    if idempotency_key is None:
-        return None
-    if not _KEY.fullmatch(idempotency_key):
-        raise BadKey("Idempotency-Key is refused; allowed: 1 to 255 visible ASCII characters")
-    row = store.find_request(idempotency_key)
-    if row is not None:
-        _same_request(row, request_hash)
-    return row
-
-
-def _same_request(row: Experiment, request_hash: str | None) -> None:
-    if row.request_hash != request_hash:
-        raise KeyReused(f"this Idempotency-Key stored experiment {row.id}; use a new one for another request")
 
 
 def _tag(position: int, text: str) -> tuple[str, str | None]:

@@ -14,6 +14,8 @@ import pytest
 from pydantic import BaseModel
 
 from service.cli import build_parser
+from sweeps.expand import expand
+from sweeps.spec import parse_sweep
 from trainer.datasets import DATASETS
 from trainer.methods import METHODS
 from trainer.models import RECIPES
@@ -53,6 +55,13 @@ def specs() -> Iterator[Any]:
             yield pytest.param(json.loads(body), id=where)
 
 
+def sweeps() -> Iterator[Any]:
+    for where, text in blocks("json"):
+        document = json.loads(text)
+        if isinstance(document, dict) and "base" in document:
+            yield pytest.param(document, id=where)
+
+
 @pytest.mark.parametrize("document", list(specs()))
 def test_examples_are_valid_specs(document: Any) -> None:
     """Every JSON example that looks like a spec is one."""
@@ -62,6 +71,12 @@ def test_examples_are_valid_specs(document: Any) -> None:
 def test_there_are_examples() -> None:
     """The test above found the ones we know of: README's curl, its short form, one for each data set."""
     assert len(list(specs())) >= 6
+
+
+@pytest.mark.parametrize("document", list(sweeps()))
+def test_examples_are_valid_sweeps(document: Any) -> None:
+    """Every JSON example with a base is a sweep, and its trials are valid specs."""
+    assert expand(parse_sweep(document))
 
 
 def bounds(schema: Mapping[str, Any]) -> str:
@@ -182,6 +197,9 @@ def test_named_cli_commands_exist() -> None:
         if words[:1] != ["rebalance"] or len(words) == 1 or words[1] == "…":
             continue
         command = choices.get(words[1])
+        if command is not None and words[1] == "sweep" and len(words) > 2:
+            (actions,) = [each.choices for each in command._actions if isinstance(each.choices, dict)]
+            command = actions.get(words[2])
         unknown = [
             word
             for word in words[2:]

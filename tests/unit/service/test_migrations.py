@@ -11,7 +11,9 @@ from sqlalchemy import inspect, text
 from service.migrations import alembic_config, migrate
 from service.records import StoreUnavailable
 from service.settings import Settings
+from service.store import Store
 from service.tables import make_engine, metadata
+from tests.unit.service.conftest import new_row
 
 
 def test_autogenerate_finds_nothing_to_do(settings: Settings) -> None:
@@ -37,6 +39,46 @@ def test_downgrade_takes_everything_back(settings: Settings) -> None:
     engine = make_engine(settings.database)
     assert set(inspect(engine).get_table_names()) <= {"alembic_version"}
     engine.dispose()
+
+
+def test_sweeps_come_to_a_database_in_use(settings: Settings) -> None:
+    """What was stored before is all there, its history included, and belongs to no sweep."""
+    settings.data_dir.mkdir(parents=True)
+    command.upgrade(alembic_config(settings.database), "0001")
+    engine = make_engine(settings.database)
+    old = vars(new_row("e1"))
+    columns = (
+        "id",
+        "name",
+        "state",
+        "attempt",
+        "failures",
+        "spec",
+        "spec_hash",
+        "dataset",
+        "model",
+        "method",
+    )
+    values = {name: old[name] for name in columns} | {"at": "2026-01-02 03:04:05.000000"}
+    with engine.begin() as connection:
+        names = ", ".join((*columns, "created_at", "updated_at"))
+        marks = ", ".join((*(f":{name}" for name in columns), ":at", ":at"))
+        connection.execute(text(f"INSERT INTO experiments ({names}) VALUES ({marks})"), values)
+        connection.execute(
+            text(
+                "INSERT INTO events (experiment_id, at, attempt, to_state, reason)"
+                " VALUES ('e1', :at, 1, 'queued', 'stored')"
+            ),
+            values,
+        )
+    engine.dispose()
+    migrate(settings)
+    store = Store(settings.database)
+    row = store.get("e1")
+    assert (row.sweep_id, row.detached, row.follows_sweep) == (None, False, False)
+    assert [event.reason for event in store.history("e1", after=0, limit=10)[0]] == ["stored"]
+    assert [each.id for each in store.in_states(row.state)] == ["e1"]
+    store.close()
 
 
 def test_an_absent_server_is_one_line_without_the_password(settings: Settings) -> None:

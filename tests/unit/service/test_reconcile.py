@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from service.backend import JobStatus
-from service.reconcile import Reconciler, job_command
+from service.reconcile import Reconciler
 from service.settings import Settings
 from service.states import State
+from service.work import job_command
 from tests.data_factories import make_report
 from tests.unit.service.conftest import START, World, failed_report, new_row
 

@@ -39,7 +39,7 @@ def test_logs_of_attempts_follow_each_other(storage: Storage) -> None:
 def test_missing_logs_are_empty(storage: Storage) -> None:
     """An experiment that has not started has a log of no bytes."""
     assert text(storage, 0) == (b"", 0)
-    assert rundirs.last_training_line(storage, "e1", 1) is None
+    assert rundirs.progress_of(storage, "e1", 1, 100) is None
     assert list(rundirs.metric_lines(storage, "e9", range(1, 3))) == []
 
 

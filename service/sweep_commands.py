@@ -1,0 +1,159 @@
+"""What each `rebalance sweep …` command does, and `rebalance reproduce`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from service.client import RebalanceClient
+from service.commands import (
+    EXPERIMENT_FAILED,
+    BadArgument,
+    print_items,
+    print_json,
+    print_table,
+    read_spec,
+)
+from service.states import State
+
+if TYPE_CHECKING:
+    from service.sweep_schemas import SweepPublic
+
+
+def submit(args: argparse.Namespace, client: RebalanceClient) -> int:
+    """POSTs a sweep, or only asks what it would do; with --wait stays for its table."""
+    text = read_spec(args.spec)
+    if args.validate_only:
+        return _preview(args, client, text)
+    stored = client.submit_sweep(text, idempotency_key=args.idempotency_key)
+    if args.wait:
+        return _wait(args, client, stored)
+    return _told(args, stored, f"{stored.state}, {stored.counts.total} trials")
+
+
+def watch(args: argparse.Namespace, client: RebalanceClient) -> int:
+    """Follows a sweep to its end, then prints its table."""
+    return _wait(args, client, client.sweep(args.id, trials=0))
+
+
+def list_(args: argparse.Namespace, client: RebalanceClient) -> int:
+    """Sweeps, newest first."""
+    found = client.sweeps(state=args.state, limit=args.limit)
+    if args.json:
+        print_items(found)
+        return 0
+    from service.sweep_view import sweeps_table
+
+    print_table(sweeps_table(found, datetime.now(UTC)), empty="no sweeps")
+    return 0
+
+
+def show(args: argparse.Namespace, client: RebalanceClient) -> int:
+    """One sweep with its trials."""
+    seen = client.sweep(args.id)
+    if args.json:
+        print_json(seen)
+        return 0
+    from service.sweep_view import print_sweep
+    from service.terminal import make_console
+
+    print_sweep(make_console(), seen)
+    return 0
+
+
+def table(args: argparse.Namespace, client: RebalanceClient) -> int:
+    """What it has measured so far."""
+    _print_results(args, client, args.id, classes=args.classes)
+    return 0
+
+
+def cancel(args: argparse.Namespace, client: RebalanceClient) -> int:
+    """Asks for a sweep's end."""
+    seen = client.cancel_sweep(args.id)
+    return _told(args, seen, f"{seen.state}, cancel asked")
+
+
+def pause(args: argparse.Namespace, client: RebalanceClient) -> int:
+    """No more trials for now."""
+    seen = client.pause_sweep(args.id)
+    return _told(args, seen, f"{seen.state}, paused; {seen.counts.running} trials run to their end")
+
+
+def resume(args: argparse.Namespace, client: RebalanceClient) -> int:
+    """Trials are started again."""
+    seen = client.resume_sweep(args.id)
+    return _told(args, seen, f"{seen.state}, goes on")
+
+
+def reproduce(args: argparse.Namespace, client: RebalanceClient) -> int:
+    """Runs a table of the paper on what one has, and prints our numbers beside the paper's."""
+    stored = client.submit_sweep(_preset_document(args))
+    return _wait(args, client, stored)
+
+
+def _preset_document(args: argparse.Namespace) -> dict[str, Any]:
+    from sweeps.presets import preset_sweep
+    from trainer.errors import SpecError
+
+    dataset = {"name": args.dataset} | ({"root": args.root} if args.root else {})
+    try:
+        document = preset_sweep(args.preset, dataset=dataset, model=args.model, seeds=range(args.seeds))
+    except SpecError as error:
+        raise BadArgument(f"PRESET: {error.problems[0].got}; allowed: {error.problems[0].allowed}") from None
+    if args.iterations is not None:
+        document["base"]["schedule"] = {"iterations": args.iterations}
+    name = f"{args.preset} on {args.dataset}, {args.model}"
+    return {**document, "name": name, "tags": {"preset": args.preset}}
+
+
+def _preview(args: argparse.Namespace, client: RebalanceClient, text: str) -> int:
+    preview = client.preview_sweep(text)
+    if args.json:
+        print_json(preview)
+        return 0
+    from service.sweep_view import cost_text, preview_table
+
+    print_table(preview_table(preview), empty="the search draws its trials as it goes")
+    print(cost_text(preview))
+    return 0
+
+
+def _wait(args: argparse.Namespace, client: RebalanceClient, seen: SweepPublic) -> int:
+    """Follows to the end on stderr, then prints the table on stdout."""
+    from service.sweep_view import SweepView
+    from service.terminal import make_console
+
+    print(f"{seen.id}  {seen.name}: {seen.counts.total} trials", file=sys.stderr)
+    with SweepView(make_console(stderr=True)) as view:
+        for now in client.follow_sweep(seen.id):
+            seen = now
+            view.update(seen)
+    if seen.counts.completed:
+        _print_results(args, client, seen.id)
+    if seen.error is not None:
+        print(f"{seen.id} {seen.state}: {seen.error.type}: {seen.error.message}", file=sys.stderr)
+    whole = seen.state is State.COMPLETED and not seen.counts.failed
+    return 0 if whole else EXPERIMENT_FAILED
+
+
+def _print_results(
+    args: argparse.Namespace, client: RebalanceClient, sweep_id: str, *, classes: bool = False
+) -> None:
+    if args.json or args.format is not None:
+        print(client.sweep_table_text(sweep_id, args.format or "json"), end="")
+        return
+    from service.sweep_view import print_results
+    from service.terminal import make_console
+
+    print_results(make_console(), client.sweep_table(sweep_id), classes=classes)
+
+
+def _told(args: argparse.Namespace, seen: SweepPublic, text: str) -> int:
+    if args.json:
+        print(json.dumps(seen.model_dump(mode="json", by_alias=True), indent=1, ensure_ascii=False))
+    else:
+        print(f"{seen.id}  {seen.name}: {text}")
+    return 0

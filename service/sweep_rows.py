@@ -1,0 +1,68 @@
+"""A sweep and its trials as rows to store: all at once for a grid, one by one where a search draws them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+from collections.abc import Mapping
+from datetime import datetime
+
+from service.records import Experiment, Sweep
+from service.states import State
+from sweeps.spec import SweepSpec
+from trainer.errors import SpecError
+from trainer.layout import Storage, trial_id
+from trainer.spec import ExperimentSpec, canonical_json, parse_spec, spec_hash
+
+log = logging.getLogger(__name__)
+
+Tagged = tuple[Experiment, Mapping[str, str]]
+
+
+def new_sweep(spec: SweepSpec, *, now: datetime, key: str | None, request_hash: str) -> Sweep:
+    """A queued sweep that is not stored yet."""
+    text = json.dumps(spec.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return Sweep(
+        id=f"swp-{secrets.token_hex(5)}",
+        name=spec.name,
+        state=State.QUEUED,
+        attempt=1,
+        spec=text,
+        created_at=now,
+        updated_at=now,
+        idempotency_key=key,
+        request_hash=request_hash,
+    )
+
+
+def trial_row(sweep_id: str, number: int, row: str, spec: ExperimentSpec, now: datetime) -> Experiment:
+    """A queued trial that is not stored yet."""
+    return Experiment(
+        id=trial_id(sweep_id, number),
+        name=spec.name,
+        state=State.QUEUED,
+        attempt=1,
+        spec=canonical_json(spec),
+        spec_hash=spec_hash(spec),
+        dataset=spec.dataset.name,
+        model=spec.model.name,
+        method=spec.method.kind,
+        created_at=now,
+        updated_at=now,
+        sweep_id=sweep_id,
+        trial=number,
+        trial_row=row,
+    )
+
+
+def drawn_trial(storage: Storage, sweep: Sweep, number: int, now: datetime) -> Tagged | None:
+    """A trial that the sweep's job has begun and nobody stored, from trials/NNNN.json; None if it is none."""
+    path = storage.sweep(sweep.id).trial(number)
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        spec = parse_spec(found["spec"])
+        return trial_row(sweep.id, number, str(found["row"]), spec, now), spec.tags
+    except (ValueError, KeyError, TypeError, SpecError) as error:
+        log.warning("unreadable trial", extra={"sweep": sweep.id, "trial": number, "reason": str(error)})
+        return None

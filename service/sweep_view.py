@@ -1,0 +1,201 @@
+"""Sweeps in a terminal: live progress, lists, and the table of results in a hundred columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Self
+
+from rich.markup import escape
+from rich.table import Table
+
+from service.render import age, make_table, number
+from service.terminal import COLOURS, task_bars
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+    from service.sweep_schemas import SweepPreview, SweepPublic, TrialPublic
+    from sweeps.table import Block
+    from sweeps.table import Table as Results
+
+_MOST_SHOWN = 200  # trials
+_NAME_WIDTH = 44
+
+
+class SweepView:
+    """Follows a sweep: bars for it and for what runs in a terminal; elsewhere a line for each change."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bars: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+        self._told = ""
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._bars = task_bars(self._console)
+            self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+
+    def update(self, seen: SweepPublic) -> None:
+        """Shows the sweep as it stands now."""
+        if self._bars is not None:
+            self._draw(self._bars, seen)
+            return
+        text = f"{seen.id}  {seen.name}: {_standing(seen)}"
+        if text != self._told:
+            self._told = text
+            self._console.print(text, markup=False)
+
+    def _draw(self, bars: Progress, seen: SweepPublic) -> None:
+        counts = seen.counts
+        done = counts.completed + counts.failed + counts.cancelled + counts.stopped
+        state = f"[{COLOURS[seen.state]}]{seen.state}[/]" + (", paused" if seen.paused else "")
+        wanted: dict[str, tuple[str, int | None, int, str, str]]
+        wanted = {seen.id: (f"{seen.id}  {seen.name}", counts.total, done, state, best_text(seen))}
+        for trial in seen.running:
+            total = trial.progress.iterations if trial.progress else None
+            at = trial.progress.iteration if trial.progress else 0
+            loss = f"loss {trial.progress.loss:.4f}" if trial.progress and trial.progress.loss else ""
+            wanted[trial.experiment] = (f"  {trial_name(trial)}", total, at, "", loss)
+        for gone in self._tasks.keys() - wanted.keys():
+            bars.remove_task(self._tasks.pop(gone))
+        for key, (name, total, at, state, note) in wanted.items():
+            if key not in self._tasks:
+                self._tasks[key] = bars.add_task(name[:_NAME_WIDTH], total=total, state=state, loss=note)
+            bars.update(self._tasks[key], total=total, completed=at, state=state, loss=note)
+
+
+def trial_name(trial: TrialPublic) -> str:
+    """For example `lambda=0.1, seed 3`."""
+    return f"{trial.row}, seed {trial.seed}"
+
+
+def best_text(seen: SweepPublic) -> str:
+    """The best trial in a few words, empty while there is none."""
+    if seen.best is None:
+        return ""
+    return f"best {seen.spec['metric']} {number(seen.best.value)} ({trial_name(seen.best)})"
+
+
+def sweeps_table(found: Iterable[SweepPublic], now: datetime) -> Table:
+    """One row for each sweep."""
+    table = make_table("id", "state", "name", "done", "failed", "running", "best", "age", right=3, fold=(2,))
+    for each in found:
+        counts = each.counts
+        done = counts.completed + counts.stopped
+        table.add_row(
+            each.id,
+            f"[{COLOURS[each.state]}]{each.state}[/]" + (", paused" if each.paused else ""),
+            escape(each.name),
+            f"{done}/{counts.total}",
+            str(counts.failed),
+            str(counts.running),
+            number(each.best.value) if each.best else "",
+            age(each.created_at, now),
+        )
+    return table
+
+
+def print_sweep(console: Console, seen: SweepPublic) -> None:
+    """How a sweep stands, and its trials."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row("id", seen.id)
+    grid.add_row("name", escape(seen.name))
+    grid.add_row("state", escape(_standing(seen)))
+    if seen.error:
+        grid.add_row("error", f"[red]{escape(seen.error.type)}[/]: {escape(seen.error.message)}")
+    if seen.links.mlflow:
+        grid.add_row("MLflow", escape(seen.links.mlflow))
+    console.print(grid)
+    console.print(trials_table(seen))
+    if len(seen.trials or ()) > _MOST_SHOWN:
+        console.print(f"… {len(seen.trials or ()) - _MOST_SHOWN} more: rebalance list --sweep {seen.id}")
+
+
+def trials_table(seen: SweepPublic) -> Table:
+    """One row for each of the first trials."""
+    table = make_table(
+        "experiment", "state", "row", "seed", "progress", seen.spec["metric"], right=3, fold=(2,)
+    )
+    for trial in (seen.trials or ())[:_MOST_SHOWN]:
+        state = "stopped early" if trial.stopped else str(trial.state)
+        at = f"{trial.progress.iteration}/{trial.progress.iterations}" if trial.progress else ""
+        value = number(trial.value) if trial.value is not None else ""
+        colour = COLOURS[trial.state]
+        detached = ", on its own" if trial.detached else ""
+        table.add_row(
+            trial.experiment, f"[{colour}]{state}[/]{detached}", escape(trial.row), str(trial.seed), at, value
+        )
+    return table
+
+
+def preview_table(preview: SweepPreview) -> Table:
+    """The trials a sweep would have."""
+    table = make_table("trial", "row", "seed", right=2, fold=(1,))
+    for trial in preview.trials[:_MOST_SHOWN]:
+        table.add_row(str(trial.number), escape(trial.row), str(trial.seed))
+    return table
+
+
+def cost_text(preview: SweepPreview) -> str:
+    """What it would take, in one line."""
+    from sweeps.estimate import cost_line
+
+    return cost_line(preview.cost, None)
+
+
+def print_results(console: Console, results: Results, *, classes: bool = False) -> None:
+    """The table of a paper: a block for each evaluation mode, then what a reader must know."""
+    for block in results.blocks:
+        if len(results.blocks) > 1:
+            console.print(block.mode, markup=False)
+        console.print(_scores(results, block))
+        if classes and block.classes:
+            console.print(_classes(block))
+    console.print(f"Δ and p (paired t-test over shared seeds) against {results.reference}", markup=False)
+    for note in results.notes:
+        console.print(f"note: {note}", markup=False)
+
+
+def _scores(results: Results, block: Block) -> Table:
+    from sweeps.formats import cells, header
+
+    titles = header(results, block)
+    table = make_table(*titles, right=1, fold=(0,))
+    for row in block.rows:
+        table.add_row(*(escape(text) for text in cells(block, row, "±")))
+    return table
+
+
+def _classes(block: Block) -> Table:
+    names = [row.row for row in block.rows]
+    table = make_table("class", "group", names[0], *(f"Δ {name}" for name in names[1:]), right=2)
+    for each in block.classes:
+        deltas = [number(delta, signed=True) for delta in each.delta_iou[1:]]
+        table.add_row(escape(each.name), each.group, number(each.iou[0]), *deltas)
+    return table
+
+
+def _standing(seen: SweepPublic) -> str:
+    return ", ".join(_parts(seen))
+
+
+def _parts(seen: SweepPublic) -> Iterator[str]:
+    yield str(seen.state) + (" (paused)" if seen.paused else "")
+    if seen.attempt > 1:
+        yield f"attempt {seen.attempt}"
+    yield f"{seen.counts.completed} of {seen.counts.total} trials completed"
+    for word in ("running", "failed", "cancelled", "stopped"):
+        if number_of := getattr(seen.counts, word):
+            yield f"{number_of} {'stopped early' if word == 'stopped' else word}"
+    if best := best_text(seen):
+        yield best
