@@ -221,6 +221,12 @@ def test_cancel(instance: Instance) -> None:
     identifier = post(instance, schedule=LONG)
     training_has_begun(instance, identifier)
     with instance.client() as client:
+        # The run is opened beside the training; cancelled sooner, there is none to mark.
+        until(
+            lambda: client.experiment(identifier).mlflow_run_id,
+            seconds=RUN_SECONDS,
+            what="its MLflow run is open",
+        )
         client.cancel(identifier)
     ended = wait(instance, identifier)
     assert ended.state == "cancelled"
