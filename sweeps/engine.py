@@ -7,7 +7,6 @@ import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from sweeps.board import Board
@@ -24,7 +23,7 @@ from sweeps.runs import Runs
 from sweeps.spec import SweepSpec
 from sweeps.task import Task
 from trainer import launch
-from trainer.attempt import run_error
+from trainer.attempt import run_error, utc_now_text
 from trainer.errors import Cancelled
 from trainer.layout import Storage, trial_id
 from trainer.tee import tee_output
@@ -53,7 +52,7 @@ class Engine:
         self._asked = asked
         self._directory = asked.storage.sweep(asked.identifier)
         self._dir = self._directory.attempt(asked.attempt)
-        self._started_at, self._began = _now(), time.monotonic()
+        self._started_at, self._began = utc_now_text(), time.monotonic()
         self._judged = asked.sweep.scheduler.kind != "none"
         self._owns_cluster = False
         self._board: Board | None = None
@@ -214,7 +213,7 @@ class Engine:
             "error": run_error(error) if error else None,
             "mlflow_run_id": self._parent.run_id if self._parent else None,
             "started_at": self._started_at,
-            "ended_at": _now(),
+            "ended_at": utc_now_text(),
         }
         if self._board is not None:
             document |= {"trials": self._board.counts(), "best": self._board.best()}
@@ -241,7 +240,3 @@ class Engine:
         if self._owns_cluster:
             launch.kill_own_cluster()
         os._exit(_EXIT_CODES[report.state])
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

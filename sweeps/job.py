@@ -8,7 +8,6 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from sweeps.cost import cost_of
@@ -17,7 +16,7 @@ from sweeps.expand import Trial, count_trials, expand
 from sweeps.report import SweepReport, write_sweep_report
 from sweeps.resolve import resolve_trials
 from sweeps.spec import SweepSpec, parse_sweep
-from trainer.attempt import run_error
+from trainer.attempt import run_error, utc_now_text
 from trainer.errors import Problem, RegionRebalanceError, SpecError
 from trainer.files import write_atomically
 from trainer.job import DEFAULT_STORAGE, has_password
@@ -74,7 +73,7 @@ def _refuse(options: argparse.Namespace, storage: Storage, error: Exception) -> 
         sweep = parse_sweep(json.loads(options.spec.read_text(encoding="utf-8")))
     except (SpecError, OSError, ValueError):
         return _EXIT_USAGE  # no sweep, no report: the exit code is all there is
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    now = utc_now_text()
     report = SweepReport(
         sweep=options.sweep,
         attempt=options.attempt,

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from sweeps.spec import SweepSpec
-from trainer.errors import ReportError
 from trainer.files import write_atomically
-from trainer.report import RunError
+from trainer.report import RunError, read_whole
 from trainer.strict_model import StrictModel
 
 SCHEMA_VERSION: Final = 1
@@ -56,18 +55,5 @@ def write_sweep_report(report: SweepReport, path: Path) -> None:
 
 
 def read_sweep_report(path: Path) -> SweepReport | None:
-    """The report at `path`, None where there is none yet.
-
-    Raises:
-        ReportError: the file is there but is not a report of this schema.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return None
-    try:
-        return SweepReport.model_validate_json(text)
-    except ValidationError as error:
-        raise ReportError(
-            f"{path.name}: {error.error_count()} fields do not fit: {error.errors()[0]['msg']}"
-        ) from None
+    """The report at `path`, None where there is none yet; errors as in `trainer.report.read_whole`."""
+    return read_whole(SweepReport, path)

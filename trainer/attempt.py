@@ -52,7 +52,7 @@ class Attempt:
         self._judged = judged
         now = time.time()
         self._marks: list[tuple[str, float]] = [("start", now if begun is None else begun), ("imports", now)]
-        self._started_at = _now()
+        self._started_at = utc_now_text()
         self._plan: Plan | None = None
         self._finished: RunReport | None = None
 
@@ -137,7 +137,7 @@ class Attempt:
                 "error": run_error(error) if error else None,
                 "mlflow_run_id": self._run_id(),
                 "started_at": self._started_at,
-                "ended_at": _now(),
+                "ended_at": utc_now_text(),
                 "timings": {name: max(0.0, end - begin) for (_, begin), (name, end) in pairs},
             }
         )
@@ -190,7 +190,8 @@ def shown(score: float | None) -> str:
     return "undefined" if score is None else f"{score:.2f}"
 
 
-def _now() -> str:
+def utc_now_text() -> str:
+    """Now, UTC, as reports write it: ISO 8601 with milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 

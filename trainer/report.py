@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -15,6 +15,7 @@ from trainer.metrics import Counts, Group
 from trainer.spec import ExperimentSpec
 from trainer.strict_model import StrictModel
 
+Document = TypeVar("Document", bound=StrictModel)
 SCHEMA_VERSION: Final = 1
 HEADLINE = ("mIoU", "mAcc", "aAcc", "head_mIoU", "body_mIoU", "tail_mIoU")  # of `Scores`: lists, curves
 
@@ -149,17 +150,22 @@ def write_report(report: RunReport, path: Path) -> None:
 
 
 def read_report(path: Path) -> RunReport | None:
-    """The report at `path`, None where there is none yet.
+    """The report at `path`, None where there is none yet; errors as in `read_whole`."""
+    return read_whole(RunReport, path)
+
+
+def read_whole(kind: type[Document], path: Path) -> Document | None:
+    """The document of this kind at `path`, None where there is none yet.
 
     Raises:
-        ReportError: the file is there but is not a report of this schema.
+        ReportError: the file is there but is not a document of this schema.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
     try:
-        return RunReport.model_validate_json(text)
+        return kind.model_validate_json(text)
     except ValidationError as error:
         raise ReportError(
             f"{path.name}: {error.error_count()} fields do not fit: {error.errors()[0]['msg']}"
