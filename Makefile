@@ -3,7 +3,7 @@
 PYTHON ?=
 DATA_DIR ?= .rebalance
 PORT ?= 8000
-SEEDS ?= 2
+SEEDS ?= 3
 PY := .venv/bin/python
 BIN := .venv/bin
 
@@ -16,7 +16,7 @@ help:
 	@echo "make test       check, and the contract, integration and end-to-end tests"
 	@echo "make golden     rewrites tests/golden/ from the code as it is; then read the difference"
 	@echo "make bench      every benchmark in benchmarks/"
-	@echo "make campaign   CAMVID=DIR SEEDS=$(SEEDS) DATA_DIR=$(DATA_DIR): docs/results/camvid.md again"
+	@echo "make campaign   CAMVID=DIR SEEDS=$(SEEDS) DATA_DIR=$(DATA_DIR): docs/results/{faults.json,table1-camvid.md} again"
 	@echo "make clean      caches and build outputs; distclean also .venv; neither touches DATA_DIR"
 
 setup:
@@ -49,7 +49,8 @@ bench: setup
 
 campaign: setup
 	@test -n "$(CAMVID)" || { echo "make campaign: say where CamVid lies: make campaign CAMVID=DIR (docs/datasets.md)" >&2; exit 2; }
-	$(PY) scripts/campaign.py --camvid "$(CAMVID)" --seeds $(SEEDS) --data-dir "$(DATA_DIR)" --write docs/results/camvid.md
+	FAULT_ROUNDS=5 FAULTS_WRITE=docs/results/faults.json $(PY) -m pytest -q -s tests/e2e/test_sweep_faults.py
+	$(PY) scripts/campaign.py --camvid "$(CAMVID)" --seeds $(SEEDS) --data-dir "$(DATA_DIR)" --write docs/results/table1-camvid.md
 
 clean:
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,19 +1,18 @@
-"""CamVid, three methods and several seeds, over HTTP: the command behind docs/results/camvid.md.
+"""A table of the paper on CamVid, as a sweep over HTTP: the command behind docs/results/table1-camvid.md.
 
-    python scripts/campaign.py --camvid DIR --seeds 2 --write docs/results/camvid.md
+    python scripts/campaign.py --camvid DIR --preset table1 --seeds 3 --write docs/results/table1-camvid.md
 
-Interrupted, it goes on where it was: each experiment has an Idempotency-Key made from its spec.
+Interrupted, it goes on where it was: the sweep has an Idempotency-Key made from its document.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
-import os
-import statistics
 import sys
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,61 +21,47 @@ from service.embedded import Embedded
 from service.serving import run_instance
 from service.settings import Settings
 from service.supervisor import StopAsked
-from service.terminal import ProgressView, StartNotices, make_console
-from trainer.compare import Comparison, ComparisonRow
+from service.sweep_schemas import SweepPublic
+from service.sweep_view import SweepView
+from service.terminal import StartNotices, make_console
+from sweeps.presets import PRESETS, preset_sweep
 from trainer.errors import RegionRebalanceError
 from trainer.files import write_where_asked
 from trainer.report import RunReport
-from trainer.spec import canonical_json, parse_spec, spec_hash
 
-METHODS: tuple[dict[str, Any], ...] = (
-    {"kind": "baseline"},
-    {"kind": "balanced_softmax", "prior": "pixel"},
-    {"kind": "region_rebalance", "lambda": 0.3},
-)
 SCORES = ("mIoU", "mAcc", "aAcc", "head_mIoU", "body_mIoU", "tail_mIoU")
 _POLL_SECONDS = 2.0
 
 
 class CampaignFailed(RegionRebalanceError):
-    """An experiment of the campaign did not complete."""
+    """A trial of the campaign did not complete."""
 
 
-def documents(seeds: int, *, cpus: int, iterations: int | None) -> list[dict[str, Any]]:
-    """The specs in the order they run: all methods of a seed, then the next seed."""
-    schedule = {"iterations": iterations} if iterations else {}
-    return [
-        {
-            "name": f"camvid: {method['kind']}, seed {seed}",
-            "dataset": {"name": "camvid"},
-            "model": "small",
-            "method": method,
-            "schedule": schedule,
-            "resources": {"workers": 1, "cpus_per_worker": cpus},
-            "seed": seed,
-            "tags": {"campaign": "camvid"},
-        }
-        for seed in range(seeds)
-        for method in METHODS
-    ]
+def document(preset: str, seeds: int, iterations: int | None) -> dict[str, Any]:
+    """The sweep: the preset's rows on CamVid with the model `small`, all rows of a seed, then the next."""
+    found = preset_sweep(preset, dataset={"name": "camvid"}, model="small", seeds=range(seeds))
+    if iterations is not None:
+        found["base"]["schedule"] = {"iterations": iterations}
+    return {**found, "name": f"{PRESETS[preset].title} on CamVid", "tags": {"preset": preset}}
 
 
 def main() -> int:
-    """0 once the table is printed (and written), else what `rebalance serve` would exit with."""
+    """0 once the page is printed (and written), else what `rebalance serve` would exit with."""
     args = _parser().parse_args()
     console = make_console(stderr=False)
-    wanted = documents(args.seeds, cpus=args.cpus, iterations=args.iterations)
+    wanted = document(args.preset, args.seeds, args.iterations)
 
     def work(settings: Settings, stop: threading.Event) -> int:
         with (
             Embedded(settings, StartNotices(console), stop) as running,
             RebalanceClient(running.endpoints.api) as client,
         ):
-            ids = [client.submit(spec, idempotency_key=_key(spec)).id for spec in wanted]
-            with ProgressView(console) as view:
-                _follow(client, ids, view, running, stop)
-            reports = [client.report(experiment) for experiment in ids]
-            text = page(client.compare(ids), reports, args)
+            stored = client.submit_sweep(wanted, idempotency_key=_key(wanted))
+            with SweepView(console) as view:
+                _follow(client, stored.id, view, running, stop)
+            ended = client.sweep(stored.id)
+            reports = [client.report(trial.experiment) for trial in ended.trials or ()]
+            text = page(ended, client.sweep_table_text(stored.id, "markdown"), reports, args)
         print(text)
         if args.write:
             write_where_asked(args.write, text)
@@ -93,39 +78,34 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--camvid", type=Path, required=True, help="CamVid as a folder data set: docs/datasets.md"
     )
-    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--preset", default="table1", choices=tuple(PRESETS))
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--iterations", type=int, help="fewer than the recipe's, to try it out")
-    parser.add_argument("--cpus", type=int, default=1, help="torch's threads in a run")
     parser.add_argument("--data-dir", default=".rebalance")
-    parser.add_argument("--max-running", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--write", type=Path, help="the page to write")
     return parser
 
 
-def _key(document: dict[str, Any]) -> str:
-    return f"campaign-{spec_hash(parse_spec(document))}"
+def _key(wanted: Mapping[str, Any]) -> str:
+    return f"campaign-{hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:16]}"
 
 
 def _follow(
-    client: RebalanceClient, ids: Sequence[str], view: ProgressView, running: Embedded, stop: threading.Event
+    client: RebalanceClient, sweep: str, view: SweepView, running: Embedded, stop: threading.Event
 ) -> None:
-    """Stays until all have ended.
+    """Stays until the sweep has ended.
 
     Raises:
-        CampaignFailed: one ended without a result.
+        CampaignFailed: a trial ended without a result.
         StopAsked: a signal came.
     """
     while True:
-        seen = [client.experiment(experiment) for experiment in ids]
-        for each in seen:
-            view.update(each)
-        failed = [each for each in seen if each.state.ended and each.headline is None]
-        if failed:
-            why = failed[0].error
-            raise CampaignFailed(
-                f"{failed[0].name} {failed[0].state}: {why.message if why else 'no error given'}"
-            )
-        if all(each.state.ended for each in seen):
+        seen = client.sweep(sweep, trials=0)
+        view.update(seen)
+        if seen.state.ended:
+            if seen.counts.completed < seen.counts.total:
+                why = f": {seen.error.message}" if seen.error else f"; see `rebalance sweep show {sweep}`"
+                raise CampaignFailed(f"{seen.counts.completed} of {seen.counts.total} trials completed{why}")
             return
         running.check()
         if stop.wait(_POLL_SECONDS):
@@ -133,11 +113,11 @@ def _follow(
 
 
 PAGE = """\
-# CamVid: three methods, trained from scratch
+# {title} on CamVid: {rows} methods, {seeds} seeds, trained from scratch
 
-Made by `make campaign CAMVID=DIR SEEDS={seeds}`{deviation}, which posts the specs below over HTTP
-and writes this page: {hours:.1f} hours of training and evaluation on CPU, {cpus} threads. Where CamVid comes
-from, and how it must lie in DIR: [datasets](../datasets.md).
+Made by `make campaign CAMVID=DIR SEEDS={seeds}`{deviation}, which posts the sweep below over HTTP
+and writes this page: {hours:.1f} hours of training and evaluation on CPU, one thread a trial. Where CamVid
+comes from, and how it must lie in DIR: [datasets](../datasets.md).
 
 Model `small` ({parameters:,} parameters), {schedule.iterations} iterations of batch {schedule.batch_size};
 crops of {schedule.crop_size[0]}×{schedule.crop_size[1]} from pictures shrunk by {scale:g};
@@ -146,120 +126,68 @@ trained on {training_images} pictures, scored on {eval_images} at full size.
 As measured, whoever wins. A small model, a short schedule and {seeds} seeds: this says nothing about the
 order of the methods elsewhere.
 
-## Mean ± sample standard deviation over {seeds} seeds, percent
-
-{means}
-
-ΔmIoU: difference to the baseline of the same seed, then mean ± standard deviation, in points.
-
-## Every run
+{table}
+## Every trial
 
 {runs}
 
-{notes}
+## The sweep
 
-## Mean IoU of each class, most training pixels first
-
-{classes}
-
-## Specs
-
-One of each method; the others differ in `seed` and `name`.
-
-{specs}
+```json
+{spec}
+```
 
 Versions: {versions}.
 """
 
 
-def page(comparison: Comparison, reports: Sequence[RunReport], args: argparse.Namespace) -> str:
-    """The results as Markdown: how they were made, means over seeds, every run, classes, specs."""
+def page(ended: SweepPublic, table: str, reports: Sequence[RunReport], args: argparse.Namespace) -> str:
+    """The results as Markdown: how they were made, the sweep's table, every trial, the sweep itself.
+
+    Args:
+        table: the sweep's own Markdown, its title included.
+        reports: one for each trial of `ended`, in their order.
+    """
     result, spec = reports[0].result, reports[0].spec
-    assert result is not None, "only completed experiments can be compared"
+    assert result is not None, "only completed trials have scores"
     return PAGE.format(
+        title=PRESETS[args.preset].title,
+        rows=len(PRESETS[args.preset].methods),
         seeds=args.seeds,
         deviation=f" (here with `--iterations {args.iterations}`)" if args.iterations else "",
-        hours=sum(row.seconds for row in comparison.rows) / 3600,
-        cpus=args.cpus,
+        hours=sum(_seconds(report) for report in reports) / 3600,
         parameters=result.parameters,
         schedule=spec.schedule,
         scale=getattr(spec.dataset, "scale", 1.0),
         training_images=result.training_images,
         eval_images=result.eval_images,
-        means=_table(("method", "n", *SCORES, "ΔmIoU"), _mean_rows(comparison.rows)),
-        runs=_table(("method", "seed (experiment)", *SCORES, "seconds"), _run_rows(comparison.rows)),
-        notes="\n".join(f"- {note}" for note in comparison.notes),
-        classes=_class_table(comparison),
-        specs="\n\n".join(f"```json\n{_readable(report)}\n```" for report in reports[: len(METHODS)]),
+        table=table.partition("\n\n")[2],
+        runs=_runs(ended, reports),
+        spec=_readable(ended.spec),
         versions=", ".join(f"{name} {version}" for name, version in sorted(result.versions.items())),
     )
 
 
-def _by_method(rows: Iterable[ComparisonRow]) -> dict[str, list[ComparisonRow]]:
-    grouped: dict[str, list[ComparisonRow]] = {}
-    for row in rows:
-        grouped.setdefault(row.method, []).append(row)
-    return grouped
+def _readable(spec: Mapping[str, Any]) -> str:
+    """The sweep with its defaults, without the directory that the pictures were read from."""
+    found: dict[str, Any] = json.loads(json.dumps(spec))
+    found["base"]["dataset"].pop("root", None)
+    return json.dumps(found, indent=1, ensure_ascii=False)
 
 
-def _mean_rows(rows: Sequence[ComparisonRow]) -> list[list[str]]:
-    groups = _by_method(rows)
-    reference = {row.seed: row.mIoU for row in next(iter(groups.values()))}
-    table = []
-    for method, runs in groups.items():
-        deltas = [
-            run.mIoU - base
-            for run in runs
-            if run.mIoU is not None and (base := reference.get(run.seed)) is not None
-        ]
-        scores = [spread([getattr(run, name) for run in runs]) for name in SCORES]
-        table.append([method, str(len(runs)), *scores, spread(deltas, sign="+")])
-    return table
+def _seconds(report: RunReport) -> float:
+    return report.result.train_seconds + report.result.eval_seconds if report.result else 0.0
 
 
-def _run_rows(rows: Sequence[ComparisonRow]) -> list[list[str]]:
-    return [
-        [
-            row.method,
-            f"{row.seed} ({row.experiment})",
-            *(spread([getattr(row, name)]) for name in SCORES),
-            f"{row.seconds:.0f}",
-        ]
-        for row in rows
-    ]
-
-
-def _class_table(comparison: Comparison) -> str:
-    groups = _by_method(comparison.rows)
-    places = {
-        method: [i for i, row in enumerate(comparison.rows) if row.method == method] for method in groups
-    }
-    rows = [
-        [row.name, row.group, f"{row.pixel_frequency:,}", str(row.region_frequency)]
-        + [spread([row.iou[i] for i in places[method]]) for method in groups]
-        for row in sorted(comparison.classes, key=lambda row: -row.pixel_frequency)
-    ]
-    return _table(("class", "group", "training pixels", "training pictures", *groups), rows)
-
-
-def spread(values: Sequence[float | None], *, sign: str = "") -> str:
-    """Mean, and the sample standard deviation where there are two; `–` where nothing is defined."""
-    known = [value for value in values if value is not None]
-    if not known:
-        return "–"
-    mean = f"{statistics.fmean(known):{sign}.2f}"
-    return f"{mean} ± {statistics.stdev(known):.2f}" if len(known) > 1 else mean
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
-
-
-def _readable(report: RunReport) -> str:
-    """The spec with its defaults, without the directory it was read from."""
-    document = json.loads(canonical_json(report.spec))
-    document["dataset"].pop("root", None)
-    return json.dumps(document, indent=1, ensure_ascii=False)
+def _runs(ended: SweepPublic, reports: Sequence[RunReport]) -> str:
+    lines = [("row", "seed", *SCORES, "seconds"), ("---", *["---:"] * (len(SCORES) + 2))]
+    for trial, report in zip(ended.trials or (), reports, strict=True):
+        assert report.result is not None, "only completed trials have scores"
+        scores = report.result.evaluation["single_scale"]
+        values = [getattr(scores, name) for name in SCORES]
+        texts = ["–" if value is None else f"{value:.2f}" for value in values]
+        lines.append((trial.row, str(trial.seed), *texts, f"{_seconds(report):.0f}"))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 if __name__ == "__main__":

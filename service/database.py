@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from service import tables
@@ -53,8 +53,8 @@ class Database:
 def _mapped_errors() -> Iterator[None]:
     try:
         yield
-    except IntegrityError:
-        raise
+    except (IntegrityError, DataError):
+        raise  # of these rows: the database is well
     except DBAPIError as error:
         raise StoreUnavailable(tables.words_of(error)) from error
     except PoolTimeout as error:

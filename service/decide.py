@@ -9,6 +9,7 @@ from service.backend import JobObservation, JobStatus
 from service.records import NOTHING, Asked, Outcome
 from service.states import State
 from sweeps.report import SweepReport
+from trainer.errors import NodeLost
 from trainer.report import HEADLINE, RunError, RunReport
 
 _LONGEST_MESSAGE = 20_000
@@ -64,7 +65,7 @@ def decide(row: Asked, seen: Observation, now: datetime, rules: Rules) -> Decisi
 def _after_report(row: Asked, report: RunReport | SweepReport, rules: Rules) -> Decision:
     if isinstance(report, SweepReport):
         if report.state == "completed":
-            return _ended(row, State.COMPLETED, "report: all trials have ended")
+            return _ended(row, State.COMPLETED, "report: the sweep came to its end")
     elif report.state == "completed" and report.result is not None:
         return _ended(row, State.COMPLETED, "report with a result", headline=headline_of(report))
     error = report.error or RunError(
@@ -74,7 +75,7 @@ def _after_report(row: Asked, report: RunReport | SweepReport, rules: Rules) -> 
         # Processes that are being stopped fail in every way; what was asked for is what happened.
         return _ended(row, State.CANCELLED, f"cancelled on request, the job ending with {error.type}")
     if error.retryable:
-        return _try_again(row, error, rules)
+        return _try_again(row, error, rules, cluster_lost=error.type == NodeLost.__name__)
     return _failed(row, error, "report with an error")
 
 
@@ -115,8 +116,9 @@ _STOPPED_ELSEWHERE = RunError(type="JobStopped", message="somebody stopped the j
 def _try_again(row: Asked, error: RunError, rules: Rules, *, cluster_lost: bool = False) -> Decision:
     """Back to the queue while tries are left.
 
-    A cluster that went away, as with every restart of an embedded one, is not the experiment's failure
-    and does not count; a limit far above holds for a job that takes its cluster down each time.
+    A cluster that went away, as with every restart of an embedded one, or a node of it, is not the
+    experiment's failure and does not count; a limit far above holds for a job that takes its cluster
+    down each time.
     """
     if row.cancel_requested_at is not None:
         return _ended(row, State.CANCELLED, f"cancelled on request, after {error.type}")

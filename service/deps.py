@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, cast
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, cast
 
 from fastapi import Depends, Request
+from pydantic import BaseModel
 
 from service.backend import Backend
 from service.documents import BODY_LIMIT_BYTES, BodyTooLarge, NotJson
@@ -58,6 +59,14 @@ async def _json_body(request: Request) -> bytes:
     if too_large:
         raise BodyTooLarge
     return bytes(kept)
+
+
+def json_body(model: type[BaseModel], examples: Mapping[str, tuple[str, Any]]) -> dict[str, Any]:
+    """What `JsonBodyDep` reads, for OpenAPI: a `model`, with examples as (summary, value) by name."""
+    shown = {name: {"summary": summary, "value": value} for name, (summary, value) in examples.items()}
+    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+    content = {"application/json": {"schema": schema, "examples": shown}}
+    return {"requestBody": {"required": True, "content": content}}
 
 
 StoreDep = Annotated[Store, Depends(_store)]

@@ -25,6 +25,10 @@ class NotJson(RegionRebalanceError):
     """The body is declared as something that is not JSON, or as nothing; the message is that type."""
 
 
+class NotAcceptable(RegionRebalanceError):
+    """The answer exists in none of the forms that Accept names; the message says which there are."""
+
+
 class BadParameter(RegionRebalanceError):
     """A parameter of the query has a value that means nothing; its pointer is /query/NAME."""
 

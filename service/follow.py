@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Generic, TypeVar
@@ -20,7 +20,7 @@ from service.backend import (
 )
 from service.decide import Decision, Observation, Rules, decide, never_started, refused, when_started
 from service.ledger import Ledger
-from service.records import Asked, Conflict
+from service.records import Asked, Conflict, StoreUnavailable
 from service.states import State
 from service.work import Work
 from trainer.errors import ReportError
@@ -56,6 +56,26 @@ class Cluster:
         self.reachable = False
 
 
+class Mishaps:
+    """Errors that nobody expected, with the row they came of: each told once, and its neighbours go on."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, str] = {}
+
+    @contextmanager
+    def confined(self, identifier: str) -> Iterator[None]:
+        """Lets through what is expected, and what concerns all rows: see `Follower` and `ReconcilerLoop`."""
+        try:
+            yield
+        except (StoreUnavailable, BackendUnreachable, Conflict, OSError):
+            raise
+        except Exception as error:  # the row's outermost frame: the next pass comes back to it
+            told = repr(error)
+            if self._told.get(identifier) != told:
+                log.exception("mishap", extra={"row": identifier, "reason": told})
+            self._told[identifier] = told
+
+
 class Follower(Generic[Row]):
     """What is done with the rows of one kind. A row's trouble does not keep the others waiting."""
 
@@ -65,6 +85,7 @@ class Follower(Generic[Row]):
         work: Work[Row],
         cluster: Cluster,
         rules: Rules,
+        mishaps: Mishaps,
         *,
         before_end: Callable[[Row, State, datetime], None] = lambda row, to, now: None,
     ) -> None:
@@ -73,6 +94,7 @@ class Follower(Generic[Row]):
         self._work = work
         self._cluster = cluster
         self._rules = rules
+        self._mishaps = mishaps
         self._before_end = before_end
 
     def follow(self, row: Row, now: datetime) -> None:
@@ -83,23 +105,27 @@ class Follower(Generic[Row]):
         """Cancels a queued row; if its submit was cut off, it may have a job to be stopped first."""
         self._guarded(row, self._drop, now)
 
-    def submit(self, row: Row, now: datetime) -> None:
-        """Hands a queued row to the cluster."""
-        self._guarded(row, self._submit, now)
+    def submit(self, row: Row, now: datetime) -> bool:
+        """Hands a queued row to the cluster; False where it met with trouble, and takes no place."""
+        return self._guarded(row, self._submit, now)
 
     def guarded(self, row: Row, step: Callable[[Row, datetime], None], now: datetime) -> None:
         """Any other step with the row, under the same care."""
         self._guarded(row, step, now)
 
-    def _guarded(self, row: Row, step: Callable[[Row, datetime], None], now: datetime) -> None:
+    def _guarded(self, row: Row, step: Callable[[Row, datetime], None], now: datetime) -> bool:
+        """Whether the step was taken."""
         try:
-            step(row, now)
+            with self._mishaps.confined(row.id):
+                step(row, now)
+                return True
         except Conflict as conflict:
             log.info("overtaken", extra={self._work.word: row.id, "reason": str(conflict)})
         except BackendUnreachable as error:
             self._cluster.note_unreachable(str(error))
         except OSError as error:
             log.warning("storage trouble", extra={self._work.word: row.id, "reason": str(error)})
+        return False
 
     def _follow(self, row: Row, now: datetime) -> None:
         job = self._cluster.look(row.job_id)

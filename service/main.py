@@ -60,6 +60,7 @@ def create_app(settings: Settings, backend: Backend | None = None) -> FastAPI:
             app.state.store = store
             app.state.backend = cluster
             app.state.reconciler = loop
+            app.state.tables = sweep_table.Tables()
             loop.start()
             opened.callback(loop.stop)
             yield

@@ -40,10 +40,10 @@ class MlflowRuns:
         )
 
     def _ask(self, method: str, path: str, **arguments: Any) -> dict[str, Any] | None:
-        """The answer's document, None where MLflow has no such run."""
+        """The answer's document, None where MLflow has no such run, or says that none can have this id."""
         try:
             answer = self._client.request(method, path, **arguments)
-            if answer.status_code == httpx.codes.NOT_FOUND:
+            if answer.status_code in (httpx.codes.NOT_FOUND, httpx.codes.BAD_REQUEST):
                 return None
             answer.raise_for_status()
             document = answer.json()

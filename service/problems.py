@@ -14,7 +14,14 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from service.backend import BackendUnreachable
-from service.documents import BODY_LIMIT_BYTES, BadParameter, BodyTooLarge, MalformedDocument, NotJson
+from service.documents import (
+    BODY_LIMIT_BYTES,
+    BadParameter,
+    BodyTooLarge,
+    MalformedDocument,
+    NotAcceptable,
+    NotJson,
+)
 from service.records import (
     BadCursor,
     BadKey,
@@ -40,6 +47,7 @@ _STATUS: dict[type[RegionRebalanceError], HTTPStatus] = {
     UnknownExperiment: HTTPStatus.NOT_FOUND,
     UnknownSweep: HTTPStatus.NOT_FOUND,
     NoReport: HTTPStatus.NOT_FOUND,
+    NotAcceptable: HTTPStatus.NOT_ACCEPTABLE,
     Conflict: HTTPStatus.CONFLICT,
     KeyReused: HTTPStatus.CONFLICT,
     ComparisonError: HTTPStatus.CONFLICT,
@@ -59,6 +67,7 @@ _TITLES: dict[type[RegionRebalanceError], str] = {
     UnknownExperiment: "No such experiment",
     UnknownSweep: "No such sweep",
     NoReport: "No report yet",
+    NotAcceptable: "Not in this form",
     Conflict: "Too late",
     KeyReused: "Idempotency-Key used before with another body",
     ComparisonError: "These experiments cannot be compared",

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from service.backend import Backend, BackendUnreachable, RunCloser
 from service.decide import Rules
-from service.follow import Cluster, Follower
+from service.follow import Cluster, Follower, Mishaps
 from service.ledger import Ledger
 from service.records import Experiment, Sweep
 from service.settings import Settings
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 _MLFLOW_PAUSE = timedelta(seconds=30)
 _MLFLOW_AT_ONCE = 10
 _UNSETTLED_AT_ONCE = 10
+_SPARE = 10  # so many that cannot be submitted keep nobody behind them waiting
 _WITH_JOB = tuple(state for state in State if state.has_job)
 _NOT_ENDED = tuple(state for state in State if not state.ended)
 
@@ -44,12 +45,12 @@ class Reconciler:
         self._settings = settings
         self._runs = runs
         self._cluster = Cluster(backend)
-        self._trials = Trials(store, settings)
+        self._mishaps = Mishaps()
+        self._trials = Trials(store, settings, self._mishaps.confined)
         rules = Rules(settings.max_attempts, timedelta(seconds=settings.report_grace_seconds))
-        self._experiments = Follower(store, ExperimentWork(settings), self._cluster, rules)
-        self._sweeps = Follower(
-            store.sweeps, SweepWork(settings), self._cluster, rules, before_end=self._trials.settle
-        )
+        common = (self._cluster, rules, self._mishaps)
+        self._experiments = Follower(store, ExperimentWork(settings), *common)
+        self._sweeps = Follower(store.sweeps, SweepWork(settings), *common, before_end=self._trials.settle)
         self._mlflow_next: datetime | None = None
 
     def run_once(self, now: datetime) -> None:
@@ -78,20 +79,22 @@ class Reconciler:
             self._sweeps.guarded(sweep, lambda row, at: self._trials.settle(row, row.state, at), now)
 
     def _submit(self, now: datetime) -> None:
-        """What has waited longest first; a sweep takes one of the places."""
+        """What has waited longest first; a sweep takes one of the places, what cannot be submitted none."""
         taken = len(self._store.in_states(*_WITH_JOB)) + len(self._store.sweeps.in_states(*_WITH_JOB))
         free = self._settings.max_running - taken
         if free <= 0:
             return
         waiting: list[Experiment | Sweep] = [
-            *self._store.in_states(State.QUEUED, cancel_requested=False, limit=free),
-            *self._store.sweeps.queued(limit=free),
+            *self._store.in_states(State.QUEUED, cancel_requested=False, limit=free + _SPARE),
+            *self._store.sweeps.queued(limit=free + _SPARE),
         ]
-        for row in sorted(waiting, key=lambda row: (row.created_at, row.id))[:free]:
+        for row in sorted(waiting, key=lambda row: (row.created_at, row.id)):
+            if free == 0:
+                return
             if isinstance(row, Sweep):
-                self._sweeps.submit(row, now)
+                free -= self._sweeps.submit(row, now)
             else:
-                self._experiments.submit(row, now)
+                free -= self._experiments.submit(row, now)
 
     def _close_runs(self, now: datetime) -> None:
         """Gives MLflow runs the status that their jobs could not; MLflow's absence delays only this."""
@@ -106,10 +109,11 @@ class Reconciler:
         for row in ledger.with_mlflow_due(limit=_MLFLOW_AT_ONCE):
             if self._runs is not None and row.mlflow_run_id is not None and row.mlflow_status_due is not None:
                 try:
-                    self._runs.close_run(row.mlflow_run_id, row.mlflow_status_due)
+                    with self._mishaps.confined(row.id):
+                        self._runs.close_run(row.mlflow_run_id, row.mlflow_status_due)
                 except BackendUnreachable as error:
                     log.warning("mlflow unreachable", extra={"experiment": row.id, "reason": str(error)})
                     self._mlflow_next = now + _MLFLOW_PAUSE
                     return False
-            ledger.mlflow_settled(row.id)
+            ledger.mlflow_settled(row.id)  # after a mishap too: ten such rows would keep all others waiting
         return True

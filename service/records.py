@@ -95,11 +95,6 @@ class Experiment(Asked):
     trial_row: str | None = None
     detached: bool = False
 
-    @property
-    def follows_sweep(self) -> bool:
-        """Whether its state is its sweep's to say."""
-        return self.sweep_id is not None and not self.detached
-
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep(Asked):

@@ -1,4 +1,4 @@
-"""A sweep and its trials as rows to store: all at once for a grid, one by one where a search draws them."""
+"""What was asked for as rows to store: a grid's trials all at once, one by one where a search draws them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import logging
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from service.records import Experiment, Sweep
@@ -20,26 +21,10 @@ log = logging.getLogger(__name__)
 Tagged = tuple[Experiment, Mapping[str, str]]
 
 
-def new_sweep(spec: SweepSpec, *, now: datetime, key: str | None, request_hash: str) -> Sweep:
-    """A queued sweep that is not stored yet."""
-    text = json.dumps(spec.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return Sweep(
-        id=f"swp-{secrets.token_hex(5)}",
-        name=spec.name,
-        state=State.QUEUED,
-        attempt=1,
-        spec=text,
-        created_at=now,
-        updated_at=now,
-        idempotency_key=key,
-        request_hash=request_hash,
-    )
-
-
-def trial_row(sweep_id: str, number: int, row: str, spec: ExperimentSpec, now: datetime) -> Experiment:
-    """A queued trial that is not stored yet."""
+def new_experiment(identifier: str, spec: ExperimentSpec, now: datetime) -> Experiment:
+    """A queued experiment that is not stored yet."""
     return Experiment(
-        id=trial_id(sweep_id, number),
+        id=identifier,
         name=spec.name,
         state=State.QUEUED,
         attempt=1,
@@ -50,10 +35,28 @@ def trial_row(sweep_id: str, number: int, row: str, spec: ExperimentSpec, now: d
         method=spec.method.kind,
         created_at=now,
         updated_at=now,
-        sweep_id=sweep_id,
-        trial=number,
-        trial_row=row,
     )
+
+
+def new_sweep(spec: SweepSpec, *, now: datetime, key: str | None, request_hash: str) -> Sweep:
+    """A queued sweep that is not stored yet."""
+    return Sweep(
+        id=f"swp-{secrets.token_hex(5)}",
+        name=spec.name,
+        state=State.QUEUED,
+        attempt=1,
+        spec=spec.model_dump_json(),  # keys as given: trials are numbered in the order of the variants
+        created_at=now,
+        updated_at=now,
+        idempotency_key=key,
+        request_hash=request_hash,
+    )
+
+
+def trial_row(sweep_id: str, number: int, row: str, spec: ExperimentSpec, now: datetime) -> Experiment:
+    """A queued trial that is not stored yet."""
+    new = new_experiment(trial_id(sweep_id, number), spec, now)
+    return replace(new, sweep_id=sweep_id, trial=number, trial_row=row)
 
 
 def drawn_trial(storage: Storage, sweep: Sweep, number: int, now: datetime) -> Tagged | None:

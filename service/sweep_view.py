@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from rich.markup import escape
 from rich.table import Table
 
 from service.render import age, make_table, number
-from service.terminal import COLOURS, task_bars
+from service.terminal import COLOURS, LiveBars
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress, TaskID
+    from rich.progress import Progress
 
     from service.sweep_schemas import SweepPreview, SweepPublic, TrialPublic
     from sweeps.table import Block
@@ -24,24 +24,12 @@ _MOST_SHOWN = 200  # trials
 _NAME_WIDTH = 44
 
 
-class SweepView:
+class SweepView(LiveBars):
     """Follows a sweep: bars for it and for what runs in a terminal; elsewhere a line for each change."""
 
     def __init__(self, console: Console) -> None:
-        self._console = console
-        self._bars: Progress | None = None
-        self._tasks: dict[str, TaskID] = {}
+        super().__init__(console)
         self._told = ""
-
-    def __enter__(self) -> Self:
-        if self._console.is_terminal:
-            self._bars = task_bars(self._console)
-            self._bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bars is not None:
-            self._bars.stop()
 
     def update(self, seen: SweepPublic) -> None:
         """Shows the sweep as it stands now."""
@@ -118,7 +106,7 @@ def print_sweep(console: Console, seen: SweepPublic) -> None:
     console.print(grid)
     console.print(trials_table(seen))
     if len(seen.trials or ()) > _MOST_SHOWN:
-        console.print(f"… {len(seen.trials or ()) - _MOST_SHOWN} more: rebalance list --sweep {seen.id}")
+        console.print(f"… {seen.counts.total - _MOST_SHOWN:,} more: rebalance list --sweep {seen.id}")
 
 
 def trials_table(seen: SweepPublic) -> Table:
@@ -155,33 +143,41 @@ def cost_text(preview: SweepPreview) -> str:
 
 def print_results(console: Console, results: Results, *, classes: bool = False) -> None:
     """The table of a paper: a block for each evaluation mode, then what a reader must know."""
+    from sweeps.formats import classes_elsewhere
+
     for block in results.blocks:
         if len(results.blocks) > 1:
             console.print(block.mode, markup=False)
         console.print(_scores(results, block))
-        if classes and block.classes:
-            console.print(_classes(block))
+        if classes and (elsewhere := classes_elsewhere(block)):
+            console.print(elsewhere, markup=False)
+        elif classes and block.classes:
+            console.print(_classes(results, block))
     console.print(f"Δ and p (paired t-test over shared seeds) against {results.reference}", markup=False)
     for note in results.notes:
         console.print(f"note: {note}", markup=False)
 
 
 def _scores(results: Results, block: Block) -> Table:
-    from sweeps.formats import cells, header
+    from sweeps.formats import score_grid
 
-    titles = header(results, block)
-    table = make_table(*titles, right=1, fold=(0,))
-    for row in block.rows:
-        table.add_row(*(escape(text) for text in cells(block, row, "±")))
+    grid = score_grid(results, block, "±")
+    table = make_table(*grid.titles, right=grid.words, fold=(0,))
+    for row in grid.rows:
+        table.add_row(*map(escape, row))
     return table
 
 
-def _classes(block: Block) -> Table:
+def _classes(results: Results, block: Block) -> Table:
+    """The reference's IoU, then what the others have more or less: narrower than both numbers of each."""
     names = [row.row for row in block.rows]
-    table = make_table("class", "group", names[0], *(f"Δ {name}" for name in names[1:]), right=2)
+    base = names.index(results.reference)
+    others = [place for place in range(len(names)) if place != base]
+    titles = ("class", "group", names[base], *(f"Δ {names[place]}" for place in others))
+    table = make_table(*titles, right=2)
     for each in block.classes:
-        deltas = [number(delta, signed=True) for delta in each.delta_iou[1:]]
-        table.add_row(escape(each.name), each.group, number(each.iou[0]), *deltas)
+        deltas = [number(each.delta_iou[place], signed=True) for place in others]
+        table.add_row(escape(each.name), each.group, number(each.iou[base]), *deltas)
     return table
 
 

@@ -7,6 +7,8 @@ somebody wants stopped are looked at in a pass.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -44,9 +46,13 @@ class _Look:
 class Trials:
     """Follows the trials of sweeps; remembers only what saves a look."""
 
-    def __init__(self, store: Store, settings: Settings) -> None:
+    def __init__(
+        self, store: Store, settings: Settings, confined: Callable[[str], AbstractContextManager[None]]
+    ) -> None:
+        """`confined`: keeps an error nobody expected with the trial of that id, see `follow.Mishaps`."""
         self._store = store
         self._storage = settings.layout
+        self._confined = confined
         self._looks: dict[str, _Look] = {}
 
     def follow(self, sweep: Sweep, now: datetime) -> None:
@@ -72,7 +78,12 @@ class Trials:
                 return  # overtaken; the next pass comes back to it
 
     def _move(self, rows: list[Experiment], phase: Phase, now: datetime) -> int:
-        moves = [move for row in rows if (move := self._move_of(row, phase)) is not None]
+        moves = []
+        for row in rows:
+            with self._confined(row.id):
+                move = self._move_of(row, phase)
+                if move is not None:
+                    moves.append(move)
         for move in moves:
             to, reason = move.steps[-1]
             log.info(
@@ -117,7 +128,7 @@ class Trials:
     def _keep_paused(self, sweep: Sweep) -> None:
         """What a request asked for, where it was cut off; a pause that somebody made by hand stays."""
         path = self._storage.sweep(sweep.id).pause
-        if sweep.paused != path.exists() and (sweep.paused or path.read_text(encoding="utf-8") == _PAUSED):
+        if sweep.paused != path.exists() and (sweep.paused or path.read_bytes() == _PAUSED.encode()):
             set_pause(self._storage, sweep.id, paused=sweep.paused)
 
 

@@ -69,24 +69,31 @@ class StartNotices:
             self._status = None
 
 
-class ProgressView:
-    """Follows experiments: bars in a terminal; elsewhere a line for each new state and tenth of the way."""
+class LiveBars:
+    """While it is entered bars in a terminal, with the fields `state` (markup) and `loss`; elsewhere none."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._bars: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
-        self._told: dict[str, tuple[State, int, int]] = {}
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
-            self._bars = task_bars(self._console)
+            self._bars = _task_bars(self._console)
             self._bars.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._bars is not None:
             self._bars.stop()
+
+
+class ProgressView(LiveBars):
+    """Follows experiments: bars in a terminal; elsewhere a line for each new state and tenth of the way."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._told: dict[str, tuple[State, int, int]] = {}
 
     def update(self, seen: ExperimentPublic) -> None:
         """Shows the experiment as it stands now."""
@@ -127,8 +134,7 @@ def _numbers(seen: ExperimentPublic) -> tuple[int | None, int, float | None]:
     return (total if isinstance(total, int) else None), 0, None
 
 
-def task_bars(console: Console) -> Progress:
-    """Bars with the fields `state` and `loss`, one for each task."""
+def _task_bars(console: Console) -> Progress:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     return Progress(
@@ -136,7 +142,7 @@ def task_bars(console: Console) -> Progress:
         TextColumn("{task.fields[state]}"),
         BarColumn(bar_width=30),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[loss]}"),
+        TextColumn("{task.fields[loss]}", markup=False),
         TimeElapsedColumn(),
         console=console,
     )

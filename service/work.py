@@ -11,7 +11,7 @@ from service.records import Asked, Experiment, Sweep
 from service.settings import Settings
 from sweeps.report import SweepReport, read_sweep_report
 from trainer.errors import ReportError
-from trainer.layout import AttemptDir
+from trainer.layout import AttemptDir, mlflow_ids
 from trainer.report import RunReport
 
 RowT_contra = TypeVar("RowT_contra", bound=Asked, contravariant=True)
@@ -102,7 +102,19 @@ class SweepWork:
 def job_command(settings: Settings, row: Experiment) -> list[str]:
     """The line that starts this attempt at an experiment."""
     spec = settings.layout.attempt(row.id, row.attempt).spec
-    return _command(settings, "trainer.job", spec, ["--experiment", row.id, "--attempt", str(row.attempt)])
+    names = ["--experiment", row.id, "--attempt", str(row.attempt)]
+    for key, value in _mlflow_tags(settings, row).items():
+        names.append(f"--mlflow-tag={key}={value}")
+    return _command(settings, "trainer.job", spec, names)
+
+
+def _mlflow_tags(settings: Settings, row: Experiment) -> dict[str, str]:
+    """Of a detached trial: those that its sweep's driver gives to trials, see `sweeps.parent`."""
+    if row.sweep_id is None:
+        return {}
+    tags = {"rebalance.sweep": row.sweep_id, "rebalance.row": row.trial_row or ""}
+    parent = mlflow_ids(settings.layout.sweep(row.sweep_id).mlflow).get("run_id")
+    return {**tags, "mlflow.parentRunId": parent} if parent else tags
 
 
 def sweep_command(settings: Settings, row: Sweep) -> list[str]:

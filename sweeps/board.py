@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TextIO
 
 from sweeps.decide import gpu_hours
@@ -17,9 +19,14 @@ from sweeps.report import BestTrial, TrialCounts
 from sweeps.results import entry_of, sweep_table
 from sweeps.spec import SweepSpec
 from sweeps.table import Table
+from trainer.errors import ReportError
 from trainer.files import write_atomically
 from trainer.layout import Storage, trial_id
-from trainer.report import RunReport
+from trainer.report import RunReport, read_report
+
+log = logging.getLogger(__name__)
+
+_TIMES_AS_LONG = 10  # a table of thousands of trials takes seconds: not after each of them
 
 
 class Board:
@@ -43,6 +50,7 @@ class Board:
         self._parent = parent
         self._total = total
         self._lock = threading.Lock()
+        self._next_table = 0.0
         self._trials = {trial.number: trial for trial in trials}
         self._reports = {number: self._stored(number) for number in self._trials}
         path = self._directory.attempt(attempt).metrics
@@ -66,7 +74,10 @@ class Board:
             self._reports[trial.number] = report
             state = "stopped" if is_stopped_early(report) else report.state
             self._tell(trial, "ended", self._end_line(report), state=state, value=self.value_of(report))
-            self._show()
+            if time.monotonic() < self._next_table:
+                return
+            table, numbers = self._write_table()
+        self._show(table, numbers)
 
     def value_of(self, report: RunReport) -> float | None:
         """The sweep's metric in a report."""
@@ -107,8 +118,14 @@ class Board:
         )
 
     def gpu_hours(self) -> float:
-        """GPU hours of the trials that have ended."""
-        return gpu_hours(report for report in list(self._reports.values()) if report is not None)
+        """GPU hours of all attempts that have left a report."""
+        found = []
+        for number in list(self._trials):
+            experiment = trial_id(self._id, number)
+            for attempt in range(1, self._storage.newest_attempt(experiment) + 1):
+                with suppress(ReportError):
+                    found.append(read_report(self._storage.attempt(experiment, attempt).report))
+        return gpu_hours(report for report in found if report is not None)
 
     def show_last(self) -> Table | None:
         """Rewrites the table with everything in storage, trials that somebody else ran included."""
@@ -116,30 +133,42 @@ class Board:
             for number, report in self._reports.items():
                 taken_over = self._storage.detached(trial_id(self._id, number)).exists()
                 self._reports[number] = self._stored(number) if taken_over or report is None else report
-            return self._show(last=True)
+            if not self._trials:
+                return None
+            table, numbers = self._write_table()
+        self._show(table, numbers, last=True)
+        return table
 
     def close(self) -> None:
+        """No event is written any more."""
         self._events.close()
 
     def _stored(self, number: int) -> RunReport | None:
         return trial_progress(self._storage, trial_id(self._id, number)).report
 
-    def _show(self, *, last: bool = False) -> Table | None:
-        if not self._trials:
-            return None
+    def _write_table(self) -> tuple[Table, dict[str, float]]:
+        """The table, in storage as well, and the numbers beside it."""
+        begun = time.monotonic()
         entries = [
             entry_of(trial.row, trial.spec.seed, self._reports.get(number))
             for number, trial in sorted(self._trials.items())
         ]
         table = sweep_table(self._sweep, entries)
-        for name, path in table_files(self._directory).items():
-            write_atomically(path, FORMATS[name](table))
+        try:
+            for name, path in table_files(self._directory).items():
+                write_atomically(path, FORMATS[name](table))
+        except OSError as error:  # the reports are what counts: the table is made of them again
+            log.warning("the table is not written: %s", error)
         counts, best = self.counts(), self.best()
         numbers = {f"trials/{name}": float(count) for name, count in counts.model_dump().items()}
         if best is not None:
             numbers[f"best/{self._sweep.metric}"] = best.value
-        self._parent.show(table, numbers, self._total - counts.waiting, last=last)
-        return table
+        now = time.monotonic()
+        self._next_table = now + _TIMES_AS_LONG * (now - begun)
+        return table, numbers
+
+    def _show(self, table: Table, numbers: Mapping[str, float], *, last: bool = False) -> None:
+        self._parent.show(table, numbers, self._total - int(numbers["trials/waiting"]), last=last)
 
     def _end_line(self, report: RunReport) -> str:
         if report.error is not None:

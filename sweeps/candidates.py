@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import random
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sweeps import statistics
-from sweeps.expand import Settings, Trial, make_trial, points_of
+from sweeps.expand import Settings, Trial, draw, make_trial, num_draws, points_of
+from sweeps.fields import identity, rounded
 from sweeps.spec import Axis, SweepSpec
 from trainer.errors import SpecError
 
@@ -66,7 +68,8 @@ class Suggested:
     """Draws by optuna's TPE, `limits.trials` of them for each variant and grid point, which share nothing.
 
     `known` are the trials that an earlier driver began, with (value,) for those that ended: they are told
-    again, so that a restart costs optuna nothing of what it knew.
+    again, so that a restart costs optuna nothing of what it knew. Those in `first`, of these, come first: a
+    scheduler has to learn of them, too.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class Suggested:
         sweep: SweepSpec,
         known: Sequence[tuple[Trial, tuple[float | None] | None]] = (),
         *,
+        first: frozenset[int] = frozenset(),
         resolve: Resolve = lambda trial: trial,
     ) -> None:
         import optuna
@@ -85,18 +89,20 @@ class Suggested:
         self._drawn = [axis for axis in sweep.axes if axis.grid is None]
         self._seeds = sweep.seeds if sweep.seeds is not None else (sweep.base.seed,)
         self._points = points_of(sweep)
-        self._waiting: deque[Trial] = deque()
+        self._waiting = deque(trial for trial, _ in known if trial.number in first)
         self._draws: list[_Draw] = []
         self._of: dict[int, _Draw] = {}
         self._number = 0
+        self._begun: set[Hashable] = set()
         groups = _by_settings(known)
         self._studies = [self._study(place + len(groups)) for place in range(len(self._points))]
+        self._stream = random.Random(sweep.search_seed + len(groups))
         for trials in groups:
             self._remember(trials)
 
     @property
     def exhausted(self) -> bool:
-        most = (self._sweep.limits.trials or 1) * len(self._points)
+        most = num_draws(self._sweep) * len(self._points)
         return not self._waiting and len(self._draws) >= most
 
     def next(self) -> Trial | None:
@@ -134,19 +140,24 @@ class Suggested:
     def _ask(self) -> None:
         place = len(self._draws) % len(self._points)
         variant, fixed = self._points[place]
-        suggestion = self._studies[place].ask(self._distributions())
-        draw = _Draw(self._studies[place], suggestion, dict(suggestion.params))
-        drawn = {
-            axis.pointer: axis.choice[suggestion.params[axis.pointer]]
-            if axis.choice is not None
-            else suggestion.params[axis.pointer]
-            for axis in self._drawn
-        }
-        self._draws.append(draw)
-        self._begin(draw, variant, {**fixed, **drawn}, self._seeds)
+        study = self._studies[place]
+        while True:
+            suggestion = study.ask(self._distributions())
+            settings = {**fixed, **{axis.pointer: _value(axis, suggestion.params) for axis in self._drawn}}
+            if identity([variant, settings]) not in self._begun:
+                break
+            # Each setting runs once, as in a random search: a repeated one gives way to one drawn at random.
+            study.tell(suggestion, state=self._optuna.trial.TrialState.FAIL)
+            study.enqueue_trial(
+                {axis.pointer: _place(axis, draw(axis, self._stream)) for axis in self._drawn}
+            )
+        drawn = _Draw(study, suggestion, dict(suggestion.params))
+        self._draws.append(drawn)
+        self._begin(drawn, variant, settings, self._seeds)
 
     def _begin(self, draw: _Draw, variant: str | None, settings: Settings, seeds: Sequence[int]) -> None:
         ordered = {axis.pointer: settings[axis.pointer] for axis in self._sweep.axes}
+        self._begun.add(identity([variant, ordered]))
         for seed in seeds:
             made = make_trial(self._sweep, self._number, variant, ordered, seed)
             if not isinstance(made, Trial):
@@ -193,7 +204,14 @@ class Suggested:
 
 
 def _place(axis: Axis, value: Any) -> Any:
-    return value if axis.choice is None else axis.choice.index(value)
+    return value if axis.choice is None else axis.place(value)
+
+
+def _value(axis: Axis, params: Mapping[str, Any]) -> Any:
+    """What runs for what optuna suggests: of a choice it names the place."""
+    found = params[axis.pointer]
+    low, high = axis.uniform or axis.loguniform or (0.0, 1.0)
+    return axis.choice[found] if axis.choice is not None else rounded(found, low, high)
 
 
 def _by_settings(

@@ -9,7 +9,7 @@ from sweeps.progress import TrialProgress
 from sweeps.spec import Limits
 from trainer.report import RunError, RunReport
 
-MOST_LOSSES = 3  # attempts of one trial that lost their worker
+MOST_LOSSES = 3  # attempts of one trial that lost their worker, though not their node
 
 
 def worth_another_try(error: RunError, losses: int) -> bool:

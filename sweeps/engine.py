@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from sweeps.board import Board
-from sweeps.candidates import Listed, Source, Suggested
-from sweeps.decide import limit_reached, shall_run
+from sweeps.candidates import Source
+from sweeps.decide import limit_reached
 from sweeps.expand import Trial
 from sweeps.formats import to_markdown
+from sweeps.left import is_runnable, source_of
 from sweeps.parent import ParentRun
-from sweeps.pool import Pool, Shape, fits
-from sweeps.progress import TrialProgress, lost_attempts, trial_progress
+from sweeps.pool import Pool, fits
 from sweeps.records import read_trials, write_trial
 from sweeps.report import SweepReport, write_sweep_report
 from sweeps.runs import Runs
@@ -58,6 +58,8 @@ class Engine:
         self._board: Board | None = None
         self._parent: ParentRun | None = None
         self._pool = Pool(most=asked.sweep.limits.concurrent_trials, held=self._directory.pause.exists)
+        self._kinds = {trial.spec.resources for trial in asked.trials} or {asked.sweep.base.resources}
+        self._gpu_hours_before = 0.0
         self._limit: str | None = None
 
     def run(self) -> int:
@@ -72,6 +74,8 @@ class Engine:
                 error = raised
                 print(f"the sweep failed: {type(raised).__name__}: {raised}", flush=True)
             report = self._report(error)
+            if self._board is not None:
+                self._board.close()
             if self._parent is not None:
                 self._parent.close(report.state)
             write_sweep_report(report, self._dir.report)
@@ -95,13 +99,28 @@ class Engine:
             total=asked.total,
             parent=self._parent,
         )
-        runs = Runs(asked.storage, asked.identifier, pool=self._pool, watcher=self._board, task=self._task)
-        source = self._source(known)
+        self._gpu_hours_before = self._board.gpu_hours() if asked.sweep.limits.gpu_hours else 0.0
+        runs = Runs(
+            asked.storage,
+            asked.identifier,
+            pool=self._pool,
+            watcher=self._board,
+            task=self._task,
+            broken=self._end_now,
+        )
+        source = source_of(
+            asked.sweep,
+            known,
+            identifier=asked.identifier,
+            storage=asked.storage,
+            board=self._board,
+            resolve=asked.resolve,
+        )
         if not source.exhausted:
-            search.prepare_environment(self._room())
-            feed = search.Feed(
-                asked.sweep, source, begin=self._beginner(runs), room=self._room, over=self._over
-            )
+            # A sweep that is paused at its start has no room now: Tune would never ask for a trial.
+            search.prepare_environment(max(1, self._room()))
+            begin = self._beginner(runs, source)
+            feed = search.Feed(asked.sweep, source, begin=begin, room=self._room, over=self._over)
             decisions = search.Decisions(asked.sweep, feed, stop=runs.stop, go_on=runs.go_on)
             search.run_tune(asked.sweep, feed, decisions, trials=asked.total, directory=self._dir.path)
         runs.drain()
@@ -120,41 +139,16 @@ class Engine:
             judged=self._judged,
         )
 
-    def _source(self, known: Sequence[Trial]) -> Source:
-        """What is left to run. What has ended comes again only where a scheduler must learn of it."""
-        runnable = {trial.number for trial in known if self._runnable(trial)}
-        ended = frozenset(trial.number for trial in known if trial.number not in runnable)
-        if ended:
-            print(f"{len(ended)} trials have ended already and are not run again", flush=True)
-        assert self._board is not None
-        board = self._board
-        if self._asked.sweep.search == "optuna":
-
-            def value(trial: Trial) -> tuple[float | None] | None:
-                report = board.report_of(trial.number)
-                if trial.number in runnable:
-                    return None
-                return (board.value_of(report) if report else None,)
-
-            told = [(trial, value(trial)) for trial in known]
-            return Suggested(self._asked.sweep, told, resolve=self._asked.resolve)
-        replayed = ended if self._judged and runnable else frozenset()
-        return Listed([trial for trial in known if trial.number in runnable | replayed], first=replayed)
-
-    def _runnable(self, trial: Trial) -> bool:
-        storage, experiment = self._asked.storage, self._id(trial)
-        progress: TrialProgress = trial_progress(storage, experiment)
-        losses = lost_attempts(storage, experiment) if progress.state == "failed" else 0
-        return shall_run(progress, losses, detached=storage.detached(experiment).exists())
-
-    def _beginner(self, runs: Runs) -> Callable[[Trial], Mapping[str, Any]]:
+    def _beginner(self, runs: Runs, source: Source) -> Callable[[Trial], Mapping[str, Any]]:
         """Begins a trial, unless it is only told again, and says what Tune's side needs to follow it."""
         asked = self._asked
 
         def begin(trial: Trial) -> Mapping[str, Any]:
             write_trial(self._directory, trial, self._id(trial))
-            if self._runnable(trial):
+            if is_runnable(asked.storage, self._id(trial)):
                 runs.begin(trial)
+            if source.exhausted and asked.sweep.scheduler.kind != "hyperband":  # that one halts and resumes
+                self._pool.no_more()
             spec = trial.spec
             return {
                 "number": trial.number,
@@ -173,11 +167,11 @@ class Engine:
         if self._directory.pause.exists():
             self._pool.end_idle()
             return 0
-        sweep = self._asked.sweep
-        shapes = {Shape.of(trial.spec.resources) for trial in self._asked.trials}
-        most = max((fits(shape) for shape in shapes or {Shape.of(sweep.base.resources)}), default=1)
-        at_once = max(1, min(most, sweep.limits.concurrent_trials or most))
-        return at_once + (sweep.search != "optuna" and not self._judged)
+        limits = self._asked.sweep.limits
+        most = max(fits(resources) for resources in self._kinds)
+        at_once = max(1, min(most, limits.concurrent_trials or most))
+        limited = limits.seconds is not None or limits.gpu_hours is not None
+        return at_once + (self._asked.sweep.search != "optuna" and not self._judged and not limited)
 
     def _over(self) -> bool:
         """Whether no further trial is begun; ends this process where a newer driver has taken over."""
@@ -185,7 +179,8 @@ class Engine:
             self._end_now("a newer attempt at this sweep has begun")
         assert self._board is not None
         seconds = time.monotonic() - self._began
-        reached = limit_reached(self._asked.sweep.limits, seconds=seconds, gpu_hours=self._board.gpu_hours())
+        hours = self._gpu_hours_before + self._pool.gpu_hours()
+        reached = limit_reached(self._asked.sweep.limits, seconds=seconds, gpu_hours=hours)
         if reached and not self._limit:
             self._limit = reached
             print(f"no further trial is begun: {reached}", flush=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
+from sweeps.progress import is_stopped_early
 from trainer.errors import ReportError
 from trainer.layout import Storage
 from trainer.orders import permit
@@ -73,8 +74,8 @@ class Follower:
             self._permitted = here
 
     def _end(self, report: RunReport, last: Seen) -> Seen:
-        if report.result is None:
-            return Seen(last.iteration, last.value, ended=True)
+        if report.result is None:  # what it had measured before it failed is no score
+            return Seen(last.iteration, last.value if is_stopped_early(report) else None, ended=True)
         scores = next(iter(report.result.evaluation.values()))
         return Seen(report.result.iterations, getattr(scores, self._metric), ended=True)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sweeps.cost import cost_of
 from sweeps.estimate import cost_line, pixel_seconds, stored_reports
-from sweeps.expand import Trial, count_trials, expand
+from sweeps.expand import Trial, count_trials, expand, num_draws
 from sweeps.report import SweepReport, write_sweep_report
 from sweeps.resolve import resolve_trials
 from sweeps.spec import SweepSpec, parse_sweep
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     storage = Storage.at(options.storage)
     roots = [Path(root) for root in options.data_root] if options.data_root else None
     try:
-        sweep = parse_sweep(json.loads(options.spec.read_text(encoding="utf-8")))
+        sweep = _read_sweep(options.spec)
         identifier = options.sweep or sweep_id(sweep)
         _refuse_another(storage, identifier, sweep)
         trials = resolve_trials(sweep, expand(sweep), data_roots=roots)
@@ -70,7 +70,7 @@ def _refuse(options: argparse.Namespace, storage: Storage, error: Exception) -> 
     if options.list or not (options.sweep and options.attempt):
         return _EXIT_USAGE
     try:
-        sweep = parse_sweep(json.loads(options.spec.read_text(encoding="utf-8")))
+        sweep = _read_sweep(options.spec)
     except (SpecError, OSError, ValueError):
         return _EXIT_USAGE  # no sweep, no report: the exit code is all there is
     now = utc_now_text()
@@ -87,10 +87,20 @@ def _refuse(options: argparse.Namespace, storage: Storage, error: Exception) -> 
     return _EXIT_USAGE
 
 
+def _read_sweep(path: Path) -> SweepSpec:
+    """The sweep in a file; SpecError, OSError or ValueError where there is none."""
+    try:
+        return parse_sweep(json.loads(path.read_text(encoding="utf-8")))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
 def sweep_id(sweep: SweepSpec) -> str:
-    """The id of a sweep that is given none: the same for the same document, so that it goes on."""
-    text = json.dumps(sweep.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-    return f"sweep-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+    """The id of a sweep that is given none: the same for the same document, so that it goes on.
+
+    Variants in another order are another sweep: trials are numbered by it.
+    """
+    return f"sweep-{hashlib.sha256(sweep.model_dump_json().encode()).hexdigest()[:10]}"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -119,26 +129,32 @@ def _refuse_another(storage: Storage, identifier: str, sweep: SweepSpec) -> None
     """A sweep's trials are found by number: another document under its id would mix two sweeps.
 
     Raises:
-        SpecError: the id belongs to a sweep that is not this one; limits and name may change.
+        SpecError: the id belongs to a sweep that is not this one. Name and limits may change, but for the
+            number of trials; tags are a part of the trials.
     """
     path = storage.sweep(identifier).spec
     if not path.exists():
         return
-    before = parse_sweep(json.loads(path.read_text(encoding="utf-8")))
-    if _lasting(before) != _lasting(sweep):
-        raise SpecError(
-            (Problem("", f"{identifier} is another sweep's id", "the same sweep, or another id"),)
-        )
+    before, now = _lasting(_read_sweep(path)), _lasting(sweep)
+    got = f"{identifier} is another sweep's id: that one began otherwise"
+    wanted = "what it began with, or another --sweep; /name and the other limits may change"
+    changed = [pointer for pointer in now if now[pointer] != before[pointer]]
+    if changed:
+        raise SpecError(tuple(Problem(each, got, wanted) for each in changed))
 
 
-def _lasting(sweep: SweepSpec) -> SweepSpec:
-    """The sweep without what may change between two attempts at it."""
-    free = sweep.limits.model_copy(update={"concurrent_trials": None, "seconds": None, "gpu_hours": None})
-    return sweep.model_copy(update={"limits": free, "name": "", "tags": {}})
+def _lasting(sweep: SweepSpec) -> dict[str, object]:
+    """What may not change between two attempts at a sweep, by pointer."""
+    fields = {f"/{name}": getattr(sweep, name) for name in SweepSpec.model_fields}
+    del fields["/name"], fields["/limits"]
+    return {**fields, "/variants": list(sweep.variants.items()), "/limits/trials": sweep.limits.trials}
 
 
 def _list(sweep: SweepSpec, identifier: str, trials: Sequence[Trial], storage: Storage) -> int:
     print(f"sweep {identifier}: {count_trials(sweep)} trials")
+    asked, draws = sweep.limits.trials, num_draws(sweep)
+    if sweep.search != "grid" and asked != draws:
+        print(f"{draws} draws, not {asked}: the axes have no more settings, and each is run once")
     if sweep.search == "optuna":
         print("drawn as it goes; such as:")
     measured = pixel_seconds(stored_reports(storage.root / "runs"))

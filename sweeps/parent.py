@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -19,6 +20,7 @@ from trainer.tracking import MlflowTracker, RunInfo, RunStatus, TrackerError
 log = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_TABLES = 30.0
+_SECONDS_AFTER_FAILURE = 60.0
 _VIEW = "comparison.json"  # in the form that MLflow's table view shows
 _STATUS: dict[str, RunStatus] = {"completed": "FINISHED", "failed": "FAILED", "cancelled": "KILLED"}
 
@@ -31,7 +33,8 @@ class ParentRun:
         self._id = identifier
         self._directory: SweepDir = storage.sweep(identifier)
         self._tracker: MlflowTracker | None = None
-        self._shown = 0.0
+        self._shown = self._quiet_until = 0.0
+        self._telling = threading.Lock()
         if uri is not None:
             self._open(uri)
 
@@ -45,8 +48,14 @@ class ParentRun:
         return {**tags, "mlflow.parentRunId": self.run_id} if self.run_id else tags
 
     def show(self, table: Table, numbers: Mapping[str, float], step: int, *, last: bool = False) -> None:
-        """Logs the numbers, and the table with its files at most every half minute."""
-        if self._tracker is None:
+        """Logs the numbers, and the table with its files at most every half minute.
+
+        One thread at a time; the others, and all for a minute after a failure, go on without: no trial
+        waits for a server that hangs. The last call always counts.
+        """
+        if self._tracker is None or (not last and time.monotonic() < self._quiet_until):
+            return
+        if not self._telling.acquire(blocking=last):
             return
         try:
             self._tracker.log_metrics(step, time.time(), numbers)
@@ -55,6 +64,9 @@ class ParentRun:
                 self._shown = time.monotonic()
         except TrackerError as error:
             log.warning("MLflow has not taken the sweep's table: %s", error)
+            self._quiet_until = time.monotonic() + _SECONDS_AFTER_FAILURE
+        finally:
+            self._telling.release()
 
     def close(self, state: str) -> None:
         if self._tracker is not None:

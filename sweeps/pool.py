@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,8 +19,10 @@ from typing import Any, NamedTuple
 import ray
 
 from sweeps.apart import MARK
-from sweeps.task import Task, TaskEnd
+from sweeps.task import Task, TaskEnd, end_of
 from sweeps.warm import WarmWorker
+from trainer.cluster import alive_nodes, loss_of, places
+from trainer.layout import Storage
 from trainer.spec import Resources
 
 _LOOK_SECONDS = 0.5  # how often a trial that waits looks at the pause file and the cluster
@@ -39,11 +42,9 @@ class Shape(NamedTuple):
         )
 
 
-def fits(shape: Shape) -> int:
-    """How many trials of a shape the cluster has room for, were it empty."""
-    total = ray.cluster_resources()
-    by_gpu = int(total.get("GPU", 0) / shape.gpus) if shape.gpus else sys.maxsize
-    return min(int(total.get("CPU", 0) / shape.cpus), by_gpu)
+def fits(resources: Resources) -> int:
+    """How many trials with these resources the cluster has room for, were it empty."""
+    return places(resources.cpus_per_worker, resources.gpus_per_worker) // resources.workers
 
 
 class Pool:
@@ -54,8 +55,23 @@ class Pool:
         self._held = held
         self._changed = threading.Condition()
         self._waiting: deque[object] = deque()
-        self._busy: list[Shape] = []
+        self._busy: list[tuple[Shape, float]] = []  # and since when
         self._idle: list[tuple[Shape, Any]] = []
+        self._last = False
+        self._gpu_seconds = 0.0
+
+    def gpu_hours(self) -> float:
+        """What trials have held until now, halted and lost ones and those that run included."""
+        now = time.monotonic()
+        with self._changed:
+            running = sum(shape.gpus * (now - since) for shape, since in self._busy)
+            return (self._gpu_seconds + running) / 3600
+
+    def no_more(self) -> None:
+        """No further trial comes: actors that nobody waits for end, and what they held is free for others."""
+        with self._changed:
+            self._last = True
+            self._end_unneeded()
 
     def run(self, task: Task, begins: Callable[[], bool]) -> TaskEnd | None:
         """Waits for room, then runs `task`; None where `begins` then says that it shall not run after all.
@@ -80,13 +96,10 @@ class Pool:
     @contextmanager
     def _room(self, shape: Shape, *, warm: bool) -> Iterator[Any]:
         """Holds what `shape` takes; an idle actor of that shape, None where a new one has to be made."""
-        me = object()
         with self._changed:
-            self._waiting.append(me)
-            while self._waiting[0] is not me or not self._has_room(shape, warm=warm):
-                self._changed.wait(_LOOK_SECONDS)
-            self._waiting.popleft()
-            self._busy.append(shape)
+            self._wait_for(shape, warm=warm)
+            held = (shape, time.monotonic())
+            self._busy.append(held)
             place = self._idle_like(shape) if warm else None
             idle = None if place is None else self._idle.pop(place)[1]
             self._changed.notify_all()
@@ -94,8 +107,18 @@ class Pool:
             yield idle
         finally:
             with self._changed:
-                self._busy.remove(shape)
+                self._busy.remove(held)
+                self._gpu_seconds += shape.gpus * (time.monotonic() - held[1])
                 self._changed.notify_all()
+
+    def _wait_for(self, shape: Shape, *, warm: bool) -> None:
+        me = object()
+        self._waiting.append(me)
+        try:
+            while self._waiting[0] is not me or not self._has_room(shape, warm=warm):
+                self._changed.wait(_LOOK_SECONDS)
+        finally:
+            self._waiting.remove(me)
 
     def _idle_like(self, shape: Shape) -> int | None:
         return next((place for place, (kept, _) in enumerate(self._idle) if kept == shape), None)
@@ -108,15 +131,13 @@ class Pool:
             return False
         if warm and self._idle_like(shape) is not None:
             return True
-        total = ray.cluster_resources()
-        while not _has_room(total, shape, [*self._busy, *(kept for kept, _ in self._idle)]):
-            if not self._idle:
-                return False
-            ray.kill(self._idle.pop(0)[1])
+        if not _has_room(ray.cluster_resources(), shape, [taken for taken, _ in self._busy]):
+            return False
+        self.end_idle()  # of other shapes: spread over the nodes, they could block one that fits in sum
         return True
 
     def _in_actor(self, task: Task, shape: Shape, idle: Any) -> TaskEnd:
-        actor = idle or _new_actor(shape)
+        actor, nodes = idle or _new_actor(shape), alive_nodes()
         kept = False
         try:
             end = TaskEnd.model_validate_json(ray.get(actor.run.remote(task.model_dump_json())))
@@ -124,7 +145,9 @@ class Pool:
         except ray.exceptions.OutOfMemoryError:
             raise
         except ray.exceptions.RayActorError as error:
-            return TaskEnd(end="lost", message=str(error).strip().splitlines()[0])
+            if idle is not None and not _has_begun(task):  # it had died while it idled
+                return self._in_actor(task, shape, None)
+            return end_of(loss_of(error, str(error).strip().splitlines()[0], nodes))
         finally:
             if kept:
                 self._put_back(shape, actor)
@@ -137,6 +160,15 @@ class Pool:
         if actor is not None:
             with self._changed:
                 self._idle.append((shape, actor))
+                self._end_unneeded()
+
+    def _end_unneeded(self) -> None:
+        while self._last and len(self._idle) > len(self._waiting):
+            ray.kill(self._idle.pop(0)[1])
+
+
+def _has_begun(task: Task) -> bool:
+    return Storage.at(task.storage).attempt(task.experiment, task.attempt).log.exists()
 
 
 def _new_actor(shape: Shape) -> Any:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
-from trainer.errors import ReportError, StoppedEarly
+from trainer.errors import NodeLost, ReportError, StoppedEarly
 from trainer.layout import AttemptDir, Storage
 from trainer.report import RunError, RunReport, Scores, read_report
 from trainer.sink import last_record
 
 TrialState = Literal["waiting", "running", "completed", "failed", "cancelled", "stopped"]
+_MOST_NODES = 30
 TRIAL_STATES: tuple[TrialState, ...] = ("waiting", "running", "completed", "failed", "cancelled", "stopped")
 
 
@@ -48,16 +50,21 @@ def trial_progress(storage: Storage, experiment: str) -> TrialProgress:
         report = read_report(here.report)
     except ReportError as error:
         return TrialProgress(attempt, "failed", error=RunError(type="ReportError", message=str(error)))
-    return _unfinished(here, attempt) if report is None else _ended(report, attempt)
+    return _unfinished(here, attempt) if report is None else _ended(report, here, attempt)
 
 
-def lost_attempts(storage: Storage, experiment: str) -> int:
-    """How many attempts of a trial have lost their worker."""
-    errors: list[RunError | None] = []
+def lost_attempts(storage: Storage, experiment: str, newest: RunReport | None = None) -> int:
+    """How many attempts of a trial count as having lost their worker; `newest` has no file yet.
+
+    Those that lost their node do not, but for very many: a trial may take its nodes down.
+    """
+    reports = [newest]
     for attempt in range(1, storage.newest_attempt(experiment) + 1):
-        report = read_report(storage.attempt(experiment, attempt).report)
-        errors.append(report.error if report else None)
-    return sum(error is not None and error.retryable for error in errors)
+        with suppress(ReportError):  # one that cannot be read tells of no loss
+            reports.append(read_report(storage.attempt(experiment, attempt).report))
+    lost = [one.error.type for one in reports if one and one.error and one.error.retryable]
+    nodes = lost.count(NodeLost.__name__)
+    return len(lost) - nodes + max(0, nodes - _MOST_NODES)
 
 
 def is_stopped_early(report: RunReport) -> bool:
@@ -67,28 +74,33 @@ def is_stopped_early(report: RunReport) -> bool:
 
 def _unfinished(here: AttemptDir, attempt: int) -> TrialProgress:
     begun = here.metrics.exists() or here.plan.exists()
-    line = last_record(here.metrics, "train") or {}
-    iteration, loss = line.get("iteration"), line.get("loss")
+    loss = (last_record(here.metrics, "train") or {}).get("loss")
     return TrialProgress(
         attempt,
         "running" if begun else "waiting",
-        iteration=iteration if isinstance(iteration, int) else 0,
+        iteration=_reached(here),
         iterations=_iterations(here),
         loss=float(loss) if isinstance(loss, (int, float)) else None,
     )
 
 
-def _ended(report: RunReport, attempt: int) -> TrialProgress:
+def _ended(report: RunReport, here: AttemptDir, attempt: int) -> TrialProgress:
     evaluation = report.result.evaluation if report.result else {}
     return TrialProgress(
         attempt,
         "stopped" if is_stopped_early(report) else report.state,
-        iteration=report.result.iterations if report.result else 0,
+        iteration=report.result.iterations if report.result else _reached(here),
         iterations=report.spec.schedule.iterations,
         scores=next(iter(evaluation.values()), None),
         error=report.error,
         report=report,
     )
+
+
+def _reached(here: AttemptDir) -> int:
+    """The last iteration that was logged."""
+    iteration = (last_record(here.metrics, "train") or {}).get("iteration")
+    return iteration if isinstance(iteration, int) else 0
 
 
 def _iterations(here: AttemptDir) -> int | None:

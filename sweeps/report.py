@@ -34,7 +34,9 @@ class BestTrial(StrictModel):
 
 
 class SweepReport(StrictModel):
-    """The end of one attempt. `completed`: every trial has ended, however; those that failed included."""
+    """The end of one attempt. `completed`: the job came to its end; trials may have failed, or, after a
+    limit, never have begun.
+    """
 
     schema_version: Literal[1] = SCHEMA_VERSION
     sweep: str

@@ -9,9 +9,18 @@ from sweeps.progress import is_stopped_early
 from sweeps.spec import SweepSpec
 from sweeps.table import Entry, Table, make_table
 from trainer.report import RunReport
+from trainer.spec import Schedule
 
 PRESET_TAG = "preset"  # names the preset that a sweep was made from: the paper's numbers stand beside ours
-_PAPER_ITERATIONS = 160_000
+# The paper's setting (its section 4.2), as the catalogue would name it; it has neither yet.
+_PAPER_DATASET, _PAPER_MODEL = "ade20k", "deeplabv3plus_r50"
+_PAPER_SCHEDULE = {
+    "iterations": 160_000,
+    "batch_size": 16,
+    "crop_size": (512, 512),
+    "optimizer": "sgd",
+    "learning_rate": 0.01,
+}
 
 
 def entry_of(row: str, seed: int, report: RunReport | None) -> Entry:
@@ -21,19 +30,28 @@ def entry_of(row: str, seed: int, report: RunReport | None) -> Entry:
 
 def sweep_table(sweep: SweepSpec, entries: Sequence[Entry]) -> Table:
     """The table of `entries`, with the paper's numbers where the sweep is tagged as one of the presets."""
-    preset = PRESETS.get(sweep.tags.get(PRESET_TAG, ""))
+    preset, base = PRESETS.get(sweep.tags.get(PRESET_TAG, "")), sweep.base
+    ours = setting_note(base.dataset.name, base.model.name, base.schedule)
     return make_table(
         sweep.name,
         entries,
         metric=sweep.metric,
         published=preset.published if preset and sweep.metric == "mIoU" else None,
-        notes=(preset.note, _setting(sweep)) if preset else (),
+        notes=(preset.note, ours) if preset else (),
     )
 
 
-def _setting(sweep: SweepSpec) -> str:
-    """What stands behind our numbers; no catalogue entry is the paper's own setting yet."""
-    base = sweep.base
-    here = f"{base.dataset.name}, model {base.model.name}, {base.schedule.iterations} iterations"
-    other = "data set, model and schedule" if base.schedule.iterations != _PAPER_ITERATIONS else "data set"
-    return f"ours: {here}: another {other} than the paper's, so only signs and orders can be compared"
+def setting_note(dataset: str, model: str, schedule: Schedule) -> str:
+    """What stands behind our numbers, and in what it differs from what stands behind the paper's."""
+    same = {
+        "data set": dataset == _PAPER_DATASET,
+        "model": model == _PAPER_MODEL,
+        "schedule": all(getattr(schedule, field) == value for field, value in _PAPER_SCHEDULE.items()),
+    }
+    here = f"ours: {dataset}, model {model}, {schedule.iterations} iterations"
+    *most, last = [what for what, is_same in same.items() if not is_same] or [""]
+    if not last:
+        return f"{here}: the paper's data set, model and schedule"
+    others = f"another {', '.join(most)} and {last}" if most else f"another {last}"
+    where = " on the same data set" if same["data set"] else ""
+    return f"{here}: {others} than the paper's{where}, so only signs and orders can be compared"

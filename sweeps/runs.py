@@ -12,13 +12,13 @@ from sweeps.expand import Trial
 from sweeps.pool import Pool
 from sweeps.progress import lost_attempts
 from sweeps.task import Task, TaskEnd
-from trainer.errors import Paused, StoppedEarly, WorkerLost
+from trainer.cluster import require_resources
+from trainer.errors import NodeLost, Paused, StoppedEarly, WorkerLost
 from trainer.files import write_atomically
-from trainer.launch import require_resources
 from trainer.layout import Storage, trial_id
 from trainer.orders import ask_to_stop, stop_asked
 from trainer.report import RunReport, read_report, write_report
-from trainer.spec import canonical_json
+from trainer.spec import Resources, canonical_json
 
 log = logging.getLogger(__name__)
 
@@ -44,12 +44,16 @@ class Runs:
         pool: Pool,
         watcher: Watcher,
         task: Callable[[Trial, int], Task],
+        broken: Callable[[str], None],
     ) -> None:
+        """`broken` ends this process: a trial can neither run nor be reported on."""
         self._storage = storage
         self._sweep = sweep
         self._pool = pool
         self._watcher = watcher
         self._task = task
+        self._broken = broken
+        self._possible: set[Resources] = set()
         self._trials: dict[int, Trial] = {}
         self._threads: dict[int, threading.Thread] = {}
         self._lock = threading.Lock()
@@ -103,13 +107,23 @@ class Runs:
                 attempt += 1
         except Exception as error:  # the thread's outermost frame: the trial must not vanish without a word
             log.exception("trial %s", trial.number)
+            try:
+                self._end_badly(trial, error)
+            except Exception as worse:
+                log.exception("trial %s has no report", trial.number)
+                self._broken(f"trial {trial.number} cannot be reported on: {worse}")
+
+    def _end_badly(self, trial: Trial, error: Exception) -> None:
+        """What has been reported stands: then it was only the telling that failed."""
+        attempt = self._storage.newest_attempt(self._id(trial))
+        if not self._storage.attempt(self._id(trial), attempt).report.exists():
             self._refuse(trial, attempt, error)
 
     def _try(self, trial: Trial, attempt: int) -> bool:
         """Runs one attempt; True where another, already made, follows."""
         experiment = self._id(trial)
         stop = self._storage.stop(experiment)
-        require_resources(trial.spec.resources)
+        self._require(trial.spec.resources)
 
         def begins() -> bool:
             if stop.exists():
@@ -128,6 +142,12 @@ class Runs:
             self._watcher.ended(trial, report)
         return False
 
+    def _require(self, resources: Resources) -> None:
+        """Refuses what the cluster never had. What it had once is waited for: a lost node is replaced."""
+        if resources not in self._possible:
+            require_resources(resources)
+            self._possible.add(resources)
+
     def _halt(self, trial: Trial, attempt: int) -> None:
         """What was asked of the trial decides whether it is over."""
         with self._lock:
@@ -143,12 +163,11 @@ class Runs:
         if written is not None:  # it was lost after its work
             self._watcher.ended(trial, written)
             return False
-        error = WorkerLost(end.message)
-        losses = 1 + lost_attempts(self._storage, self._id(trial))
+        error = NodeLost(end.message) if end.node else WorkerLost(end.message)
         self._watcher.lost(trial, attempt, end.message)
         report = self._task(trial, attempt).make().report(error=error)
         assert report.error is not None
-        if not worth_another_try(report.error, losses):
+        if not worth_another_try(report.error, lost_attempts(self._storage, self._id(trial), report)):
             self._refuse(trial, attempt, error)
             return False
         self._make_attempt(trial)

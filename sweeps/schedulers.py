@@ -25,7 +25,7 @@ def scheduler_of(sweep: SweepSpec, *, more: Callable[[], bool]) -> TrialSchedule
             return AsyncHyperBandScheduler(
                 time_attr="iteration",
                 max_t=most,
-                grace_period=min(most, asha.grace_iterations or interval),
+                grace_period=asha.grace_iterations or interval,
                 reduction_factor=asha.reduction_factor,
             )
         case Hyperband() as hyperband:

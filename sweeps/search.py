@@ -109,6 +109,10 @@ class Decisions(tune.Callback):  # type: ignore[misc]
         for number in again:
             self._go_on(number)
 
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Nobody follows the trial any more: it must not wait for a verdict that never comes."""
+        self._stop(trial.config["number"], StoppedEarly("its run directory could not be read"))
+
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         last = trial.last_result or {}
         if last.get("ended"):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from functools import cache
+from collections.abc import Hashable, Sequence
+from functools import cache, cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, JsonValue, ValidationError
 
+from sweeps.fields import UNVARIED, identity, is_range, number_text, overlap, texts
 from trainer.errors import Problem, SpecError
 from trainer.methods import Method
 from trainer.pointers import problems_of, shown
@@ -15,6 +16,7 @@ from trainer.spec import ExperimentSpec, TagKey, TagValue
 from trainer.strict_model import StrictModel
 
 MAX_TRIALS = 10_000
+_SCHEDULED = ("/schedule/iterations", "/evaluation/interval")  # a scheduler takes the base's for all trials
 WAYS = ("grid", "choice", "uniform", "loguniform")  # to say which values an axis takes
 Pointer = Annotated[str, Field(pattern=r"^(/([^/~]|~[01])+)+$", max_length=200)]
 VariantName = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1F\x7F]*$")]
@@ -32,6 +34,36 @@ class Axis(StrictModel):
     choice: Values | None = Field(default=None, description="One of these, drawn for each trial.")
     uniform: Range | None = Field(default=None, description="[low, high], drawn for each trial.")
     loguniform: Range | None = Field(default=None, description="The same, uniform in the logarithm.")
+
+    @property
+    def given(self) -> list[str]:
+        """Which of `WAYS` are there: exactly one, once the sweep was checked."""
+        return [way for way in WAYS if getattr(self, way) is not None]
+
+    @property
+    def values(self) -> tuple[JsonValue, ...]:
+        """What is listed, or both ends of the range."""
+        return self.grid or self.choice or self.uniform or self.loguniform or ()
+
+    def place(self, value: JsonValue) -> int | None:
+        """Where `value` is in `values`; None inside a range."""
+        return self._places.get(identity(value))
+
+    def text(self, value: JsonValue) -> str:
+        """How a value is written in a row's name: no other value of the axis reads the same."""
+        if isinstance(value, float) and not self.grid and not self.choice:
+            return number_text(value)
+        place = self.place(value)
+        assert place is not None
+        return self._texts[place]
+
+    @cached_property
+    def _places(self) -> dict[Hashable, int]:
+        return {identity(value): place for place, value in enumerate(self.values)}
+
+    @cached_property
+    def _texts(self) -> list[str]:
+        return texts(self.values)
 
 
 class NoScheduler(StrictModel):
@@ -114,7 +146,13 @@ def parse_sweep(document: object) -> SweepSpec:
         sweep = SweepSpec.model_validate(document)
     except ValidationError as error:
         raise SpecError(problems_of(error, document, sweep_schema())) from None
-    problems = [*_axis_problems(sweep), *_clashes(sweep), *_search_problems(sweep)]
+    problems = [
+        *_axis_problems(sweep),
+        *_clashes(sweep),
+        *_repeated(sweep.seeds or (), "/seeds", "each seed once"),
+        *_search_problems(sweep),
+        *_scheduler_problems(sweep),
+    ]
     if problems:
         raise SpecError(tuple(problems))
     return sweep
@@ -124,7 +162,8 @@ def _axis_problems(sweep: SweepSpec) -> list[Problem]:
     problems = []
     for number, axis in enumerate(sweep.axes):
         here = f"/axes/{number}"
-        given = [way for way in WAYS if getattr(axis, way) is not None]
+        problems += _pointer_problems(sweep, axis.pointer, f"{here}/pointer")
+        given = axis.given
         if len(given) != 1:
             got = f"has {' and '.join(given)}" if given else "says nothing of its values"
             problems.append(Problem(here, got, f"exactly one of {', '.join(WAYS)}"))
@@ -137,46 +176,56 @@ def _axis_problems(sweep: SweepSpec) -> list[Problem]:
     return problems
 
 
+def _pointer_problems(sweep: SweepSpec, pointer: str, here: str) -> list[Problem]:
+    instead = next((words for field, words in UNVARIED.items() if overlap(pointer, field)), None)
+    if instead is not None:
+        return [Problem(here, f"{pointer} cannot be varied by an axis", instead)]
+    if sweep.scheduler.kind != "none" and any(overlap(pointer, field) for field in _SCHEDULED):
+        got = f"{pointer} cannot vary: {sweep.scheduler.kind} judges all trials at the same iterations"
+        return [Problem(here, got, "other fields, or /scheduler none")]
+    return []
+
+
 def _value_problems(axis: Axis, here: str) -> list[Problem]:
-    bounds, listed = axis.uniform or axis.loguniform, axis.grid or axis.choice
+    bounds = axis.uniform or axis.loguniform
     if bounds is not None:
         low, high = bounds
         if low >= high:
             return [Problem(here, f"{low} is not below {high}", "[low, high] with low < high")]
         if axis.loguniform and low <= 0:
             return [Problem(f"{here}/0", f"{low} has no logarithm", "> 0")]
-    seen: set[str] = set()
-    for place, value in enumerate(listed or ()):
-        text = json.dumps(value, sort_keys=True)
-        if text in seen:
-            return [Problem(f"{here}/{place}", f"{shown(value)} is listed twice", "each value once")]
-        seen.add(text)
+        if not is_range(low, high):
+            wanted = "[low, high], neither nearly equal nor infinitely far apart"
+            return [Problem(here, f"numbers cannot be drawn between {low} and {high}", wanted)]
+        return []
+    return _repeated(axis.values, here, "each value once")
+
+
+def _repeated(values: Sequence[JsonValue], here: str, wanted: str) -> list[Problem]:
+    first: dict[Hashable, int] = {}
+    for place, value in enumerate(values):
+        earlier = first.setdefault(identity(value), place)
+        if earlier != place:
+            got = f"{shown(value)} is listed twice, as {shown(values[earlier])} at {here}/{earlier}"
+            return [Problem(f"{here}/{place}", got, wanted)]
     return []
 
 
 def _clashes(sweep: SweepSpec) -> list[Problem]:
-    """Two ways to set one field: two axes, or an axis beside `variants` or `seeds`."""
+    """Two ways to set one field: two axes, or an axis of whole methods beside `variants`."""
     problems, taken = [], {}
     if sweep.variants:
         taken["/method"] = "/variants"
-    if sweep.seeds is not None:
-        taken["/seed"] = "/seeds"
-        if len(set(sweep.seeds)) < len(sweep.seeds):
-            problems.append(Problem("/seeds", "a seed is listed twice", "each seed once"))
     for number, axis in enumerate(sweep.axes):
         here = f"/axes/{number}/pointer"
         for pointer, owner in taken.items():
             parameter_of_variants = owner == "/variants" and axis.pointer != pointer
-            if _overlap(axis.pointer, pointer) and not parameter_of_variants:
+            if overlap(axis.pointer, pointer) and not parameter_of_variants:
                 problems.append(
                     Problem(here, f"{axis.pointer} is set by {owner} too", "one way for each field")
                 )
         taken[axis.pointer] = here
     return problems
-
-
-def _overlap(one: str, other: str) -> bool:
-    return f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/")
 
 
 def _search_problems(sweep: SweepSpec) -> list[Problem]:
@@ -189,7 +238,21 @@ def _search_problems(sweep: SweepSpec) -> list[Problem]:
         problems.append(
             Problem("/limits/trials", "is missing", f"how often {sweep.search} draws, 1 to {MAX_TRIALS}")
         )
-    if sweep.scheduler.kind != "none" and sweep.base.evaluation.interval is None:
-        got = f"is null, and {sweep.scheduler.kind} judges trials while they run"
-        problems.append(Problem("/base/evaluation/interval", got, "iterations between evaluations, >= 1"))
     return problems
+
+
+def _scheduler_problems(sweep: SweepSpec) -> list[Problem]:
+    """A scheduler needs evaluations before the end, at which trials may be stopped."""
+    scheduler, iterations = sweep.scheduler, sweep.base.schedule.iterations
+    interval = sweep.base.evaluation.interval
+    if scheduler.kind == "none":
+        return []
+    if interval is None or interval >= iterations:
+        got = f"is {interval or 'null'}, and {scheduler.kind} judges trials while they run"
+        wanted = f"iterations between evaluations, >= 1 and below the trials' {iterations}"
+        return [Problem("/base/evaluation/interval", got, wanted)]
+    grace = scheduler.grace_iterations if isinstance(scheduler, Asha) else None
+    if grace is not None and grace >= iterations:
+        wanted = f"below the trials' {iterations} iterations, or null"
+        return [Problem("/scheduler/grace_iterations", f"with {grace} no trial is ever stopped", wanted)]
+    return []

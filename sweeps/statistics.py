@@ -5,6 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+# Points. Two scores that differ by one pixel differ by more, even in a split of 1e9 pixels (1e-8 of a mean
+# over classes); what adding up 255 classes rounds away is less (2e-12).
+_ROUNDING = 1e-10
+
 
 def mean(values: Sequence[float]) -> float | None:
     """Arithmetic mean; None of nothing."""
@@ -13,8 +17,8 @@ def mean(values: Sequence[float]) -> float | None:
 
 def deviation(values: Sequence[float]) -> float | None:
     """Standard deviation of a sample (divisor n - 1); None of fewer than two values."""
-    centre = mean(values)
-    if centre is None or len(values) < 2:
+    centre = mean(values) if len(values) > 1 else None
+    if centre is None:
         return None
     return math.sqrt(math.fsum((value - centre) ** 2 for value in values) / (len(values) - 1))
 
@@ -23,15 +27,19 @@ def paired_p_value(differences: Sequence[float]) -> float | None:
     """Two-sided p-value of a paired t-test: that differences as large arise where the true mean is 0.
 
     None with fewer than two differences, or where all are equal and not 0: they show no spread to judge by.
-    All 0 gives 1. Small samples: it is exact if differences are normal, and says little for two or three.
+    All 0 gives 1. Equal is what differs by rounding alone. Small samples: it is exact if differences are
+    normal, and says little for two or three.
+
+    Args:
+        differences: in points, of scores in percent.
 
     Source: Student 1908.
     """
     centre, spread = mean(differences), deviation(differences)
     if centre is None or spread is None:
         return None
-    if spread == 0:
-        return 1.0 if centre == 0 else None
+    if max(differences) - min(differences) <= _ROUNDING:
+        return 1.0 if abs(centre) <= _ROUNDING else None
     t = centre / (spread / math.sqrt(len(differences)))
     return 1.0 - _within(abs(t), len(differences) - 1)
 

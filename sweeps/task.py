@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from trainer.attempt import Attempt, Tracking
-from trainer.errors import Paused
+from trainer.errors import NodeLost, Paused
 from trainer.layout import Storage
 from trainer.report import RunReport
 from trainer.spec import ExperimentSpec
@@ -38,14 +38,17 @@ class Task(StrictModel):
 
 
 class TaskEnd(StrictModel):
-    """How it ended: with a report, halted by a scheduler, or without its worker."""
+    """How it ended: with a report, halted by a scheduler, or without its worker (`node`: nor its node)."""
 
     end: Literal["completed", "failed", "cancelled", "paused", "lost"]
     message: str = ""
+    node: bool = False
 
 
 def end_of(result: RunReport | Exception) -> TaskEnd:
     """What `Attempt.run` came back with, for the driver."""
     if isinstance(result, RunReport):
         return TaskEnd(end=result.state)
-    return TaskEnd(end="paused" if isinstance(result, Paused) else "lost", message=str(result))
+    if isinstance(result, Paused):
+        return TaskEnd(end="paused", message=str(result))
+    return TaskEnd(end="lost", message=str(result), node=isinstance(result, NodeLost))

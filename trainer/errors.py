@@ -52,7 +52,11 @@ class ResourcesUnavailable(RegionRebalanceError):
 
 
 class WorkerLost(RegionRebalanceError):
-    """A training worker died without raising: killed, out of memory, or its node is gone."""
+    """A training worker died without raising: it was killed, say."""
+
+
+class NodeLost(WorkerLost):
+    """A training worker went with its node: nobody's fault, so that it does not count as a failure."""
 
 
 class NonFiniteLoss(RegionRebalanceError):

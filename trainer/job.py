@@ -61,12 +61,27 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--attempt", type=int, default=1)
     parser.add_argument("--mlflow-uri", default=os.environ.get("MLFLOW_TRACKING_URI"))
     parser.add_argument(
+        "--mlflow-tag",
+        action="append",
+        default=[],
+        type=_tag,
+        metavar="KEY=VALUE",
+        help="of the experiment's run in MLflow (repeatable)",
+    )
+    parser.add_argument(
         "--data-root",
         action="append",
         help="data must lie inside one of these (repeatable; default: anywhere)",
     )
     parser.add_argument("--plan-only", action="store_true", help="print the rendered plan as JSON and stop")
     return parser
+
+
+def _tag(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is refused; allowed: KEY=VALUE")
+    return key, value
 
 
 def has_password(uri: str | None) -> bool:
@@ -99,7 +114,7 @@ def _attempt(options: argparse.Namespace, spec: ExperimentSpec, storage: Storage
         storage=storage,
         experiment=experiment,
         attempt=options.attempt,
-        tracking=Tracking(options.mlflow_uri),
+        tracking=Tracking(options.mlflow_uri, dict(options.mlflow_tag)),
         begun=_process_start(),
     )
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 from typing import Any
 
 import ray
 
 from trainer.attempt import Attempt
-from trainer.errors import ResourcesUnavailable, WorkerLost
+from trainer.cluster import alive_nodes, loss_of, require_resources
+from trainer.errors import WorkerLost
 from trainer.plan import Plan
-from trainer.spec import Resources
 from trainer.worker import Outcome, ray_worker
 
 # The controller asks its workers how they are at this interval; the default of 2 s is added to each run.
@@ -22,7 +21,6 @@ _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",  # prints through a logger what quiet_imports would keep quiet
 }
-_RESOURCE_WAIT_SECONDS = 30.0
 
 
 def connect(*, show_workers: bool = True) -> bool:
@@ -50,31 +48,6 @@ def kill_own_cluster() -> None:
             process.kill()
 
 
-def require_resources(resources: Resources) -> None:
-    """Refuses what the cluster can never give.
-
-    Raises:
-        ResourcesUnavailable: naming what is asked for and what there is.
-    """
-    wanted = {"CPU": float(resources.workers * resources.cpus_per_worker)}
-    if resources.gpus_per_worker:
-        wanted["GPU"] = resources.workers * resources.gpus_per_worker
-    deadline = time.monotonic() + _RESOURCE_WAIT_SECONDS
-    while missing := _missing(wanted):
-        if time.monotonic() > deadline:
-            raise ResourcesUnavailable("; ".join(missing))
-        time.sleep(1)  # nodes may still be joining
-
-
-def _missing(wanted: dict[str, float]) -> list[str]:
-    present = ray.cluster_resources()
-    return [
-        f"/resources asks for {amount:g} {kind}, the cluster has {present.get(kind, 0):g}"
-        for kind, amount in wanted.items()
-        if amount > present.get(kind, 0)
-    ]
-
-
 def run_attempt(attempt: Attempt) -> Outcome:
     """Prepares and trains an attempt on the cluster that this process is connected to."""
     plan = attempt.prepare()
@@ -94,7 +67,7 @@ def launch(plan: Plan) -> Outcome:
     """Runs the plan under Ray Train and waits for its end; what rank 0 measured.
 
     Raises:
-        WorkerLost: a worker died without raising.
+        WorkerLost: a worker died without raising; NodeLost: with its node.
         BaseException: what a worker raised, as it was.
     """
     from ray.train import FailureConfig, RunConfig, ScalingConfig
@@ -119,10 +92,11 @@ def launch(plan: Plan) -> Outcome:
             failure_config=FailureConfig(max_failures=0),
         ),
     )
+    nodes = alive_nodes()
     try:
         result = trainer.fit()
     except TrainingFailedError as error:
-        raise cause_of(error) from error
+        raise cause_of(error, nodes) from error
     outcome: Outcome = result.return_value
     return outcome
 
@@ -147,16 +121,23 @@ def _trainer_class() -> type[Any]:
     return LeanTrainer
 
 
-def cause_of(error: Exception) -> BaseException:
-    """What really happened: the first worker's own exception, or WorkerLost where it left none."""
+def cause_of(error: Exception, nodes: frozenset[str] = frozenset()) -> BaseException:
+    """What really happened: the first worker's own exception, or a loss where it left none.
+
+    `nodes`: those that were alive when it began. Memory that ran out is no loss: it would run out again.
+    """
     failures: dict[int, Any] = getattr(error, "worker_failures", {})
-    own = [_unwrapped(failure) for _, failure in sorted(failures.items())]
+    own: list[BaseException] = [_unwrapped(failure) for _, failure in sorted(failures.items())]
     raised = [failure for failure in own if not isinstance(failure, ray.exceptions.RayError)]
     if raised:
         return _most_telling(raised)
-    if own:
-        return WorkerLost(_in_one_line(own[0]))
-    return WorkerLost(_in_one_line(getattr(error, "controller_failure", error)))
+    for failure in own:
+        out_of_memory: bool = isinstance(failure, ray.exceptions.OutOfMemoryError)
+        if out_of_memory:
+            return failure
+    silent = [failure for failure in own if isinstance(failure, ray.exceptions.ActorUnavailableError)]
+    failure = next(iter([*silent, *own]), getattr(error, "controller_failure", error))
+    return loss_of(failure, _in_one_line(failure), nodes) if nodes else WorkerLost(_in_one_line(failure))
 
 
 def _in_one_line(failure: BaseException) -> str:

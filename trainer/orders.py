@@ -53,9 +53,9 @@ class Orders:
 
 
 def stop_asked(path: Path) -> Cancelled | None:
-    """What a stop file asks for; an empty one, or one in other words, is a plain cancel."""
+    """What a stop file asks for; an empty one, or one in other words or letters, is a plain cancel."""
     try:
-        text = path.read_text(encoding="utf-8").strip()
+        text = path.read_text(encoding="utf-8", errors="replace").strip()
     except FileNotFoundError:
         return None
     try:

@@ -164,6 +164,8 @@ def read_whole(kind: type[Document], path: Path) -> Document | None:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
+    except UnicodeDecodeError as error:
+        raise ReportError(f"{path.name}: byte {error.start} is not UTF-8") from None
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:

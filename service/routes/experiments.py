@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import re
 import secrets
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.deps import JsonBodyDep, SettingsDep, StoreDep, WakeDep
+from service.deps import JsonBodyDep, SettingsDep, StoreDep, WakeDep, json_body
 from service.documents import BadParameter, document_hash, parse_document
 from service.problems import documented
 from service.reconcile import utc_now
-from service.records import Experiment, Filters
+from service.records import Filters
 from service.retry import retry as retry_experiment
 from service.routes.idempotency import KeyHeader, earlier, same_request
 from service.routes.present import experiment_public
 from service.schemas import ExperimentPublic, Page
 from service.states import State
+from service.sweep_rows import new_experiment
 from trainer.errors import Problem
 from trainer.folders import resolve_spec
-from trainer.spec import ExperimentSpec, canonical_json, parse_spec, spec_hash
+from trainer.spec import ExperimentSpec, parse_spec
 
 router = APIRouter(tags=["experiments"])
 
@@ -38,20 +40,13 @@ EXAMPLE: dict[str, Any] = {
     "tags": {"purpose": "first look"},
 }
 _SHORTEST = {"dataset": "digit_scenes", "model": "small", "method": "baseline"}
-_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {"$ref": "#/components/schemas/ExperimentSpec"},
-                "examples": {
-                    "all fields": {"summary": "Region rebalance on the built-in data set", "value": EXAMPLE},
-                    "shortest": {"summary": "Only what is required", "value": _SHORTEST},
-                },
-            }
-        },
-    }
-}
+_BODY = json_body(
+    ExperimentSpec,
+    {
+        "all fields": ("Region rebalance on the built-in data set", EXAMPLE),
+        "shortest": ("Only what is required", _SHORTEST),
+    },
+)
 _TAG = re.compile(r"(?P<key>[A-Za-z0-9][A-Za-z0-9_.-]{0,99})(?::(?P<value>.{0,500}))?", re.DOTALL)
 
 
@@ -88,12 +83,14 @@ def create(
 ) -> ExperimentPublic:
     """Stores an experiment and queues it. Its spec comes back with every default filled in."""
     document = parse_document(body)
-    row = earlier(store, idempotency_key, document_hash(document))
+    asked = document_hash(document)
+    row = earlier(store, idempotency_key, asked)
     if row is None:
         spec = resolve_spec(parse_spec(document), data_roots=settings.data_roots)
-        asked = _new(spec, idempotency_key, document_hash(document))
-        row = store.create(asked, new_tags=spec.tags)
-        same_request(row, asked.request_hash)
+        new = new_experiment(secrets.token_hex(6), spec, utc_now())
+        new = replace(new, idempotency_key=idempotency_key, request_hash=asked)
+        row = store.create(new, new_tags=spec.tags)
+        same_request(row, asked)
         wake()
     response.headers["Location"] = f"/experiments/{row.id}"
     return experiment_public(row, settings)
@@ -150,25 +147,6 @@ def retry(experiment_id: str, store: StoreDep, settings: SettingsDep, wake: Wake
     row = retry_experiment(store, settings.layout, store.get(experiment_id), utc_now())
     wake()
     return experiment_public(row, settings)
-
-
-def _new(spec: ExperimentSpec, idempotency_key: str | None, request_hash: str) -> Experiment:
-    now = utc_now()
-    return Experiment(
-        id=secrets.token_hex(6),
-        name=spec.name,
-        state=State.QUEUED,
-        attempt=1,
-        spec=canonical_json(spec),
-        spec_hash=spec_hash(spec),
-        dataset=spec.dataset.name,
-        model=spec.model.name,
-        method=spec.method.kind,
-        created_at=now,
-        updated_at=now,
-        idempotency_key=idempotency_key,
-        request_hash=request_hash,
-    )
 
 
 def _tag(position: int, text: str) -> tuple[str, str | None]:

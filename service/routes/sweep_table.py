@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import json
+import re
+import threading
+from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple, cast
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import Response
 
 from service import rundirs
 from service.deps import SettingsDep, StoreDep
+from service.documents import NotAcceptable
 from service.problems import documented
 from service.records import Experiment
-from service.settings import Settings
 from service.states import State
 from sweeps.formats import FORMATS
-from sweeps.results import entry_of, sweep_table
+from sweeps.results import sweep_table
 from sweeps.spec import SweepSpec
 from sweeps.table import Entry, Table
-from trainer.errors import ComparisonError, StoppedEarly
+from trainer.errors import ComparisonError, ReportError, StoppedEarly
+from trainer.layout import Storage
+from trainer.report import RunReport
 
 router = APIRouter(tags=["sweeps"])
 
@@ -31,6 +37,47 @@ _MEDIA: dict[str, Format] = {
     "application/x-tex": "latex",
 }
 _TEXTS = {media: {"schema": {"type": "string"}} for media in _MEDIA if media != "application/json"}
+_WEIGHT = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?")
+_MOST_TABLES = 8
+
+
+class _Seen(NamedTuple):
+    """All of a trial that its line of the table depends on: the report of an attempt that completed stays."""
+
+    experiment: str
+    attempt: int
+    row: str
+    seed: int
+    completed: bool
+    stopped: bool
+
+
+class Tables:
+    """The last tables made, each good until a trial of its sweep is seen otherwise. For all threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._made: dict[str, tuple[tuple[_Seen, ...], Table]] = {}
+
+    def get(self, sweep_id: str, seen: tuple[_Seen, ...], make: Callable[[], tuple[Table, bool]]) -> Table:
+        """The sweep's table; `make` gives a new one, and whether it is as good as `seen` says.
+
+        One is made at a time: a large one needs much memory.
+        """
+        with self._lock:
+            known, table = self._made.pop(sweep_id, (None, None))
+            whole = True
+            if table is None or known != seen:
+                table, whole = make()
+            if whole:
+                self._made[sweep_id] = seen, table
+                if len(self._made) > _MOST_TABLES:
+                    del self._made[next(iter(self._made))]
+            return table
+
+
+def _tables(request: Request) -> Tables:
+    return cast(Tables, request.app.state.tables)
 
 
 @router.get(
@@ -38,42 +85,80 @@ _TEXTS = {media: {"schema": {"type": "string"}} for media in _MEDIA if media != 
     response_model=Table,
     responses={
         200: {"content": _TEXTS},
-        **documented(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+        **documented(HTTPStatus.NOT_FOUND, HTTPStatus.NOT_ACCEPTABLE, HTTPStatus.CONFLICT),
     },
 )
 def table(
     sweep_id: str,
     store: StoreDep,
     settings: SettingsDep,
+    tables: Annotated[Tables, Depends(_tables)],
     format: Annotated[Format | None, Query(description="Goes before Accept.")] = None,
     accept: Annotated[str, Header()] = "",
 ) -> Response:
     """Rows over seeds and differences to the first row, so far; JSON unless asked otherwise."""
     row = store.sweeps.get(sweep_id)
-    spec = SweepSpec.model_validate_json(row.spec)
-    entries = [_entry(trial, settings) for trial in store.trials(sweep_id)]
-    if not entries:
+    wanted = format or _MEDIA[accepted(accept)]
+    seen = tuple(_seen(trial) for trial in store.trials(sweep_id))
+    if not seen:
         raise ComparisonError(f"sweep {sweep_id} has no trial yet; its search draws them as it goes")
-    made = sweep_table(spec, entries)
-    wanted = format or _accepted(accept)
+    made = tables.get(sweep_id, seen, lambda: _make(row.spec, seen, settings.layout))
     media = next(name for name, each in _MEDIA.items() if each == wanted)
     return Response(FORMATS[wanted](made), media_type=media)
 
 
-def _entry(trial: Experiment, settings: Settings) -> Entry:
-    """Only a completed trial has numbers: no other report need be read."""
-    report = None
-    if trial.state is State.COMPLETED:
-        report = rundirs.report_of(settings.layout, trial.id, trial.attempt)
-    entry = entry_of(trial.trial_row or "", json.loads(trial.spec)["seed"], report)
-    stopped = trial.error_type == StoppedEarly.__name__ and trial.state is State.CANCELLED
-    return Entry(entry.row, entry.seed, entry.report, stopped=stopped)
+def accepted(accept: str) -> str:
+    """The media type that an Accept header likes best, of equals the one named first; ours without a header.
+
+    A range that names more goes before one that names less, as `text/csv;q=0, text/*` shows. What stands
+    beside `q` is not looked at, and a weight that is none counts as 1.
+
+    Raises:
+        NotAcceptable: it takes none of them.
+    """
+    ranges = [_range(part) for part in accept.split(",") if part.strip()] or [("*/*", 1.0)]
+    names, weights = [name for name, _ in ranges], dict(reversed(ranges))
+    liked = []
+    for place, media in enumerate(_MEDIA):
+        kinds = (media, f"{media.partition('/')[0]}/*", "*/*")
+        found = next((kind for kind in kinds if kind in weights), None)
+        if found is not None and weights[found] > 0:
+            liked.append((weights[found], -names.index(found), -place, media))
+    if not liked:
+        raise NotAcceptable(f"Accept: {accept[:200]!r} takes none of {', '.join(_MEDIA)}")
+    return max(liked)[-1]
 
 
-def _accepted(accept: str) -> Format:
-    """The first of our forms that the header names; weights are not looked at."""
-    for part in accept.split(","):
-        media = part.partition(";")[0].strip().lower()
-        if media in _MEDIA:
-            return _MEDIA[media]
-    return "json"
+def _range(part: str) -> tuple[str, float]:
+    name, *parameters = (each.strip().lower() for each in part.split(";"))
+    given = next((each[2:] for each in parameters if each.startswith("q=")), "1")
+    return name, float(given) if _WEIGHT.fullmatch(given) else 1.0
+
+
+def _seen(trial: Experiment) -> _Seen:
+    return _Seen(
+        trial.id,
+        trial.attempt,
+        trial.trial_row or "",
+        json.loads(trial.spec)["seed"],
+        completed=trial.state is State.COMPLETED,
+        stopped=trial.error_type == StoppedEarly.__name__ and trial.state is State.CANCELLED,
+    )
+
+
+def _make(spec: str, seen: tuple[_Seen, ...], storage: Storage) -> tuple[Table, bool]:
+    """The table, and whether every trial that completed has its report. Only those have numbers."""
+    reports = [_report(trial, storage) if trial.completed else None for trial in seen]
+    entries = [
+        Entry(trial.row, trial.seed, report, stopped=trial.stopped)
+        for trial, report in zip(seen, reports, strict=True)
+    ]
+    whole = all(report is not None for trial, report in zip(seen, reports, strict=True) if trial.completed)
+    return sweep_table(SweepSpec.model_validate_json(spec), entries), whole
+
+
+def _report(trial: _Seen, storage: Storage) -> RunReport | None:
+    """None where it cannot be read: the sweep's job counts such a trial as one without a result, too."""
+    with suppress(ReportError):
+        return rundirs.report_of(storage, trial.experiment, trial.attempt)
+    return None

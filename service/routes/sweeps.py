@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.deps import JsonBodyDep, SettingsDep, StoreDep, WakeDep
+from service.deps import JsonBodyDep, SettingsDep, StoreDep, WakeDep, json_body
 from service.documents import document_hash, parse_document
 from service.problems import documented
 from service.reconcile import utc_now
@@ -53,20 +53,13 @@ _METHODS: dict[str, Any] = {
     },
     "seeds": [0, 1, 2],
 }
-_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {"$ref": "#/components/schemas/SweepSpec"},
-                "examples": {
-                    "grid": {"summary": "Three values of lambda, two seeds each", "value": EXAMPLE},
-                    "methods": {"summary": "Three methods, three seeds each", "value": _METHODS},
-                },
-            }
-        },
-    }
-}
+_BODY = json_body(
+    SweepSpec,
+    {
+        "grid": ("Three values of lambda, two seeds each", EXAMPLE),
+        "methods": ("Three methods, three seeds each", _METHODS),
+    },
+)
 _CHANGES: dict[str, Any] = {
     "status_code": HTTPStatus.ACCEPTED,
     "responses": documented(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
@@ -103,7 +96,7 @@ def create(
 ) -> SweepPublic | SweepPreview:
     """Stores a sweep with all its trials and queues it, as one job. A trial is an ordinary experiment."""
     document = parse_document(body)
-    asked = document_hash(document)
+    asked = _request_hash(document)
     row = None if validate_only else earlier(store.sweeps, idempotency_key, asked)
     if row is None:
         spec = parse_sweep(document)
@@ -187,6 +180,12 @@ def _hold(sweep_id: str, store: Store, settings: Settings, wake: WakeDep, *, pau
 def _shown(sweep_id: str, store: Store, settings: Settings, *, trials: int | None = None) -> SweepPublic:
     row = store.sweeps.get(sweep_id)
     return sweep_public(row, store, settings, counted=store.sweeps.counts([sweep_id]), trials=trials)
+
+
+def _request_hash(document: object) -> str:
+    """Blanks and order of keys aside, but for the variants: the first is the reference of the table."""
+    variants = document.get("variants") if isinstance(document, dict) else None
+    return document_hash([document, list(variants) if isinstance(variants, dict) else None])
 
 
 def _preview(spec: SweepSpec, trials: tuple[Trial, ...], settings: Settings) -> SweepPreview:

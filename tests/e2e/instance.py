@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -14,9 +15,12 @@ from pathlib import Path
 from typing import TypeVar
 
 import httpx
+import psutil
 
 from service.client import RebalanceClient
 from service.endpoints import Endpoints
+from service.instance import DataDir, read_processes
+from service.processes import family
 
 START_SECONDS = 240.0
 STOP_SECONDS = 60.0
@@ -78,6 +82,14 @@ class Instance:
         assert self._process is not None
         self._process.kill()
         self._process.wait()
+
+    def kill_part(self, part: str) -> None:
+        """SIGKILL to all processes of `ray` (jobs, workers, head) or `mlflow`."""
+        token, records = read_processes(DataDir(self.data_dir))
+        assert token is not None
+        for process in family(token, part, records[part].pid):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
 
     def stop(self) -> int:
         """SIGTERM; the exit code."""

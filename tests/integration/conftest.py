@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+import psutil
 import pytest
 
 from tests.integration.sweep_process import ENVIRONMENT
@@ -20,8 +21,8 @@ sys.stdin.read()
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[str]:
-    """The address of a Ray with two CPUs, which outlives the drivers that are killed."""
+def local_ray() -> Iterator[tuple[str, psutil.Process]]:
+    """A Ray with two CPUs, which outlives the drivers that are killed: address, and its first process."""
     with subprocess.Popen(
         [sys.executable, "-c", _CLUSTER],
         stdin=subprocess.PIPE,
@@ -31,5 +32,28 @@ def cluster() -> Iterator[str]:
     ) as process:
         assert process.stdout is not None
         address = next(line.split()[1] for line in process.stdout if line.startswith("at "))
-        yield address
+        yield address, psutil.Process(process.pid)
         process.communicate("")
+
+
+@pytest.fixture(scope="module")
+def cluster(local_ray: tuple[str, psutil.Process]) -> str:
+    """The address of that Ray."""
+    return local_ray[0]
+
+
+@pytest.fixture(scope="module")
+def warm_actors(local_ray: tuple[str, psutil.Process]) -> Callable[[], list[psutil.Process]]:
+    """The processes in it that are made for trials; those of others on this machine are none of ours."""
+
+    def found() -> list[psutil.Process]:
+        return [one for one in local_ray[1].children(recursive=True) if "ray::WarmWorker" in _title(one)]
+
+    return found
+
+
+def _title(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -99,16 +100,9 @@ def test_a_killed_driver(tmp_path: Path, cluster: str) -> None:
     assert all("resumed from iteration" in sweep.messages(k, 2)[0] for k in begun)
 
 
-def warm_workers() -> list[psutil.Process]:
-    """Processes of trials that run."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        if "ray::WarmWorker.run" in " ".join(process.info["cmdline"] or ()):
-            found.append(process)
-    return found
-
-
-def test_troubles_stay_with_their_trial(tmp_path: Path, cluster: str) -> None:
+def test_troubles_stay_with_their_trial(
+    tmp_path: Path, cluster: str, warm_actors: Callable[[], list[psutil.Process]]
+) -> None:
     """A killed actor costs an attempt, bad data its own trials, a stop file one trial; the rest go on."""
     plain = [[[k % 3 for k in range(48)]] * 32] * 2
     strange = [[[7] * 48] * 32]
@@ -120,7 +114,7 @@ def test_troubles_stay_with_their_trial(tmp_path: Path, cluster: str) -> None:
     sweep = Sweep(tmp_path, {"base": tiny_document(schedule=schedule), **fields}, cluster)
     driver = sweep.start()
     until(lambda: sweep.iteration(0) > 20, "trial 0 has a checkpoint")
-    for process in warm_workers():
+    for process in warm_actors():
         process.kill()
     until(lambda: sweep.iteration(2) > 5 or sweep.iteration(2, 2) > 5, "trial 2 runs")
     sweep.storage.stop(sweep.id(2)).write_text("enough of this one")
@@ -147,11 +141,20 @@ def test_troubles_stay_with_their_trial(tmp_path: Path, cluster: str) -> None:
     assert any("without a result" in note for note in sweep.table().notes)
 
 
-def test_pause_and_resume(tmp_path: Path, cluster: str) -> None:
-    """While the pause file is there what runs finishes and nothing starts, and no idle actor keeps a CPU."""
+def test_pause_and_resume(
+    tmp_path: Path, cluster: str, warm_actors: Callable[[], list[psutil.Process]]
+) -> None:
+    """While the pause file is there, be it from the start, what runs finishes and nothing starts, and no idle
+    actor keeps a CPU.
+    """
     limits = {"concurrent_trials": 1}
     sweep = Sweep(tmp_path, document(iterations=20, seeds=[0, 1, 2], limits=limits), cluster)
+    sweep.dir.path.mkdir(parents=True)
+    sweep.dir.pause.touch()
     driver = sweep.start()
+    until(lambda: (sweep.dir.attempt(1).path / "tune").exists(), "the driver waits")
+    assert sweep.storage.newest_attempt(sweep.id(0)) == 0
+    sweep.dir.pause.unlink()
     until(lambda: sweep.iteration(0) >= 1, "trial 0 runs")
     sweep.dir.pause.touch()
     until(lambda: sweep.report(0), "trial 0 ends")
@@ -160,10 +163,6 @@ def test_pause_and_resume(tmp_path: Path, cluster: str) -> None:
     assert sweep.iteration(1) == 0
     sweep.dir.pause.unlink()
     assert sweep.finish(driver).trials.completed == 3
-
-
-def warm_actors() -> list[psutil.Process]:
-    return [one for one in psutil.process_iter(["cmdline"]) if "ray::WarmWorker" in str(one.info["cmdline"])]
 
 
 def test_asha_stops_trials_and_remembers_it(tmp_path: Path, cluster: str) -> None:

@@ -1,54 +1,80 @@
-"""The CamVid campaign: its specs, and the arithmetic of its page."""
+"""The campaign on CamVid: its sweep, and its page."""
 
 from __future__ import annotations
+
+import argparse
+import json
+from datetime import UTC, datetime
 
 import pytest
 
 from scripts import campaign
-from trainer.compare import ComparisonRow
-from trainer.spec import parse_spec
+from service.states import State
+from service.sweep_schemas import SweepLinks, SweepPublic, TrialCounts, TrialPublic
+from sweeps.expand import expand
+from sweeps.formats import to_markdown
+from sweeps.presets import PRESETS
+from sweeps.results import entry_of, sweep_table
+from sweeps.spec import parse_sweep
+from tests.data_factories import make_report
 
 
-def row(method: str, seed: int, miou: float | None) -> ComparisonRow:
-    return ComparisonRow(
-        experiment=f"{method}-{seed}",
-        name="",
-        method=method,
-        seed=seed,
-        dataset="camvid",
-        model="small",
-        mIoU=miou,
-        mAcc=50.0,
-        aAcc=80.0,
-        head_mIoU=70.0,
-        body_mIoU=40.0,
-        tail_mIoU=None,
-        delta_mIoU=None,
-        seconds=10.0,
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_is_a_sweep(preset: str) -> None:
+    """Each row with each seed, all rows of a seed before the next."""
+    trials = expand(parse_sweep(campaign.document(preset, 3, None)))
+    rows = list(PRESETS[preset].methods)
+    assert [trial.row for trial in trials] == rows * 3
+    assert [trial.spec.seed for trial in trials] == [seed for seed in range(3) for _ in rows]
+
+
+def test_another_campaign_is_another_sweep() -> None:
+    """The key is that of the document: the same goes on, a shorter one is posted anew."""
+    keys = [campaign._key(campaign.document("table1", 3, iterations)) for iterations in (None, None, 10)]
+    assert keys[0] == keys[1] != keys[2]
+
+
+def test_the_page_has_every_trial_and_no_directory() -> None:
+    """The table, a line for each trial, and a sweep that can be posted again."""
+    sweep = parse_sweep(campaign.document("table1", 2, None))
+    trials, reports = expand(sweep), [make_report() for _ in range(10)]
+    table = sweep_table(
+        sweep, [entry_of(each.row, each.spec.seed, one) for each, one in zip(trials, reports, strict=True)]
     )
-
-
-def test_specs_are_valid_and_differ() -> None:
-    """Every method runs with every seed, each as an experiment of its own."""
-    wanted = campaign.documents(3, cpus=1, iterations=None)
-    keys = {campaign._key(document) for document in wanted}
-    assert len(keys) == len(wanted) == 3 * len(campaign.METHODS)
-    assert {parse_spec(document).seed for document in wanted} == {0, 1, 2}
-
-
-@pytest.mark.parametrize(
-    ("values", "text"),
-    [([50.0, 52.0], "51.00 ± 1.41"), ([50.0, None], "50.00"), ([None], "–"), ([], "–")],
-)
-def test_spread(values: list[float | None], text: str) -> None:
-    """Mean and sample standard deviation of what is defined; no spread from one value."""
-    assert campaign.spread(values) == text
-
-
-def test_differences_are_paired_by_seed() -> None:
-    """ΔmIoU compares runs of the same seed, so a seed that is good for all methods adds no spread."""
-    rows = [row("baseline", 0, 40.0), row("other", 0, 41.0), row("baseline", 1, 60.0), row("other", 1, 61.0)]
-    by_method = {cells[0]: cells for cells in campaign._mean_rows(rows)}
-    assert by_method["other"][-1] == "+1.00 ± 0.00"
-    assert by_method["other"][2] == "51.00 ± 14.14"
-    assert by_method["baseline"][1] == "2"
+    spec = sweep.model_dump(mode="json", by_alias=True)
+    spec["base"]["dataset"]["root"] = "/somebody/else/camvid"
+    text = campaign.page(
+        SweepPublic(
+            id="s",
+            name=sweep.name,
+            state=State.COMPLETED,
+            paused=False,
+            attempt=1,
+            spec=spec,
+            created_at=datetime.now(UTC),
+            updated_at=datetime.now(UTC),
+            counts=TrialCounts(total=10, completed=10),
+            trials=tuple(
+                TrialPublic(
+                    number=each.number,
+                    experiment=f"s-{each.number:04d}",
+                    row=each.row,
+                    seed=each.spec.seed,
+                    state=State.COMPLETED,
+                )
+                for each in trials
+            ),
+            links=SweepLinks(self="", events="", table="", experiments="", cancel="", pause="", resume=""),
+        ),
+        to_markdown(table),
+        reports,
+        argparse.Namespace(preset="table1", seeds=2, iterations=None),
+    )
+    assert text.startswith("# Table 1 on CamVid: 5 methods, 2 seeds")
+    assert text.count("\n# ") == 0
+    assert "/somebody/else" not in text
+    assert [line for line in text.splitlines() if line.startswith("| balanced softmax* |")][-1].count(
+        "|"
+    ) == 10
+    again = json.loads(text.partition("```json\n")[2].partition("```")[0])
+    assert expand(parse_sweep(again)) == trials

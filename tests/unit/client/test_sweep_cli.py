@@ -23,10 +23,11 @@ from service.reconcile import Reconciler, utc_now
 from service.states import State
 from service.store import Store
 from service.sweep_schemas import SweepLinks, SweepPublic, TrialCounts, TrialPublic
-from service.sweep_view import SweepView, print_results
+from service.sweep_view import SweepView, print_results, print_sweep
 from sweeps.presets import PRESETS
 from sweeps.results import entry_of, sweep_table
 from sweeps.spec import parse_sweep
+from sweeps.table import make_table
 from tests.data_factories import make_report, scores_of
 from tests.unit.client.conftest import Service, until
 from tests.unit.client.test_cli import HEAVY
@@ -305,6 +306,45 @@ def test_live_progress_in_a_terminal_shows_what_runs() -> None:
         view.update(_sweep(State.COMPLETED, counts=TrialCounts(total=4, completed=4)))
     assert "λ=0.3, seed 1" in out.getvalue()
     assert "4/4" in out.getvalue()
+
+
+def test_names_are_no_markup() -> None:
+    """A row may be named like a closing tag: it is shown, wherever it stands."""
+    out = io.StringIO()
+    best = _trial(1, row="[/x]", state=State.COMPLETED, value=45.0)
+    with SweepView(Console(file=out, force_terminal=True, width=160)) as view:
+        view.update(_sweep(State.RUNNING, name="[/n]", best=best, running=(_trial(2, row="[/y]"),)))
+    print_sweep(Console(file=out, width=160), _sweep(State.RUNNING, best=best, trials=(best,)))
+    assert out.getvalue().count("best mIoU 45.00 ([/x], seed 1)") >= 2
+    assert "[/y], seed 1" in out.getvalue()
+
+
+def test_trials_that_are_not_shown_are_counted() -> None:
+    """All of them, also those that the service has not sent."""
+    out = io.StringIO()
+    trials = tuple(_trial(number) for number in range(1000))
+    print_sweep(Console(file=out), _sweep(State.RUNNING, counts=TrialCounts(total=10_000), trials=trials))
+    assert "… 9,800 more: rebalance list --sweep swp-1" in out.getvalue()
+
+
+def _results(*rows: str, **fields: Any) -> str:
+    """The table with classes that a terminal shows."""
+    scores = scores_of([[8, 2], [1, 5]], names=["[/c]", "road"])
+    entries = [entry_of(row, 0, make_report(scores=scores)) for row in rows]
+    out = io.StringIO()
+    print_results(Console(file=out, width=200), make_table("t", entries, **fields), classes=True)
+    return out.getvalue()
+
+
+def test_classes_in_a_terminal() -> None:
+    """Differences to the reference, wherever it stands; names as they are; too many rows have no columns."""
+    text = _results("[/a]", "[/b]", "c", reference="[/b]")
+    titles = next(line for line in text.splitlines() if "class" in line)
+    assert titles.split() == ["class", "group", "[/b]", "Δ", "[/a]", "Δ", "c"]
+    assert "[/c]" in text
+    text = _results(*(f"r{row}" for row in range(13)))
+    assert "[/c]" not in text
+    assert "IoU and ΔIoU by class of 13 rows: in this table as CSV or JSON" in text
 
 
 def test_the_table_fits_a_hundred_columns() -> None:

@@ -7,25 +7,29 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import Engine, event
 
 from service.main import create_app
 from service.migrations import migrate
-from service.reconcile import Reconciler
+from service.reconcile import Reconciler, utc_now
 from service.records import Experiment
 from service.settings import Settings
 from service.states import State
 from service.store import Store
+from service.sweep_rows import new_experiment
 from tests.data_factories import make_report, make_spec
 from tests.fakes import FakeBackend, FakeRuns
+from tests.unit.service.sweep_job import SweepJob
 from trainer.report import RunError, RunReport, write_report
-from trainer.spec import ExperimentSpec, canonical_json, spec_hash
+from trainer.spec import ExperimentSpec
 
 with warnings.catch_warnings():
     # The test client would like httpx's successor; ours is the client that users get.
@@ -37,21 +41,7 @@ START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 def new_row(identifier: str, spec: ExperimentSpec | None = None, **changes: Any) -> Experiment:
     """A queued experiment that is not stored yet."""
-    wanted = spec or make_spec()
-    row = Experiment(
-        id=identifier,
-        name=wanted.name,
-        state=State.QUEUED,
-        attempt=1,
-        spec=canonical_json(wanted),
-        spec_hash=spec_hash(wanted),
-        dataset=wanted.dataset.name,
-        model=wanted.model.name,
-        method=wanted.method.kind,
-        created_at=START,
-        updated_at=START,
-    )
-    return Experiment(**{**vars(row), **changes})
+    return replace(new_experiment(identifier, spec or make_spec(), START), **changes)
 
 
 def failed_report(
@@ -145,6 +135,46 @@ def app(migrated: Settings, backend: FakeBackend) -> FastAPI:
 def client(app: FastAPI) -> Iterator[TestClient]:
     with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as opened:
         yield opened
+
+
+class Cluster:
+    """A reconciler run by hand beside the application, whose own is asleep: its cluster is down."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.store = Store(settings.database)
+        self.backend = FakeBackend()
+        self.reconciler = Reconciler(self.store, self.backend, settings)
+        self.settings = settings
+
+    def job(self, sweep: str) -> SweepJob:
+        """The sweep's job, running."""
+        self.step()
+        self.backend.run(f"{sweep}-1")
+        self.step()
+        return SweepJob.of(self.settings.layout, self.store.sweeps.get(sweep))
+
+    def step(self) -> None:
+        self.reconciler.run_once(utc_now())
+
+
+@pytest.fixture
+def cluster(client: TestClient, migrated: Settings) -> Cluster:
+    return Cluster(migrated)
+
+
+@contextmanager
+def statements() -> Iterator[list[str]]:
+    """What databases are asked within the block, by any thread."""
+    asked: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        asked.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield asked
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
 
 
 def until(condition: Callable[[], bool], *, limit_seconds: float = 20.0) -> None:

@@ -75,7 +75,7 @@ def test_sweeps_come_to_a_database_in_use(settings: Settings) -> None:
     migrate(settings)
     store = Store(settings.database)
     row = store.get("e1")
-    assert (row.sweep_id, row.detached, row.follows_sweep) == (None, False, False)
+    assert (row.sweep_id, row.detached) == (None, False)
     assert [event.reason for event in store.history("e1", after=0, limit=10)[0]] == ["stored"]
     assert [each.id for each in store.in_states(row.state)] == ["e1"]
     store.close()

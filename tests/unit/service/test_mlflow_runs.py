@@ -76,3 +76,10 @@ def test_nobody_there() -> None:
     with pytest.raises(BackendUnreachable, match="refused"):
         runs.close_run("m1", "FAILED")
     runs.close()
+
+
+def test_an_id_that_can_be_none_is_left_alone() -> None:
+    """MLflow refuses it with 400, now and for ever: asking again would keep all others waiting."""
+    server = Server("RUNNING", broken=400)
+    close(server)
+    assert server.update is None

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections import Counter
+from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from service.backend import JobStatus
@@ -19,8 +21,27 @@ from service.sweep_rows import new_sweep, trial_row
 from sweeps.expand import expand
 from sweeps.spec import parse_sweep
 from tests.data_factories import make_report
-from tests.unit.service.conftest import START, World
+from tests.unit.service.conftest import START, World, statements
 from tests.unit.service.sweep_job import SweepJob, optuna_document, sweep_document
+from trainer.layout import Storage
+
+
+@dataclass(frozen=True)
+class WatchedStorage(Storage):
+    """Remembers which experiments' directories were asked for."""
+
+    looked: list[str] = field(default_factory=list)
+
+    def experiment(self, experiment: str) -> Path:
+        self.looked.append(experiment)
+        return super().experiment(experiment)
+
+
+class WatchedSettings(Settings):
+    @cached_property
+    def layout(self) -> WatchedStorage:  # type: ignore[override]
+        assert self.storage is not None
+        return WatchedStorage(self.storage)
 
 
 def store_sweep(world: World, document: dict[str, Any] | None = None) -> SweepJob:
@@ -382,7 +403,7 @@ def test_storage_trouble_of_one_sweep_is_its_own(world: World) -> None:
 
 
 def test_a_pass_over_10_000_trials_looks_at_few(world: World) -> None:
-    """A quiet pass over 10,000 trials of which two run costs little; all can be ended in one."""
+    """A quiet pass over 10,000 trials looks at the two that run only; all can be ended in one."""
     document = sweep_document(
         axes=[{"pointer": "/method/lambda", "grid": [round(k / 1000, 3) for k in range(1000)]}],
         seeds=list(range(10)),
@@ -392,13 +413,19 @@ def test_a_pass_over_10_000_trials_looks_at_few(world: World) -> None:
     job.trial = lambda number: job_spec[number]  # type: ignore[method-assign]
     job.begin(0)
     job.begin(9_999)
-    old = time.time() - 60
+    watched = WatchedSettings(**dict(world.settings))
+    world.reconciler = Reconciler(world.store, world.backend, watched)
+    world.step()
+    with statements() as noisy:
+        world.step()
+    old = world.now.timestamp() - 60
     os.utime(world.settings.layout.sweep(job.sweep).trials, (old, old))
     world.step()
-    world.step()
-    began = time.perf_counter()
-    world.step()
-    assert time.perf_counter() - began < 0.5
+    watched.layout.looked.clear()
+    with statements() as quiet:
+        world.step()
+    assert set(watched.layout.looked) == {job.id(0), job.id(9_999)}
+    assert len(quiet) < len(noisy) < 40, "the states of all are asked only after trials/ has changed"
     assert Counter(states(world, job)) == {State.QUEUED: 9_998, State.RUNNING: 2}
     job.end()
     world.step()

@@ -176,6 +176,16 @@ def test_a_stopped_trial_is_told_again_without_running(tmp_path: Path) -> None:
     assert not storage.attempt("t", 1).permit.exists(), "nothing is asked of what has ended"
 
 
+def test_a_failed_trial_has_no_score(tmp_path: Path) -> None:
+    """Not even that of an earlier evaluation: a search would take it for how the setting does."""
+    storage = Storage.at(tmp_path)
+    evaluations(storage, 1, 2, 4)
+    failed = make_report().model_copy(update={"state": "failed", "result": None, "error": BAD})
+    write_report(failed, storage.attempt("t", 1).report)
+    follower = Follower(storage, "t", metric="mIoU", last=8)
+    assert [follower.poll() for _ in range(3)][-1] == Seen(4, None, ended=True)
+
+
 def test_a_judged_trial_waits_for_its_permit(tmp_path: Path) -> None:
     """It goes on when the permit names its evaluation, at once after the last, and ends when told to stop."""
     orders = Orders(tmp_path / "2", stop=tmp_path / "stop", permit=tmp_path / "permit", last=6)

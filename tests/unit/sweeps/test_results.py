@@ -12,7 +12,7 @@ from sweeps.cost import cost_of, crop_pixels
 from sweeps.expand import expand
 from sweeps.presets import PRESETS, preset_sweep
 from sweeps.resolve import resolve_trials
-from sweeps.results import entry_of, sweep_table
+from sweeps.results import entry_of, setting_note, sweep_table
 from sweeps.spec import SweepSpec, parse_sweep
 from tests.data_factories import make_report, make_spec, spec_document, write_folder
 from trainer.errors import SpecError, StoppedEarly
@@ -62,6 +62,42 @@ def test_a_preset_has_the_papers_numbers_beside_ours() -> None:
     assert {row.row: row.published for row in table.blocks[0].rows} == dict(PRESETS["table1"].published)
     assert "Table 1 of arXiv 2204.01969 (ADE20K" in table.notes[0]
     assert "digit_scenes, model small, 1000 iterations: another data set" in table.notes[1]
+
+
+PAPER: dict[str, Any] = {
+    "iterations": 160_000,
+    "batch_size": 16,
+    "crop_size": [512, 512],
+    "optimizer": "sgd",
+    "learning_rate": 0.01,
+}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "model", "changes", "said"),
+    [
+        ("camvid", "small", {"iterations": 800}, "another data set, model and schedule than the paper's, so"),
+        ("camvid", "small", {}, "another data set and model than the paper's, so"),
+        ("camvid", "deeplabv3plus_r50", {}, "another data set than the paper's, so"),
+        (
+            "ade20k",
+            "small",
+            {"batch_size": 8},
+            "another model and schedule than the paper's on the same data",
+        ),
+        ("ade20k", "deeplabv3plus_r50", {"iterations": 80_000}, "another schedule than the paper's on the"),
+        ("ade20k", "deeplabv3plus_r50", {}, "160000 iterations: the paper's data set, model and schedule"),
+    ],
+)
+def test_every_deviation_from_the_paper_is_named(
+    dataset: str, model: str, changes: dict[str, Any], said: str
+) -> None:
+    """Data set, model and schedule, each that is another, and none that is not."""
+    folder = {"name": "folder", "root": "/data"}
+    schedule = make_spec(dataset=folder, schedule={**PAPER, **changes}).schedule
+    note = setting_note(dataset, model, schedule)
+    assert note.startswith(f"ours: {dataset}, model {model}, {schedule.iterations} iterations: ")
+    assert said in note
 
 
 def test_an_untagged_sweep_has_none() -> None:

@@ -14,6 +14,8 @@ from trainer.errors import SpecError
 LAMBDA = {"pointer": "/method/lambda", "grid": [0, 0.3]}
 DRAWN = {"pointer": "/method/lambda", "uniform": [0, 1]}
 
+EVALUATED = tiny_document(evaluation={"interval": 2})  # of 4 iterations
+
 
 def sweep_document(**fields: Any) -> dict[str, Any]:
     return {"base": tiny_document(method="region_rebalance"), **fields}
@@ -49,10 +51,16 @@ def test_round_trip() -> None:
 @pytest.mark.parametrize(
     ("fields", "pointer", "got"),
     [
-        ({"axes": [{"pointer": "/seed"}]}, "/axes/0", "says nothing of its values"),
+        ({"axes": [{"pointer": "/method/lambda"}]}, "/axes/0", "says nothing of its values"),
         ({"axes": [{**LAMBDA, "choice": [1]}]}, "/axes/0", "has grid and choice"),
         ({"axes": [{"pointer": "/method/lambda", "grid": []}]}, "/axes/0/grid", "has 0 items"),
-        ({"axes": [{"pointer": "/seed", "grid": [1, 1]}]}, "/axes/0/grid/1", "1 is listed twice"),
+        ({"axes": [{**LAMBDA, "grid": [1, 1]}]}, "/axes/0/grid/1", "1 is listed twice"),
+        ({"axes": [{**LAMBDA, "grid": [0, 1, 0.0]}]}, "/axes/0/grid/2", "0.0 is listed twice, as 0 at"),
+        (
+            {"axes": [{"pointer": "/dataset", "choice": [{"scale": [1]}, {"scale": [1.0]}]}]},
+            "/axes/0/choice/1",
+            '{"scale": [1.0]} is listed twice, as {"scale": [1]} at /axes/0/choice/0',
+        ),
         ({"axes": [{"pointer": "lambda", "grid": [1]}]}, "/axes/0/pointer", '"lambda" has characters'),
         ({"axes": [DRAWN]}, "/axes/0/uniform", "cannot be crossed in a grid search"),
         ({"axes": [{**DRAWN, "uniform": [1, 0]}]}, "/axes/0/uniform", "1.0 is not below 0.0"),
@@ -72,20 +80,38 @@ def test_round_trip() -> None:
             "/axes/0/pointer",
             "/method is set by /variants too",
         ),
-        (
-            {"axes": [{"pointer": "/seed", "grid": [1]}], "seeds": [2]},
-            "/axes/0/pointer",
-            "/seed is set by /seeds too",
-        ),
-        ({"seeds": [1, 1]}, "/seeds", "a seed is listed twice"),
+        ({"axes": [{"pointer": "/seed", "grid": [1]}]}, "/axes/0/pointer", "/seed cannot be varied"),
+        ({"axes": [{"pointer": "/name", "grid": ["a"]}]}, "/axes/0/pointer", "/name cannot be varied"),
+        ({"axes": [{"pointer": "/tags/a", "grid": ["b"]}]}, "/axes/0/pointer", "/tags/a cannot be varied"),
+        ({"seeds": [1, 2, 1]}, "/seeds/2", "1 is listed twice"),
         ({"seeds": []}, "/seeds", "has 0 items"),
         ({"metric": "loss"}, "/metric", '"loss" is not known'),
         ({"search": "random", "axes": [LAMBDA]}, "/search", "random has nothing to draw"),
         ({"search": "random", "axes": [DRAWN]}, "/limits/trials", "is missing"),
         (
+            {"axes": [{"pointer": "/method/lambda", "uniform": [0.1, 0.10000000000000002]}]},
+            "/axes/0/uniform",
+            "numbers cannot be drawn between 0.1 and 0.10000000000000002",
+        ),
+        (
+            {"axes": [{"pointer": "/method/lambda", "uniform": [-1e308, 1e308]}]},
+            "/axes/0/uniform",
+            "numbers cannot be drawn between",
+        ),
+        (
             {"scheduler": "asha"},
             "/base/evaluation/interval",
             "is null, and asha judges trials while they run",
+        ),
+        (
+            {"scheduler": "hyperband", "base": tiny_document(evaluation={"interval": 4})},
+            "/base/evaluation/interval",
+            "is 4, and hyperband judges trials while they run",
+        ),
+        (
+            {"scheduler": {"kind": "asha", "grace_iterations": 4}, "base": EVALUATED},
+            "/scheduler/grace_iterations",
+            "with 4 no trial is ever stopped",
         ),
         ({"base": tiny_document(method="nothing")}, "/base/method", '"nothing" is not known'),
         ({"variants": {"x": {"kind": "dice", "y": 1}}}, "/variants/x/y", "is not a field of this object"),
@@ -95,6 +121,27 @@ def test_refused(fields: dict[str, Any], pointer: str, got: str) -> None:
     """Each mistake is named at its place, whatever else is right."""
     found = problems(**fields)
     assert got in found.get(pointer, ""), found
+
+
+@pytest.mark.parametrize("scheduler", ["asha", "hyperband"])
+@pytest.mark.parametrize(
+    "pointer", ["/schedule/iterations", "/evaluation/interval", "/schedule", "/evaluation"]
+)
+def test_trials_of_a_scheduler_are_of_one_length(scheduler: str, pointer: str) -> None:
+    """What a scheduler takes from the base for all trials cannot be an axis; without one it can."""
+    axes = [{"pointer": pointer, "grid": [1]}]
+    found = problems(base=EVALUATED, axes=axes, scheduler=scheduler)
+    assert found == {
+        "/axes/0/pointer": f"{pointer} cannot vary: {scheduler} judges all trials at the same iterations"
+    }
+    parse_sweep({"base": EVALUATED, "axes": axes})
+    beside = [{"pointer": "/schedule/momentum", "grid": [0.5]}]
+    parse_sweep({"base": EVALUATED, "axes": beside, "scheduler": scheduler})
+
+
+def test_true_is_no_number() -> None:
+    """JSON's true and 1 are two values, which the field then takes or refuses."""
+    parse_sweep(sweep_document(axes=[{**LAMBDA, "grid": [True, 1, "1", None, [1], {"1": 1}]}]))
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -1,18 +1,15 @@
-"""Tables: means and spreads over seeds, paired differences, and the same numbers in every format."""
+"""Tables: means and spreads over seeds, paired differences, and what is not compared."""
 
 from __future__ import annotations
 
-import csv
-import io
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from sweeps.formats import FORMATS, to_csv, to_latex, to_markdown
-from sweeps.statistics import deviation, mean, paired_p_value
 from sweeps.table import Entry, Table, make_table
 from tests.data_factories import make_report, scores_of
 from trainer.report import RunReport
@@ -28,22 +25,6 @@ def table(**fields: object) -> Table:
     entries += [Entry("rr_x", seed, report(tp)) for seed, tp in ((2, 66), (0, 43))]
     entries += [Entry("rr_x", 1, None), Entry("stopped", 0, report(90), stopped=True)]
     return make_table("t", entries, **fields)  # type: ignore[arg-type]
-
-
-@given(st.lists(st.floats(-100, 100), min_size=2, max_size=30))
-def test_p_value(differences: list[float]) -> None:
-    """Equal to SciPy's one-sample t-test of the differences."""
-    ours = paired_p_value(differences)
-    spread = deviation(differences)
-    if ours is not None and spread is not None and spread > 1e-6:
-        assert ours == pytest.approx(stats.ttest_1samp(differences, 0).pvalue, abs=1e-9)
-
-
-def test_p_value_degenerate() -> None:
-    """No spread: nothing to judge by, unless there is no difference at all."""
-    assert paired_p_value([]) is paired_p_value([1.0]) is paired_p_value([2.0, 2.0]) is None
-    assert paired_p_value([0.0, 0.0, 0.0]) == 1.0
-    assert mean([]) is deviation([3.0]) is None
 
 
 def test_rows() -> None:
@@ -64,6 +45,7 @@ def test_notes() -> None:
     assert table().notes == (
         "trials without a result, not in the numbers: rr_x 1",
         "trials stopped early by the scheduler, not in the numbers: stopped 1",
+        "p rests on as few as 2 shared seeds: a hint, no more",
     )
     assert make_table("t", [Entry("a", 0, report(50))]).notes == (
         "one seed: differences of a few points can be chance",
@@ -96,33 +78,106 @@ def test_nothing_finished_yet() -> None:
     """A table can be asked for before any trial has ended."""
     early = make_table("t", [Entry("a", 0, None)])
     assert early.blocks[0].rows[0].scores["mIoU"].mean is None
-    for render in FORMATS.values():
-        assert "a" in render(early)
+    assert early.blocks[0].classes == ()
 
 
-def test_markdown() -> None:
-    """One line a row, the reference named, empty cells where there is no number."""
-    text = to_markdown(table(published={"base": 43.95}))
-    assert (
-        "| base | 25.00 ± 5.00 | 50.00 ± 10.00 | 50.00 ± 10.00 | 0.00 ± 0.00 |  |  |  | 3 | 43.95 |" in text
-    )
-    assert "against `base`" in text
-    assert "| stopped |  |  |  |  |  |  |  | 0 |  |" in text
+def test_a_seed_that_comes_again() -> None:
+    """Counts once, with its first result; a trial with a result is never told as missing."""
+    again = make_table("t", [Entry("a", 0, report(40)), Entry("a", 0, report(50)), Entry("a", 0, None)])
+    (row,) = again.blocks[0].rows
+    assert (row.seeds, row.scores["mIoU"].mean, row.unfinished) == ((0,), 20.0, 1)
+    assert "repeats of a seed in its row, not in the numbers: a 1" in again.notes
+    late = make_table("t", [Entry("a", 0, report(40)), Entry("a", 0, None)]).blocks[0].rows[0]
+    assert (late.seeds, late.unfinished) == ((0,), 1)
 
 
-def test_csv() -> None:
-    """CSV keeps every digit and reads back."""
-    rows = list(csv.DictReader(io.StringIO(to_csv(table()))))
-    assert [row["row"] for row in rows] == ["base", "rr_x", "stopped"]
-    assert (float(rows[0]["mIoU"]), float(rows[0]["mIoU_std"])) == (25.0, 5.0)
-    assert rows[1]["seeds"] == "0 2"
+def on(matrix: list[list[int]], **about: Any) -> list[RunReport]:
+    """Two reports of other scores on the same labels."""
+    worse = [[row[0] - 1, row[1] + 1, *row[2:]] for row in matrix]
+    return [make_report("e", scores=scores_of(each, **about)) for each in (matrix, worse)]
 
 
-def test_latex() -> None:
-    """Booktabs rules, special characters escaped, as many columns as titles."""
-    text = to_latex(table())
-    assert text.count(r"\toprule") == text.count(r"\bottomrule") == 1
-    assert r"rr\_x & $27.25 \pm 8.13$" in text
-    (begin,) = [line for line in text.splitlines() if line.startswith(r"\begin")]
-    titles = next(line for line in text.splitlines() if "mIoU" in line and "&" in line)
-    assert begin.count("r", len(r"\begin{tabular}")) == titles.count("&")
+def two_rows(first: list[RunReport], second: list[RunReport], **fields: Any) -> Table:
+    """Rows `a` and `b`, seeds from 0."""
+    rows = (("a", first), ("b", second))
+    entries = [Entry(row, seed, one) for row, reports in rows for seed, one in enumerate(reports)]
+    return make_table("t", entries, **fields)
+
+
+TWO = [[60, 40], [10, 90]]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        on([[50, 10, 10], [0, 20, 5], [0, 5, 100]]),
+        on(TWO, names=["sky", "road"]),
+    ],
+    ids=["another number", "other names"],
+)
+@pytest.mark.parametrize("metric", ["mIoU", "tail_mIoU"])
+def test_rows_of_other_classes(other: list[RunReport], metric: str) -> None:
+    """No class rows, no difference, no p-value, and a note for each of these."""
+    made = two_rows(on(TWO), other, metric=metric)
+    block = made.blocks[0]
+    assert block.classes == ()
+    assert (block.rows[1].delta, block.rows[1].p_value, block.rows[1].shared_seeds) == (None, None, 0)
+    assert block.rows[1].scores["mIoU"].mean is not None
+    assert "scored on other labels than a, so without Δ and p: b" in made.notes
+    assert "rows differ in their classes, so none are listed" in made.notes
+    assert not any(note.startswith("head, body and tail") for note in made.notes)
+
+
+@pytest.mark.parametrize("other", [on([[60, 41], [10, 90]]), on(TWO, images=11)], ids=["pixels", "pictures"])
+def test_rows_of_another_split(other: list[RunReport]) -> None:
+    """The same classes with other labels, as of another split: IoU side by side, nothing subtracted."""
+    made = two_rows(on(TWO), other)
+    assert (made.blocks[0].rows[1].delta, made.blocks[0].rows[1].shared_seeds) == (None, 0)
+    first = made.blocks[0].classes[0]
+    assert None not in first.iou
+    assert (first.delta_iou[0], first.delta_iou[1]) == (0.0, None)
+    assert made.notes[0] == "scored on other labels than a, so without Δ and p: b"
+
+
+def test_rows_trained_on_other_data() -> None:
+    """What was trained on may differ: only differences of head, body and tail need the same groups."""
+    other = on(TWO, pixels=[1, 1000])
+    made = two_rows(on(TWO), other)
+    assert made.blocks[0].rows[1].delta == 0
+    assert made.blocks[0].classes[0].delta_iou == (0, 0)
+    assert made.notes[0] == "head, body and tail are other classes than for a: b"
+    assert two_rows(on(TWO), other, metric="head_mIoU").blocks[0].rows[1].delta is None
+
+
+def test_a_p_value_of_few_seeds_is_said() -> None:
+    """Up to four shared seeds."""
+    for seeds, told in ((2, True), (4, True), (5, False)):
+        made = two_rows(
+            [report(40 + k) for k in range(seeds)], [report(50 + 3 * k * k) for k in range(seeds)]
+        )
+        assert made.blocks[0].rows[1].p_value is not None
+        assert (f"p rests on as few as {seeds} shared seeds: a hint, no more" in made.notes) == told
+
+
+def test_notes_stay_short() -> None:
+    """The first rows by name, the others by number."""
+    made = make_table("t", [Entry(f"r{row}", 0, None) for row in range(1000)])
+    assert made.notes[0].endswith("r6 1, r7 1, and 992 more rows")
+
+
+def test_work_grows_with_the_trials() -> None:
+    """Not with their square: names are compared a few times for each trial, whatever their number."""
+
+    class Name(str):
+        compared = 0
+
+        def __eq__(self, other: object) -> bool:
+            Name.compared += 1
+            return super().__eq__(other)
+
+        __hash__ = str.__hash__
+
+    number = 300
+    scores = report(40)
+    make_table("t", [Entry(Name(f"r{row}"), 0, scores) for row in range(number)], published={"r1": 1.0})
+    assert Name.compared < 5 * number

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from ray.exceptions import ActorDiedError
+from ray.exceptions import ActorDiedError, OutOfMemoryError
 from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
 
 from tests.factories import tiny_document, tiny_spec
@@ -119,6 +119,15 @@ def test_a_death_without_words_is_a_lost_worker(error: Exception) -> None:
     cause = cause_of(error)
     assert isinstance(cause, WorkerLost)
     assert run_error(cause).retryable
+
+
+def test_memory_that_ran_out_is_no_loss() -> None:
+    """It would run out again: out of memory stays what it is, and is final."""
+    cause = cause_of(WorkerGroupError("died", {0: ActorDiedError(), 1: OutOfMemoryError("too much")}))
+    assert run_error(cause).model_dump(include={"type", "retryable"}) == {
+        "type": "OutOfMemoryError",
+        "retryable": False,
+    }
 
 
 def test_a_bad_spec_is_refused_with_pointers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

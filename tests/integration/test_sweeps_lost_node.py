@@ -1,0 +1,62 @@
+"""A node of the cluster goes away under a trial, and another takes its place."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sweeps.progress import lost_attempts
+from tests.integration.sweep_process import ENVIRONMENT, Sweep, document, until
+
+pytestmark = pytest.mark.integration
+
+# A line on stdin kills the node where trials run, with all its processes, and starts another.
+_NODES = """
+import sys
+from ray.cluster_utils import Cluster
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+node = cluster.add_node(num_cpus=1)
+print("at", cluster.address, flush=True)
+for _ in sys.stdin:
+    cluster.remove_node(node, allow_graceful=False)
+    node = cluster.add_node(num_cpus=1)
+cluster.shutdown()
+"""
+
+
+@pytest.fixture
+def nodes() -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """The address of a Ray whose head has no CPU for trials, and the process that replaces its one node."""
+    with subprocess.Popen(
+        [sys.executable, "-c", _NODES],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | ENVIRONMENT,
+    ) as process:
+        assert process.stdout is not None
+        yield next(line.split()[1] for line in process.stdout if line.startswith("at ")), process
+        process.communicate("")
+
+
+def test_a_trial_goes_on_after_its_node(tmp_path: Path, nodes: tuple[str, subprocess.Popen[str]]) -> None:
+    """From its checkpoint, on the new node; the loss is told and does not count."""
+    address, process = nodes
+    sweep = Sweep(tmp_path, document(iterations=60), address)
+    driver = sweep.start()
+    until(lambda: sweep.iteration(0) > 12, "trial 0 has a checkpoint")
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+    assert sweep.finish(driver).trials.completed == 1
+    lost = sweep.report(0)
+    assert lost is not None
+    assert lost.error is not None
+    assert lost.error.type == "NodeLost"
+    assert lost_attempts(sweep.storage, sweep.id(0)) == 0
+    assert "resumed from iteration" in sweep.messages(0, 2)[0]
