@@ -15,7 +15,7 @@ from trainer.count_options import add_options
 from trainer.errors import RegionRebalanceError
 
 if TYPE_CHECKING:
-    from service.client import RebalanceClient
+    from service.client import ApiError, RebalanceClient
 
 FAILED, BAD_INPUT, UNREACHABLE, INTERRUPTED = 1, 2, 3, 130
 _ENDS = f"""exit codes: 0 done; {FAILED} the experiment or the service failed; {BAD_INPUT} bad input;
@@ -61,6 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # -P: a trainer.py or trainer/ where somebody stands is not ours
         _become([sys.executable, "-P", "-m", "trainer.count", *words[1:]])
     _make_printable(utf8=args.json)
+    if (mistake := _contradiction(args)) is not None:
+        return _fail(mistake, BAD_INPUT)
     try:
         return _run(args)
     except RegionRebalanceError as error:
@@ -113,8 +115,29 @@ def _ask(args: argparse.Namespace) -> int:
         if args.json:
             print(error.problem.model_dump_json(), file=sys.stderr)
         else:
-            print("\n".join(error.lines()), file=sys.stderr)
+            print(_where(args, error) + "\n".join(error.lines()), file=sys.stderr)
         return BAD_INPUT if error.status < 500 else FAILED
+
+
+def _contradiction(args: argparse.Namespace) -> str | None:
+    """Which options cannot be meant together, None if all can: none is silently left aside."""
+    given = vars(args)
+    form = given.get("format")
+    if form is not None and not given.get("wait", True):
+        return "--format: is of the table, for which nobody waits; allowed: with --wait"
+    if args.json and form not in (None, "json"):
+        return f"--format {form}: is another form than --json; allowed: one of them"
+    if given.get("validate_only") and args.idempotency_key is not None:
+        return "--idempotency-key: nothing is stored; allowed: without --validate-only"
+    if args.command == "sweep" and given.get("classes") and (args.json or form is not None):
+        return "--classes: is for the terminal; allowed: without --json and --format, which have all there is"
+    return None
+
+
+def _where(args: argparse.Namespace, error: ApiError) -> str:
+    """The file, where the mistake is none of a field that the problem names."""
+    of_file = error.problem.type.endswith((":malformed-document", ":body-too-large"))
+    return f"{args.spec}: " if of_file and getattr(args, "spec", "-") != "-" else ""
 
 
 def _function(args: argparse.Namespace) -> Callable[[argparse.Namespace, RebalanceClient], int]:
@@ -148,14 +171,17 @@ def build_parser() -> argparse.ArgumentParser:
         text = f"only this {name}; repeat for more" if name != "tag" else "only with KEY or KEY:VALUE"
         added["list"].add_argument(f"--{name}", action="append", default=[], help=text)
     added["list"].add_argument("--limit", type=_positive, default=50, help="at most so many (50)")
-    added["list"].add_argument("--sweep", action="append", default=[], metavar="ID", help="only its trials")
+    text = "only its trials; repeat for more"
+    added["list"].add_argument(
+        "--sweep", action="append", default=[], type=_identifier, metavar="ID", help=text
+    )
     for name in ("show", "logs", "cancel", "retry"):
-        added[name].add_argument("id", metavar="ID")
+        added[name].add_argument("id", metavar="ID", type=_identifier)
     for name in ("cancel", "retry"):
         added[name].add_argument("--wait", action="store_true", help="stay until it has ended")
     added["logs"].add_argument("-f", "--follow", action="store_true", help="stay until it has ended")
     added["logs"].add_argument("--attempt", type=_positive, metavar="N", help="only this attempt")
-    added["compare"].add_argument("id", metavar="ID", nargs="+")
+    added["compare"].add_argument("id", metavar="ID", type=_identifier, nargs="+")
     added["compare"].add_argument("--classes", action="store_true", help="also class by class: IoU, Remark 1")
     _reproduce(added["reproduce"])
     _sweep(commands.add_parser("sweep", help="grids and searches of experiments"))
@@ -179,13 +205,14 @@ def _sweep(parser: _Parser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=_Parser)
     added = {name: _api_command(actions, name, text) for name, text in _SWEEP_COMMANDS.items()}
     added["submit"].add_argument("spec", metavar="SPEC.json", help="the sweep's file; - for stdin")
-    added["submit"].add_argument("--validate-only", action="store_true", help="only list trials and cost")
-    added["submit"].add_argument("--wait", action="store_true", help="stay for its table")
+    either = added["submit"].add_mutually_exclusive_group()
+    either.add_argument("--validate-only", action="store_true", help="only list trials and cost")
+    either.add_argument("--wait", action="store_true", help="stay for its table")
     added["submit"].add_argument("--idempotency-key", metavar="KEY", help="the same key stores it only once")
     added["list"].add_argument("--state", action="append", default=[], help="only this; repeat for more")
     added["list"].add_argument("--limit", type=_positive, default=50, help="at most so many (50)")
     for name in ("show", "table", "watch", "cancel", "pause", "resume"):
-        added[name].add_argument("id", metavar="ID")
+        added[name].add_argument("id", metavar="ID", type=_identifier)
     for name in ("submit", "table", "watch"):
         added[name].add_argument("--format", choices=_FORMATS, help="of the table, for a file")
     added["table"].add_argument("--classes", action="store_true", help="also IoU class by class")
@@ -222,6 +249,12 @@ def _instance(parser: argparse.ArgumentParser, data_dir: str) -> None:
     parser.add_argument("--data-root", metavar="DIR", action="append", dest="data_roots", help=text)
     parser.add_argument("--max-running", type=_positive, metavar="N", help="experiments at a time (2)")
     parser.add_argument("--json", action="store_true", help="machine-readable output on stdout")
+
+
+def _identifier(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} is refused; allowed: an id, as lists show it")
+    return text
 
 
 def _positive(text: str) -> int:

@@ -7,7 +7,8 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,6 +78,8 @@ def show(args: argparse.Namespace, client: RebalanceClient) -> int:
 
 def list_(args: argparse.Namespace, client: RebalanceClient) -> int:
     """Experiments, newest first."""
+    for each in args.sweep:
+        client.sweep(each, trials=0)  # a list of no sweep's trials would only be empty
     found = client.experiments(
         state=args.state,
         method=args.method,
@@ -183,7 +186,11 @@ def _wait(args: argparse.Namespace, client: RebalanceClient, seen: ExperimentPub
     from service.render import headline_text
     from service.terminal import ProgressView, make_console
 
-    with ProgressView(make_console(stderr=True)) as view:
+    what = "its end stays asked" if seen.cancel_requested_at else "the experiment goes on"
+    with (
+        told_on_interrupt(f"{what}: rebalance show {seen.id}"),
+        ProgressView(make_console(stderr=True)) as view,
+    ):
         for now in client.follow(seen.id):
             seen = now
             view.update(seen)
@@ -194,6 +201,16 @@ def _wait(args: argparse.Namespace, client: RebalanceClient, seen: ExperimentPub
     if seen.error is not None:
         print(f"{seen.id} {seen.state}: {seen.error.type}: {seen.error.message}", file=sys.stderr)
     return 0 if seen.state is State.COMPLETED else EXPERIMENT_FAILED
+
+
+@contextmanager
+def told_on_interrupt(text: str) -> Iterator[None]:
+    """Ctrl-C ends this command alone: `text`, on stderr, says so."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(text, file=sys.stderr)
+        raise
 
 
 def read_spec(name: str) -> str:

@@ -65,7 +65,8 @@ def decide(row: Asked, seen: Observation, now: datetime, rules: Rules) -> Decisi
 def _after_report(row: Asked, report: RunReport | SweepReport, rules: Rules) -> Decision:
     if isinstance(report, SweepReport):
         if report.state == "completed":
-            return _ended(row, State.COMPLETED, "report: the sweep came to its end")
+            limit = f"; {report.limit}" if report.limit else ""
+            return _ended(row, State.COMPLETED, f"report: the sweep came to its end{limit}")
     elif report.state == "completed" and report.result is not None:
         return _ended(row, State.COMPLETED, "report with a result", headline=headline_of(report))
     error = report.error or RunError(

@@ -9,10 +9,12 @@ from fastapi import Depends, Request
 from pydantic import BaseModel
 
 from service.backend import Backend
-from service.documents import BODY_LIMIT_BYTES, BodyTooLarge, NotJson
+from service.documents import BODY_LIMIT_BYTES, BadParameter, BodyTooLarge, NotJson
 from service.loop import ReconcilerLoop
 from service.settings import Settings
 from service.store import Store
+from trainer.errors import Problem
+from trainer.pointers import escape
 
 _DRAIN_BYTES = 8 * BODY_LIMIT_BYTES
 
@@ -59,6 +61,29 @@ async def _json_body(request: Request) -> bytes:
     if too_large:
         raise BodyTooLarge
     return bytes(kept)
+
+
+async def known_parameters(request: Request) -> None:
+    """Refuses a query parameter that the route does not have: misspelt, it would do nothing, silently.
+
+    Raises:
+        BadParameter: naming each, and those that there are.
+    """
+    allowed = [name for field in request.scope["route"].dependant.query_params for name in _names(field)]
+    unknown = [name for name in request.query_params if name not in allowed]
+    if unknown:
+        known = ", ".join(allowed) or "no parameters"
+        raise BadParameter(
+            tuple(Problem(f"/query/{escape(name[:80])}", "is no parameter here", known) for name in unknown)
+        )
+
+
+def _names(field: Any) -> list[str]:
+    """A parameter by itself, or all those that one model describes."""
+    described = field.field_info.annotation
+    if isinstance(described, type) and issubclass(described, BaseModel):
+        return list(described.model_fields)
+    return [field.alias]
 
 
 def json_body(model: type[BaseModel], examples: Mapping[str, tuple[str, Any]]) -> dict[str, Any]:

@@ -1,20 +1,25 @@
-"""From the bytes of a request to a JSON document that is safe to look at."""
+"""What a request may be, and how it is told from another; how its JSON is read: `trainer.documents`."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
 
+from trainer.documents import MAX_DEPTH, MalformedDocument, parse_document
 from trainer.errors import Problem, RegionRebalanceError
-from trainer.pointers import escape
 
 BODY_LIMIT_BYTES = 1_000_000  # a body must be smaller
-MAX_DEPTH = 32
-
-
-class MalformedDocument(RegionRebalanceError):
-    """The bytes are not one plain JSON document; the message says where and why."""
+__all__ = [
+    "BODY_LIMIT_BYTES",
+    "MAX_DEPTH",
+    "BadParameter",
+    "BodyTooLarge",
+    "MalformedDocument",
+    "NotAcceptable",
+    "NotJson",
+    "document_hash",
+    "parse_document",
+]
 
 
 class BodyTooLarge(RegionRebalanceError):
@@ -30,79 +35,16 @@ class NotAcceptable(RegionRebalanceError):
 
 
 class BadParameter(RegionRebalanceError):
-    """A parameter of the query has a value that means nothing; its pointer is /query/NAME."""
+    """Parameters of the query that do not exist or have values that mean nothing, each as /query/NAME."""
 
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(str(problem))
-        self.problem = problem
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("; ".join(map(str, problems)))
+        self.problems = problems
 
-    def __reduce__(self) -> tuple[type[BadParameter], tuple[Problem]]:
-        return type(self), (self.problem,)
-
-
-def parse_document(body: bytes) -> object:
-    """The decoded JSON.
-
-    Refused beyond what JSON itself refuses: a key given twice, NaN and infinities, nesting deeper
-    than `MAX_DEPTH`, and text that no database takes (U+0000, halves of surrogate pairs).
-
-    Raises:
-        MalformedDocument: saying where and why.
-    """
-    try:
-        text = body.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise MalformedDocument(f"not UTF-8: byte {error.start} is {body[error.start]:#04x}") from None
-    if not text.strip():
-        raise MalformedDocument("the body is empty; a JSON object is expected")
-    try:
-        document = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise MalformedDocument(f"not JSON: {error.msg[0].lower()}{error.msg[1:]} at {where}") from None
-    except RecursionError:
-        raise MalformedDocument(f"nested too deeply; allowed: {MAX_DEPTH} levels") from None
-    except ValueError as error:  # an integer of more than 4,300 digits
-        raise MalformedDocument(f"a number is too long: {error}") from None
-    _check(document)
-    return document
+    def __reduce__(self) -> tuple[type[BadParameter], tuple[tuple[Problem, ...]]]:
+        return type(self), (self.problems,)
 
 
 def document_hash(document: object) -> str:
     """SHA-256 over the document, blanks and order of keys aside."""
     return hashlib.sha256(json.dumps(document, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise MalformedDocument(f"the key {json.dumps(key)[:100]} is given twice in one object")
-        found[key] = value
-    return found
-
-
-def _no_constant(name: str) -> object:
-    raise MalformedDocument(f"{name} is not JSON; allowed: finite numbers")
-
-
-def _check(document: object) -> None:
-    """Walks without recursion, for the depth is what is being checked."""
-    waiting: list[tuple[str, int, object]] = [("", 1, document)]
-    while waiting:
-        pointer, depth, value = waiting.pop()
-        if isinstance(value, str):
-            _check_text(value, pointer)
-        elif isinstance(value, (dict, list)):
-            if depth > MAX_DEPTH:
-                raise MalformedDocument(f"nested too deeply; allowed: {MAX_DEPTH} levels")
-            for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
-                if isinstance(key, str):
-                    _check_text(key, pointer)
-                waiting.append((f"{pointer}/{escape(key)}", depth + 1, inner))
-
-
-def _check_text(text: str, pointer: str) -> None:
-    for letter in text:
-        if letter == "\0" or "\ud800" <= letter <= "\udfff":
-            raise MalformedDocument(f"U+{ord(letter):04X} in text at {pointer or 'the top'} cannot be stored")

@@ -8,11 +8,12 @@ from contextlib import ExitStack, asynccontextmanager
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import problems
 from service.backend import Backend
+from service.deps import known_parameters
 from service.loop import ReconcilerLoop
 from service.mlflow_runs import MlflowRuns
 from service.openapi import add_schemas
@@ -76,7 +77,9 @@ def create_app(settings: Settings, backend: Backend | None = None) -> FastAPI:
     problems.install(app)
     if settings.host in _LOOPBACK:
         app.add_middleware(_OwnNames)
-    for part in (experiments, outputs, sweeps, sweep_table, comparisons, catalogue, health, docs):
+    for part in (experiments, outputs, sweeps, sweep_table, comparisons, catalogue):
+        app.include_router(part.router, dependencies=[Depends(known_parameters)])
+    for part in (health, docs):
         app.include_router(part.router)
     _complete_openapi(app)
     return app

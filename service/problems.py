@@ -114,10 +114,8 @@ def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
 def _ours(_request: Request, error: Exception) -> Response:
     known = next(kind for kind in type(error).__mro__ if kind in _STATUS)
     errors: tuple[Problem, ...] = ()
-    if isinstance(error, SpecError):
+    if isinstance(error, SpecError | BadParameter):
         errors = error.problems
-    elif isinstance(error, BadParameter):
-        errors = (error.problem,)
     name = "".join(f"-{c.lower()}" if c.isupper() else c for c in known.__name__).lstrip("-")
     return problem(_STATUS[known], _TITLES[known], _detail(error), kind=name, errors=errors)
 
@@ -143,12 +141,13 @@ def _detail(error: Exception) -> str:
 
 def _framework_validation(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    allowed = {"extra_forbidden": "only the parameters in /docs", "missing": "one value; see /docs"}
     problems = [
         Problem(
             pointer_to(detail["loc"]),
             "is missing" if detail["type"] == "missing" else f"{str(detail.get('input'))[:80]!r} is refused",
-            allowed.get(detail["type"], str(detail["msg"]).removeprefix("Input should be ")),
+            "one value; see /docs"
+            if detail["type"] == "missing"
+            else str(detail["msg"]).removeprefix("Input should be "),
         )
         for detail in error.errors()
     ]

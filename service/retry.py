@@ -18,8 +18,9 @@ def retry(store: Store, storage: Storage, row: Experiment, now: datetime) -> Exp
         OSError: storage does not answer; nothing has changed.
     """
     if not row.state.can_be_retried:
+        asked = ", its cancel asked and not done yet" if _cancel_asked(store, row) else ""
         raise Conflict(
-            f"experiment {row.id} is {row.state}; only one that failed or was cancelled can be retried"
+            f"experiment {row.id} is {row.state}{asked}; only one that failed or was cancelled can be retried"
         )
     attempt = max(row.attempt, storage.newest_attempt(row.id)) + 1
     reason = "retried on request"
@@ -29,3 +30,13 @@ def retry(store: Store, storage: Storage, row: Experiment, now: datetime) -> Exp
         reason = "retried on request, in a job of its own"
     storage.stop(row.id).unlink(missing_ok=True)
     return store.retry(row, attempt=attempt, reason=reason, now=now)
+
+
+def _cancel_asked(store: Store, row: Experiment) -> bool:
+    """Whether its end is on its way: its own, or with its sweep's."""
+    if row.state.ended:
+        return False
+    if row.sweep_id is None or row.detached:
+        return row.cancel_requested_at is not None
+    sweep = store.sweeps.get(row.sweep_id)
+    return row.cancel_requested_at is not None or sweep.cancel_requested_at is not None

@@ -16,8 +16,10 @@ from service.commands import (
     print_json,
     print_table,
     read_spec,
+    told_on_interrupt,
 )
 from service.states import State
+from trainer.schema_words import counted
 
 if TYPE_CHECKING:
     from service.sweep_schemas import SweepPublic
@@ -31,7 +33,7 @@ def submit(args: argparse.Namespace, client: RebalanceClient) -> int:
     stored = client.submit_sweep(text, idempotency_key=args.idempotency_key)
     if args.wait:
         return _wait(args, client, stored)
-    return _told(args, stored, f"{stored.state}, {stored.counts.total} trials")
+    return _told(args, stored, f"{stored.state}, {counted(stored.counts.total, 'trial')}")
 
 
 def watch(args: argparse.Namespace, client: RebalanceClient) -> int:
@@ -79,7 +81,7 @@ def cancel(args: argparse.Namespace, client: RebalanceClient) -> int:
 def pause(args: argparse.Namespace, client: RebalanceClient) -> int:
     """No more trials for now."""
     seen = client.pause_sweep(args.id)
-    return _told(args, seen, f"{seen.state}, paused; {seen.counts.running} trials run to their end")
+    return _told(args, seen, f"{seen.state}, paused; {_running_on(seen.counts.running)}")
 
 
 def resume(args: argparse.Namespace, client: RebalanceClient) -> int:
@@ -116,8 +118,10 @@ def _preview(args: argparse.Namespace, client: RebalanceClient, text: str) -> in
         return 0
     from service.sweep_view import cost_text, preview_table
 
-    print_table(preview_table(preview), empty="the search draws its trials as it goes")
+    print_table(preview_table(preview), empty="no trials to list")
     print(cost_text(preview))
+    for note in preview.notes:
+        print(f"note: {note}")
     return 0
 
 
@@ -126,8 +130,12 @@ def _wait(args: argparse.Namespace, client: RebalanceClient, seen: SweepPublic) 
     from service.sweep_view import SweepView
     from service.terminal import make_console
 
-    print(f"{seen.id}  {seen.name}: {seen.counts.total} trials", file=sys.stderr)
-    with SweepView(make_console(stderr=True)) as view:
+    print(f"{seen.id}  {seen.name}: {counted(seen.counts.total, 'trial')}", file=sys.stderr)
+    what = "its end stays asked" if seen.cancel_requested_at else "the sweep goes on"
+    with (
+        told_on_interrupt(f"{what}: rebalance sweep watch {seen.id}"),
+        SweepView(make_console(stderr=True)) as view,
+    ):
         for now in client.follow_sweep(seen.id):
             seen = now
             view.update(seen)
@@ -149,6 +157,14 @@ def _print_results(
     from service.terminal import make_console
 
     print_results(make_console(), client.sweep_table(sweep_id), classes=classes)
+
+
+def _running_on(count: int) -> str:
+    return (
+        f"{counted(count, 'trial')} {'runs to its' if count == 1 else 'run to their'} end"
+        if count
+        else "none runs"
+    )
 
 
 def _told(args: argparse.Namespace, seen: SweepPublic, text: str) -> int:

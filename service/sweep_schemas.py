@@ -35,6 +35,7 @@ class TrialPublic(Public):
     detached: bool = Field(default=False, description="Retried by itself: no longer run by the sweep.")
     value: float | None = Field(default=None, description="The sweep's metric, in percent.")
     progress: Progress | None = None
+    cancel_requested_at: AwareDatetime | None = Field(default=None, description="Of the trial by itself.")
     error: ErrorPublic | None = None
 
 
@@ -90,3 +91,4 @@ class SweepPreview(Public):
 
     trials: tuple[TrialPreview, ...] = Field(description="Empty where optuna draws them as it goes.")
     cost: Cost
+    notes: tuple[str, ...] = Field(default=(), description="What the document does not make plain.")

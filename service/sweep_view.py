@@ -10,7 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from service.render import age, make_table, number
+from service.states import State
 from service.terminal import COLOURS, LiveBars
+from trainer.schema_words import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from sweeps.table import Table as Results
 
 _MOST_SHOWN = 200  # trials
+_MOST_FAILURES = 20
 _NAME_WIDTH = 44
 
 
@@ -44,7 +47,7 @@ class SweepView(LiveBars):
     def _draw(self, bars: Progress, seen: SweepPublic) -> None:
         counts = seen.counts
         done = counts.completed + counts.failed + counts.cancelled + counts.stopped
-        state = f"[{COLOURS[seen.state]}]{seen.state}[/]" + (", paused" if seen.paused else "")
+        state = f"[{COLOURS[seen.state]}]{seen.state}[/]{_asked(seen)}" + (", paused" if seen.paused else "")
         wanted: dict[str, tuple[str, int | None, int, str, str]]
         wanted = {seen.id: (f"{seen.id}  {seen.name}", counts.total, done, state, best_text(seen))}
         for trial in seen.running:
@@ -74,15 +77,16 @@ def best_text(seen: SweepPublic) -> str:
 
 def sweeps_table(found: Iterable[SweepPublic], now: datetime) -> Table:
     """One row for each sweep."""
-    table = make_table("id", "state", "name", "done", "failed", "running", "best", "age", right=3, fold=(2,))
+    titles = ("id", "state", "name", "completed", "stopped", "failed", "running", "best", "age")
+    table = make_table(*titles, right=3, fold=(1, 2))
     for each in found:
         counts = each.counts
-        done = counts.completed + counts.stopped
         table.add_row(
             each.id,
-            f"[{COLOURS[each.state]}]{each.state}[/]" + (", paused" if each.paused else ""),
+            f"[{COLOURS[each.state]}]{each.state}[/]{_asked(each)}" + (", paused" if each.paused else ""),
             escape(each.name),
-            f"{done}/{counts.total}",
+            f"{counts.completed}/{counts.total}",
+            str(counts.stopped),
             str(counts.failed),
             str(counts.running),
             number(each.best.value) if each.best else "",
@@ -105,6 +109,8 @@ def print_sweep(console: Console, seen: SweepPublic) -> None:
         grid.add_row("MLflow", escape(seen.links.mlflow))
     console.print(grid)
     console.print(trials_table(seen))
+    for line in _failures(seen):
+        console.print(line, markup=False, no_wrap=True, overflow="ellipsis")
     if len(seen.trials or ()) > _MOST_SHOWN:
         console.print(f"… {seen.counts.total - _MOST_SHOWN:,} more: rebalance list --sweep {seen.id}")
 
@@ -118,12 +124,26 @@ def trials_table(seen: SweepPublic) -> Table:
         state = "stopped early" if trial.stopped else str(trial.state)
         at = f"{trial.progress.iteration}/{trial.progress.iterations}" if trial.progress else ""
         value = number(trial.value) if trial.value is not None else ""
-        colour = COLOURS[trial.state]
-        detached = ", on its own" if trial.detached else ""
-        table.add_row(
-            trial.experiment, f"[{colour}]{state}[/]{detached}", escape(trial.row), str(trial.seed), at, value
-        )
+        state = f"[{COLOURS[trial.state]}]{state}[/]" + (", on its own" if trial.detached else "")
+        if not trial.state.ended:
+            state += _asked(trial) or ("" if trial.detached else _asked(seen))
+        table.add_row(trial.experiment, state, escape(trial.row), str(trial.seed), at, value)
     return table
+
+
+def _failures(seen: SweepPublic) -> Iterator[str]:
+    """Why trials of the table failed, a line each, of very many the first ones."""
+    failed = [each for each in (seen.trials or ())[:_MOST_SHOWN] if each.state is State.FAILED and each.error]
+    for trial in failed[:_MOST_FAILURES]:
+        assert trial.error is not None
+        why, *_ = trial.error.message.splitlines() or [""]
+        yield f"{trial.experiment} failed: {trial.error.type}: {why}"
+    if len(failed) > _MOST_FAILURES:
+        yield f"… and {len(failed) - _MOST_FAILURES} more: rebalance show EXPERIMENT"
+
+
+def _asked(each: SweepPublic | TrialPublic) -> str:
+    return ", cancel asked" if each.cancel_requested_at and not each.state.ended else ""
 
 
 def preview_table(preview: SweepPreview) -> Table:
@@ -145,7 +165,8 @@ def print_results(console: Console, results: Results, *, classes: bool = False) 
     """The table of a paper: a block for each evaluation mode, then what a reader must know."""
     from sweeps.formats import classes_elsewhere
 
-    for block in results.blocks:
+    blocks = [block for block in results.blocks if block.rows]  # without rows while a search has drawn none
+    for block in blocks:
         if len(results.blocks) > 1:
             console.print(block.mode, markup=False)
         console.print(_scores(results, block))
@@ -153,7 +174,8 @@ def print_results(console: Console, results: Results, *, classes: bool = False) 
             console.print(elsewhere, markup=False)
         elif classes and block.classes:
             console.print(_classes(results, block))
-    console.print(f"Δ and p (paired t-test over shared seeds) against {results.reference}", markup=False)
+    if blocks:
+        console.print(f"Δ and p (paired t-test over shared seeds) against {results.reference}", markup=False)
     for note in results.notes:
         console.print(f"note: {note}", markup=False)
 
@@ -187,9 +209,11 @@ def _standing(seen: SweepPublic) -> str:
 
 def _parts(seen: SweepPublic) -> Iterator[str]:
     yield str(seen.state) + (" (paused)" if seen.paused else "")
+    if asked := _asked(seen):
+        yield asked.removeprefix(", ")
     if seen.attempt > 1:
         yield f"attempt {seen.attempt}"
-    yield f"{seen.counts.completed} of {seen.counts.total} trials completed"
+    yield f"{seen.counts.completed} of {counted(seen.counts.total, 'trial')} completed"
     for word in ("running", "failed", "cancelled", "stopped"):
         if number_of := getattr(seen.counts, word):
             yield f"{number_of} {'stopped early' if word == 'stopped' else word}"

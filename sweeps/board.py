@@ -127,15 +127,18 @@ class Board:
                     found.append(read_report(self._storage.attempt(experiment, attempt).report))
         return gpu_hours(report for report in found if report is not None)
 
-    def show_last(self) -> Table | None:
-        """Rewrites the table with everything in storage, trials that somebody else ran included."""
+    def show_last(self, limit: str | None = None) -> Table | None:
+        """Rewrites the table with everything in storage, trials that somebody else ran included.
+
+        `limit` is `SweepReport.limit`, said in its notes.
+        """
         with self._lock:
             for number, report in self._reports.items():
                 taken_over = self._storage.detached(trial_id(self._id, number)).exists()
                 self._reports[number] = self._stored(number) if taken_over or report is None else report
             if not self._trials:
                 return None
-            table, numbers = self._write_table()
+            table, numbers = self._write_table(limit)
         self._show(table, numbers, last=True)
         return table
 
@@ -146,14 +149,14 @@ class Board:
     def _stored(self, number: int) -> RunReport | None:
         return trial_progress(self._storage, trial_id(self._id, number)).report
 
-    def _write_table(self) -> tuple[Table, dict[str, float]]:
+    def _write_table(self, limit: str | None = None) -> tuple[Table, dict[str, float]]:
         """The table, in storage as well, and the numbers beside it."""
         begun = time.monotonic()
         entries = [
             entry_of(trial.row, trial.spec.seed, self._reports.get(number))
             for number, trial in sorted(self._trials.items())
         ]
-        table = sweep_table(self._sweep, entries)
+        table = sweep_table(self._sweep, entries, limit=limit)
         try:
             for name, path in table_files(self._directory).items():
                 write_atomically(path, FORMATS[name](table))

@@ -60,7 +60,8 @@ class Engine:
         self._pool = Pool(most=asked.sweep.limits.concurrent_trials, held=self._directory.pause.exists)
         self._kinds = {trial.spec.resources for trial in asked.trials} or {asked.sweep.base.resources}
         self._gpu_hours_before = 0.0
-        self._limit: str | None = None
+        self._source: Source | None = None
+        self._limit: str | None = None  # why trials were left that nobody begins
 
     def run(self) -> int:
         """Runs the sweep with everything printed kept in log.txt; the exit code."""
@@ -108,7 +109,7 @@ class Engine:
             task=self._task,
             broken=self._end_now,
         )
-        source = source_of(
+        self._source = source = source_of(
             asked.sweep,
             known,
             identifier=asked.identifier,
@@ -177,18 +178,18 @@ class Engine:
         """Whether no further trial is begun; ends this process where a newer driver has taken over."""
         if self._directory.attempt(self._asked.attempt + 1).path.exists():
             self._end_now("a newer attempt at this sweep has begun")
-        assert self._board is not None
+        assert self._source is not None
         seconds = time.monotonic() - self._began
         hours = self._gpu_hours_before + self._pool.gpu_hours()
         reached = limit_reached(self._asked.sweep.limits, seconds=seconds, gpu_hours=hours)
-        if reached and not self._limit:
-            self._limit = reached
+        if reached and not self._limit and not self._source.exhausted:
+            self._limit = f"not all trials were begun: {reached}"
             print(f"no further trial is begun: {reached}", flush=True)
         return reached is not None
 
     def _sum_up(self) -> None:
         assert self._board is not None
-        table = self._board.show_last()
+        table = self._board.show_last(self._limit)
         if table is not None:
             print(f"\n{to_markdown(table)}", flush=True)
         counts = {name: count for name, count in self._board.counts().model_dump().items() if count}
@@ -206,6 +207,7 @@ class Engine:
             "state": state,
             "spec": self._asked.sweep,
             "error": run_error(error) if error else None,
+            "limit": self._limit,
             "mlflow_run_id": self._parent.run_id if self._parent else None,
             "started_at": self._started_at,
             "ended_at": utc_now_text(),

@@ -9,6 +9,7 @@ from pathlib import Path
 from sweeps.cost import Cost, crop_pixels
 from trainer.errors import ReportError
 from trainer.report import RunReport, read_report
+from trainer.schema_words import counted
 from trainer.spec import ExperimentSpec
 
 _MOST_REPORTS = 200
@@ -46,8 +47,15 @@ def stored_reports(runs: Path) -> Iterator[RunReport]:
 
 def cost_line(cost: Cost, at_once: int | None) -> str:
     """The cost in a line for people."""
-    size = f"{cost.trials} trials, {cost.iterations} iterations, {cost.pictures} pictures"
-    size += f"; at most {cost.cpus} CPUs" + (f" and {cost.gpus:g} GPUs" if cost.gpus else "") + " a trial"
+    size = ", ".join(
+        (
+            counted(cost.trials, "trial"),
+            counted(cost.iterations, "iteration"),
+            counted(cost.pictures, "picture"),
+        )
+    )
+    gpus = f" and {counted(cost.gpus, 'GPU')}" if cost.gpus else ""
+    size += f"; at most {counted(cost.cpus, 'CPU')}{gpus} a trial"
     if cost.train_seconds is None:
         return f"{size}; no time known: nothing like it has been measured in this storage"
     wall = f", {_hours(cost.train_seconds / min(at_once, cost.trials))} {at_once} at once" if at_once else ""
@@ -56,6 +64,8 @@ def cost_line(cost: Cost, at_once: int | None) -> str:
 
 
 def _hours(seconds: float) -> str:
+    if seconds < 60:
+        return f"{max(1, round(seconds))} s"
     return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
 
 

@@ -134,12 +134,21 @@ def _make_spec(
 def _check_size(sweep: SweepSpec) -> None:
     total = count_trials(sweep)
     if total > MAX_TRIALS:
-        raise SpecError((Problem("", f"{total} trials", f"at most {MAX_TRIALS}"),))
+        raise SpecError((Problem("", f"{total} trials: {_factors(sweep)}", f"at most {MAX_TRIALS}"),))
     most = sweep.limits.trials
     if sweep.search == "grid" and most is not None and total > most:
         raise SpecError(
             (Problem("/limits/trials", f"{most} is below the grid's {total} trials", f">= {total}"),)
         )
+
+
+def _factors(sweep: SweepSpec) -> str:
+    """What the number of trials is a product of: `101 values of lambda × 100 seeds`."""
+    pointers = [axis.pointer for axis in sweep.axes]
+    told = {"variants": len(sweep.variants)}
+    told |= {f"values of {label(axis.pointer, pointers)}": len(axis.grid or ()) for axis in sweep.axes}
+    told |= {"draws": num_draws(sweep), "seeds": len(sweep.seeds or ())}
+    return " × ".join(f"{number} {what}" for what, number in told.items() if number > 1)
 
 
 def _check_search(sweep: SweepSpec) -> None:

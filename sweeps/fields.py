@@ -17,6 +17,11 @@ UNVARIED = {
     "/name": "use /name of the sweep: trials are named after their rows",
     "/tags": "use /tags of the sweep: they change nothing in training",
 }
+# Nor these: the other fields of the base's object are not those of another kind.
+KINDS = {
+    "/method/kind": 'use /method, whose values are names or whole methods: "dice", or /variants',
+    "/dataset/name": "use /dataset, whose values are names or whole data sets",
+}
 _LONGEST_TEXT = 60
 _DIGITS = 6
 # Written without quotes: what cannot be taken for another value, nor for the rest of a row's name.
@@ -103,7 +108,9 @@ def neighbours(document: Mapping[str, Any], pointer: str) -> str:
     if isinstance(parent, dict) and parent:
         prefix = pointer.rpartition("/")[0]
         found = [f"{prefix}/{name}" for name in parent]
-        return "one of " + ", ".join(one for one in found if one not in UNVARIED)
+        return "one of " + ", ".join(one for one in found if one not in UNVARIED and one not in KINDS)
+    if pointer.startswith("/base/"):
+        return f"{pointer.removeprefix('/base')}, without /base: pointers begin in the base"
     return "a field of the base, its defaults filled in"
 
 

@@ -108,7 +108,8 @@ def to_markdown(table: Table) -> str:
     lines = [f"# {_markdown(table.name) or 'Sweep'}", ""]
     for block in table.blocks:
         lines += [f"## {_markdown(block.mode)}", "", *_pipes(score_grid(table, block)), ""]
-        lines += [f"Δ and p (paired t-test over shared seeds): against {reference}", ""]
+        if len(block.rows) > 1:
+            lines += [f"Δ and p (paired t-test over shared seeds): against {reference}", ""]
         if (classes := class_grid(table, block)) is not None:
             lines += [f"IoU by class (ΔIoU against {reference}):", "", *_pipes(classes), ""]
         elif elsewhere := classes_elsewhere(block):
@@ -154,7 +155,8 @@ def to_latex(table: Table) -> str:
     comments = [_plain(f"% {note}") for note in table.notes]
     parts = []
     for block in table.blocks:
-        about = f"% {block.mode}; Delta and p (paired t-test) against {table.reference}"
+        against = f"; Delta and p (paired t-test) against {table.reference}" if len(block.rows) > 1 else ""
+        about = f"% {block.mode}{against}"
         parts.append("\n".join([*comments, _plain(about), *_tabular(score_grid(table, block))]))
         if (classes := class_grid(table, block)) is not None:
             about = f"% {block.mode}; IoU by class (difference to {table.reference})"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -17,10 +16,19 @@ from sweeps.report import SweepReport, write_sweep_report
 from sweeps.resolve import resolve_trials
 from sweeps.spec import SweepSpec, parse_sweep
 from trainer.attempt import run_error, utc_now_text
+from trainer.documents import MalformedDocument, read_document
 from trainer.errors import Problem, RegionRebalanceError, SpecError
 from trainer.files import write_atomically
-from trainer.job import DEFAULT_STORAGE, has_password
+from trainer.job import (
+    DEFAULT_STORAGE,
+    attempt_number,
+    has_password,
+    identifier,
+    make_storage,
+    storage_at,
+)
 from trainer.layout import Storage, newest_attempt
+from trainer.schema_words import counted
 
 _EXIT_USAGE = 2
 _MOST_LISTED = 200
@@ -32,26 +40,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if has_password(options.mlflow_uri):
         parser.error("--mlflow-uri: no user or password; set MLFLOW_TRACKING_USERNAME and …_PASSWORD")
-    storage = Storage.at(options.storage)
+    storage = storage_at(options.storage)
     roots = [Path(root) for root in options.data_root] if options.data_root else None
     try:
-        sweep = _read_sweep(options.spec)
-        identifier = options.sweep or sweep_id(sweep)
-        _refuse_another(storage, identifier, sweep)
+        sweep = parse_sweep(read_document(options.spec))
+        name = options.sweep or sweep_id(sweep)
+        _refuse_another(storage, name, sweep)
         trials = resolve_trials(sweep, expand(sweep), data_roots=roots)
-    except (SpecError, OSError, ValueError) as error:
+    except (SpecError, OSError, MalformedDocument) as error:
         return _refuse(options, storage, error)
     if options.list:
-        return _list(sweep, identifier, trials, storage)
+        return _list(sweep, name, trials, storage)
+    make_storage(storage)
     from sweeps.engine import Asked, Engine
 
-    directory = storage.sweep(identifier)
+    directory = storage.sweep(name)
     write_atomically(directory.spec, sweep.model_dump_json(indent=1) + "\n")
     attempt = options.attempt or newest_attempt(directory.path) + 1
     write_atomically(directory.attempt(attempt).spec, sweep.model_dump_json(indent=1) + "\n")
     asked = Asked(
         sweep=sweep,
-        identifier=identifier,
+        identifier=name,
         attempt=attempt,
         storage=storage,
         mlflow_uri=options.mlflow_uri,
@@ -70,9 +79,10 @@ def _refuse(options: argparse.Namespace, storage: Storage, error: Exception) -> 
     if options.list or not (options.sweep and options.attempt):
         return _EXIT_USAGE
     try:
-        sweep = _read_sweep(options.spec)
-    except (SpecError, OSError, ValueError):
+        sweep = parse_sweep(read_document(options.spec))
+    except (SpecError, OSError, MalformedDocument):
         return _EXIT_USAGE  # no sweep, no report: the exit code is all there is
+    make_storage(storage)
     now = utc_now_text()
     report = SweepReport(
         sweep=options.sweep,
@@ -85,14 +95,6 @@ def _refuse(options: argparse.Namespace, storage: Storage, error: Exception) -> 
     )
     write_sweep_report(report, storage.sweep(options.sweep).attempt(options.attempt).report)
     return _EXIT_USAGE
-
-
-def _read_sweep(path: Path) -> SweepSpec:
-    """The sweep in a file; SpecError, OSError or ValueError where there is none."""
-    try:
-        return parse_sweep(json.loads(path.read_text(encoding="utf-8")))
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
 
 
 def sweep_id(sweep: SweepSpec) -> str:
@@ -112,9 +114,11 @@ def _parser() -> argparse.ArgumentParser:
         help="shared by all nodes (default: REBALANCE_STORAGE, or %(default)s)",
     )
     parser.add_argument(
-        "--sweep", help="id; one given before goes on where it was (default: made from the document)"
+        "--sweep",
+        type=identifier,
+        help="id; one given before goes on where it was (default: made from the document)",
     )
-    parser.add_argument("--attempt", type=int, help="default: one more than the last")
+    parser.add_argument("--attempt", type=attempt_number, help="default: one more than the last")
     parser.add_argument("--mlflow-uri", default=os.environ.get("MLFLOW_TRACKING_URI"))
     parser.add_argument(
         "--data-root",
@@ -135,7 +139,7 @@ def _refuse_another(storage: Storage, identifier: str, sweep: SweepSpec) -> None
     path = storage.sweep(identifier).spec
     if not path.exists():
         return
-    before, now = _lasting(_read_sweep(path)), _lasting(sweep)
+    before, now = _lasting(parse_sweep(read_document(path))), _lasting(sweep)
     got = f"{identifier} is another sweep's id: that one began otherwise"
     wanted = "what it began with, or another --sweep; /name and the other limits may change"
     changed = [pointer for pointer in now if now[pointer] != before[pointer]]
@@ -151,7 +155,7 @@ def _lasting(sweep: SweepSpec) -> dict[str, object]:
 
 
 def _list(sweep: SweepSpec, identifier: str, trials: Sequence[Trial], storage: Storage) -> int:
-    print(f"sweep {identifier}: {count_trials(sweep)} trials")
+    print(f"sweep {identifier}: {counted(count_trials(sweep), 'trial')}")
     asked, draws = sweep.limits.trials, num_draws(sweep)
     if sweep.search != "grid" and asked != draws:
         print(f"{draws} draws, not {asked}: the axes have no more settings, and each is run once")

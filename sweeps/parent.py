@@ -115,7 +115,7 @@ def table_files(directory: SweepDir) -> dict[str, Path]:
 
 
 def table_view(table: Table) -> dict[str, Any]:
-    """{"columns": […], "data": [[…]]}: a line for each mode and row."""
+    """{"columns": […], "data": [[…]]}: a line for each mode and row, rounded; table.csv has all digits."""
     scores = list(table.blocks[0].rows[0].scores)
     spreads = [name for score in scores for name in (score, f"{score} std")]
     columns = ["mode", "row", *spreads, f"delta {table.metric}", "p", "n", "stopped", "unfinished"]
@@ -123,9 +123,13 @@ def table_view(table: Table) -> dict[str, Any]:
         [
             block.mode,
             row.row,
-            *(value for score in scores for value in (row.scores[score].mean, row.scores[score].std)),
-            row.delta,
-            row.p_value,
+            *(
+                _rounded(value, 2)
+                for score in scores
+                for value in (row.scores[score].mean, row.scores[score].std)
+            ),
+            _rounded(row.delta, 2),
+            _rounded(row.p_value, 4),
             len(row.seeds),
             row.stopped,
             row.unfinished,
@@ -134,3 +138,7 @@ def table_view(table: Table) -> dict[str, Any]:
         for row in block.rows
     ]
     return {"columns": columns, "data": data}
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)

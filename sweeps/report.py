@@ -46,6 +46,9 @@ class SweepReport(StrictModel):
     error: RunError | None = None
     trials: TrialCounts = TrialCounts()
     best: BestTrial | None = None
+    limit: str | None = Field(
+        default=None, description="Which limit kept trials from being begun; null: none did."
+    )
     mlflow_run_id: str | None = None
     started_at: str = Field(description="ISO 8601, UTC.")
     ended_at: str

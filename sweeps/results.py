@@ -28,8 +28,12 @@ def entry_of(row: str, seed: int, report: RunReport | None) -> Entry:
     return Entry(row, seed, report, stopped=report is not None and is_stopped_early(report))
 
 
-def sweep_table(sweep: SweepSpec, entries: Sequence[Entry]) -> Table:
-    """The table of `entries`, with the paper's numbers where the sweep is tagged as one of the presets."""
+def sweep_table(sweep: SweepSpec, entries: Sequence[Entry], *, limit: str | None = None) -> Table:
+    """The table of `entries`, with the paper's numbers where the sweep is tagged as one of the presets.
+
+    Args:
+        limit: `SweepReport.limit`, said in the notes.
+    """
     preset, base = PRESETS.get(sweep.tags.get(PRESET_TAG, "")), sweep.base
     ours = setting_note(base.dataset.name, base.model.name, base.schedule)
     return make_table(
@@ -37,7 +41,7 @@ def sweep_table(sweep: SweepSpec, entries: Sequence[Entry]) -> Table:
         entries,
         metric=sweep.metric,
         published=preset.published if preset and sweep.metric == "mIoU" else None,
-        notes=(preset.note, ours) if preset else (),
+        notes=(*((preset.note, ours) if preset else ()), *((limit,) if limit else ())),
     )
 
 

@@ -8,18 +8,21 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, JsonValue, ValidationError
 
-from sweeps.fields import UNVARIED, identity, is_range, number_text, overlap, texts
+from sweeps.fields import KINDS, UNVARIED, identity, is_range, number_text, overlap, texts
 from trainer.errors import Problem, SpecError
 from trainer.methods import Method
 from trainer.pointers import problems_of, shown
-from trainer.spec import ExperimentSpec, TagKey, TagValue
+from trainer.spec import PLAIN, PLAIN_WORDS, ExperimentSpec, TagKey, TagValue
 from trainer.strict_model import StrictModel
 
 MAX_TRIALS = 10_000
 _SCHEDULED = ("/schedule/iterations", "/evaluation/interval")  # a scheduler takes the base's for all trials
 WAYS = ("grid", "choice", "uniform", "loguniform")  # to say which values an axis takes
-Pointer = Annotated[str, Field(pattern=r"^(/([^/~]|~[01])+)+$", max_length=200)]
-VariantName = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1F\x7F]*$")]
+_FORM = {"x-words": "that begins with /, as /method/lambda does"}
+Pointer = Annotated[
+    str, Field(pattern=r"^(/([^/~]|~[01])+)+$", max_length=200, json_schema_extra=_FORM), PLAIN
+]
+VariantName = Annotated[str, Field(min_length=1, max_length=100), PLAIN, PLAIN_WORDS]
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Values = Annotated[tuple[JsonValue, ...], Field(strict=False, min_length=1, max_length=MAX_TRIALS)]
 Range = Annotated[tuple[float, float], Field(strict=False)]
@@ -112,7 +115,7 @@ class Limits(StrictModel):
 class SweepSpec(StrictModel):
     """Trials around one experiment: variants × axes × seeds. Only `base` must be given."""
 
-    name: str = Field(default="", max_length=200, pattern=r"^[^\x00-\x1F\x7F]*$")
+    name: Annotated[str, Field(max_length=200), PLAIN, PLAIN_WORDS] = ""
     base: ExperimentSpec
     variants: dict[VariantName, Method] = Field(
         default_factory=dict, max_length=1000, description="Whole methods by the name their row shall have."
@@ -178,6 +181,7 @@ def _axis_problems(sweep: SweepSpec) -> list[Problem]:
 
 def _pointer_problems(sweep: SweepSpec, pointer: str, here: str) -> list[Problem]:
     instead = next((words for field, words in UNVARIED.items() if overlap(pointer, field)), None)
+    instead = instead or KINDS.get(pointer)
     if instead is not None:
         return [Problem(here, f"{pointer} cannot be varied by an axis", instead)]
     if sweep.scheduler.kind != "none" and any(overlap(pointer, field) for field in _SCHEDULED):

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import Field
 
 from sweeps import statistics
+from sweeps.notes import Measured, class_lists, few_seeds, missing, unlike
 from sweeps.spec import Metric
-from trainer.metrics import GROUPS, Group
+from trainer.metrics import Group
 from trainer.report import HEADLINE, RunReport, Scores
 from trainer.strict_model import StrictModel
-
-_FEW_SEEDS = 5  # below it a paired test is said to rest on few
-_MOST_NAMED = 8  # rows in a note
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,7 @@ def make_table(
     """Rows in the order in which they first occur in `entries`.
 
     Args:
-        entries: the trials, at least one.
+        entries: the trials; of none the table has no rows.
         reference: the row that differences are taken to; the first if left out.
         published: numbers of the paper by row, shown beside ours.
         notes: said under the table, before those about missing trials and about what is not comparable.
@@ -103,7 +101,7 @@ def make_table(
     by_row: dict[str, list[Entry]] = {}
     for entry in entries:
         by_row.setdefault(entry.row, []).append(entry)
-    base = next(iter(by_row)) if reference is None else reference
+    base = next(iter(by_row), "") if reference is None else reference
     blocks, told = [], []
     for mode in dict.fromkeys(mode for entry in entries for mode in _evaluations(entry)) or ("single_scale",):
         found = {row: _measured(mine, mode) for row, mine in by_row.items()}
@@ -112,7 +110,8 @@ def make_table(
             for row, one in found.items()
         )
         blocks.append(Block(mode=mode, rows=rows, classes=_classes(found, base)))
-        told += [*_unlike(found, base), *_missing(rows, found)]
+        shared = [row.shared_seeds for row in rows if row.p_value is not None]
+        told += [*unlike(found, base), *missing(found), *few_seeds(shared)]
     return Table(
         name=name,
         metric=metric,
@@ -122,34 +121,12 @@ def make_table(
     )
 
 
-@dataclass(frozen=True)
-class _Measured:
-    """What the trials of one row scored in one mode, and on what.
-
-    `labels`: pictures, and every class with its labelled pixels; more than one where the data changed between
-    trials. Rows of the same labels can be compared, whatever they were trained on, if the metric is not that
-    of a group, or `groups`, the classes of head, body and tail, are the same too.
-    """
-
-    scores: dict[int, Scores]  # by seed, ascending
-    unfinished: int
-    stopped: int
-    repeated: int  # trials whose seed another of the row had
-    classes: frozenset[tuple[tuple[int, str], ...]]
-    labels: frozenset[tuple[object, ...]]
-    groups: frozenset[tuple[Group, ...]]
-
-    def comparable(self, other: _Measured, metric: Metric) -> bool:
-        """Whether differences of the metric are differences between the trained models alone."""
-        return self.labels == other.labels and (self.groups == other.groups or not metric.startswith(GROUPS))
-
-
 def _evaluations(entry: Entry) -> dict[str, Scores]:
     finished = entry.report is not None and entry.report.result is not None and not entry.stopped
     return entry.report.result.evaluation if finished else {}  # type: ignore[union-attr]
 
 
-def _measured(entries: Sequence[Entry], mode: str) -> _Measured:
+def _measured(entries: Sequence[Entry], mode: str) -> Measured:
     """Of one row. A seed that is there twice counts once, with its first result."""
     found: dict[int, Scores] = {}
     done = 0
@@ -159,7 +136,7 @@ def _measured(entries: Sequence[Entry], mode: str) -> _Measured:
             found.setdefault(entry.seed, scores)
     stopped = sum(entry.stopped for entry in entries)
     every = found.values()
-    return _Measured(
+    return Measured(
         scores=dict(sorted(found.items())),
         unfinished=len(entries) - stopped - done,
         stopped=stopped,
@@ -174,7 +151,7 @@ def _measured(entries: Sequence[Entry], mode: str) -> _Measured:
 
 
 def _row(
-    row: str, ours: _Measured, reference: _Measured | None, metric: Metric, published: float | None
+    row: str, ours: Measured, reference: Measured | None, metric: Metric, published: float | None
 ) -> Row:
     differences = []
     if reference is not None and ours.comparable(reference, metric):
@@ -202,8 +179,8 @@ def _cell(values: Sequence[float | None]) -> Cell:
     return Cell(mean=statistics.mean(known), std=statistics.deviation(known), values=tuple(values))
 
 
-def _classes(found: Mapping[str, _Measured], reference: str) -> tuple[ClassRow, ...]:
-    if len(_kinds(found)) != 1:
+def _classes(found: Mapping[str, Measured], reference: str) -> tuple[ClassRow, ...]:
+    if len(class_lists(found)) != 1:
         return ()
     first = next(scores for one in found.values() for scores in one.scores.values())
     base = found.get(reference)
@@ -228,52 +205,6 @@ def _classes(found: Mapping[str, _Measured], reference: str) -> tuple[ClassRow, 
     return tuple(rows)
 
 
-def _kinds(found: Mapping[str, _Measured]) -> frozenset[tuple[tuple[int, str], ...]]:
-    """The lists of classes that rows were scored on: one, if all is well."""
-    return frozenset[tuple[tuple[int, str], ...]]().union(*(one.classes for one in found.values()))
-
-
 def _class_mean(scores: Iterable[Scores], k: int) -> float | None:
     values = [one.classes[k].iou for one in scores]
     return statistics.mean([value for value in values if value is not None])
-
-
-def _unlike(found: Mapping[str, _Measured], reference: str) -> Iterator[str]:
-    """Notes on rows that cannot be compared with the reference."""
-    base = found.get(reference)
-    with_results = {row: one for row, one in found.items() if one.scores}
-    if base is not None and base.scores:
-        others = [row for row, one in with_results.items() if one.labels != base.labels]
-        if others:
-            yield f"scored on other labels than {reference}, so without Δ and p: {_some(others)}"
-        regrouped = [row for row, one in with_results.items() if _regrouped(one, base)]
-        if regrouped:
-            yield f"head, body and tail are other classes than for {reference}: {_some(regrouped)}"
-    if len(_kinds(found)) > 1:
-        yield "rows differ in their classes, so none are listed"
-
-
-def _regrouped(one: _Measured, other: _Measured) -> bool:
-    return one.classes == other.classes and one.groups != other.groups
-
-
-def _missing(rows: Sequence[Row], found: Mapping[str, _Measured]) -> Iterator[str]:
-    """Notes on what is not in the numbers, and on how few trials stand behind them."""
-    told = {
-        "trials without a result, not in the numbers": {row.row: row.unfinished for row in rows},
-        "trials stopped early by the scheduler, not in the numbers": {row.row: row.stopped for row in rows},
-        "repeats of a seed in its row, not in the numbers": {row: one.repeated for row, one in found.items()},
-    }
-    for what, counts in told.items():
-        if some := [f"{row} {count}" for row, count in counts.items() if count]:
-            yield f"{what}: {_some(some)}"
-    if max((len(row.seeds) for row in rows), default=0) <= 1:
-        yield "one seed: differences of a few points can be chance"
-    least = min((row.shared_seeds for row in rows if row.p_value is not None), default=_FEW_SEEDS)
-    if least < _FEW_SEEDS:
-        yield f"p rests on as few as {least} shared seeds: a hint, no more"
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f", and {len(names) - _MOST_NAMED:,} more rows" if len(names) > _MOST_NAMED else ""
-    return ", ".join(names[:_MOST_NAMED]) + more

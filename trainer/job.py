@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
 from trainer.attempt import Attempt, Tracking
+from trainer.documents import MalformedDocument, read_document
 from trainer.errors import Cancelled, DataError, RegionRebalanceError, SpecError
 from trainer.folders import resolve_spec
 from trainer.layout import Storage
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 _EXIT_FAILED, _EXIT_USAGE, _EXIT_CANCELLED = 1, 2, 143
 _EXIT_CODES = {"completed": 0, "failed": _EXIT_FAILED, "cancelled": _EXIT_CANCELLED}
+_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")  # names a directory
+_ATTEMPT = re.compile(r"[1-9][0-9]{0,8}")
 DEFAULT_STORAGE = "~/.rebalance/storage"
 
 
@@ -34,12 +37,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if has_password(options.mlflow_uri):
         parser.error("--mlflow-uri: no user or password; set MLFLOW_TRACKING_USERNAME and …_PASSWORD")
-    storage = Storage.at(options.storage)
+    storage = storage_at(options.storage)
     roots = [Path(root) for root in options.data_root] if options.data_root else None
     try:
-        spec = resolve_spec(parse_spec(_read_json(options.spec)), data_roots=roots)
-    except (SpecError, OSError, ValueError) as error:
+        spec = resolve_spec(parse_spec(read_document(options.spec)), data_roots=roots)
+    except (SpecError, OSError, MalformedDocument) as error:
         return _refuse(options, storage, error)
+    make_storage(storage)
     experiment = options.experiment or f"job-{datetime.now(UTC):%Y%m%d-%H%M%S}-{spec_hash(spec)[:6]}"
     job = Job(_attempt(options, spec, storage, experiment))
     return job.print_plan() if options.plan_only else job.run()
@@ -56,9 +60,11 @@ def _parser() -> argparse.ArgumentParser:
         help="shared by all nodes (default: REBALANCE_STORAGE, or %(default)s)",
     )
     parser.add_argument(
-        "--experiment", help="id; one given before resumes from its checkpoints (default: a new one)"
+        "--experiment",
+        type=identifier,
+        help="id; one given before resumes from its checkpoints (default: a new one)",
     )
-    parser.add_argument("--attempt", type=int, default=1)
+    parser.add_argument("--attempt", type=attempt_number, default=1)
     parser.add_argument("--mlflow-uri", default=os.environ.get("MLFLOW_TRACKING_URI"))
     parser.add_argument(
         "--mlflow-tag",
@@ -90,8 +96,45 @@ def has_password(uri: str | None) -> bool:
     return bool(parts.username or parts.password)
 
 
-def _read_json(path: Path) -> object:
-    return json.loads(path.read_text(encoding="utf-8"))
+def identifier(text: str) -> str:
+    """An id as a flag has it: the name of a directory in storage."""
+    if not _ID.fullmatch(text):
+        wanted = "1 to 64 letters, digits, '.', '_' or '-', the first of them no '.'"
+        raise argparse.ArgumentTypeError(f"{text!r} is refused; allowed: {wanted}")
+    return text
+
+
+def attempt_number(text: str) -> int:
+    """The number of an attempt as a flag has it."""
+    if not _ATTEMPT.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is refused; allowed: an integer >= 1")
+    return int(text)
+
+
+def storage_at(text: str) -> Storage:
+    """The storage that `--storage` names; ends the process with a line where there can be none."""
+    try:
+        return Storage.at(text)
+    except (OSError, RuntimeError) as error:  # nobody's home directory; links in a circle
+        _refuse_storage(text, str(error))
+
+
+def make_storage(storage: Storage) -> None:
+    """Creates the directory where there is none; ends the process with a line where that cannot be."""
+    root = storage.root
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        _refuse_storage(root, "is not a directory")
+    except OSError as error:
+        _refuse_storage(root, f"cannot be made: {error.strerror}")
+    if not os.access(root, os.W_OK | os.X_OK):
+        _refuse_storage(root, "cannot be written to")
+
+
+def _refuse_storage(path: str | Path, got: str) -> NoReturn:
+    print(f"--storage: {path}: {got}; allowed: a directory that can be written to", file=sys.stderr)
+    sys.exit(_EXIT_USAGE)
 
 
 def _refuse(options: argparse.Namespace, storage: Storage, error: Exception) -> int:
@@ -100,10 +143,11 @@ def _refuse(options: argparse.Namespace, storage: Storage, error: Exception) -> 
     for problem in problems:
         print(problem, file=sys.stderr)
     try:
-        spec = parse_spec(_read_json(options.spec))
-    except (SpecError, OSError, ValueError):
+        spec = parse_spec(read_document(options.spec))
+    except (SpecError, OSError, MalformedDocument):
         return _EXIT_USAGE  # no spec, no report: the exit code is all there is
     if options.experiment and not options.plan_only:
+        make_storage(storage)
         _attempt(options, spec, storage, options.experiment).refuse(error)
     return _EXIT_USAGE
 

@@ -7,6 +7,7 @@ what the API documents.
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from trainer.schema_words import allowed_at, fields_at, keys_allowed_at
 
 _LONGEST_SHOWN = 80
 _MOST_TOLD = 50  # a small document can hold very many mistakes
+_HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # controls, also of direction; half pairs; ends of lines
 _SIZE_ERRORS = {"too_short", "too_long"}
 _BOUNDS = {
     "greater_than": "is not above the minimum",
@@ -82,8 +84,12 @@ def _problem(detail: Any, document: object, schema: Mapping[str, Any]) -> Proble
         return Problem(pointer_to(place), "is not a field of this object", f"the fields {names}")
     if "[key]" in rest:
         words = keys_allowed_at(schema, place[:-1], document)
-        return Problem(pointer_to(place), "is not a key that may be used", words)
-    return Problem(pointer_to(place), _got(detail, value), allowed_at(schema, place, document))
+        got = _got(detail, value) if kind == "value_error" else "is not a key that may be used"
+        return Problem(pointer_to(place), got, words)
+    allowed = allowed_at(schema, place, document)
+    if kind == "finite_number" and allowed in ("a value", "a number"):
+        allowed = "a finite number"  # 1e999 looks like one
+    return Problem(pointer_to(place), _got(detail, value), allowed)
 
 
 def _walk(loc: Sequence[int | str], document: object) -> tuple[list[str | int], Any, list[int | str]]:
@@ -159,12 +165,23 @@ def pointer_to(place: Sequence[str | int]) -> str:
 def shown(value: object) -> str:
     """A value as JSON, cut where it is long."""
     try:
-        text = _writable(json.dumps(value, ensure_ascii=False, default=str))
+        text = json.dumps(value, ensure_ascii=False, default=str)
     except RecursionError:
         return "a deeply nested value"
-    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
+    return _writable(text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…")
+
+
+def hidden_letter(text: str) -> str | None:
+    """The first character that cannot be seen or turns others around; None where there is none."""
+    if text.isprintable():
+        return None
+    return next((letter for letter in text if unicodedata.category(letter) in _HIDDEN), None)
 
 
 def _writable(text: str) -> str:
-    """Lone surrogates, which JSON can spell and UTF-8 cannot, are written as escapes."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    """Hidden characters as escapes: they would break lines, or the terminal, or UTF-8 (lone surrogates)."""
+    if hidden_letter(text) is None:
+        return text
+    return "".join(
+        f"\\u{ord(letter):04x}" if unicodedata.category(letter) in _HIDDEN else letter for letter in text
+    )

@@ -162,3 +162,8 @@ def _number(value: float) -> str:
 
 def _either(words: list[str]) -> str:
     return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def counted(number: float, noun: str) -> str:
+    """For example `1 trial`, `2,000 trials`, `0.5 GPUs`."""
+    return f"{number:,.12g} {noun}{'' if number == 1 else 's'}"

@@ -4,23 +4,44 @@ from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
 from functools import cache
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
 
 from trainer.datasets import DATASETS, Dataset
 from trainer.errors import Problem, SpecError
 from trainer.methods import Method
 from trainer.models import RECIPES, Model
-from trainer.pointers import problems_of
+from trainer.pointers import hidden_letter, problems_of
 from trainer.strict_model import StrictModel
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Side = Annotated[int, Field(ge=16, le=2048)]
 TagKey = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-_Text = Field(pattern=r"^[^\x00-\x1F\x7F]*$", json_schema_extra={"x-words": "without control characters"})
-TagValue = Annotated[str, Field(max_length=500), _Text]
+_HIDDEN = r"\x00-\x1F\x7F-\x9F\u200B-\u200F\u2028-\u202E\u2060-\u206F\uFEFF"  # the best known of them
+
+
+def _plain(text: str) -> str:
+    letter = hidden_letter(text)
+    if letter is not None:
+        called = unicodedata.name(letter, "a control character").lower()
+        raise ValueError(f"has U+{ord(letter):04X}, {called}")
+    if text != text.strip():
+        raise ValueError("begins or ends with a blank")
+    return text
+
+
+# A text that stands in lines and tables is Annotated[str, Field(max_length=…), PLAIN, PLAIN_WORDS].
+PLAIN = AfterValidator(_plain)
+PLAIN_WORDS = Field(
+    json_schema_extra={
+        "pattern": f"^[^{_HIDDEN}]*$",
+        "x-words": "without control and invisible characters, nor a blank at an end",
+    }
+)
+TagValue = Annotated[str, Field(max_length=500), PLAIN, PLAIN_WORDS]
 
 
 def _all_optional(schema: dict[str, Any]) -> None:
@@ -76,7 +97,7 @@ class ExperimentSpec(StrictModel):
 
     model_config = ConfigDict(json_schema_extra=_schedule_optional)
 
-    name: Annotated[str, _Text] = Field(default="", max_length=200)
+    name: Annotated[str, Field(max_length=200), PLAIN, PLAIN_WORDS] = ""
     dataset: Dataset
     model: Model
     method: Method

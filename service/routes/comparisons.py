@@ -33,7 +33,7 @@ def compare(
     wanted = [part.strip() for part in ids.split(",")]
     if not 1 <= len(wanted) <= _MOST or "" in wanted or len(set(wanted)) < len(wanted):
         allowed = f"1 to {_MOST} different ids, separated by commas"
-        raise BadParameter(Problem("/query/ids", f"{ids[:80]!r} is refused", allowed))
+        raise BadParameter((Problem("/query/ids", f"{ids[:80]!r} is refused", allowed),))
     return compare_reports([_report(each, store, settings) for each in wanted])
 
 

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from service.deps import JsonBodyDep, SettingsDep, StoreDep, WakeDep, json_body
 from service.documents import BadParameter, document_hash, parse_document
@@ -54,9 +54,7 @@ Word = Annotated[str, Field(pattern=r"^[^\x00]*$", max_length=700)]
 
 
 class ListQuery(BaseModel):
-    """Parameters of GET /experiments; unknown ones are refused: a misspelt filter filters nothing."""
-
-    model_config = ConfigDict(extra="forbid")
+    """Parameters of GET /experiments."""
 
     state: list[State] = Field(default=[], max_length=20)
     method: list[Word] = Field(default=[], max_length=20, description="A kind, such as region_rebalance.")
@@ -152,5 +150,6 @@ def retry(experiment_id: str, store: StoreDep, settings: SettingsDep, wake: Wake
 def _tag(position: int, text: str) -> tuple[str, str | None]:
     found = _TAG.fullmatch(text)
     if found is None:
-        raise BadParameter(Problem(f"/query/tag/{position}", f"{text[:80]!r} is refused", "KEY or KEY:VALUE"))
+        wrong = Problem(f"/query/tag/{position}", f"{text[:80]!r} is refused", "KEY or KEY:VALUE")
+        raise BadParameter((wrong,))
     return found["key"], found["value"]

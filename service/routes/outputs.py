@@ -115,5 +115,5 @@ def _attempts(row: Experiment, attempt: int | None) -> range:
         return range(1, row.attempt + 1)
     if attempt > row.attempt:
         allowed = f"1 to {row.attempt}"
-        raise BadParameter(Problem("/query/attempt", f"{attempt} has not happened", allowed))
+        raise BadParameter((Problem("/query/attempt", f"{attempt} has not happened", allowed),))
     return range(attempt, attempt + 1)

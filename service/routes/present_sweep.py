@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from service import rundirs
 from service.records import Experiment, Sweep, TrialCount
@@ -12,8 +12,16 @@ from service.schemas import Progress
 from service.settings import Settings
 from service.states import State
 from service.store import Store
-from service.sweep_schemas import SweepLinks, SweepPublic, TrialCounts, TrialPreview, TrialPublic
-from sweeps.expand import Trial, count_trials
+from service.sweep_schemas import (
+    SweepLinks,
+    SweepPreview,
+    SweepPublic,
+    TrialCounts,
+    TrialPreview,
+    TrialPublic,
+)
+from sweeps.cost import Cost
+from sweeps.expand import Trial, count_trials, num_draws
 from sweeps.spec import SweepSpec
 from trainer.errors import StoppedEarly
 
@@ -70,11 +78,28 @@ def trial_public(row: Experiment, sweep: SweepSpec, settings: Settings) -> Trial
         detached=row.detached,
         value=(row.headline or {}).get(sweep.metric),
         progress=Progress(**progress) if progress else None,
+        cancel_requested_at=row.cancel_requested_at,
         error=error_public(row),
     )
 
 
-def trial_preview(trial: Trial) -> TrialPreview:
+def sweep_preview(spec: SweepSpec, trials: Sequence[Trial], cost: Cost) -> SweepPreview:
+    """What a sweep would do. Trials of optuna are only such as it may draw: they are not listed."""
+    listed = trials if spec.search != "optuna" else ()
+    return SweepPreview(
+        trials=tuple(_trial_preview(each) for each in listed), cost=cost, notes=tuple(_preview_notes(spec))
+    )
+
+
+def _preview_notes(spec: SweepSpec) -> Iterator[str]:
+    asked, draws = spec.limits.trials, num_draws(spec)
+    if spec.search != "grid" and asked is not None and draws < asked:
+        yield f"/limits/trials: {draws}, not {asked}: the axes have no more settings, and each is run once"
+    if spec.search == "optuna":
+        yield "optuna draws its trials as it goes, so none are listed"
+
+
+def _trial_preview(trial: Trial) -> TrialPreview:
     """A trial that nobody has stored."""
     return TrialPreview(
         number=trial.number,

@@ -17,14 +17,15 @@ from service import rundirs
 from service.deps import SettingsDep, StoreDep
 from service.documents import NotAcceptable
 from service.problems import documented
-from service.records import Experiment
+from service.records import Experiment, Sweep
 from service.states import State
 from sweeps.formats import FORMATS
+from sweeps.report import read_sweep_report
 from sweeps.results import sweep_table
 from sweeps.spec import SweepSpec
 from sweeps.table import Entry, Table
-from trainer.errors import ComparisonError, ReportError, StoppedEarly
-from trainer.layout import Storage
+from trainer.errors import ReportError, StoppedEarly
+from trainer.layout import AttemptDir, Storage
 from trainer.report import RunReport
 
 router = APIRouter(tags=["sweeps"])
@@ -52,14 +53,21 @@ class _Seen(NamedTuple):
     stopped: bool
 
 
+class _State(NamedTuple):
+    """All that a table depends on. `ended`: the sweep's attempt that came to its end, None before that."""
+
+    ended: int | None
+    trials: tuple[_Seen, ...]
+
+
 class Tables:
     """The last tables made, each good until a trial of its sweep is seen otherwise. For all threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._made: dict[str, tuple[tuple[_Seen, ...], Table]] = {}
+        self._made: dict[str, tuple[_State, Table]] = {}
 
-    def get(self, sweep_id: str, seen: tuple[_Seen, ...], make: Callable[[], tuple[Table, bool]]) -> Table:
+    def get(self, sweep_id: str, seen: _State, make: Callable[[], tuple[Table, bool]]) -> Table:
         """The sweep's table; `make` gives a new one, and whether it is as good as `seen` says.
 
         One is made at a time: a large one needs much memory.
@@ -99,10 +107,9 @@ def table(
     """Rows over seeds and differences to the first row, so far; JSON unless asked otherwise."""
     row = store.sweeps.get(sweep_id)
     wanted = format or _MEDIA[accepted(accept)]
-    seen = tuple(_seen(trial) for trial in store.trials(sweep_id))
-    if not seen:
-        raise ComparisonError(f"sweep {sweep_id} has no trial yet; its search draws them as it goes")
-    made = tables.get(sweep_id, seen, lambda: _make(row.spec, seen, settings.layout))
+    ended = row.attempt if row.state is State.COMPLETED else None
+    seen = _State(ended, tuple(_seen(trial) for trial in store.trials(sweep_id)))
+    made = tables.get(sweep_id, seen, lambda: _make(row, seen, settings.layout))
     media = next(name for name, each in _MEDIA.items() if each == wanted)
     return Response(FORMATS[wanted](made), media_type=media)
 
@@ -146,15 +153,25 @@ def _seen(trial: Experiment) -> _Seen:
     )
 
 
-def _make(spec: str, seen: tuple[_Seen, ...], storage: Storage) -> tuple[Table, bool]:
+def _make(sweep: Sweep, seen: _State, storage: Storage) -> tuple[Table, bool]:
     """The table, and whether every trial that completed has its report. Only those have numbers."""
-    reports = [_report(trial, storage) if trial.completed else None for trial in seen]
+    trials = seen.trials
+    reports = [_report(trial, storage) if trial.completed else None for trial in trials]
     entries = [
         Entry(trial.row, trial.seed, report, stopped=trial.stopped)
-        for trial, report in zip(seen, reports, strict=True)
+        for trial, report in zip(trials, reports, strict=True)
     ]
-    whole = all(report is not None for trial, report in zip(seen, reports, strict=True) if trial.completed)
-    return sweep_table(SweepSpec.model_validate_json(spec), entries), whole
+    whole = all(report is not None for trial, report in zip(trials, reports, strict=True) if trial.completed)
+    limit = _limit(storage.sweep(sweep.id).attempt(seen.ended)) if seen.ended else None
+    return sweep_table(SweepSpec.model_validate_json(sweep.spec), entries, limit=limit), whole
+
+
+def _limit(attempt: AttemptDir) -> str | None:
+    """As the sweep's report says; the table stands where that is lost."""
+    with suppress(ReportError):
+        report = read_sweep_report(attempt.report)
+        return report.limit if report is not None else None
+    return None
 
 
 def _report(trial: _Seen, storage: Storage) -> RunReport | None:

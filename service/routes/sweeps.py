@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from service.deps import JsonBodyDep, SettingsDep, StoreDep, WakeDep, json_body
 from service.documents import document_hash, parse_document
@@ -15,7 +15,7 @@ from service.problems import documented
 from service.reconcile import utc_now
 from service.routes.idempotency import KeyHeader, earlier, same_request
 from service.routes.present import event_public
-from service.routes.present_sweep import sweep_public, trial_preview
+from service.routes.present_sweep import sweep_preview, sweep_public
 from service.schemas import EventPublic, Page
 from service.settings import Settings
 from service.states import State
@@ -67,9 +67,7 @@ _CHANGES: dict[str, Any] = {
 
 
 class ListQuery(BaseModel):
-    """Parameters of GET /sweeps; unknown ones are refused: a misspelt filter filters nothing."""
-
-    model_config = ConfigDict(extra="forbid")
+    """Parameters of GET /sweeps."""
 
     state: list[State] = Field(default=[], max_length=20)
     cursor: str | None = Field(default=None, max_length=500)
@@ -191,5 +189,4 @@ def _request_hash(document: object) -> str:
 def _preview(spec: SweepSpec, trials: tuple[Trial, ...], settings: Settings) -> SweepPreview:
     measured = pixel_seconds(stored_reports(settings.layout.root / "runs"))
     cost = cost_of([each.spec for each in trials], trials=count_trials(spec), pixel_seconds=measured)
-    listed = trials if spec.search != "optuna" else ()
-    return SweepPreview(trials=tuple(trial_preview(each) for each in listed), cost=cost)
+    return sweep_preview(spec, trials, cost)

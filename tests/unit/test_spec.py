@@ -16,7 +16,7 @@ from trainer.methods import METHODS
 from trainer.models import RECIPES
 from trainer.spec import ExperimentSpec, canonical_json, parse_spec, spec_hash, spec_schema
 
-names = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20)
+names = st.text(st.characters(exclude_categories=["Cc", "Cf", "Cs", "Zl", "Zp"]), max_size=20).map(str.strip)
 methods = st.one_of(
     st.sampled_from(sorted(METHODS)),
     st.builds(
@@ -270,6 +270,44 @@ def test_any_json_is_refused_in_order(value: object) -> None:
             parse_spec(spec_document(**{field: value}))
         except SpecError as error:
             str(error).encode()
+
+
+@pytest.mark.parametrize(
+    ("text", "got"),
+    [
+        ("a\nb", "has U+000A, a control character"),
+        ("a\x85b", "has U+0085, a control character"),
+        ("a\u202eb", "has U+202E, right-to-left override"),
+        ("a\u2067b", "has U+2067, right-to-left isolate"),
+        ("\u200f", "has U+200F, right-to-left mark"),
+        ("a\u200b", "has U+200B, zero width space"),
+        ("a\u2028b", "has U+2028, line separator"),
+        ("\ufeffa", "has U+FEFF, zero width no-break space"),
+        ("\U000e0041", "has U+E0041, tag latin capital letter a"),
+        ("  ", "begins or ends with a blank"),
+        ("\u3000a", "begins or ends with a blank"),
+    ],
+)
+def test_names_and_tags_can_be_seen(text: str, got: str) -> None:
+    """What turns letters around, breaks a line or cannot be seen is refused by its code point."""
+    words = "without control and invisible characters, nor a blank at an end"
+    for field, pointer, most in (({"name": text}, "/name", 200), ({"tags": {"a": text}}, "/tags/a", 500)):
+        wanted = f"{pointer}: {got}; allowed: a string of at most {most} characters {words}"
+        assert problems(spec_document(**field)) == [wanted]
+
+
+@pytest.mark.parametrize("name", ["Größe λ=0.1", "日本語", "a b", "💡", "a\u00a0b", "/x", ""])
+def test_names_in_any_language_are_taken(name: str) -> None:
+    """Letters, signs, pictures, and blanks inside."""
+    assert parse_spec(spec_document(name=name)).name == (name or "baseline on digit_scenes")
+
+
+def test_a_problem_is_one_line() -> None:
+    """Hidden characters of what was sent are told as escapes, in keys and in values."""
+    found = problems(spec_document(**{"a\nb\u202e": 1, "model": "x\x9b\u2029\x7f"}))
+    assert all(text.isprintable() for text in found)
+    assert found[0].startswith('/model: "x\\u009b\\u2029\\u007f" is not known')
+    assert found[1].startswith("/a\\u000ab\\u202e: is not a field")
 
 
 def test_lone_surrogates_can_be_answered() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from service.cli import BAD_INPUT, FAILED, UNREACHABLE, main
+from service.cli import BAD_INPUT, FAILED, INTERRUPTED, UNREACHABLE, main
 from service.client import RebalanceClient
 from service.reconcile import Reconciler, utc_now
 from service.store import Store
@@ -227,6 +227,23 @@ def test_wait_ends_with_the_experiment(
             assert "failed: DataError: label 77" in captured.err
         else:
             assert "completed  mIoU" in captured.out
+
+
+def test_ctrl_c_says_that_the_experiment_goes_on(
+    service: Service, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And how to look at it again; a cancel stays asked. Exit code 130."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(RebalanceClient, "follow", interrupted)
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(spec_document())))
+    assert main(["submit", "-", "--wait", "--api", service.url]) == INTERRUPTED
+    told = capsys.readouterr().err
+    assert "the experiment goes on: rebalance show " in told
+    assert main(["cancel", told.split()[-1], "--wait", "--api", service.url]) == INTERRUPTED
+    assert "its end stays asked: rebalance show " in capsys.readouterr().err
 
 
 def test_logs_follow_to_the_end(service: Service, capsys: pytest.CaptureFixture[str]) -> None:

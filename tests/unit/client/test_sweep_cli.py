@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 import subprocess
 import sys
 import threading
@@ -17,13 +18,14 @@ import pytest
 from rich.console import Console
 
 from service.api_calls import ApiError
-from service.cli import BAD_INPUT, FAILED, main
+from service.cli import BAD_INPUT, FAILED, INTERRUPTED, main
 from service.client import RebalanceClient
 from service.reconcile import Reconciler, utc_now
+from service.schemas import ErrorPublic
 from service.states import State
 from service.store import Store
 from service.sweep_schemas import SweepLinks, SweepPublic, TrialCounts, TrialPublic
-from service.sweep_view import SweepView, print_results, print_sweep
+from service.sweep_view import SweepView, print_results, print_sweep, sweeps_table
 from sweeps.presets import PRESETS
 from sweeps.results import entry_of, sweep_table
 from sweeps.spec import parse_sweep
@@ -155,7 +157,7 @@ def test_validate_only(service: Service, spec_file: Path, capsys: pytest.Capture
     assert run(service, "sweep", "submit", str(spec_file), "--validate-only") == 0
     out = capsys.readouterr().out
     assert out.count("lambda=0.3") == 2
-    assert "4 trials, 4000 iterations" in out
+    assert "4 trials, 4,000 iterations" in out
     assert run(service, "sweep", "submit", str(spec_file), "--validate-only", "--json") == 0
     assert json.loads(capsys.readouterr().out)["cost"]["trials"] == 4
 
@@ -363,3 +365,145 @@ def test_the_table_fits_a_hundred_columns() -> None:
     row = next(line for line in lines if line.lstrip().startswith("baseline"))
     assert row.count("±") == 5
     assert row.rstrip().endswith("43.95")
+
+
+@pytest.mark.parametrize(
+    ("words", "flag"),
+    [
+        ("submit {} --format csv", "--format"),
+        ("submit {} --validate-only --wait", "--wait"),
+        ("submit {} --validate-only --format csv", "--format"),
+        ("submit {} --validate-only --idempotency-key k", "--idempotency-key"),
+        ("table swp-1 --json --format csv", "--format"),
+        ("watch swp-1 --json --format latex", "--format"),
+        ("table swp-1 --classes --format csv", "--classes"),
+        ("table swp-1 --classes --json", "--classes"),
+        ("show ''", "ID"),
+    ],
+)
+def test_options_that_would_do_nothing(
+    service: Service, spec_file: Path, words: str, flag: str, client: RebalanceClient, capsys: Any
+) -> None:
+    """Refused in one line with the exit code of bad input, and nothing is stored."""
+    before = len(list(client.sweeps()))
+    try:
+        code: Any = run(service, "sweep", *shlex.split(words.format(spec_file)))
+    except SystemExit as ended:
+        code = ended.code
+    told = capsys.readouterr().err
+    assert code == BAD_INPUT
+    assert told.count("\n") == 1
+    assert flag in told
+    assert len(list(client.sweeps())) == before
+
+
+def test_ctrl_c_says_that_the_sweep_goes_on(
+    service: Service, client: RebalanceClient, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And how to come back; where cancel was asked, that it stays so. Exit code 130."""
+
+    def interrupted(*_: object, **__: object) -> Iterator[SweepPublic]:
+        raise KeyboardInterrupt
+        yield
+
+    identifier = client.submit_sweep(sweep_document()).id
+    monkeypatch.setattr(RebalanceClient, "follow_sweep", interrupted)
+    for told in ("the sweep goes on", "its end stays asked"):
+        assert run(service, "sweep", "watch", identifier) == INTERRUPTED
+        assert f"{told}: rebalance sweep watch {identifier}\n" in capsys.readouterr().err
+        client.cancel_sweep(identifier)
+
+
+def test_cancel_asked_is_shown() -> None:
+    """In the list, with the sweep, and with each trial that it concerns, until it has come."""
+    ended = _trial(0, state=State.COMPLETED)
+    waits, own = _trial(1, state=State.QUEUED), _trial(2, state=State.RUNNING, detached=True)
+    asked = _trial(3, cancel_requested_at=NOW)
+    every = (ended, waits, own, asked)
+
+    def lines(sweep: SweepPublic) -> list[str]:
+        out = io.StringIO()
+        console = Console(file=out, width=100)
+        console.print(sweeps_table([sweep], NOW))
+        print_sweep(console, sweep)
+        return [line.split()[0] for line in out.getvalue().splitlines() if "cancel asked" in line]
+
+    assert lines(_sweep(State.RUNNING, trials=every)) == ["s-0003"]
+    wanted = ["swp-1", "state", "s-0001", "s-0003"]
+    assert lines(_sweep(State.RUNNING, trials=every, cancel_requested_at=NOW)) == wanted
+    assert lines(_sweep(State.CANCELLED, trials=(ended,), cancel_requested_at=NOW)) == []
+
+
+def test_failures_are_told_below_the_trials() -> None:
+    """Type and first line, a line each within the width; of very many the first ones."""
+    out = io.StringIO()
+    error = ErrorPublic(type="DataError", message="label [77] " + "x" * 300 + "\nsecond line")
+    trials = [_trial(number, state=State.FAILED, error=error) for number in range(22)]
+    stopped = ErrorPublic(type="StoppedEarly", message="rung 1")
+    trials.append(_trial(22, state=State.CANCELLED, stopped=True, error=stopped))
+    print_sweep(Console(file=out, width=120), _sweep(State.COMPLETED, trials=tuple(trials)))
+    lines = [line for line in out.getvalue().splitlines() if "DataError" in line]
+    assert len(lines) == 20
+    assert lines[3].startswith("s-0003 failed: DataError: label [77] xxx")
+    assert all(len(line) <= 120 for line in lines)
+    assert "… and 2 more" in out.getvalue()
+    assert "second line" not in out.getvalue()
+    assert "StoppedEarly" not in out.getvalue()
+
+
+def test_list_and_show_count_alike() -> None:
+    """What was stopped early has not completed, and stands in a column of its own."""
+    out = io.StringIO()
+    seen = _sweep(State.COMPLETED, counts=TrialCounts(total=4, completed=3, stopped=1))
+    console = Console(file=out, width=100)
+    console.print(sweeps_table([seen], NOW))
+    titles, _, cells, *_ = (line.split() for line in out.getvalue().splitlines() if line.strip())
+    assert titles[3:5] == ["completed", "stopped"]
+    assert cells[4:6] == ["3/4", "1"]
+    print_sweep(console, seen)
+    assert "3 of 4 trials completed, 1 stopped early" in out.getvalue()
+
+
+def test_one_trial_is_no_trials(service: Service, tmp_path: Path, capsys: Any) -> None:
+    """Numbers and nouns agree."""
+    path = tmp_path / "one.json"
+    path.write_text(json.dumps(sweep_document(axes=[], seeds=[0])))
+    assert run(service, "sweep", "submit", str(path)) == 0
+    told = capsys.readouterr().out
+    assert told.endswith(", 1 trial\n")
+    assert run(service, "sweep", "pause", told.split()[0]) == 0
+    assert "paused; none runs" in capsys.readouterr().out
+    assert run(service, "sweep", "show", told.split()[0]) == 0
+    assert "0 of 1 trial completed" in capsys.readouterr().out
+
+
+def test_trials_of_no_sweep(service: Service, capsys: Any) -> None:
+    """A list of an unknown sweep's trials is refused like the sweep itself."""
+    assert run(service, "list", "--sweep", "nope") == BAD_INPUT
+    assert "no sweep 'nope'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["x" * 1_000_001, "{", '{"base": NaN}'])
+def test_a_file_that_is_none_is_named(service: Service, tmp_path: Path, capsys: Any, text: str) -> None:
+    """Where the mistake is none of a field."""
+    path = tmp_path / "huge.json"
+    path.write_text(text)
+    for command in (["sweep", "submit"], ["submit"]):
+        assert run(service, *command, str(path)) == BAD_INPUT
+        assert capsys.readouterr().err.startswith(f"{path}: ")
+
+
+def test_a_preview_says_what_is_not_plain(service: Service, tmp_path: Path, capsys: Any) -> None:
+    """Fewer settings than draws, and that optuna's trials are not known."""
+    axes = [{"pointer": "/method/lambda", "choice": [0, 0.1]}]
+    path = tmp_path / "few.json"
+    path.write_text(json.dumps(sweep_document(axes=axes, search="optuna", limits={"trials": 5})))
+    assert run(service, "sweep", "submit", str(path), "--validate-only") == 0
+    told = capsys.readouterr().out
+    assert "note: /limits/trials: 2, not 5: the axes have no more settings" in told
+    assert "note: optuna draws its trials as it goes" in told
+
+
+def test_a_table_without_rows() -> None:
+    """Its notes alone: there is nothing to differ from."""
+    assert _results() == "note: no trial has a result\n"

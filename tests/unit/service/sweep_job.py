@@ -83,7 +83,7 @@ class SweepJob:
         error = RunError(type=StoppedEarly.__name__, message="rung 1")
         self._leave(number, attempt, state="cancelled", error=error)
 
-    def end(self, state: str = "completed", attempt: int = 1) -> None:
+    def end(self, state: str = "completed", attempt: int = 1, *, limit: str | None = None) -> None:
         """The sweep's report."""
         report = SweepReport.model_validate(
             {
@@ -91,6 +91,7 @@ class SweepJob:
                 "attempt": attempt,
                 "state": state,
                 "spec": self.spec,
+                "limit": limit,
                 "started_at": "2026-01-02T03:04:05+00:00",
                 "ended_at": "2026-01-02T04:04:05+00:00",
             }

@@ -360,3 +360,14 @@ def test_a_mask_of_another_size(rooted: tuple[TestClient, Path]) -> None:
     errors = check_problem(client.post("/experiments", json=folder_spec(root / "good")), 422)["errors"]
     assert errors[0]["pointer"].startswith("/dataset")
     assert stored(client) == []
+
+
+@pytest.mark.parametrize("path", ["/experiments", "/sweeps"])
+def test_unknown_parameters_store_nothing(client: TestClient, path: str) -> None:
+    """A misspelt one is refused by name, with those that there are, whatever the body is."""
+    answer = client.post(f"{path}?validateonly=true&a~b=", json=spec_document())
+    errors = check_problem(answer, 422)["errors"]
+    assert [error["pointer"] for error in errors] == ["/query/validateonly", "/query/a~0b"]
+    allowed = {"/experiments": "no parameters", "/sweeps": "validate_only"}[path]
+    assert {error["allowed"] for error in errors} == {allowed}
+    assert client.get(path).json()["items"] == []

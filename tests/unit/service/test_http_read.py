@@ -363,3 +363,23 @@ def test_docs_need_no_network(client: TestClient) -> None:
         assert len(answer.content) > 1000
     assert client.get("/docs/../main.py").status_code == 404
     assert client.get("/docs/other.js").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/sweeps", "state, cursor, limit"),
+        ("/sweeps/s/table", "format"),
+        ("/experiments/e/logs", "offset, attempt"),
+        ("/methods", "no parameters"),
+    ],
+)
+def test_unknown_parameters(client: TestClient, path: str, allowed: str) -> None:
+    """Refused wherever they come, with those that the route has."""
+    (error,) = check_problem(client.get(f"{path}?nope=1"), 422)["errors"]
+    assert error == {"pointer": "/query/nope", "got": "is no parameter here", "allowed": allowed}
+
+
+def test_health_answers_whatever_is_asked(client: TestClient) -> None:
+    """A load balancer's own parameters are no mistake of a user."""
+    assert client.get("/healthz?probe=1").status_code == 200

@@ -87,10 +87,12 @@ def test_validate_only_of_a_search(client: TestClient) -> None:
     """What optuna will draw is not known; how many, is."""
     body = client.post("/sweeps?validate_only=true", json=optuna_document()).json()
     assert body["trials"] == []
+    assert body["notes"] == ["optuna draws its trials as it goes, so none are listed"]
     assert body["cost"]["trials"] == 3
     stored = client.post("/sweeps", json=optuna_document()).json()
     assert stored["counts"] == {**stored["counts"], "total": 3, "waiting": 3}
-    check_problem(client.get(f"/sweeps/{stored['id']}/table"), 409)
+    notes = client.get(f"/sweeps/{stored['id']}/table").json()["notes"]
+    assert notes[-1] == "no trial has a result"
 
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {
@@ -426,7 +428,24 @@ def test_10_000_trials(client: TestClient) -> None:
     with statements() as asked:
         body = post(client, axes=axes, seeds=list(range(10)))
     assert body["counts"]["total"] == 10_000
-    assert len(asked) < 80, "thousands of rows a statement, and a pass of the reconciler beside it"
+    assert len(asked) < 120, "thousands of rows a statement, and a pass of the reconciler beside it"
     page = client.get(f"/experiments?sweep={body['id']}&limit=200").json()
     assert len(page["items"]) == 200
     assert page["next_cursor"]
+
+
+FEW = [{"pointer": "/method/lambda", "choice": [0, 0.1]}]
+
+
+@pytest.mark.parametrize(("search", "listed"), [("random", 4), ("optuna", 0)])
+def test_fewer_settings_than_draws_are_told(client: TestClient, search: str, listed: int) -> None:
+    """The preview has a note where `limits/trials` asks for more than there is, and only there."""
+
+    def notes(trials: int) -> list[str]:
+        document = sweep_document(axes=FEW, search=search, limits={"trials": trials})
+        body = client.post("/sweeps?validate_only=true", json=document).json()
+        assert len(body["trials"]) == listed
+        return [note for note in body["notes"] if note.startswith("/limits/trials: ")]
+
+    assert notes(5) == ["/limits/trials: 2, not 5: the axes have no more settings, and each is run once"]
+    assert notes(2) == []

@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from service.routes.present import experiment_public
+from service.routes.present_sweep import trial_public
 from service.settings import Settings
-from tests.unit.service.conftest import new_row
+from sweeps.spec import parse_sweep
+from tests.unit.service.conftest import START, new_row
+from tests.unit.service.sweep_job import sweep_document
 
 
 def test_the_mlflow_link_opens_the_page_for_training(tmp_path: Path) -> None:
@@ -20,3 +23,10 @@ def test_the_mlflow_link_opens_the_page_for_training(tmp_path: Path) -> None:
     assert experiment_public(row, settings).links.mlflow == page
     file_store = Settings(data_dir=tmp_path, mlflow_uri="sqlite:///x.db")
     assert experiment_public(row, file_store).links.mlflow is None
+
+
+def test_a_trial_that_is_to_be_cancelled(tmp_path: Path) -> None:
+    """Its line in the sweep says since when, while its state still is what it was."""
+    sweep, settings = parse_sweep(sweep_document()), Settings(data_dir=tmp_path)
+    shown = trial_public(new_row("s-0000", cancel_requested_at=START), sweep, settings)
+    assert (shown.state, shown.cancel_requested_at) == ("queued", START)

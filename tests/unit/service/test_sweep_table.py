@@ -115,6 +115,24 @@ def test_a_report_that_is_none(client: TestClient, cluster: Cluster) -> None:
     assert seeds_of(client, identifier) == [[1], [0, 1]]
 
 
+def test_a_limit_that_was_reached(client: TestClient, cluster: Cluster) -> None:
+    """Said under the table and by the sweep's last event once it has ended, whoever asked before."""
+    limit = "not all trials were begun: 1e-09 seconds are over"
+    identifier = str(post(client, limits={"seconds": 1e-9})["id"])
+
+    def notes() -> list[str]:
+        return list(client.get(f"/sweeps/{identifier}/table").json()["notes"])
+
+    cluster.step()
+    assert limit not in notes()
+    cluster.job(identifier).end(limit=limit)
+    cluster.step()
+    assert limit in notes()
+    events = client.get(f"/sweeps/{identifier}/events").json()
+    last = (events["items"] if isinstance(events, dict) else events)[-1]
+    assert last["reason"] == f"report: the sweep came to its end; {limit}"
+
+
 def test_few_tables_are_kept(client: TestClient, cluster: Cluster) -> None:
     """Of many sweeps the table asked for longest ago is made again."""
     identifiers = [finished(client, cluster) for _ in range(9)]

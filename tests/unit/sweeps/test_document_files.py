@@ -12,9 +12,10 @@ from sweeps.expand import expand
 from sweeps.job import main, sweep_id
 from sweeps.resolve import resolve_trials
 from sweeps.spec import parse_sweep
-from tests.data_factories import write_folder
+from tests.data_factories import spec_document, write_folder
 from tests.factories import tiny_document
 from trainer.errors import SpecError
+from trainer.job import main as train
 from trainer.layout import Storage
 
 RR = tiny_document(method="region_rebalance")
@@ -70,7 +71,94 @@ def test_a_document_that_nests_too_deeply_is_refused(
 ) -> None:
     """One line and exit code 2, as for any other file that is no document."""
     assert run(tmp_path, "[" * 100_000) == 2
-    assert capsys.readouterr().err.endswith("sweep.json: nested too deeply\n")
+    assert capsys.readouterr().err.endswith("sweep.json: nested too deeply; allowed: 32 levels\n")
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        (b'{"base": {}, "seeds": [0], "seeds": [1]}', 'the key "seeds" is given twice in one object'),
+        (b'{"name": "\xff"}', "not UTF-8: byte 10 is 0xff"),
+        (b'{"name": }', "not JSON: expecting value at line 1, column 10"),
+        (b"", "the document is empty; a JSON object is expected"),
+    ],
+)
+def test_bytes_that_are_no_document(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], document: bytes, said: str
+) -> None:
+    """One line that names the file, from both jobs: as the service reads a request."""
+    path = tmp_path / "s.json"
+    path.write_bytes(document)
+    for job in (main, train):
+        assert job(["--spec", str(path), "--storage", str(tmp_path / "storage")]) == 2
+        assert capsys.readouterr().err == f"{path}: {said}\n"
+
+
+@pytest.mark.parametrize("job", ["sweep", "experiment"])
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [
+        ("--attempt", "-3"),
+        ("--attempt", "0"),
+        ("--attempt", "x"),
+        ("id", "../../x y"),
+        ("id", ".."),
+        ("id", "a/b"),
+        ("id", ""),
+        ("id", "a" * 65),
+        ("id", "a\n"),
+    ],
+)
+def test_flags_that_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], job: str, flag: str, value: str
+) -> None:
+    """Ids name a directory inside the storage, and attempts count from 1: told before anything is read."""
+    name = f"--{job}" if flag == "id" else flag
+    with pytest.raises(SystemExit) as caught:
+        (main if job == "sweep" else train)(["--spec", "nowhere", f"{name}={value}"])
+    assert caught.value.code == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert f"argument {name}: {value!r} is refused; allowed: " in last
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("below", "why"), [("", "is not a directory"), ("/x", "cannot be made: Not a dir")])
+def test_storage_that_cannot_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], below: str, why: str
+) -> None:
+    """One line and exit code 2, from both jobs, also from who would leave a report there."""
+    taken, gone = tmp_path / "file", spec_document(dataset={"name": "folder", "root": str(tmp_path / "gone")})
+    taken.touch()
+    for job, flag, bad in (
+        (main, "--sweep=s", {"base": gone}),
+        (main, "--sweep=s", {"base": RR}),
+        (train, "--experiment=e", gone),
+        (train, "--experiment=e", RR),
+        (train, "--plan-only", RR),
+    ):
+        (tmp_path / "s.json").write_text(json.dumps(bad))
+        arguments = ["--spec", str(tmp_path / "s.json"), "--storage", f"{taken}{below}", flag, "--attempt=2"]
+        with pytest.raises(SystemExit) as caught:
+            job(arguments)
+        assert caught.value.code == 2
+        assert capsys.readouterr().err.splitlines()[-1].startswith(f"--storage: {taken}{below}: {why}")
+
+
+def test_storage_at_nobodys_home(capsys: pytest.CaptureFixture[str]) -> None:
+    """A home directory that there is not is told as the rest is."""
+    for job in (main, train):
+        with pytest.raises(SystemExit) as caught:
+            job(["--spec", "nowhere", "--storage", "~nobody-of-this-name/x"])
+        assert caught.value.code == 2
+        assert capsys.readouterr().err.startswith("--storage: ~nobody-of-this-name/x: ")
+
+
+def test_a_listing_needs_no_storage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """--list writes nothing: with a storage that cannot be there, nothing has been measured."""
+    taken = tmp_path / "file"
+    taken.touch()
+    assert run(tmp_path, {"base": RR}, "--storage", str(taken)) == 0
+    assert "nothing like it has been measured" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("asked", "told"), [(2, False), (9, True)])

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from sweeps.board import Board
-from sweeps.candidates import Source
+from sweeps.candidates import Listed, Source
+from sweeps.engine import Asked, Engine
 from sweeps.expand import Trial, expand
 from sweeps.left import source_of
 from sweeps.parent import ParentRun
@@ -243,10 +244,10 @@ def test_a_table_that_takes_long_is_not_made_for_each_trial(
     """Ten thousand trials: at most a tenth of the time; the last table has them all."""
     sweep, made, now = sweep_of(), [], [0.0]
 
-    def slow(*arguments: Any) -> Table:
+    def slow(*arguments: Any, **fields: Any) -> Table:
         now[0] += 1.0
         made.append(now[0])
-        return sweep_table(*arguments)
+        return sweep_table(*arguments, **fields)
 
     monkeypatch.setattr("sweeps.board.sweep_table", slow)
     monkeypatch.setattr("sweeps.board.time.monotonic", lambda: now[0])
@@ -257,6 +258,41 @@ def test_a_table_that_takes_long_is_not_made_for_each_trial(
         assert len(made) == 2
         assert board.show_last() is not None
     assert len(made) == 3
+
+
+LIMIT = "not all trials were begun: 1e-09 seconds are over"
+
+
+def test_the_last_table_says_which_limit_was_reached(storage: Storage) -> None:
+    """In storage as well, where a person without a service looks."""
+    sweep = sweep_of()
+    with board_of(storage, sweep, expand(sweep)) as board:
+        table = board.show_last(LIMIT)
+    assert table is not None
+    assert LIMIT in table.notes
+    assert LIMIT in storage.sweep("s").table.with_suffix(".md").read_text(encoding="utf-8")
+
+
+def test_a_limit_counts_where_trials_are_left(storage: Storage) -> None:
+    """The driver's report names it, unless the last trial had been begun before it was reached."""
+    sweep = sweep_of(limits={"seconds": 1e-9})
+    trials = expand(sweep)
+    for left, limit in ((trials, LIMIT), ((), None)):
+        asked = Asked(
+            sweep=sweep,
+            identifier="s",
+            attempt=1,
+            storage=storage,
+            mlflow_uri=None,
+            trials=trials,
+            total=len(trials),
+            resolve=lambda trial: trial,
+        )
+        with board_of(storage, sweep, trials) as board:
+            engine = Engine(asked)
+            engine._board, engine._source = board, Listed(left)
+            assert engine._over()
+            assert engine._report(None).limit == limit
 
 
 def test_a_server_that_hangs_holds_up_one_thread(storage: Storage) -> None:

@@ -250,7 +250,7 @@ def test_estimate_is_the_median_of_what_was_like_it() -> None:
     measured = pixel_seconds([*runs, resumed])
     cost = cost_of([report.spec], pixel_seconds=measured)
     assert cost.train_seconds == pytest.approx(20.0)
-    assert "about 0.3 min" in cost_line(cost, 2)
+    assert "about 20 s" in cost_line(cost, 2)
     assert measured(expand(sweep_of(base=spec_document(resources={"workers": 2})))[0].spec) is None
     assert gpu_hours([report]) == 0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from typing import Any
 
@@ -273,11 +272,27 @@ def test_refused_combination() -> None:
 
 
 def test_too_many() -> None:
-    """More than 10,000 trials are refused with their number, before any is made."""
+    """More than 10,000 trials are refused with their number and its factors, before any is made."""
     grid = {"grid": list(range(101))}
     axes = [{"pointer": f"/schedule/{name}", **grid} for name in ("iterations", "batch_size")]
     (problem,) = refusals(axes=axes)
-    assert problem == Problem("", f"{math.prod((101, 101))} trials", "at most 10000")
+    got = "10201 trials: 101 values of iterations × 101 values of batch_size"
+    assert problem == Problem("", got, "at most 10000")
+
+
+def test_what_makes_too_many() -> None:
+    """Variants, draws and seeds multiply as well; what is there once is not told."""
+    variants = {name: {"kind": "region_rebalance"} for name in "abcde"}
+    axes = [{"pointer": "/method/lambda", "uniform": [0, 1]}, {"pointer": "/schedule/momentum", "grid": [0]}]
+    search: dict[str, Any] = {"search": "random", "limits": {"trials": 30}}
+    (problem,) = refusals(variants=variants, axes=axes, seeds=list(range(100)), **search)
+    assert problem.got == "15000 trials: 5 variants × 30 draws × 100 seeds"
+
+
+def test_a_pointer_from_the_top_of_the_sweep() -> None:
+    """Who writes /base before it is told to leave it out."""
+    (problem,) = refusals(axes=[{"pointer": "/base/method/lambda", "grid": [0]}])
+    assert problem.allowed == "/method/lambda, without /base: pointers begin in the base"
 
 
 def test_limit_below_the_grid() -> None:

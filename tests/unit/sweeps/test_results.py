@@ -108,6 +108,12 @@ def test_an_untagged_sweep_has_none() -> None:
     assert sweep_table(tagged, [entry_of("baseline", 0, None)]).blocks[0].rows[0].published is None
 
 
+def test_a_limit_is_said_under_the_table() -> None:
+    """With what the paper's setting has to say, if that is there, before it."""
+    notes = sweep_table(sweep_of(), [entry_of("a", 0, None)], limit="not all: 1 second is over").notes
+    assert notes[0] == "not all: 1 second is over"
+
+
 def test_a_trial_stopped_early_is_counted_as_such() -> None:
     """Its report says so."""
     error = RunError(type=StoppedEarly.__name__, message="rung 1")

@@ -123,6 +123,47 @@ def test_refused(fields: dict[str, Any], pointer: str, got: str) -> None:
     assert got in found.get(pointer, ""), found
 
 
+@pytest.mark.parametrize(
+    ("axis", "said"),
+    [
+        (
+            {"pointer": "method/lambda", "grid": [0]},
+            "a string of at most 200 characters that begins with /, as /method/lambda does",
+        ),
+        (
+            {"pointer": "/method/kind", "grid": ["baseline", "dice"]},
+            'use /method, whose values are names or whole methods: "dice", or /variants',
+        ),
+        (
+            {"pointer": "/dataset/name", "grid": ["camvid"]},
+            "use /dataset, whose values are names or whole data sets",
+        ),
+        ({"pointer": "/method/lambda", "grid": [float("inf")]}, "a finite number"),
+        ({"pointer": "/method/lambda", "uniform": [0, float("inf")]}, "a finite number"),
+    ],
+)
+def test_an_axis_is_told_what_to_do_instead(axis: dict[str, Any], said: str) -> None:
+    """In one sentence, without the words of a regular expression or of what would follow."""
+    with pytest.raises(SpecError) as caught:
+        parse_sweep(sweep_document(axes=[axis]))
+    assert [problem.allowed for problem in caught.value.problems] == [said]
+
+
+@pytest.mark.parametrize("text", ["a\u202eb", "\x9b31m", "\u200b", "  ", "a "])
+def test_names_can_be_seen(text: str) -> None:
+    """Names of sweeps and rows, as tags, have no hidden characters and are more than blanks."""
+    for fields, pointer in (
+        ({"name": text}, "/name"),
+        ({"variants": {text: "dice"}}, "/variants/"),
+        ({"tags": {"a": text}}, "/tags/a"),
+        ({"axes": [{**LAMBDA, "pointer": f"/method/{text}"}]}, "/axes/0/pointer"),
+    ):
+        [(found, got)] = problems(**fields).items()
+        assert found.startswith(pointer)
+        assert got.startswith("has U+") or got == "begins or ends with a blank"
+        assert f"{found}{got}".isprintable()
+
+
 @pytest.mark.parametrize("scheduler", ["asha", "hyperband"])
 @pytest.mark.parametrize(
     "pointer", ["/schedule/iterations", "/evaluation/interval", "/schedule", "/evaluation"]

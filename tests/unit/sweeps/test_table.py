@@ -181,3 +181,12 @@ def test_work_grows_with_the_trials() -> None:
     scores = report(40)
     make_table("t", [Entry(Name(f"r{row}"), 0, scores) for row in range(number)], published={"r1": 1.0})
     assert Name.compared < 5 * number
+
+
+@pytest.mark.parametrize("entries", [[], [Entry("a", 0, None), Entry("b", 0, None)]], ids=["none", "queued"])
+def test_before_any_result(entries: list[Entry]) -> None:
+    """Trials that a search has yet to draw and those that wait are told alike; nothing is said of chance."""
+    made = make_table("t", entries)
+    assert made.notes[-1] == "no trial has a result"
+    assert not any("chance" in note for note in made.notes)
+    assert [row.row for row in made.blocks[0].rows] == [entry.row for entry in entries]
