@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 
 import psutil
 import pytest
 
-from tests.integration.sweep_process import ENVIRONMENT
+from tests.integration.sweep_process import ray_process
 
 _CLUSTER = """
 import ray, sys
@@ -23,17 +20,8 @@ sys.stdin.read()
 @pytest.fixture(scope="module")
 def local_ray() -> Iterator[tuple[str, psutil.Process]]:
     """A Ray with two CPUs, which outlives the drivers that are killed: address, and its first process."""
-    with subprocess.Popen(
-        [sys.executable, "-c", _CLUSTER],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | ENVIRONMENT,
-    ) as process:
-        assert process.stdout is not None
-        address = next(line.split()[1] for line in process.stdout if line.startswith("at "))
+    with ray_process(_CLUSTER) as (address, process):
         yield address, psutil.Process(process.pid)
-        process.communicate("")
 
 
 @pytest.fixture(scope="module")

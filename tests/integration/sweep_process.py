@@ -8,7 +8,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,24 @@ def until(condition: Callable[[], Any], what: str) -> Any:
         assert time.monotonic() < end, what
         threading.Event().wait(0.05)
     return value
+
+
+@contextmanager
+def ray_process(script: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """A Ray that `script` starts in a process of its own; its address, which the script prints after "at".
+
+    It stops when its stdin ends.
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | ENVIRONMENT,
+    ) as process:
+        assert process.stdout is not None
+        yield next(line.split()[1] for line in process.stdout if line.startswith("at ")), process
+        process.communicate("")
 
 
 class Sweep:

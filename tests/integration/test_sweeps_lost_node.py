@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sweeps.progress import lost_attempts
-from tests.integration.sweep_process import ENVIRONMENT, Sweep, document, until
+from tests.integration.sweep_process import Sweep, document, ray_process, until
 
 pytestmark = pytest.mark.integration
 
@@ -32,16 +30,8 @@ cluster.shutdown()
 @pytest.fixture
 def nodes() -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """The address of a Ray whose head has no CPU for trials, and the process that replaces its one node."""
-    with subprocess.Popen(
-        [sys.executable, "-c", _NODES],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | ENVIRONMENT,
-    ) as process:
-        assert process.stdout is not None
-        yield next(line.split()[1] for line in process.stdout if line.startswith("at ")), process
-        process.communicate("")
+    with ray_process(_NODES) as found:
+        yield found
 
 
 def test_a_trial_goes_on_after_its_node(tmp_path: Path, nodes: tuple[str, subprocess.Popen[str]]) -> None:
