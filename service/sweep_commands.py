@@ -160,11 +160,9 @@ def _print_results(
 
 
 def _running_on(count: int) -> str:
-    return (
-        f"{counted(count, 'trial')} {'runs to its' if count == 1 else 'run to their'} end"
-        if count
-        else "none runs"
-    )
+    if count == 0:
+        return "none runs"
+    return f"{counted(count, 'trial')} {'runs to its end' if count == 1 else 'run to their end'}"
 
 
 def _told(args: argparse.Namespace, seen: SweepPublic, text: str) -> int:
