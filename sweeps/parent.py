@@ -15,7 +15,7 @@ from sweeps.spec import SweepSpec
 from sweeps.table import Table
 from trainer.files import write_atomically
 from trainer.layout import Storage, SweepDir, mlflow_ids
-from trainer.tracking import MlflowTracker, RunInfo, RunStatus, TrackerError
+from trainer.tracking import MlflowTracker, RunInfo, RunStatus, TrackerError, open_noted
 
 log = logging.getLogger(__name__)
 
@@ -74,18 +74,15 @@ class ParentRun:
                 self._tracker.close(_STATUS[state])
 
     def _open(self, uri: str) -> None:
-        known = self.run_id
         try:
             tracker = MlflowTracker(uri)
-            ids = tracker.open(self._info(known))
+            open_noted(tracker, self._directory.mlflow, self._info())
         except TrackerError as error:
             log.warning("MLflow is not reached, the sweep goes on without: %s", error)
             return
-        if ids.run_id != known:
-            write_atomically(self._directory.mlflow, json.dumps(ids._asdict()) + "\n")
         self._tracker = tracker
 
-    def _info(self, run_id: str | None) -> RunInfo:
+    def _info(self) -> RunInfo:
         sweep = self._sweep
         tags = {
             "rebalance.sweep": self._id,
@@ -97,7 +94,7 @@ class ParentRun:
         document = sweep.model_dump(mode="json", exclude={"base", "tags", "name"})
         params = {key: json.dumps(value, ensure_ascii=False) for key, value in document.items()}
         name = sweep.name or self._id
-        return RunInfo(group=sweep.base.dataset.name, name=name, params=params, tags=tags, run_id=run_id)
+        return RunInfo(group=sweep.base.dataset.name, name=name, params=params, tags=tags)
 
     def _log_tables(self, table: Table) -> None:
         assert self._tracker is not None

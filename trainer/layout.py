@@ -139,7 +139,7 @@ def newest_attempt(directory: Path) -> int:
 
 
 def mlflow_ids(path: Path) -> dict[str, str]:
-    """What an mlflow.json names: "run_id" and "experiment_id"; empty while there is no run."""
+    """What an mlflow.json names: "run_id" and "experiment_id"; "key" alone while the run is being made."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):

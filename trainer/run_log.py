@@ -11,13 +11,21 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from trainer.files import write_atomically
-from trainer.layout import AttemptDir, Storage, mlflow_ids
+from trainer.layout import AttemptDir, Storage
 from trainer.methods import label
 from trainer.plan import Plan
 from trainer.report import HEADLINE, RunReport, RunResult, Scores
 from trainer.sink import Record, read_records
 from trainer.spec import ExperimentSpec, spec_hash
-from trainer.tracking import BackgroundTracker, MlflowTracker, RunInfo, RunStatus, Tracker, TrackerError
+from trainer.tracking import (
+    BackgroundTracker,
+    MlflowTracker,
+    RunInfo,
+    RunStatus,
+    Tracker,
+    TrackerError,
+    open_noted,
+)
 
 log = logging.getLogger(__name__)
 
@@ -57,11 +65,7 @@ def tracked(plan: Plan) -> Tracked | None:
 def open_run(attempt: Tracked) -> Tracker:
     """The experiment's run in MLflow, the same for all attempts; its id is remembered in storage."""
     tracker = MlflowTracker(attempt.mlflow_uri)
-    remembered = attempt.storage.mlflow_run(attempt.experiment)
-    known = mlflow_ids(remembered).get("run_id")
-    ids = tracker.open(_run_info(attempt, known))
-    if ids.run_id != known:
-        write_atomically(remembered, json.dumps(ids._asdict()) + "\n")
+    open_noted(tracker, attempt.storage.mlflow_run(attempt.experiment), _run_info(attempt))
     return tracker
 
 
@@ -140,7 +144,7 @@ def per_class_columns(scores: Scores) -> dict[str, list[Any]]:
     return {heads.get(name, name): [getattr(row, name) for row in scores.classes] for name in names}
 
 
-def _run_info(attempt: Tracked, run_id: str | None) -> RunInfo:
+def _run_info(attempt: Tracked) -> RunInfo:
     spec = attempt.spec
     tags = {
         "rebalance.experiment": attempt.experiment,
@@ -152,7 +156,7 @@ def _run_info(attempt: Tracked, run_id: str | None) -> RunInfo:
         **attempt.tags,
     }
     params = _flat(spec.model_dump(mode="json", exclude={"tags", "name"}))
-    return RunInfo(group=spec.dataset.name, name=spec.name, params=params, tags=tags, run_id=run_id)
+    return RunInfo(group=spec.dataset.name, name=spec.name, params=params, tags=tags)
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import queue
+import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
+
+from trainer.files import write_atomically
+from trainer.layout import mlflow_ids
 
 log = logging.getLogger(__name__)
 
 RunStatus = Literal["FINISHED", "FAILED", "KILLED"]
 _MOST_PARAM_CHARACTERS = 6000  # MLflow 3 refuses longer ones
 _METRICS_PER_BATCH = 1000
+_KEY = "rebalance.run_key"
 _CLOSE_SECONDS = 60.0
 
 
@@ -25,13 +31,19 @@ class TrackerError(Exception):
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What a tracker needs to open a run: `run_id` names the run of earlier attempts, if there were any."""
+    """What a tracker needs to open a run: `run_id` names the run of earlier attempts, if there were any.
+
+    `key` is a tag of this run alone. With `maybe_made`, somebody may have made the run and died before he
+    could note its id: it is looked for by its key.
+    """
 
     group: str
     name: str
     params: Mapping[str, str]
     tags: Mapping[str, str]
     run_id: str | None = None
+    key: str = ""
+    maybe_made: bool = False
 
 
 class RunIds(NamedTuple):
@@ -79,7 +91,10 @@ class MlflowTracker:
                 self._client.update_run(info.run_id, status="RUNNING")
                 return RunIds(info.run_id, str(self._client.get_run(info.run_id).info.experiment_id))
             experiment_id = self._experiment(info.group)
-            run = self._client.create_run(experiment_id, run_name=info.name, tags=dict(info.tags))
+            run = self._made(experiment_id, info.key) if info.maybe_made else None
+            if run is None:
+                tags = {**info.tags, _KEY: info.key}
+                run = self._client.create_run(experiment_id, run_name=info.name, tags=tags)
             self._run_id = str(run.info.run_id)
             params = [
                 self._mlflow.entities.Param(key, value[:_MOST_PARAM_CHARACTERS])
@@ -87,6 +102,10 @@ class MlflowTracker:
             ]
             self._client.log_batch(self._run_id, params=params)
         return RunIds(self._run_id, experiment_id)
+
+    def _made(self, experiment_id: str, key: str) -> Any:
+        found = self._client.search_runs([experiment_id], f"tags.`{_KEY}` = '{key}'", max_results=1)
+        return found[0] if found else None
 
     def _experiment(self, name: str) -> str:
         found = self._client.get_experiment_by_name(name)
@@ -136,6 +155,26 @@ class _translated:
 
         if isinstance(error, (MlflowException, OSError)):  # requests' errors are OSErrors
             raise TrackerError(f"{kind.__name__}: {str(error)[:300]}") from error
+
+
+def open_noted(tracker: Tracker, note: Path, info: RunInfo) -> RunIds:
+    """Opens the run that the mlflow.json `note` names, or makes the one that it will name from then on.
+
+    The run's key is noted before the run is made, so that a process that dies between the two leaves no
+    second run behind.
+
+    Raises:
+        TrackerError: from the tracker.
+    """
+    known = mlflow_ids(note)
+    key = known.get("key") or secrets.token_hex(8)
+    if not known:
+        write_atomically(note, json.dumps({"key": key}) + "\n")
+    run_id = known.get("run_id")
+    ids = tracker.open(replace(info, run_id=run_id, key=key, maybe_made=bool(known)))
+    if ids.run_id != run_id:
+        write_atomically(note, json.dumps({**ids._asdict(), "key": key}) + "\n")
+    return ids
 
 
 class BackgroundTracker:

@@ -9,7 +9,15 @@ from typing import Any
 
 import pytest
 
-from trainer.tracking import BackgroundTracker, MlflowTracker, RunIds, RunInfo, Tracker, TrackerError
+from trainer.tracking import (
+    BackgroundTracker,
+    MlflowTracker,
+    RunIds,
+    RunInfo,
+    Tracker,
+    TrackerError,
+    open_noted,
+)
 
 Read = Callable[[str], dict[str, Any]]  # run id -> name, status, params, tags, metrics, files
 
@@ -26,8 +34,10 @@ class FakeTracker:
 
     def open(self, info: RunInfo) -> RunIds:
         self._check()
-        run_id = info.run_id or f"run{len(self.runs)}"
+        made = [each for each, run in self.runs.items() if info.maybe_made and run["key"] == info.key]
+        run_id = info.run_id or next(iter(made), f"run{len(self.runs)}")
         fresh = {"params": dict(info.params), "tags": dict(info.tags), "metrics": {}, "files": set()}
+        fresh["key"] = info.key
         self._run = self.runs.setdefault(run_id, fresh)
         self._run["status"] = "RUNNING"
         return RunIds(run_id, "0")
@@ -117,6 +127,24 @@ def test_a_run_keeps_what_it_is_given(
     assert run["tags"]["rebalance.experiment"] == "e1"
     assert run["metrics"] == {"train/loss": [(1, 2.5), (2, 1.5)], "eval/mIoU": [(2, 20.0)]}
     assert {"per_class.json", "report.json"} <= run["files"]
+
+
+def test_one_run_whoever_dies_when(
+    port: tuple[Callable[[], Tracker], Read], tmp_path: Path, monkeypatch: Any
+) -> None:
+    """A process dies before its run is made, another before it could note it: the third has the same run."""
+    monkeypatch.chdir(tmp_path)
+    make, read = port
+    note = tmp_path / "mlflow.json"
+    note.write_text('{"key": "k1"}')
+    made = open_noted(make(), note, info())
+    note.write_text('{"key": "k1"}')
+    again = open_noted(make(), note, info())
+    assert again == made
+    assert json.loads(note.read_text()) == {**made._asdict(), "key": "k1"}
+    assert read(made.run_id)["params"]["method.kind"] == "baseline"
+    assert open_noted(make(), note, info()) == made
+    assert open_noted(make(), tmp_path / "other.json", info()) != made
 
 
 def test_a_later_attempt_continues_the_run(
