@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import uuid
 from collections.abc import Iterator
@@ -25,6 +26,9 @@ os.environ |= {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     _MARK: uuid.uuid4().hex,
 }
+
+# A shell's background job ignores Ctrl-C, and so would every process that it starts: some tests send it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine is no failure: examples are not timed.
 settings.register_profile("untimed", deadline=None)
