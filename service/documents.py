@@ -5,21 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 
-from trainer.documents import MAX_DEPTH, MalformedDocument, parse_document
 from trainer.errors import Problem, RegionRebalanceError
 
 BODY_LIMIT_BYTES = 1_000_000  # a body must be smaller
-__all__ = [
-    "BODY_LIMIT_BYTES",
-    "MAX_DEPTH",
-    "BadParameter",
-    "BodyTooLarge",
-    "MalformedDocument",
-    "NotAcceptable",
-    "NotJson",
-    "document_hash",
-    "parse_document",
-]
 
 
 class BodyTooLarge(RegionRebalanceError):

@@ -18,7 +18,6 @@ from service.documents import (
     BODY_LIMIT_BYTES,
     BadParameter,
     BodyTooLarge,
-    MalformedDocument,
     NotAcceptable,
     NotJson,
 )
@@ -33,6 +32,7 @@ from service.records import (
     UnknownSweep,
 )
 from service.schemas import ProblemDetail
+from trainer.documents import MalformedDocument
 from trainer.errors import ComparisonError, DataError, Problem, RegionRebalanceError, ReportError, SpecError
 from trainer.pointers import pointer_to
 

@@ -7,22 +7,20 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any, TextIO
 
 from sweeps.decide import gpu_hours
 from sweeps.expand import Trial
 from sweeps.formats import FORMATS
 from sweeps.parent import ParentRun, table_files
-from sweeps.progress import is_stopped_early, trial_progress
+from sweeps.progress import attempt_reports, is_stopped_early, trial_progress
 from sweeps.report import BestTrial, TrialCounts
 from sweeps.results import entry_of, sweep_table
 from sweeps.spec import SweepSpec
 from sweeps.table import Table
-from trainer.errors import ReportError
 from trainer.files import write_atomically
 from trainer.layout import Storage, trial_id
-from trainer.report import RunReport, read_report
+from trainer.report import RunReport
 
 log = logging.getLogger(__name__)
 
@@ -119,13 +117,8 @@ class Board:
 
     def gpu_hours(self) -> float:
         """GPU hours of all attempts that have left a report."""
-        found = []
-        for number in list(self._trials):
-            experiment = trial_id(self._id, number)
-            for attempt in range(1, self._storage.newest_attempt(experiment) + 1):
-                with suppress(ReportError):
-                    found.append(read_report(self._storage.attempt(experiment, attempt).report))
-        return gpu_hours(report for report in found if report is not None)
+        trials = [trial_id(self._id, number) for number in self._trials]
+        return gpu_hours(report for trial in trials for report in attempt_reports(self._storage, trial))
 
     def show_last(self, limit: str | None = None) -> Table | None:
         """Rewrites the table with everything in storage, trials that somebody else ran included.

@@ -53,15 +53,23 @@ def trial_progress(storage: Storage, experiment: str) -> TrialProgress:
     return _unfinished(here, attempt) if report is None else _ended(report, here, attempt)
 
 
+def attempt_reports(storage: Storage, experiment: str) -> list[RunReport]:
+    """The reports of all attempts at a trial, oldest first; those that cannot be read are left out."""
+    found = []
+    for attempt in range(1, storage.newest_attempt(experiment) + 1):
+        with suppress(ReportError):
+            report = read_report(storage.attempt(experiment, attempt).report)
+            if report is not None:
+                found.append(report)
+    return found
+
+
 def lost_attempts(storage: Storage, experiment: str, newest: RunReport | None = None) -> int:
     """How many attempts of a trial count as having lost their worker; `newest` has no file yet.
 
     Those that lost their node do not, but for very many: a trial may take its nodes down.
     """
-    reports = [newest]
-    for attempt in range(1, storage.newest_attempt(experiment) + 1):
-        with suppress(ReportError):  # one that cannot be read tells of no loss
-            reports.append(read_report(storage.attempt(experiment, attempt).report))
+    reports = [newest, *attempt_reports(storage, experiment)]
     lost = [one.error.type for one in reports if one and one.error and one.error.retryable]
     nodes = lost.count(NodeLost.__name__)
     return len(lost) - nodes + max(0, nodes - _MOST_NODES)

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
 from service.deps import JsonBodyDep, SettingsDep, StoreDep, WakeDep, json_body
-from service.documents import BadParameter, document_hash, parse_document
+from service.documents import BadParameter, document_hash
 from service.problems import documented
 from service.reconcile import utc_now
 from service.records import Filters
@@ -22,6 +22,7 @@ from service.routes.present import experiment_public
 from service.schemas import ExperimentPublic, Page
 from service.states import State
 from service.sweep_rows import new_experiment
+from trainer.documents import parse_document
 from trainer.errors import Problem
 from trainer.folders import resolve_spec
 from trainer.spec import ExperimentSpec, parse_spec

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
 from service.deps import JsonBodyDep, SettingsDep, StoreDep, WakeDep, json_body
-from service.documents import document_hash, parse_document
+from service.documents import document_hash
 from service.problems import documented
 from service.reconcile import utc_now
 from service.routes.idempotency import KeyHeader, earlier, same_request
@@ -28,6 +28,7 @@ from sweeps.estimate import pixel_seconds, stored_reports
 from sweeps.expand import Trial, count_trials, expand
 from sweeps.resolve import resolve_trials
 from sweeps.spec import MAX_TRIALS, SweepSpec, parse_sweep
+from trainer.documents import parse_document
 
 router = APIRouter(tags=["sweeps"])
 

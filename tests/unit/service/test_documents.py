@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.documents import MAX_DEPTH, MalformedDocument, document_hash, parse_document
+from service.documents import document_hash
+from trainer.documents import MAX_DEPTH, MalformedDocument, parse_document
 
 CASES = {
     b"": "empty",
