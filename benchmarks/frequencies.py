@@ -17,7 +17,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
-from trainer.tally import chunks_of, count_masks
+from trainer.data.tally import chunks_of, count_masks
 
 HEIGHT, WIDTH, NUM_IDS, REGIONS = 512, 683, 151, 12
 DISTINCT = 40  # masks that differ; the rest are copies in files of their own

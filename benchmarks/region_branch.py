@@ -37,9 +37,9 @@ from torch import Tensor, nn
 
 from benchmarks._memory import peak_bytes
 from trainer.criterion import Criterion, build_criterion
-from trainer.methods import AnyMethod, Baseline, RegionRebalance
-from trainer.metrics import frequency_groups
 from trainer.mmseg_adapter.head import attach
+from trainer.results.metrics import frequency_groups
+from trainer.spec.methods import AnyMethod, Baseline, RegionRebalance
 
 CLASSES, BATCH, SIZE, BLOBS, IGNORE = 150, 2, 512, 10, 255
 _MIB = 2**20

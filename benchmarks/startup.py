@@ -16,10 +16,10 @@ import threading
 from datetime import datetime
 from typing import Any
 
+from service.cli.progress import StartNotices, make_console
 from service.client import RebalanceClient
-from service.embedded import Embedded
-from service.settings import load_settings
-from service.terminal import StartNotices, make_console
+from service.local.instance import Embedded
+from service.shared.settings import load_settings
 
 PARTS = ("submit", "imports", "ray", "plan", "worker", "import", "build", "first_step")
 SPEC: dict[str, Any] = {

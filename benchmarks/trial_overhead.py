@@ -22,9 +22,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from trainer.layout import Storage, trial_id
-from trainer.report import RunReport, read_report
-from trainer.spec import parse_spec
+from trainer.results.report import RunReport, read_report
+from trainer.spec.spec import parse_spec
+from trainer.storage.layout import Storage, trial_id
 
 BASE: dict[str, Any] = {
     "dataset": {"name": "digit_scenes", "train_images": 50, "eval_images": 50},
@@ -67,8 +67,8 @@ def _train_in_tune(storage: Storage, trials: int) -> list[float]:
     root = str(storage.root)
 
     def one(config: dict[str, Any]) -> None:
-        from trainer import launch
-        from trainer.attempt import Attempt
+        from trainer.run import launch
+        from trainer.run.attempt import Attempt
 
         spec = parse_spec({**BASE, "seed": config["seed"]})
         experiment = f"train-{config['seed']}"

@@ -16,18 +16,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from service.cli.progress import StartNotices, make_console
+from service.cli.serve import run_instance
+from service.cli.sweep_tables import SweepView
 from service.client import RebalanceClient
-from service.embedded import Embedded
-from service.serving import run_instance
-from service.settings import Settings
-from service.supervisor import StopAsked
-from service.sweep_schemas import SweepPublic
-from service.sweep_view import SweepView
-from service.terminal import StartNotices, make_console
-from sweeps.presets import PRESETS, preset_sweep
-from trainer.errors import RegionRebalanceError
-from trainer.files import write_where_asked
-from trainer.report import RunReport
+from service.local.instance import Embedded
+from service.local.supervisor import StopAsked
+from service.shared.settings import Settings
+from service.shared.sweep_schemas import SweepPublic
+from sweeps.document.presets import PRESETS, preset_sweep
+from trainer.base.errors import RegionRebalanceError
+from trainer.base.files import write_where_asked
+from trainer.results.report import RunReport
 
 SCORES = ("mIoU", "mAcc", "aAcc", "head_mIoU", "body_mIoU", "tail_mIoU")
 _POLL_SECONDS = 2.0

@@ -9,16 +9,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sweeps.cost import cost_of
-from sweeps.estimate import cost_line, pixel_seconds, stored_reports
-from sweeps.expand import Trial, count_trials, expand, num_draws
-from sweeps.report import SweepReport, write_sweep_report
-from sweeps.resolve import resolve_trials
-from sweeps.spec import SweepSpec, parse_sweep
-from trainer.attempt import run_error, utc_now_text
-from trainer.documents import MalformedDocument, read_document
-from trainer.errors import Problem, RegionRebalanceError, SpecError
-from trainer.files import write_atomically
+from sweeps.document.cost import cost_of
+from sweeps.document.estimate import cost_line, pixel_seconds, stored_reports
+from sweeps.document.expand import Trial, count_trials, expand, num_draws
+from sweeps.document.resolve import resolve_trials
+from sweeps.document.spec import SweepSpec, parse_sweep
+from sweeps.results.report import SweepReport, write_sweep_report
+from trainer.base.documents import MalformedDocument, read_document
+from trainer.base.errors import Problem, RegionRebalanceError, SpecError
+from trainer.base.files import write_atomically
+from trainer.base.schema_words import counted
 from trainer.job import (
     DEFAULT_STORAGE,
     attempt_number,
@@ -27,8 +27,8 @@ from trainer.job import (
     make_storage,
     storage_at,
 )
-from trainer.layout import Storage, newest_attempt
-from trainer.schema_words import counted
+from trainer.run.attempt import run_error, utc_now_text
+from trainer.storage.layout import Storage, newest_attempt
 
 _EXIT_USAGE = 2
 _MOST_LISTED = 200
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.list:
         return _list(sweep, name, trials, storage)
     make_storage(storage)
-    from sweeps.engine import Asked, Engine
+    from sweeps.driver.driver import Asked, Engine
 
     directory = storage.sweep(name)
     write_atomically(directory.spec, sweep.model_dump_json(indent=1) + "\n")

@@ -13,7 +13,8 @@ import psutil
 import pytest
 from hypothesis import settings
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.paths import ROOT
+
 _SHARED = Path(os.environ.get("REBALANCE_SHARED") or ROOT.parent / "shared")
 _MARK = "REGION_REBALANCE_TEST_RUN"  # inherited by every process the tests start
 _STOP_SECONDS = 20

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from trainer.metrics import Counts
-from trainer.report import RunReport, RunResult, Scores, make_scores
-from trainer.spec import ExperimentSpec, parse_spec
+from trainer.results.metrics import Counts
+from trainer.results.report import RunReport, RunResult, Scores, make_scores
+from trainer.spec.spec import ExperimentSpec, parse_spec
 
 CLASSES = ("road", "tree", "car")
 

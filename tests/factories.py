@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from trainer.layout import Storage
 from trainer.plan import Plan, make_plan
-from trainer.sink import Record
-from trainer.spec import ExperimentSpec, parse_spec
+from trainer.spec.spec import ExperimentSpec, parse_spec
+from trainer.storage.layout import Storage
+from trainer.storage.sink import Record
 
 
 def tiny_document(**overrides: Any) -> dict[str, Any]:

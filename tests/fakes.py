@@ -6,7 +6,13 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from service.backend import AlreadySubmitted, BackendUnreachable, JobObservation, JobStatus, SubmitRefused
+from service.reconcile.cluster import (
+    AlreadySubmitted,
+    BackendUnreachable,
+    JobObservation,
+    JobStatus,
+    SubmitRefused,
+)
 
 
 @dataclass

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from trainer.criterion import Criterion, build_criterion
-from trainer.methods import METHODS, AnyMethod, Method
+from trainer.spec.methods import METHODS, AnyMethod, Method
 
 IGNORE = 255
 PIXELS, IMAGES = [500, 50, 5], [30, 10, 2]  # of three classes

@@ -17,16 +17,16 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from trainer.count_options import ABOUT, add_options
-from trainer.errors import DataError, RegionRebalanceError
-from trainer.tally import Chunks, Tally, count_chunk
+from trainer.base.errors import DataError, RegionRebalanceError
+from trainer.data.count_options import ABOUT, add_options
+from trainer.data.tally import Chunks, Tally, count_chunk
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from trainer.frequency import ChunkCounter, Frequencies
-    from trainer.frequency_tables import FrequencyTable
-    from trainer.mask_sets import MaskSet
+    from trainer.data.frequency import ChunkCounter, Frequencies
+    from trainer.data.frequency_tables import FrequencyTable
+    from trainer.data.mask_sets import MaskSet
 
 _FAILED, _BAD_INPUT, _INTERRUPTED, _TERMINATED = 1, 2, 130, 143
 _PLAIN_WIDTH = 160  # columns, where nobody's window says
@@ -101,7 +101,7 @@ def _refuse_contradictions(options: argparse.Namespace) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from trainer.frequency_tables import FrequencyTable, write_table
+    from trainer.data.frequency_tables import FrequencyTable, write_table
 
     if options.figure is not None:
         _require_matplotlib()
@@ -117,7 +117,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.write is not None:
         write_table(options.write, table)
     if options.figure is not None:
-        from trainer.frequency_view import write_figure
+        from trainer.data.frequency_view import write_figure
 
         write_figure(options.figure, table, title=title)
     _show(table, facts, title, as_json=options.json)
@@ -132,16 +132,16 @@ def _require_matplotlib() -> None:
 
 
 def _read(name: str) -> FrequencyTable:
-    from trainer.frequency_tables import packaged_names, packaged_table, read_table
+    from trainer.data.frequency_tables import packaged_names, packaged_table, read_table
 
     return packaged_table(name) if name in packaged_names() else read_table(Path(name))
 
 
 def _count(options: argparse.Namespace) -> tuple[MaskSet, Frequencies, str]:
     """The masks, their counts, and the data set's name."""
-    from trainer.frequency import count
-    from trainer.layout import Storage
-    from trainer.mask_sets import find_masks, name_and_root
+    from trainer.data.frequency import count
+    from trainer.data.mask_sets import find_masks, name_and_root
+    from trainer.storage.layout import Storage
 
     dataset, root = name_and_root(options.dataset, options.root)
     storage = Storage.at(_storage_dir(options.data_dir))
@@ -176,7 +176,7 @@ def _ray_counter(address: str, processes: int, stack: contextlib.ExitStack) -> C
 
 
 def _show(table: FrequencyTable, facts: dict[str, Any], title: str, *, as_json: bool) -> None:
-    from trainer.frequency_view import document, summary, terminal_table
+    from trainer.data.frequency_view import document, summary, terminal_table
 
     if as_json:
         print(json.dumps(document(table, facts), indent=1, ensure_ascii=False), flush=True)

@@ -26,21 +26,21 @@ from trainer.losses.region_branch import RegionBranch
 from trainer.losses.region_classifier import EtfRegionClassifier, Projection, RegionClassifier
 from trainer.losses.reweighted import Reweighted
 from trainer.losses.seesaw import Seesaw
-from trainer.methods import AnyMethod
-from trainer.methods import BalancedSoftmax as BalancedSoftmaxMethod
-from trainer.methods import Baseline as BaselineMethod
-from trainer.methods import Blv as BlvMethod
-from trainer.methods import Dice as DiceMethod
-from trainer.methods import Focal as FocalMethod
-from trainer.methods import Ldam as LdamMethod
-from trainer.methods import LogitAdjustment as LogitAdjustmentMethod
-from trainer.methods import Lovasz as LovaszMethod
-from trainer.methods import Ohem as OhemMethod
-from trainer.methods import Recall as RecallMethod
-from trainer.methods import RegionRebalance as RegionRebalanceMethod
-from trainer.methods import Reweighting as ReweightingMethod
-from trainer.methods import Seesaw as SeesawMethod
-from trainer.metrics import Group
+from trainer.results.metrics import Group
+from trainer.spec.methods import AnyMethod
+from trainer.spec.methods import BalancedSoftmax as BalancedSoftmaxMethod
+from trainer.spec.methods import Baseline as BaselineMethod
+from trainer.spec.methods import Blv as BlvMethod
+from trainer.spec.methods import Dice as DiceMethod
+from trainer.spec.methods import Focal as FocalMethod
+from trainer.spec.methods import Ldam as LdamMethod
+from trainer.spec.methods import LogitAdjustment as LogitAdjustmentMethod
+from trainer.spec.methods import Lovasz as LovaszMethod
+from trainer.spec.methods import Ohem as OhemMethod
+from trainer.spec.methods import Recall as RecallMethod
+from trainer.spec.methods import RegionRebalance as RegionRebalanceMethod
+from trainer.spec.methods import Reweighting as ReweightingMethod
+from trainer.spec.methods import Seesaw as SeesawMethod
 
 
 class Criterion(nn.Module):

@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
-from trainer.attempt import Attempt, Tracking
-from trainer.documents import MalformedDocument, read_document
-from trainer.errors import Cancelled, DataError, RegionRebalanceError, SpecError
-from trainer.folders import resolve_spec
-from trainer.layout import Storage
-from trainer.report import RunReport, write_report
-from trainer.spec import ExperimentSpec, parse_spec, spec_hash
+from trainer.base.documents import MalformedDocument, read_document
+from trainer.base.errors import Cancelled, DataError, RegionRebalanceError, SpecError
+from trainer.data.folders import resolve_spec
+from trainer.results.report import RunReport, write_report
+from trainer.run.attempt import Attempt, Tracking
+from trainer.spec.spec import ExperimentSpec, parse_spec, spec_hash
+from trainer.storage.layout import Storage
 
 if TYPE_CHECKING:
-    from trainer.worker import Outcome
+    from trainer.run.worker import Outcome
 
 _EXIT_FAILED, _EXIT_USAGE, _EXIT_CANCELLED = 1, 2, 143
 _EXIT_CODES = {"completed": 0, "failed": _EXIT_FAILED, "cancelled": _EXIT_CANCELLED}
@@ -188,7 +188,7 @@ class Job:
         return _EXIT_CODES[report.state]
 
     def _work(self, attempt: Attempt) -> Outcome:
-        from trainer import launch
+        from trainer.run import launch
 
         self._owns_cluster = launch.connect()
         self._catch_signals()  # Ray has put its own handlers over ours: they abort without a word
@@ -207,7 +207,7 @@ class Job:
         report = self._attempt.report(error=cancelled, final=True)
         write_report(report, self._attempt.dir.report)
         if self._owns_cluster:
-            from trainer import launch
+            from trainer.run import launch
 
             launch.kill_own_cluster()
         os._exit(_EXIT_CODES[report.state])

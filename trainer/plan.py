@@ -12,14 +12,14 @@ from typing import Any
 
 from pydantic import Field
 
-from trainer.data import PreparedData, prepare
-from trainer.datasets import DigitScenes
-from trainer.frequency import Frequencies, frequencies_in, frequencies_of
-from trainer.frequency_tables import find_table
-from trainer.layout import AttemptDir, Storage
+from trainer.base.strict_model import StrictModel
+from trainer.data.frequency import Frequencies, frequencies_in, frequencies_of
+from trainer.data.frequency_tables import find_table
+from trainer.data.prepare import PreparedData, prepare
 from trainer.mmseg_adapter.config import render_config
-from trainer.spec import ExperimentSpec, spec_hash
-from trainer.strict_model import StrictModel
+from trainer.spec.datasets import DigitScenes
+from trainer.spec.spec import ExperimentSpec, spec_hash
+from trainer.storage.layout import AttemptDir, Storage
 
 _MOST_PROGRESS_RECORDS = 200
 _MOST_BETWEEN_CHECKPOINTS = 1000  # iterations

@@ -11,9 +11,9 @@ from alembic.util import CommandError
 from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError
 
-from service.records import StoreUnavailable
-from service.settings import Settings
-from service.tables import words_of
+from service.shared.settings import Settings
+from service.store.records import StoreUnavailable
+from service.store.tables import words_of
 
 
 def alembic_config(url: str) -> Config:

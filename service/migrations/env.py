@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from service.tables import make_engine, metadata, writing
+from service.store.tables import make_engine, metadata, writing
 
 engine = make_engine(context.config.attributes["url"])
 try:

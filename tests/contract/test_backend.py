@@ -18,8 +18,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from service.backend import AlreadySubmitted, Backend, BackendUnreachable, JobStatus
-from service.ray_backend import RayBackend
+from service.reconcile.cluster import AlreadySubmitted, Backend, BackendUnreachable, JobStatus
+from service.reconcile.ray_backend import RayBackend
 from tests.fakes import FakeBackend
 
 LIMIT_SECONDS = 60.0
@@ -265,7 +265,7 @@ def away(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
         fake.down = True
         yield fake
         return
-    monkeypatch.setattr("service.ray_backend._ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr("service.reconcile.ray_backend._ANSWER_SECONDS", 0.3)
     if isinstance(request.param, int):
         with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stranger) as server:
             server.code = request.param  # type: ignore[attr-defined]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from trainer.tracking import (
+from trainer.tracking.tracker import (
     BackgroundTracker,
     MlflowTracker,
     RunIds,

@@ -18,9 +18,9 @@ import httpx
 import psutil
 
 from service.client import RebalanceClient
-from service.endpoints import Endpoints
-from service.instance import DataDir, read_processes
-from service.processes import family
+from service.local.data_dir import DataDir, read_processes
+from service.local.processes import family
+from service.shared.endpoints import Endpoints
 
 START_SECONDS = 240.0
 STOP_SECONDS = 60.0

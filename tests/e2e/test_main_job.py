@@ -14,10 +14,10 @@ import psutil
 import pytest
 from PIL import Image
 
-from service.schemas import ExperimentPublic
+from service.shared.schemas import ExperimentPublic
 from tests.e2e.instance import RUN_SECONDS, Instance, until
 from tests.factories import tiny_document
-from trainer.layout import Storage
+from trainer.storage.layout import Storage
 
 pytestmark = pytest.mark.e2e
 
@@ -102,7 +102,7 @@ def test_two_workers_count_each_picture_once(
     from trainer.mmseg_adapter.data import PairedFolder
     from trainer.mmseg_adapter.hooks import ConfusionMetric
     from trainer.plan import Plan
-    from trainer.runner import build_model
+    from trainer.run.runner import build_model
 
     attempt = storage(instance).attempt(completed["two"].id, 1)
     plan = Plan.model_validate_json(attempt.plan.read_text())

@@ -17,14 +17,14 @@ from typing import Any
 import psutil
 import pytest
 
-from service.instance import DataDir, read_processes
-from service.sweep_schemas import SweepPublic
-from sweeps.table import Table
+from service.local.data_dir import DataDir, read_processes
+from service.shared.sweep_schemas import SweepPublic
+from sweeps.results.table import Table
 from tests.e2e.instance import Instance, until
 from tests.factories import tiny_document
-from trainer.layout import Storage, trial_id
-from trainer.report import read_report
-from trainer.sink import read_records
+from trainer.results.report import read_report
+from trainer.storage.layout import Storage, trial_id
+from trainer.storage.sink import read_records
 
 pytestmark = pytest.mark.e2e
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from service.sweep_schemas import SweepPublic
-from sweeps.table import Table
+from service.shared.sweep_schemas import SweepPublic
+from sweeps.results.table import Table
 from tests.e2e.instance import RUN_SECONDS, Instance, until
 from tests.factories import tiny_document
-from trainer.layout import Storage
+from trainer.storage.layout import Storage
 
 pytestmark = pytest.mark.e2e
 

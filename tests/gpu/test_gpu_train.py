@@ -11,7 +11,7 @@ from torch import Tensor
 from tests.factories import ListSink, tiny_plan
 from trainer.losses.region import RegionFeatures, region_mean_features
 from trainer.mmseg_adapter.labels import labels_of
-from trainer.worker import train
+from trainer.run.worker import train
 
 pytestmark = [
     pytest.mark.gpu,

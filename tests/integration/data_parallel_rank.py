@@ -20,7 +20,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from tests.unit.tiny_mmseg import HEADS, IGNORE, SIZE, K, factory, make_model, mmseg_scope
+from tests.unit.trainer.tiny_mmseg import HEADS, IGNORE, SIZE, K, factory, make_model, mmseg_scope
 from trainer.mmseg_adapter.head import attach
 
 METHODS: dict[str, dict[str, Any]] = {

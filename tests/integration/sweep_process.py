@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sweeps.report import SweepReport, read_sweep_report
-from sweeps.table import Table
+from sweeps.results.report import SweepReport, read_sweep_report
+from sweeps.results.table import Table
 from tests.factories import tiny_document
-from trainer.layout import Storage
-from trainer.report import RunReport, read_report
-from trainer.sink import read_records
+from trainer.results.report import RunReport, read_report
+from trainer.storage.layout import Storage
+from trainer.storage.sink import read_records
 
 LIMIT_SECONDS = 600.0  # a busy machine with two cores
 ENVIRONMENT = {"RAY_AUTH_MODE": "disabled", "OMP_NUM_THREADS": "1"}

@@ -85,7 +85,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from trainer import frequency
+from trainer.data import frequency
 from trainer.count import main
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import torch
 
 from tests.integration import data_parallel_rank
 from tests.integration.data_parallel_rank import CASES, IMAGES, Step, make_attached, make_half, step
-from tests.unit.tiny_mmseg import mmseg_scope
+from tests.unit.trainer.tiny_mmseg import mmseg_scope
 
 TOLERANCE = 1e-5  # of a parameter's largest gradient, or of the loss
 SECONDS = 120

@@ -17,11 +17,11 @@ from typing import IO, Any
 import psutil
 import pytest
 
-from service import processes
 from service.client import RebalanceClient
-from service.endpoints import Endpoints, read_endpoints
-from service.instance import DataDir, read_processes
-from service.parts import answers, remove_leftovers
+from service.local import processes
+from service.local.data_dir import DataDir, read_processes
+from service.local.servers import answers, remove_leftovers
+from service.shared.endpoints import Endpoints, read_endpoints
 
 pytestmark = pytest.mark.integration
 

@@ -15,13 +15,14 @@ from typing import Any
 import pytest
 
 from tests.factories import ListSink, tiny_plan
+from tests.paths import GOLDEN
 from tests.variants import VARIANTS
-from trainer.methods import METHODS
-from trainer.worker import train
+from trainer.run.worker import train
+from trainer.spec.methods import METHODS
 
 pytestmark = pytest.mark.integration
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "loss_curves.json"
+CURVES = GOLDEN / "loss_curves.json"
 STEPS, RELATIVE_TOLERANCE = 20, 1e-4
 LEARNING_RATE = 0.002
 # Losses with small gradients, which would hardly move.
@@ -59,8 +60,8 @@ def golden(storage: Path) -> dict[str, Curves]:
     if os.environ.get("UPDATE_GOLDEN"):
         computed = {name: curves(name, storage / "update") for name in VARIANTS}
         lines = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in computed.items()]
-        GOLDEN.write_text("{\n" + ",\n".join(lines) + "\n}\n")
-    kept: dict[str, Curves] = json.loads(GOLDEN.read_text())
+        CURVES.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    kept: dict[str, Curves] = json.loads(CURVES.read_text())
     return kept
 
 

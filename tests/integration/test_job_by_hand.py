@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.factories import tiny_document
-from trainer.layout import Storage
-from trainer.report import read_report
-from trainer.sink import read_records
+from trainer.results.report import read_report
+from trainer.storage.layout import Storage
+from trainer.storage.sink import read_records
 
 pytestmark = pytest.mark.integration
 LIMIT_SECONDS = 180.0

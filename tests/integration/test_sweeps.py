@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sweeps.report import SweepReport, read_sweep_report
+from sweeps.results.report import SweepReport, read_sweep_report
 from tests.data_factories import write_folder
 from tests.factories import tiny_document
 from tests.integration.sweep_process import (
@@ -24,7 +24,7 @@ from tests.integration.sweep_process import (
     same_weights,
     until,
 )
-from trainer.report import RunReport, read_report
+from trainer.results.report import RunReport, read_report
 
 pytestmark = pytest.mark.integration
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.progress import lost_attempts
+from sweeps.results.trial_progress import lost_attempts
 from tests.integration.sweep_process import Sweep, document, ray_process, until
 
 pytestmark = pytest.mark.integration

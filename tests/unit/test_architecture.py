@@ -17,11 +17,11 @@ from typing import Any
 
 import pytest
 
-from service.schemas import ProblemDetail
-from trainer import errors
-from trainer.errors import Problem, RegionRebalanceError
+from service.shared.schemas import ProblemDetail
+from tests.paths import ROOT
+from trainer.base import errors
+from trainer.base.errors import Problem, RegionRebalanceError
 
-ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("trainer", "sweeps", "service")
 CONTRACTS = tomllib.loads((ROOT / "importlinter.toml").read_text())["tool"]["importlinter"]["contracts"]
 MAX_FILE_LINES = 300
@@ -30,33 +30,27 @@ TEXT_SUFFIXES = {"", ".md", ".py", ".sh", ".toml", ".yml", ".yaml", ".json", ".t
 
 # For each contract: a module of a throw-away tree, and the one line in it that the contract must refuse.
 BREAKERS = {
-    "packages": ("trainer/spec.py", "import service.states"),
-    "service-starts-work-by-command-line": ("service/store.py", "import trainer.launch"),
-    "service-without-torch": ("service/store.py", "import torch"),
-    "workers-call-nobody": ("trainer/worker.py", "import httpx"),
-    "order-trainer": ("trainer/unplaced.py", ""),
-    "strata-trainer": ("trainer/spec.py", "import trainer.report"),
-    "order-mmseg-adapter": ("trainer/mmseg_adapter/config.py", "import trainer.mmseg_adapter.hooks"),
-    "losses-import-torch-only": ("trainer/losses/dice.py", "import numpy"),
-    "heavy-trainer": ("trainer/spec.py", "import ray"),
-    "order-sweeps": ("sweeps/spec.py", "import sweeps.expand"),
-    "strata-sweeps": ("sweeps/expand.py", "import trainer.worker"),
-    "heavy-sweeps": ("sweeps/expand.py", "import torch"),
-    "order-service": ("service/states.py", "import service.store"),
-    "ray-behind-the-port": ("service/reconcile.py", "import ray"),
-    "processes-behind-one-file": ("service/reconcile.py", "import psutil"),
-    "sql-behind-the-store": ("service/routes/experiments.py", "import sqlalchemy"),
-    "http-at-the-edge": ("service/store.py", "import fastapi"),
+    "rooms": ("trainer/spec/spec.py", "import service.shared.states"),
     "no-cycles": ("trainer/losses/dice.py", "import trainer.losses.pixels"),
+    "light": ("service/store/experiments.py", "import torch"),
+    "inputs-without-ray": ("sweeps/document/spec.py", "import ray"),
+    "losses-import-torch-only": ("trainer/losses/dice.py", "import numpy"),
+    "training-libraries": ("trainer/data/splits.py", "import torch"),
+    "ray": ("service/reconcile/reconciler.py", "import ray"),
+    "workers-call-nobody": ("trainer/run/worker.py", "import httpx"),
+    "sql-behind-the-store": ("service/api/routes/experiments.py", "import sqlalchemy"),
+    "http-at-the-edge": ("service/store/experiments.py", "import fastapi"),
+    "processes-behind-one-file": ("service/reconcile/reconciler.py", "import psutil"),
 }
+ROOMS = next(contract for contract in CONTRACTS if contract["id"] == "rooms")
+FOLDERS = [name.strip(" ()") for layer in ROOMS["layers"] for name in layer.split("|")]
 SKELETON = {
     **{f"{package}/__init__.py": "" for package in PACKAGES},
-    **{f"{path}/__init__.py": "" for path in ("trainer/losses", "trainer/mmseg_adapter", "service/routes")},
-    **{f"trainer/{name}.py": "" for name in ("spec", "report", "worker", "launch", "mmseg_adapter/hooks")},
-    "trainer/losses/dice.py": "",
+    **{f"{name.replace('.', '/')}/__init__.py": "" for name in FOLDERS},
+    "service/api/routes/__init__.py": "",
+    **{path: "" for path, _ in BREAKERS.values()},
+    "service/shared/states.py": "",
     "trainer/losses/pixels.py": "import trainer.losses.dice",
-    **{f"sweeps/{name}.py": "" for name in ("spec", "expand")},
-    **{f"service/{name}.py": "" for name in ("states", "store", "reconcile", "routes/experiments")},
 }
 # Runs in a process of its own, where our packages are not imported yet: one line of JSON for each case.
 PROBE = """
@@ -138,6 +132,27 @@ def test_clean_tree_keeps_every_contract(probed: dict[str, tuple[int, str]]) -> 
     assert code == 0, output
 
 
+def test_every_folder_has_its_place() -> None:
+    """Each folder and file directly in a package stands in the order of the rooms."""
+    found = {
+        f"{package}.{path.stem}"
+        for package in PACKAGES
+        for path in (ROOT / package).iterdir()
+        if (path.is_dir() and (path / "__init__.py").exists()) or path.suffix == ".py"
+    }
+    assert found - {f"{package}.__init__" for package in PACKAGES} == set(FOLDERS)
+
+
+def test_rooms_are_not_crowded() -> None:
+    """A folder has one purpose and at most some 16 files; the losses, one file each, are the exception."""
+    crowded = {
+        str(folder.relative_to(ROOT)): count
+        for folder in {path.parent for path in sources()}
+        if folder.name != "losses" and (count := len(list(folder.glob("*.py")))) > 17
+    }
+    assert not crowded
+
+
 @pytest.mark.parametrize("contract", sorted(BREAKERS))
 def test_contract_is_enforced(contract: str, probed: dict[str, tuple[int, str]]) -> None:
     """One offending line or file breaks the contract, and the message names it."""
@@ -192,7 +207,7 @@ def chooses_by_method(tree: ast.AST, classes: set[str], kinds: set[str]) -> list
 
 def test_only_criterion_chooses_by_method_kind() -> None:
     """Adding a method means one new case in criterion.py and no other branch anywhere."""
-    from trainer.methods import METHODS
+    from trainer.spec.methods import METHODS
 
     classes = {cls.__name__ for cls in METHODS.values()}
     found = {

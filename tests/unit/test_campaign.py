@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 import pytest
 
 from scripts import campaign
-from service.states import State
-from service.sweep_schemas import SweepLinks, SweepPublic, TrialCounts, TrialPublic
-from sweeps.expand import expand
-from sweeps.formats import to_markdown
-from sweeps.presets import PRESETS
-from sweeps.results import entry_of, sweep_table
-from sweeps.spec import parse_sweep
+from service.shared.states import State
+from service.shared.sweep_schemas import SweepLinks, SweepPublic, TrialCounts, TrialPublic
+from sweeps.document.expand import expand
+from sweeps.document.presets import PRESETS
+from sweeps.document.spec import parse_sweep
+from sweeps.results.formats import to_markdown
+from sweeps.results.sweep_table import entry_of, sweep_table
 from tests.data_factories import make_report
 
 

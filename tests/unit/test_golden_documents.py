@@ -10,12 +10,11 @@ from typing import Any
 
 import pytest
 
-from service.main import create_app
-from service.settings import Settings
+from service.api.app import create_app
+from service.shared.settings import Settings
 from tests.fakes import FakeBackend
-from trainer.spec import spec_schema
-
-GOLDEN = Path(__file__).parents[1] / "golden"
+from tests.paths import GOLDEN
+from trainer.spec.spec import spec_schema
 
 
 def openapi(directory: Path) -> dict[str, Any]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from trainer.data import PreparedData
-from trainer.datasets import DATASETS, IGNORE_INDEX
-from trainer.models import RECIPES
-from trainer.spec import ExperimentSpec, Schedule
+from trainer.data.prepare import PreparedData
+from trainer.spec.datasets import DATASETS, IGNORE_INDEX
+from trainer.spec.models import RECIPES
+from trainer.spec.spec import ExperimentSpec, Schedule
 
 # ImageNet statistics, RGB, as every recipe of mmsegmentation has them.
 _MEAN = (123.675, 116.28, 103.53)

@@ -21,7 +21,7 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATA_SAMPLERS, DATASETS, TRANSFORMS
 from torch.utils.data import Sampler
 
-from trainer.splits import list_pairs
+from trainer.data.splits import list_pairs
 
 _SAMPLE_STREAM, _ITERATION_STREAM, _ORDER_STREAM = 0, 1, 2
 

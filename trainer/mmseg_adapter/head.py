@@ -17,8 +17,8 @@ from mmseg.models.utils import resize
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from trainer.base.errors import RegionRebalanceError
 from trainer.criterion import Criterion
-from trainer.errors import RegionRebalanceError
 from trainer.losses.pixels import valid_pixels
 
 _NAME = "rebalance_criterion"  # the head's attribute, and so a part of its keys in a state dict

@@ -14,11 +14,11 @@ from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 from mmseg.registry import METRICS, OPTIM_WRAPPERS
 
-from trainer.errors import NonFiniteLoss
+from trainer.base.errors import NonFiniteLoss
 from trainer.losses.pixels import check_labels, valid_pixels
-from trainer.metrics import Counts
 from trainer.mmseg_adapter.checkpoint import TrainingCheckpoints, bare
 from trainer.mmseg_adapter.data import seed_iteration
+from trainer.results.metrics import Counts
 
 Record = dict[str, Any]
 

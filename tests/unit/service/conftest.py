@@ -17,19 +17,20 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import Engine, event
 
-from service.main import create_app
+from service.api.app import create_app
 from service.migrations import migrate
-from service.reconcile import Reconciler, utc_now
-from service.records import Experiment
-from service.settings import Settings
-from service.states import State
-from service.store import Store
-from service.sweep_rows import new_experiment
+from service.reconcile.reconciler import Reconciler, utc_now
+from service.shared.settings import Settings
+from service.shared.states import State
+from service.store.experiments import Store
+from service.store.new_rows import new_experiment
+from service.store.records import Experiment
 from tests.data_factories import make_report, make_spec
 from tests.fakes import FakeBackend, FakeRuns
+from tests.unit.service.served import service  # noqa: F401 - a fixture
 from tests.unit.service.sweep_job import SweepJob
-from trainer.report import RunError, RunReport, write_report
-from trainer.spec import ExperimentSpec
+from trainer.results.report import RunError, RunReport, write_report
+from trainer.spec.spec import ExperimentSpec
 
 with warnings.catch_warnings():
     # The test client would like httpx's successor; ours is the client that users get.

@@ -6,16 +6,16 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from service.records import Sweep
-from sweeps.expand import Trial, expand
-from sweeps.report import SweepReport, write_sweep_report
-from sweeps.spec import SweepSpec, parse_sweep
+from service.store.records import Sweep
+from sweeps.document.expand import Trial, expand
+from sweeps.document.spec import SweepSpec, parse_sweep
+from sweeps.results.report import SweepReport, write_sweep_report
 from tests.data_factories import make_report, scores_of, spec_document
-from trainer.errors import StoppedEarly
-from trainer.files import write_atomically
-from trainer.layout import Storage, trial_id
-from trainer.report import RunError, RunReport, write_report
-from trainer.spec import canonical_json
+from trainer.base.errors import StoppedEarly
+from trainer.base.files import write_atomically
+from trainer.results.report import RunError, RunReport, write_report
+from trainer.spec.spec import canonical_json
+from trainer.storage.layout import Storage, trial_id
 
 
 def sweep_document(**changes: Any) -> dict[str, Any]:

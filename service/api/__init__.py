@@ -1,0 +1,1 @@
+"""HTTP: requests in, documents out, errors as problem+json."""

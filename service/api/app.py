@@ -1,0 +1,132 @@
+"""The application: settings in, a FastAPI app out, with everything wired and closed again."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import Depends, FastAPI, Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service.api import problems
+from service.api.dependencies import known_parameters
+from service.api.openapi import add_schemas
+from service.api.routes import catalogue, comparisons, docs, experiments, health, outputs, sweep_table, sweeps
+from service.reconcile.cluster import Backend
+from service.reconcile.mlflow_runs import MlflowRuns
+from service.reconcile.ray_backend import RayBackend
+from service.reconcile.reconciler import Reconciler
+from service.reconcile.thread import ReconcilerLoop
+from service.shared.schemas import ProblemDetail
+from service.shared.settings import Settings, SettingsError
+from service.store.experiments import Store
+from sweeps.document.spec import SweepSpec
+from trainer.base.errors import Problem
+from trainer.spec.spec import ExperimentSpec
+
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_DESCRIPTION = """
+Train and compare long-tailed semantic segmentation methods, region rebalance (arXiv 2204.01969) among them.
+
+POST a spec to `/experiments`, follow it at `/experiments/{id}`, put results side by side at `/comparisons`.
+A grid of them is one POST to `/sweeps`; its result is the table at `/sweeps/{id}/table`.
+Every score is in percent. Errors are problem documents (RFC 9457) that name the field by JSON pointer.
+"""
+
+
+def create_app(settings: Settings, backend: Backend | None = None) -> FastAPI:
+    """The service on `settings`; its database must have been migrated. Without `backend`, jobs run on Ray.
+
+    Raises:
+        SettingsError: there is neither a backend nor the address of one.
+    """
+    cluster = backend if backend is not None else _ray(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        with ExitStack() as opened:
+            settings.layout.root.mkdir(parents=True, exist_ok=True)
+            store = Store(settings.database)
+            opened.callback(store.close)
+            runs = None
+            if settings.mlflow_server is not None:
+                runs = MlflowRuns(settings.mlflow_server)
+                opened.callback(runs.close)
+            reconciler = Reconciler(store, cluster, settings, runs=runs)
+            loop = ReconcilerLoop(reconciler, store, cluster, poll_seconds=settings.poll_seconds)
+            app.state.settings = settings
+            app.state.store = store
+            app.state.backend = cluster
+            app.state.reconciler = loop
+            app.state.tables = sweep_table.Tables()
+            loop.start()
+            opened.callback(loop.stop)
+            yield
+
+    app = FastAPI(
+        title="region-rebalance",
+        version=_version(),
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    problems.install(app)
+    if settings.host in _LOOPBACK:
+        app.add_middleware(_OwnNames)
+    for part in (experiments, outputs, sweeps, sweep_table, comparisons, catalogue):
+        app.include_router(part.router, dependencies=[Depends(known_parameters)])
+    for part in (health, docs):
+        app.include_router(part.router)
+    _complete_openapi(app)
+    return app
+
+
+class _OwnNames:
+    """Refuses requests for other hosts: a web page may give this machine's address a name of its own
+    (DNS rebinding), and would then be let in as the same origin.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and (host := Request(scope).url.hostname) not in _LOOPBACK:
+            allowed = Problem("/headers/host", f"{host!r} is not this service", ", ".join(sorted(_LOOPBACK)))
+            answer = problems.problem(
+                HTTPStatus.MISDIRECTED_REQUEST,
+                "Unknown host",
+                str(allowed),
+                kind="unknown-host",
+                errors=[allowed],
+            )
+            await answer(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+def _ray(settings: Settings) -> RayBackend:
+    if settings.ray_address is None:
+        raise SettingsError("REBALANCE_RAY_ADDRESS: is missing; allowed: the URL of Ray's Jobs API")
+    return RayBackend(settings.ray_address)
+
+
+def _complete_openapi(app: FastAPI) -> None:
+    plain = app.openapi
+
+    def complete() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = add_schemas(plain(), ExperimentSpec, SweepSpec, ProblemDetail)
+        return app.openapi_schema
+
+    app.openapi = complete  # type: ignore[method-assign]
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("region-rebalance")
+    except importlib.metadata.PackageNotFoundError:
+        return "0.0.0+unknown"

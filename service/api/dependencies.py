@@ -1,0 +1,102 @@
+"""What routes are given: shorthands for the objects that the lifespan put into app.state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, cast
+
+from fastapi import Depends, Request
+from pydantic import BaseModel
+
+from service.api.requests import BODY_LIMIT_BYTES, BadParameter, BodyTooLarge, NotJson
+from service.reconcile.cluster import Backend
+from service.reconcile.thread import ReconcilerLoop
+from service.shared.settings import Settings
+from service.store.experiments import Store
+from trainer.base.errors import Problem
+from trainer.base.pointers import escape
+
+_DRAIN_BYTES = 8 * BODY_LIMIT_BYTES
+
+
+def _store(request: Request) -> Store:
+    return cast(Store, request.app.state.store)
+
+
+def _backend(request: Request) -> Backend:
+    return cast(Backend, request.app.state.backend)
+
+
+def _settings(request: Request) -> Settings:
+    return cast(Settings, request.app.state.settings)
+
+
+def _reconciler(request: Request) -> ReconcilerLoop:
+    return cast(ReconcilerLoop, request.app.state.reconciler)
+
+
+def _wake(request: Request) -> Callable[[], None]:
+    return _reconciler(request).wake
+
+
+async def _json_body(request: Request) -> bytes:
+    """The body, if it is declared as JSON and below the limit; never more than that is kept."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    # A web page elsewhere can make a browser send forms and plain text here unasked, but not JSON.
+    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+        raise NotJson(kind)
+    declared = request.headers.get("content-length", "")
+    too_large = declared.isdigit() and int(declared) >= BODY_LIMIT_BYTES
+    if too_large and int(declared) > _DRAIN_BYTES:
+        raise BodyTooLarge
+    kept, seen = bytearray(), 0
+    async for chunk in request.stream():
+        seen += len(chunk)
+        too_large = too_large or seen >= BODY_LIMIT_BYTES
+        if seen > _DRAIN_BYTES:
+            break
+        # A client that is cut off while it sends often never sees the answer: take the rest, keep nothing.
+        if not too_large:
+            kept += chunk
+    if too_large:
+        raise BodyTooLarge
+    return bytes(kept)
+
+
+async def known_parameters(request: Request) -> None:
+    """Refuses a query parameter that the route does not have: misspelt, it would do nothing, silently.
+
+    Raises:
+        BadParameter: naming each, and those that there are.
+    """
+    allowed = [name for field in request.scope["route"].dependant.query_params for name in _names(field)]
+    unknown = [name for name in request.query_params if name not in allowed]
+    if unknown:
+        known = ", ".join(allowed) or "no parameters"
+        raise BadParameter(
+            tuple(Problem(f"/query/{escape(name[:80])}", "is no parameter here", known) for name in unknown)
+        )
+
+
+def _names(field: Any) -> list[str]:
+    """A parameter by itself, or all those that one model describes."""
+    described = field.field_info.annotation
+    if isinstance(described, type) and issubclass(described, BaseModel):
+        return list(described.model_fields)
+    return [field.alias]
+
+
+def json_body(model: type[BaseModel], examples: Mapping[str, tuple[str, Any]]) -> dict[str, Any]:
+    """What `JsonBodyDep` reads, for OpenAPI: a `model`, with examples as (summary, value) by name."""
+    shown = {name: {"summary": summary, "value": value} for name, (summary, value) in examples.items()}
+    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+    content = {"application/json": {"schema": schema, "examples": shown}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+StoreDep = Annotated[Store, Depends(_store)]
+BackendDep = Annotated[Backend, Depends(_backend)]
+SettingsDep = Annotated[Settings, Depends(_settings)]
+ReconcilerDep = Annotated[ReconcilerLoop, Depends(_reconciler)]
+WakeDep = Annotated[Callable[[], None], Depends(_wake)]
+JsonBodyDep = Annotated[bytes, Depends(_json_body)]

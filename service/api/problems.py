@@ -1,0 +1,192 @@
+"""From errors to application/problem+json: the only file that knows status codes."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from service.api.requests import (
+    BODY_LIMIT_BYTES,
+    BadParameter,
+    BodyTooLarge,
+    NotAcceptable,
+    NotJson,
+)
+from service.reconcile.cluster import BackendUnreachable
+from service.shared.schemas import ProblemDetail
+from service.store.records import (
+    BadCursor,
+    BadKey,
+    Conflict,
+    KeyReused,
+    NoReport,
+    StoreUnavailable,
+    UnknownExperiment,
+    UnknownSweep,
+)
+from trainer.base.documents import MalformedDocument
+from trainer.base.errors import (
+    ComparisonError,
+    DataError,
+    Problem,
+    RegionRebalanceError,
+    ReportError,
+    SpecError,
+)
+from trainer.base.pointers import pointer_to
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+
+_STATUS: dict[type[RegionRebalanceError], HTTPStatus] = {
+    BadCursor: HTTPStatus.BAD_REQUEST,
+    BadKey: HTTPStatus.BAD_REQUEST,
+    MalformedDocument: HTTPStatus.BAD_REQUEST,
+    UnknownExperiment: HTTPStatus.NOT_FOUND,
+    UnknownSweep: HTTPStatus.NOT_FOUND,
+    NoReport: HTTPStatus.NOT_FOUND,
+    NotAcceptable: HTTPStatus.NOT_ACCEPTABLE,
+    Conflict: HTTPStatus.CONFLICT,
+    KeyReused: HTTPStatus.CONFLICT,
+    ComparisonError: HTTPStatus.CONFLICT,
+    ReportError: HTTPStatus.CONFLICT,
+    BodyTooLarge: HTTPStatus(413),  # its name changed in Python 3.13
+    NotJson: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    SpecError: HTTPStatus(422),
+    DataError: HTTPStatus(422),
+    BadParameter: HTTPStatus(422),
+    StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    BackendUnreachable: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+_TITLES: dict[type[RegionRebalanceError], str] = {
+    BadCursor: "Unknown cursor",
+    BadKey: "Invalid Idempotency-Key",
+    MalformedDocument: "Malformed JSON",
+    UnknownExperiment: "No such experiment",
+    UnknownSweep: "No such sweep",
+    NoReport: "No report yet",
+    NotAcceptable: "Not in this form",
+    Conflict: "Too late",
+    KeyReused: "Idempotency-Key used before with another body",
+    ComparisonError: "These experiments cannot be compared",
+    ReportError: "Unreadable report",
+    BodyTooLarge: "Body too large",
+    NotJson: "Not JSON",
+    SpecError: "Invalid spec",
+    DataError: "Unusable data",
+    BadParameter: "Invalid parameter",
+    StoreUnavailable: "Database unavailable",
+    BackendUnreachable: "Cluster unreachable",
+}
+
+
+def install(app: FastAPI) -> None:
+    """Makes every error of `app`, also those of the framework, a problem document."""
+    for kind in _STATUS:
+        app.add_exception_handler(kind, _ours)
+    app.add_exception_handler(RequestValidationError, _framework_validation)
+    app.add_exception_handler(HTTPException, _framework_http)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def problem(
+    status: HTTPStatus, title: str, detail: str, *, kind: str | None = None, errors: Iterable[Problem] = ()
+) -> Response:
+    """One answer of type application/problem+json (RFC 9457)."""
+    document = {
+        "type": f"urn:region-rebalance:problem:{kind}" if kind else "about:blank",
+        "title": title,
+        "status": int(status),
+        "detail": detail,
+        "errors": [{"pointer": e.pointer, "got": e.got, "allowed": e.allowed} for e in errors],
+    }
+    return JSONResponse(document, status_code=int(status), media_type=MEDIA_TYPE)
+
+
+def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
+    """For OpenAPI: the problems that a route may answer with."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{ProblemDetail.__name__}"}}}
+    return {int(s): {"description": s.phrase, "content": content} for s in statuses}
+
+
+def _ours(_request: Request, error: Exception) -> Response:
+    known = next(kind for kind in type(error).__mro__ if kind in _STATUS)
+    errors: tuple[Problem, ...] = ()
+    if isinstance(error, SpecError | BadParameter):
+        errors = error.problems
+    name = "".join(f"-{c.lower()}" if c.isupper() else c for c in known.__name__).lstrip("-")
+    return problem(_STATUS[known], _TITLES[known], _detail(error), kind=name, errors=errors)
+
+
+def _detail(error: Exception) -> str:
+    match error:
+        case UnknownExperiment():
+            return f"there is no experiment {str(error)[:100]!r}"
+        case UnknownSweep():
+            return f"there is no sweep {str(error)[:100]!r}"
+        case BadCursor():
+            return f"cursor {str(error)[:100]!r} is not of this list; leave it away for the first page"
+        case BodyTooLarge():
+            return f"the body must be smaller than {BODY_LIMIT_BYTES:,} bytes"
+        case NotJson():
+            got = str(error)[:100] or "no Content-Type"
+            return f"the body came with {got!r}; send Content-Type: application/json"
+        case SpecError():
+            return f"{len(error.problems)} {'problem' if len(error.problems) == 1 else 'problems'}: {error}"
+        case _:
+            return str(error)
+
+
+def _framework_validation(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    problems = [
+        Problem(
+            pointer_to(detail["loc"]),
+            "is missing" if detail["type"] == "missing" else f"{str(detail.get('input'))[:80]!r} is refused",
+            "one value; see /docs"
+            if detail["type"] == "missing"
+            else str(detail["msg"]).removeprefix("Input should be "),
+        )
+        for detail in error.errors()
+    ]
+    told = "; ".join(str(each) for each in problems)
+    status = HTTPStatus(422)
+    return problem(status, "Invalid parameter", told, kind="invalid-parameter", errors=problems)
+
+
+def _framework_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    status = HTTPStatus(error.status_code)
+    detail, headers = error.detail, dict(error.headers or {})
+    if status is HTTPStatus.NOT_FOUND:
+        detail = f"there is nothing at {request.url.path[:200]}; see /docs"
+    elif status is HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = _methods_at(request)
+        detail = f"{request.method} is not possible here; allowed: {headers['Allow']}"
+    answer = problem(status, status.phrase, detail)
+    answer.headers.update(headers)
+    return answer
+
+
+def _methods_at(request: Request) -> str:
+    """Every method of this path: the framework names only those of the first route that has it."""
+    path, found = request.url.path, set[str]()
+    for template, methods in request.app.openapi()["paths"].items():
+        if re.fullmatch(re.sub(r"\{[^}]*\}", "[^/]+", template), path):
+            found |= {method.upper() for method in methods}
+    return ", ".join(sorted(found)) or "GET"  # what the document leaves out can only be read
+
+
+def _unexpected(request: Request, error: Exception) -> Response:
+    log.error("request failed", extra={"path": request.url.path, "reason": repr(error)})
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    return problem(status, status.phrase, "this is a mistake of ours; the service's log has the details")

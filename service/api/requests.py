@@ -1,0 +1,38 @@
+"""What a request may be, and how it is told from another; how its JSON is read: `trainer.base.documents`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from trainer.base.errors import Problem, RegionRebalanceError
+
+BODY_LIMIT_BYTES = 1_000_000  # a body must be smaller
+
+
+class BodyTooLarge(RegionRebalanceError):
+    """The body is not below the limit."""
+
+
+class NotJson(RegionRebalanceError):
+    """The body is declared as something that is not JSON, or as nothing; the message is that type."""
+
+
+class NotAcceptable(RegionRebalanceError):
+    """The answer exists in none of the forms that Accept names; the message says which there are."""
+
+
+class BadParameter(RegionRebalanceError):
+    """Parameters of the query that do not exist or have values that mean nothing, each as /query/NAME."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("; ".join(map(str, problems)))
+        self.problems = problems
+
+    def __reduce__(self) -> tuple[type[BadParameter], tuple[tuple[Problem, ...]]]:
+        return type(self), (self.problems,)
+
+
+def document_hash(document: object) -> str:
+    """SHA-256 over the document, blanks and order of keys aside."""
+    return hashlib.sha256(json.dumps(document, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -1,0 +1,45 @@
+"""/comparisons: reports side by side."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from service.api.dependencies import SettingsDep, StoreDep
+from service.api.problems import documented
+from service.api.requests import BadParameter
+from service.reconcile import run_directories
+from service.shared.settings import Settings
+from service.store.experiments import Store
+from trainer.base.errors import ComparisonError, Problem
+from trainer.results.compare import Comparison
+from trainer.results.compare import compare as compare_reports
+from trainer.results.report import RunReport
+
+router = APIRouter(tags=["comparisons"])
+
+_MOST = 100
+
+
+@router.get("/comparisons", responses=documented(*map(HTTPStatus, (404, 409, 422))))
+def compare(
+    ids: Annotated[str, Query(description="Experiments, separated by commas; the first is the reference.")],
+    store: StoreDep,
+    settings: SettingsDep,
+) -> Comparison:
+    """Scores of completed experiments, and their differences from the first."""
+    wanted = [part.strip() for part in ids.split(",")]
+    if not 1 <= len(wanted) <= _MOST or "" in wanted or len(set(wanted)) < len(wanted):
+        allowed = f"1 to {_MOST} different ids, separated by commas"
+        raise BadParameter((Problem("/query/ids", f"{ids[:80]!r} is refused", allowed),))
+    return compare_reports([_report(each, store, settings) for each in wanted])
+
+
+def _report(experiment_id: str, store: Store, settings: Settings) -> RunReport:
+    row = store.get(experiment_id)
+    found = run_directories.report_of(settings.layout, row.id, row.attempt)
+    if found is None:
+        raise ComparisonError(f"experiment {row.id} has left no report; it is {row.state}")
+    return found

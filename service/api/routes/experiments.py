@@ -1,0 +1,156 @@
+"""/experiments: ask for a training run, find it again, cancel it, try it again."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, Field
+
+from service.api.dependencies import JsonBodyDep, SettingsDep, StoreDep, WakeDep, json_body
+from service.api.problems import documented
+from service.api.requests import BadParameter, document_hash
+from service.api.routes.idempotency import KeyHeader, earlier, same_request
+from service.api.views import experiment_public
+from service.reconcile.reconciler import utc_now
+from service.reconcile.retry import retry as retry_experiment
+from service.shared.schemas import ExperimentPublic, Page
+from service.shared.states import State
+from service.store.new_rows import new_experiment
+from service.store.records import Filters
+from trainer.base.documents import parse_document
+from trainer.base.errors import Problem
+from trainer.data.folders import resolve_spec
+from trainer.spec.spec import ExperimentSpec, parse_spec
+
+router = APIRouter(tags=["experiments"])
+
+EXAMPLE: dict[str, Any] = {
+    "name": "digits, region rebalance",
+    "dataset": {"name": "digit_scenes"},
+    "model": "small",
+    "method": {"kind": "region_rebalance", "lambda": 0.3},
+    "schedule": {"iterations": 1000, "batch_size": 16, "crop_size": [64, 64]},
+    "resources": {"workers": 1, "gpus_per_worker": 0},
+    "evaluation": {"modes": ["single_scale"]},
+    "seed": 0,
+    "tags": {"purpose": "first look"},
+}
+_SHORTEST = {"dataset": "digit_scenes", "model": "small", "method": "baseline"}
+_BODY = json_body(
+    ExperimentSpec,
+    {
+        "all fields": ("Region rebalance on the built-in data set", EXAMPLE),
+        "shortest": ("Only what is required", _SHORTEST),
+    },
+)
+_TAG = re.compile(r"(?P<key>[A-Za-z0-9][A-Za-z0-9_.-]{0,99})(?::(?P<value>.{0,500}))?", re.DOTALL)
+
+
+Word = Annotated[str, Field(pattern=r"^[^\x00]*$", max_length=700)]
+
+
+class ListQuery(BaseModel):
+    """Parameters of GET /experiments."""
+
+    state: list[State] = Field(default=[], max_length=20)
+    method: list[Word] = Field(default=[], max_length=20, description="A kind, such as region_rebalance.")
+    dataset: list[Word] = Field(default=[], max_length=20)
+    tag: list[Word] = Field(default=[], max_length=20, description="KEY or KEY:VALUE; all must hold.")
+    sweep: list[Word] = Field(default=[], max_length=20, description="Id of a sweep: its trials.")
+    cursor: str | None = Field(default=None, max_length=500)
+    limit: int = Field(default=50, ge=1, le=200)
+
+
+@router.post(
+    "/experiments",
+    status_code=HTTPStatus.CREATED,
+    openapi_extra=_BODY,
+    responses=documented(*map(HTTPStatus, (400, 409, 413, 415, 422, 503))),
+)
+def create(
+    body: JsonBodyDep,
+    store: StoreDep,
+    settings: SettingsDep,
+    wake: WakeDep,
+    response: Response,
+    idempotency_key: KeyHeader = None,
+) -> ExperimentPublic:
+    """Stores an experiment and queues it. Its spec comes back with every default filled in."""
+    document = parse_document(body)
+    asked = document_hash(document)
+    row = earlier(store, idempotency_key, asked)
+    if row is None:
+        spec = resolve_spec(parse_spec(document), data_roots=settings.data_roots)
+        new = new_experiment(secrets.token_hex(6), spec, utc_now())
+        new = replace(new, idempotency_key=idempotency_key, request_hash=asked)
+        row = store.create(new, new_tags=spec.tags)
+        same_request(row, asked)
+        wake()
+    response.headers["Location"] = f"/experiments/{row.id}"
+    return experiment_public(row, settings)
+
+
+@router.get("/experiments", responses=documented(*map(HTTPStatus, (400, 422))))
+def find(
+    query: Annotated[ListQuery, Query()], store: StoreDep, settings: SettingsDep
+) -> Page[ExperimentPublic]:
+    """Experiments, newest first."""
+    filters = Filters(
+        states=query.state,
+        methods=query.method,
+        datasets=query.dataset,
+        tags=[_tag(position, text) for position, text in enumerate(query.tag)],
+        sweeps=query.sweep,
+    )
+    rows, next_cursor = store.page(filters, cursor=query.cursor, limit=query.limit)
+    items = tuple(experiment_public(row, settings) for row in rows)
+    return Page[ExperimentPublic](items=items, next_cursor=next_cursor)
+
+
+@router.get("/experiments/{experiment_id}", responses=documented(HTTPStatus.NOT_FOUND))
+def show(experiment_id: str, store: StoreDep, settings: SettingsDep) -> ExperimentPublic:
+    """One experiment."""
+    return experiment_public(store.get(experiment_id), settings)
+
+
+@router.post(
+    "/experiments/{experiment_id}/cancel",
+    status_code=HTTPStatus.ACCEPTED,
+    responses=documented(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+)
+def cancel(experiment_id: str, store: StoreDep, settings: SettingsDep, wake: WakeDep) -> ExperimentPublic:
+    """Asks for its end. The state follows when the job has ended; a result that was faster stays.
+
+    A trial of a running sweep reads of it in a file, and its sweep goes on with the others.
+    """
+    row = store.request_cancel(experiment_id, now=utc_now())
+    wake()
+    return experiment_public(row, settings)
+
+
+@router.post(
+    "/experiments/{experiment_id}/retry",
+    status_code=HTTPStatus.ACCEPTED,
+    responses=documented(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+)
+def retry(experiment_id: str, store: StoreDep, settings: SettingsDep, wake: WakeDep) -> ExperimentPublic:
+    """Queues one that failed or was cancelled again; it resumes from its last checkpoint.
+
+    A trial is detached by it: it gets a job of its own, and its result still counts in its sweep's table.
+    """
+    row = retry_experiment(store, settings.layout, store.get(experiment_id), utc_now())
+    wake()
+    return experiment_public(row, settings)
+
+
+def _tag(position: int, text: str) -> tuple[str, str | None]:
+    found = _TAG.fullmatch(text)
+    if found is None:
+        wrong = Problem(f"/query/tag/{position}", f"{text[:80]!r} is refused", "KEY or KEY:VALUE")
+        raise BadParameter((wrong,))
+    return found["key"], found["value"]

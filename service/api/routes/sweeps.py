@@ -1,0 +1,193 @@
+"""/sweeps: ask for a grid or a search of experiments, follow it, hold it, end it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, Field
+
+from service.api.dependencies import JsonBodyDep, SettingsDep, StoreDep, WakeDep, json_body
+from service.api.problems import documented
+from service.api.requests import document_hash
+from service.api.routes.idempotency import KeyHeader, earlier, same_request
+from service.api.sweep_views import sweep_preview, sweep_public
+from service.api.views import event_public
+from service.reconcile.reconciler import utc_now
+from service.reconcile.trial_follower import set_pause
+from service.shared.schemas import EventPublic, Page
+from service.shared.settings import Settings
+from service.shared.states import State
+from service.shared.sweep_schemas import SweepPreview, SweepPublic
+from service.store.experiments import Store
+from service.store.new_rows import new_sweep, trial_row
+from sweeps.document.cost import cost_of
+from sweeps.document.estimate import pixel_seconds, stored_reports
+from sweeps.document.expand import Trial, count_trials, expand
+from sweeps.document.resolve import resolve_trials
+from sweeps.document.spec import MAX_TRIALS, SweepSpec, parse_sweep
+from trainer.base.documents import parse_document
+
+router = APIRouter(tags=["sweeps"])
+
+EXAMPLE: dict[str, Any] = {
+    "name": "lambda on digits",
+    "base": {
+        "dataset": {"name": "digit_scenes"},
+        "model": "small",
+        "method": {"kind": "region_rebalance"},
+        "schedule": {"iterations": 1000},
+    },
+    "axes": [{"pointer": "/method/lambda", "grid": [0, 0.1, 0.3]}],
+    "seeds": [0, 1],
+    "metric": "mIoU",
+}
+_METHODS: dict[str, Any] = {
+    "name": "methods on digits",
+    "base": {"dataset": "digit_scenes", "model": "small", "method": "baseline"},
+    "variants": {
+        "baseline": {"kind": "baseline"},
+        "balanced softmax": {"kind": "balanced_softmax"},
+        "region rebalance": {"kind": "region_rebalance", "lambda": 0.3},
+    },
+    "seeds": [0, 1, 2],
+}
+_BODY = json_body(
+    SweepSpec,
+    {
+        "grid": ("Three values of lambda, two seeds each", EXAMPLE),
+        "methods": ("Three methods, three seeds each", _METHODS),
+    },
+)
+_CHANGES: dict[str, Any] = {
+    "status_code": HTTPStatus.ACCEPTED,
+    "responses": documented(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+}
+
+
+class ListQuery(BaseModel):
+    """Parameters of GET /sweeps."""
+
+    state: list[State] = Field(default=[], max_length=20)
+    cursor: str | None = Field(default=None, max_length=500)
+    limit: int = Field(default=50, ge=1, le=200)
+
+
+@router.post(
+    "/sweeps",
+    status_code=HTTPStatus.CREATED,
+    openapi_extra=_BODY,
+    responses={
+        200: {"model": SweepPreview, "description": "What it would do, with validate_only=true."},
+        **documented(*map(HTTPStatus, (400, 409, 413, 415, 422, 503))),
+    },
+)
+def create(
+    body: JsonBodyDep,
+    store: StoreDep,
+    settings: SettingsDep,
+    wake: WakeDep,
+    response: Response,
+    validate_only: Annotated[bool, Query(description="Only list the trials and their cost.")] = False,
+    idempotency_key: KeyHeader = None,
+) -> SweepPublic | SweepPreview:
+    """Stores a sweep with all its trials and queues it, as one job. A trial is an ordinary experiment."""
+    document = parse_document(body)
+    asked = _request_hash(document)
+    row = None if validate_only else earlier(store.sweeps, idempotency_key, asked)
+    if row is None:
+        spec = parse_sweep(document)
+        trials = resolve_trials(spec, expand(spec), data_roots=settings.data_roots)
+        if validate_only:
+            response.status_code = HTTPStatus.OK
+            return _preview(spec, trials, settings)
+        now = utc_now()
+        new = new_sweep(spec, now=now, key=idempotency_key, request_hash=asked)
+        # What optuna draws is known only when it has drawn it: see service/reconcile/trial_follower.py.
+        known = trials if spec.search != "optuna" else ()
+        rows = [(trial_row(new.id, each.number, each.row, each.spec, now), each.spec.tags) for each in known]
+        row = store.sweeps.create(new, rows)
+        same_request(row, asked)
+        wake()
+    response.headers["Location"] = f"/sweeps/{row.id}"
+    return _shown(row.id, store, settings, trials=0)
+
+
+@router.get("/sweeps", responses=documented(*map(HTTPStatus, (400, 422))))
+def find(query: Annotated[ListQuery, Query()], store: StoreDep, settings: SettingsDep) -> Page[SweepPublic]:
+    """Sweeps, newest first."""
+    rows, next_cursor = store.sweeps.page(query.state, cursor=query.cursor, limit=query.limit)
+    counted = store.sweeps.counts([row.id for row in rows])
+    items = tuple(sweep_public(row, store, settings, counted=counted) for row in rows)
+    return Page[SweepPublic](items=items, next_cursor=next_cursor)
+
+
+@router.get("/sweeps/{sweep_id}", responses=documented(HTTPStatus.NOT_FOUND))
+def show(
+    sweep_id: str,
+    store: StoreDep,
+    settings: SettingsDep,
+    trials: Annotated[int, Query(ge=0, le=MAX_TRIALS, description="At most so many, by number.")] = 1000,
+) -> SweepPublic:
+    """One sweep: how far it is, its trials, the best so far."""
+    return _shown(sweep_id, store, settings, trials=trials)
+
+
+@router.get("/sweeps/{sweep_id}/events", responses=documented(HTTPStatus.NOT_FOUND))
+def events(
+    sweep_id: str,
+    store: StoreDep,
+    cursor: Annotated[int, Query(ge=0, le=2**62, description="`next_cursor` of the page before.")] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> Page[EventPublic]:
+    """Every change of the sweep's own state, oldest first."""
+    found, following = store.sweeps.history(sweep_id, after=cursor, limit=limit)
+    next_cursor = None if following is None else str(following)
+    return Page[EventPublic](items=tuple(event_public(each) for each in found), next_cursor=next_cursor)
+
+
+@router.post("/sweeps/{sweep_id}/cancel", **_CHANGES)
+def cancel(sweep_id: str, store: StoreDep, settings: SettingsDep, wake: WakeDep) -> SweepPublic:
+    """Asks for its end. What has completed stays; its other trials are cancelled with it."""
+    store.sweeps.request_cancel(sweep_id, now=utc_now())
+    wake()
+    return _shown(sweep_id, store, settings)
+
+
+@router.post("/sweeps/{sweep_id}/pause", **_CHANGES)
+def pause(sweep_id: str, store: StoreDep, settings: SettingsDep, wake: WakeDep) -> SweepPublic:
+    """From now on no trial is started; those that run finish."""
+    return _hold(sweep_id, store, settings, wake, paused=True)
+
+
+@router.post("/sweeps/{sweep_id}/resume", **_CHANGES)
+def resume(sweep_id: str, store: StoreDep, settings: SettingsDep, wake: WakeDep) -> SweepPublic:
+    """Trials are started again."""
+    return _hold(sweep_id, store, settings, wake, paused=False)
+
+
+def _hold(sweep_id: str, store: Store, settings: Settings, wake: WakeDep, *, paused: bool) -> SweepPublic:
+    store.sweeps.pause(sweep_id, paused=paused, now=utc_now())
+    with suppress(OSError):  # the reconciler does it when storage is back
+        set_pause(settings.layout, sweep_id, paused=paused)
+    wake()
+    return _shown(sweep_id, store, settings)
+
+
+def _shown(sweep_id: str, store: Store, settings: Settings, *, trials: int | None = None) -> SweepPublic:
+    row = store.sweeps.get(sweep_id)
+    return sweep_public(row, store, settings, counted=store.sweeps.counts([sweep_id]), trials=trials)
+
+
+def _request_hash(document: object) -> str:
+    """Blanks and order of keys aside, but for the variants: the first is the reference of the table."""
+    variants = document.get("variants") if isinstance(document, dict) else None
+    return document_hash([document, list(variants) if isinstance(variants, dict) else None])
+
+
+def _preview(spec: SweepSpec, trials: tuple[Trial, ...], settings: Settings) -> SweepPreview:
+    measured = pixel_seconds(stored_reports(settings.layout.root / "runs"))
+    cost = cost_of([each.spec for each in trials], trials=count_trials(spec), pixel_seconds=measured)
+    return sweep_preview(spec, trials, cost)

@@ -1,0 +1,92 @@
+"""From what is stored to what is shown."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from service.reconcile import run_directories
+from service.shared.schemas import (
+    ErrorPublic,
+    EventPublic,
+    ExperimentPublic,
+    Headline,
+    Links,
+    Progress,
+    TrialOf,
+)
+from service.shared.settings import Settings
+from service.shared.states import State
+from service.store.records import Asked, Event, Experiment
+from trainer.storage.layout import mlflow_ids
+
+
+def experiment_public(row: Experiment, settings: Settings) -> ExperimentPublic:
+    """The experiment as clients see it; while it runs, its progress is read from its run directory."""
+    spec: dict[str, Any] = json.loads(row.spec)
+    progress = row.progress
+    if row.state is State.RUNNING:
+        progress = run_directories.progress_of(
+            settings.layout, row.id, row.attempt, spec["schedule"]["iterations"]
+        )
+    return ExperimentPublic(
+        id=row.id,
+        name=row.name,
+        state=row.state,
+        attempt=row.attempt,
+        spec=spec,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        cancel_requested_at=row.cancel_requested_at,
+        error=error_public(row),
+        headline=Headline(**row.headline) if row.headline else None,
+        progress=Progress(**progress) if progress else None,
+        mlflow_run_id=row.mlflow_run_id,
+        sweep=_trial_of(row),
+        links=_links(row, settings),
+    )
+
+
+def event_public(event: Event) -> EventPublic:
+    """The event as clients see it."""
+    return EventPublic(
+        at=event.at,
+        attempt=event.attempt,
+        from_state=event.from_state,
+        to_state=event.to_state,
+        reason=event.reason,
+    )
+
+
+def _links(row: Experiment, settings: Settings) -> Links:
+    here = f"/experiments/{row.id}"
+    names = ("events", "logs", "metrics", "report", "cancel", "retry")
+    sweep = f"/sweeps/{row.sweep_id}" if row.sweep_id else None
+    mlflow = mlflow_page(settings, row.mlflow_run_id, settings.layout.mlflow_run(row.id))
+    return Links(self=here, **{name: f"{here}/{name}" for name in names}, sweep=sweep, mlflow=mlflow)
+
+
+def _trial_of(row: Experiment) -> TrialOf | None:
+    if row.sweep_id is None or row.trial is None:
+        return None
+    return TrialOf(id=row.sweep_id, trial=row.trial, row=row.trial_row or "", detached=row.detached)
+
+
+def error_public(row: Asked) -> ErrorPublic | None:
+    """Why it failed, if it did."""
+    return ErrorPublic(type=row.error_type, message=row.error_message or "") if row.error_type else None
+
+
+def mlflow_page(settings: Settings, run_id: str | None, remembered: Path) -> str | None:
+    """The run's page in MLflow's own interface, where it is a server and the job said which experiment."""
+    server = settings.mlflow_server
+    if server is None or run_id is None:
+        return None
+    group = mlflow_ids(remembered).get("experiment_id")
+    if not group:
+        return None
+    # Asked for nothing, MLflow 3 shows its pages for language models, without a list of training runs.
+    return f"{server}/#/experiments/{group}/runs/{run_id}?workflowType=machine_learning"

@@ -1,0 +1,260 @@
+"""What each command that asks the API does: a function from parsed arguments to an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from service.client.client import POLL_SECONDS, ApiUnreachable, RebalanceClient
+from service.shared.endpoints import DEFAULT_API, FILE_NAME, find_api
+from service.shared.states import State
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from service.shared.schemas import CatalogueItem, ExperimentPublic
+
+EXPERIMENT_FAILED, BAD_INPUT = 1, 2
+
+
+class BadArgument(ValueError):
+    """An argument that the parser could not judge: a file that is not there."""
+
+
+def api_of(args: argparse.Namespace) -> str:
+    """The API's address: --api, --data-dir's endpoints.json, REBALANCE_API, REBALANCE_DATA_DIR's, the usual.
+
+    Raises:
+        ApiUnreachable: a directory was named, and nothing is served from it.
+    """
+    if args.api:
+        return str(args.api)
+    named = args.data_dir
+    if named is None and (from_environment := os.environ.get("REBALANCE_API")):
+        return from_environment
+    directory = named or os.environ.get("REBALANCE_DATA_DIR")
+    if directory is None:
+        return find_api() or DEFAULT_API
+    found = find_api([Path(directory)])
+    if found is None:
+        raise ApiUnreachable(
+            f"{Path(directory) / FILE_NAME} names no API: start `rebalance serve --data-dir {directory}`"
+        )
+    return found
+
+
+def submit(args: argparse.Namespace, client: RebalanceClient) -> int:
+    """POSTs a spec; with --wait stays until the experiment has ended."""
+    stored = client.submit(read_spec(args.spec), idempotency_key=args.idempotency_key)
+    if args.wait:
+        return _wait(args, client, stored)
+    if args.json:
+        print_json(stored)
+    else:
+        print(f"{stored.id}  {stored.name}: {stored.state}")
+    return 0
+
+
+def show(args: argparse.Namespace, client: RebalanceClient) -> int:
+    """One experiment with its events."""
+    seen = client.experiment(args.id)
+    if args.json:
+        print_json(seen)
+        return 0
+    from service.cli.progress import make_console
+    from service.cli.tables import print_experiment
+
+    print_experiment(make_console(), seen, list(client.events(args.id)), client.base_url)
+    return 0
+
+
+def list_(args: argparse.Namespace, client: RebalanceClient) -> int:
+    """Experiments, newest first."""
+    for each in args.sweep:
+        client.sweep(each, trials=0)  # a list of no sweep's trials would only be empty
+    found = client.experiments(
+        state=args.state,
+        method=args.method,
+        dataset=args.dataset,
+        tag=args.tag,
+        sweep=args.sweep,
+        limit=args.limit,
+    )
+    if args.json:
+        print_items(found)
+        return 0
+    from service.cli.tables import experiments_table
+
+    print_table(experiments_table(found, datetime.now(UTC)), empty="no experiments")
+    return 0
+
+
+def logs(args: argparse.Namespace, client: RebalanceClient) -> int:
+    """The job's log; with --follow until the experiment has ended."""
+    offset, pending = 0, b""
+    while True:
+        ended = not args.follow or client.experiment(args.id).state.ended  # asked first: the log's end counts
+        piece = client.logs(args.id, offset=offset, attempt=args.attempt)
+        offset = piece.next_offset
+        whole, newline, pending = (pending + piece.content).rpartition(b"\n")
+        _print_log(whole + newline, as_json=args.json)
+        if ended and not piece.content:
+            _print_log(pending, as_json=args.json)
+            return 0
+        if not piece.content:
+            time.sleep(POLL_SECONDS)
+
+
+def compare(args: argparse.Namespace, client: RebalanceClient) -> int:
+    """Completed experiments side by side."""
+    found = client.comparison_document(args.id)
+    if args.json:
+        print(json.dumps(found, indent=1, ensure_ascii=False))
+        return 0
+    from service.cli.progress import make_console
+    from service.cli.tables import classes_table, comparison_table, correlation_table, remark_tables
+
+    console = make_console()
+    console.print(comparison_table(found))
+    if args.classes:
+        console.print(classes_table(found), correlation_table(found), *remark_tables(found))
+    for note in found["notes"]:
+        console.print(f"note: {note}", markup=False)
+    return 0
+
+
+def cancel(args: argparse.Namespace, client: RebalanceClient) -> int:
+    """Asks for an experiment's end; with --wait stays until it has come."""
+    seen = client.cancel(args.id)
+    if args.wait:
+        _wait(args, client, seen)
+        return 0
+    if args.json:
+        print_json(seen)
+    else:
+        print(f"{seen.id}  {seen.name}: {seen.state}, cancel asked")
+    return 0
+
+
+def retry(args: argparse.Namespace, client: RebalanceClient) -> int:
+    """Asks for another attempt; with --wait stays until it has ended."""
+    seen = client.retry(args.id)
+    if args.wait:
+        return _wait(args, client, seen)
+    if args.json:
+        print_json(seen)
+    else:
+        print(f"{seen.id}  {seen.name}: {seen.state}, attempt {seen.attempt}")
+    return 0
+
+
+def datasets(args: argparse.Namespace, client: RebalanceClient) -> int:
+    """The data sets a spec can name."""
+    return _catalogue(args, client.datasets())
+
+
+def models(args: argparse.Namespace, client: RebalanceClient) -> int:
+    """The models a spec can name."""
+    return _catalogue(args, client.models())
+
+
+def methods(args: argparse.Namespace, client: RebalanceClient) -> int:
+    """The methods a spec can name."""
+    return _catalogue(args, client.methods())
+
+
+def _catalogue(args: argparse.Namespace, items: list[CatalogueItem]) -> int:
+    if args.json:
+        print_items(items)
+        return 0
+    from service.cli.tables import catalogue_table
+
+    print_table(catalogue_table(items), empty="nothing in this catalogue")
+    return 0
+
+
+def _wait(args: argparse.Namespace, client: RebalanceClient, seen: ExperimentPublic) -> int:
+    """Follows to the end on stderr, then prints the result on stdout."""
+    from service.cli.progress import ProgressView, make_console
+    from service.cli.tables import headline_text
+
+    what = "its end stays asked" if seen.cancel_requested_at else "the experiment goes on"
+    with (
+        told_on_interrupt(f"{what}: rebalance show {seen.id}"),
+        ProgressView(make_console(stderr=True)) as view,
+    ):
+        for now in client.follow(seen.id):
+            seen = now
+            view.update(seen)
+    if args.json:
+        print_json(seen)
+    elif seen.headline is not None:
+        print(f"{seen.id}  {seen.name}: {seen.state}  {headline_text(seen.headline)}")
+    if seen.error is not None:
+        print(f"{seen.id} {seen.state}: {seen.error.type}: {seen.error.message}", file=sys.stderr)
+    return 0 if seen.state is State.COMPLETED else EXPERIMENT_FAILED
+
+
+@contextmanager
+def told_on_interrupt(text: str) -> Iterator[None]:
+    """Ctrl-C ends this command alone: `text`, on stderr, says so."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(text, file=sys.stderr)
+        raise
+
+
+def read_spec(name: str) -> str:
+    """The text of a file, or of stdin for "-"; sent as it is, for the service says what is wrong with it."""
+    try:
+        return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+    except OSError as error:
+        raise BadArgument(
+            f"SPEC: cannot read {name} ({error.strerror}); allowed: a JSON file, or - for stdin"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise BadArgument(
+            f"SPEC: {name} is not UTF-8 at byte {error.start}; allowed: JSON in UTF-8"
+        ) from None
+
+
+def _print_log(content: bytes, *, as_json: bool) -> None:
+    if not content:
+        return
+    if as_json:
+        for line in content.decode("utf-8", errors="replace").splitlines():
+            print(json.dumps({"line": line}, ensure_ascii=False))
+        sys.stdout.flush()
+    else:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+
+
+def print_json(answer: BaseModel) -> None:
+    """One answer of the API as it came."""
+    print(answer.model_dump_json(indent=1, by_alias=True))
+
+
+def print_items(items: Iterable[BaseModel]) -> None:
+    """The same shape as the API's lists; all pages are in it."""
+    document = {"items": [item.model_dump(mode="json", by_alias=True) for item in items], "next_cursor": None}
+    print(json.dumps(document, indent=1, ensure_ascii=False))
+
+
+def print_table(table: Any, *, empty: str) -> None:
+    """A table on stdout, or the words for one without rows."""
+    from service.cli.progress import make_console
+
+    if table.row_count:
+        make_console().print(table)
+    else:
+        print(empty)

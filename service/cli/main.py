@@ -1,0 +1,264 @@
+"""`rebalance …`: the command line. Loads only what the command at hand needs."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import io
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NoReturn
+
+from trainer.base.errors import RegionRebalanceError
+from trainer.data.count_options import ABOUT as FREQUENCIES
+from trainer.data.count_options import add_options
+
+if TYPE_CHECKING:
+    from service.client.client import ApiError, RebalanceClient
+
+FAILED, BAD_INPUT, UNREACHABLE, INTERRUPTED = 1, 2, 3, 130
+_ENDS = f"""exit codes: 0 done; {FAILED} the experiment or the service failed; {BAD_INPUT} bad input;
+            {UNREACHABLE} the API cannot be reached; {INTERRUPTED} interrupted"""
+_API_COMMANDS = {
+    "submit": "store an experiment and start it",
+    "list": "experiments, newest first",
+    "show": "one experiment and what happened to it",
+    "logs": "the log of an experiment's job",
+    "compare": "completed experiments side by side; the first is the reference",
+    "cancel": "ask for an experiment's end",
+    "retry": "another attempt at one that failed or was cancelled",
+    "reproduce": "a table of the paper on what one has, our numbers beside the paper's",
+    "datasets": "the data sets a spec can name",
+    "models": "the models a spec can name",
+    "methods": "the methods a spec can name",
+}
+_SWEEP_COMMANDS = {
+    "submit": "store a sweep and start it",
+    "list": "sweeps, newest first",
+    "show": "one sweep and its trials",
+    "table": "what a sweep has measured so far",
+    "watch": "follow a sweep to its end, then print its table",
+    "cancel": "ask for a sweep's end",
+    "pause": "start no more trials; those that run finish",
+    "resume": "start trials again",
+}
+_FORMATS = ("json", "markdown", "csv", "latex")
+
+
+class _Parser(argparse.ArgumentParser):
+    """One line for a mistake, instead of the usage in full."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(BAD_INPUT, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; its exit code."""
+    words = sys.argv[1:] if argv is None else argv
+    args = build_parser().parse_args(words)
+    if args.command == "frequencies":
+        # -P: a trainer.py or trainer/ where somebody stands is not ours
+        _become([sys.executable, "-P", "-m", "trainer.count", *words[1:]])
+    _make_printable(utf8=args.json)
+    if (mistake := _contradiction(args)) is not None:
+        return _fail(mistake, BAD_INPUT)
+    try:
+        return _run(args)
+    except RegionRebalanceError as error:
+        return _fail(str(error), FAILED)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader, such as `head`, has gone: nothing to complain about
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _become(command: list[str]) -> NoReturn:
+    """Another program in this process's place: its signals, terminal and exit code are its own."""
+    os.execv(command[0], command)
+
+
+def _make_printable(*, utf8: bool) -> None:
+    """A name with letters that the terminal's encoding lacks must not end a command; JSON is UTF-8 always."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8" if utf8 else None, errors="backslashreplace")
+
+
+def _run(args: argparse.Namespace) -> int:
+    if args.command in _API_COMMANDS or args.command == "sweep":
+        return _ask(args)
+    if args.command == "demo":
+        from service.cli.demo import demo_command
+
+        return demo_command(args)
+    from service.cli.serve import serve_command
+
+    return serve_command(args)
+
+
+def _ask(args: argparse.Namespace) -> int:
+    """A command that only asks the API."""
+    from service.cli import experiments
+    from service.client.client import ApiError, ApiUnreachable, RebalanceClient
+
+    command = _function(args)
+    try:
+        with RebalanceClient(experiments.api_of(args)) as client:
+            return command(args, client)
+    except ApiUnreachable as error:
+        return _fail(str(error), UNREACHABLE)
+    except experiments.BadArgument as error:
+        return _fail(str(error), BAD_INPUT)
+    except ApiError as error:
+        if args.json:
+            print(error.problem.model_dump_json(), file=sys.stderr)
+        else:
+            print(_where(args, error) + "\n".join(error.lines()), file=sys.stderr)
+        return BAD_INPUT if error.status < 500 else FAILED
+
+
+def _contradiction(args: argparse.Namespace) -> str | None:
+    """Which options cannot be meant together, None if all can: none is silently left aside."""
+    given = vars(args)
+    form = given.get("format")
+    if form is not None and not given.get("wait", True):
+        return "--format: is of the table, for which nobody waits; allowed: with --wait"
+    if args.json and form not in (None, "json"):
+        return f"--format {form}: is another form than --json; allowed: one of them"
+    if given.get("validate_only") and args.idempotency_key is not None:
+        return "--idempotency-key: nothing is stored; allowed: without --validate-only"
+    if args.command == "sweep" and given.get("classes") and (args.json or form is not None):
+        return "--classes: is for the terminal; allowed: without --json and --format, which have all there is"
+    return None
+
+
+def _where(args: argparse.Namespace, error: ApiError) -> str:
+    """The file, where the mistake is none of a field that the problem names."""
+    of_file = error.problem.type.endswith((":malformed-document", ":body-too-large"))
+    return f"{args.spec}: " if of_file and getattr(args, "spec", "-") != "-" else ""
+
+
+def _function(args: argparse.Namespace) -> Callable[[argparse.Namespace, RebalanceClient], int]:
+    """What does the command; a sweep's are in a file of their own, which loads more."""
+    name = args.action if args.command == "sweep" else args.command
+    home = "sweeps" if args.command in ("sweep", "reproduce") else "experiments"
+    function: Callable[[argparse.Namespace, RebalanceClient], int]
+    function = getattr(importlib.import_module(f"service.cli.{home}"), "list_" if name == "list" else name)
+    return function
+
+
+def _fail(text: str, code: int) -> int:
+    print(f"rebalance: {text}", file=sys.stderr)
+    return code
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of every command."""
+    parser = _Parser(
+        prog="rebalance",
+        description="Train and compare long-tailed semantic segmentation experiments.",
+        epilog=_ENDS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    added = {name: _api_command(commands, name, text) for name, text in _API_COMMANDS.items()}
+    added["submit"].add_argument("spec", metavar="SPEC.json", help="the spec's file; - for stdin")
+    added["submit"].add_argument("--wait", action="store_true", help="stay until it has ended")
+    added["submit"].add_argument("--idempotency-key", metavar="KEY", help="the same key stores it only once")
+    for name in ("state", "method", "dataset", "tag"):
+        text = f"only this {name}; repeat for more" if name != "tag" else "only with KEY or KEY:VALUE"
+        added["list"].add_argument(f"--{name}", action="append", default=[], help=text)
+    added["list"].add_argument("--limit", type=_positive, default=50, help="at most so many (50)")
+    text = "only its trials; repeat for more"
+    added["list"].add_argument(
+        "--sweep", action="append", default=[], type=_identifier, metavar="ID", help=text
+    )
+    for name in ("show", "logs", "cancel", "retry"):
+        added[name].add_argument("id", metavar="ID", type=_identifier)
+    for name in ("cancel", "retry"):
+        added[name].add_argument("--wait", action="store_true", help="stay until it has ended")
+    added["logs"].add_argument("-f", "--follow", action="store_true", help="stay until it has ended")
+    added["logs"].add_argument("--attempt", type=_positive, metavar="N", help="only this attempt")
+    added["compare"].add_argument("id", metavar="ID", type=_identifier, nargs="+")
+    added["compare"].add_argument("--classes", action="store_true", help="also class by class: IoU, Remark 1")
+    _reproduce(added["reproduce"])
+    _sweep(commands.add_parser("sweep", help="grids and searches of experiments"))
+    add_options(commands.add_parser("frequencies", help=FREQUENCIES, description=FREQUENCIES))
+    _serve(commands.add_parser("serve", help="start Ray, MLflow and the API, until Ctrl-C"))
+    _demo(commands.add_parser("demo", help="three experiments on the built-in data, and their comparison"))
+    return parser
+
+
+def _api_command(
+    commands: argparse._SubParsersAction[_Parser], name: str, text: str
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text, description=text)
+    parser.add_argument("--api", metavar="URL", help="the API's address; or REBALANCE_API")
+    parser.add_argument("--data-dir", metavar="DIR", help="of a running `rebalance serve`: its API")
+    parser.add_argument("--json", action="store_true", help="machine-readable output")
+    return parser
+
+
+def _sweep(parser: _Parser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=_Parser)
+    added = {name: _api_command(actions, name, text) for name, text in _SWEEP_COMMANDS.items()}
+    added["submit"].add_argument("spec", metavar="SPEC.json", help="the sweep's file; - for stdin")
+    either = added["submit"].add_mutually_exclusive_group()
+    either.add_argument("--validate-only", action="store_true", help="only list trials and cost")
+    either.add_argument("--wait", action="store_true", help="stay for its table")
+    added["submit"].add_argument("--idempotency-key", metavar="KEY", help="the same key stores it only once")
+    added["list"].add_argument("--state", action="append", default=[], help="only this; repeat for more")
+    added["list"].add_argument("--limit", type=_positive, default=50, help="at most so many (50)")
+    for name in ("show", "table", "watch", "cancel", "pause", "resume"):
+        added[name].add_argument("id", metavar="ID", type=_identifier)
+    for name in ("submit", "table", "watch"):
+        added[name].add_argument("--format", choices=_FORMATS, help="of the table, for a file")
+    added["table"].add_argument("--classes", action="store_true", help="also IoU class by class")
+
+
+def _reproduce(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("preset", metavar="PRESET", help="table1, table5, table6 or figure7")
+    parser.add_argument("--dataset", required=True, metavar="NAME", help="see `rebalance datasets`")
+    parser.add_argument("--model", required=True, metavar="NAME", help="see `rebalance models`")
+    parser.add_argument("--seeds", type=_positive, default=3, metavar="N", help="0 to N - 1 (3)")
+    parser.add_argument("--root", metavar="DIR", help="where the data set lies, if it needs one")
+    parser.add_argument("--iterations", type=_positive, metavar="N", help="(the model's own)")
+    parser.add_argument("--format", choices=_FORMATS, help="of the table, for a file")
+
+
+def _serve(parser: argparse.ArgumentParser) -> None:
+    """Options left out come from REBALANCE_… variables: see service/shared/settings.py."""
+    _instance(parser, "everything is kept here (~/.rebalance)")
+    parser.add_argument("--host", help="where the API listens (127.0.0.1)")
+    parser.add_argument("--port", type=int, metavar="N", help="of the API (8000); 0 for any free one")
+    parser.add_argument("--ray-address", metavar="URL", help="Jobs API of a Ray that runs already")
+    parser.add_argument("--mlflow-uri", metavar="URI", help="an MLflow server that runs already")
+    parser.add_argument("--database-url", metavar="URL", help="instead of SQLite in the data directory")
+
+
+def _demo(parser: argparse.ArgumentParser) -> None:
+    _instance(parser, "everything is kept here (.rebalance)")
+    parser.add_argument("--iterations", type=_positive, metavar="N", help="fewer, to try it out")
+
+
+def _instance(parser: argparse.ArgumentParser, data_dir: str) -> None:
+    parser.add_argument("--data-dir", metavar="DIR", help=data_dir)
+    text = "a directory that folder data sets may lie in; repeat for more"
+    parser.add_argument("--data-root", metavar="DIR", action="append", dest="data_roots", help=text)
+    parser.add_argument("--max-running", type=_positive, metavar="N", help="experiments at a time (2)")
+    parser.add_argument("--json", action="store_true", help="machine-readable output on stdout")
+
+
+def _identifier(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} is refused; allowed: an id, as lists show it")
+    return text
+
+
+def _positive(text: str) -> int:
+    value = int(text) if text.isdecimal() else 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is refused; allowed: a whole number, at least 1")
+    return value

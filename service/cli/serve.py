@@ -1,0 +1,125 @@
+"""`rebalance serve` at the door: settings from flags, signals, what is printed, exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from service.cli.progress import StartNotices, make_console
+from service.local.data_dir import DataDirInUse, DataDirUnusable, PortInUse
+from service.local.instance import Embedded
+from service.local.supervisor import StopAsked
+from service.shared.settings import Settings, SettingsError, load_settings
+from trainer.base.errors import RegionRebalanceError
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from rich.console import Console
+
+FAILED, BAD_INPUT = 1, 2
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_FLAGS = (
+    "data_dir",
+    "host",
+    "port",
+    "data_roots",
+    "ray_address",
+    "mlflow_uri",
+    "database_url",
+    "max_running",
+)
+
+log = logging.getLogger(__name__)
+
+
+def serve_command(args: argparse.Namespace) -> int:
+    """Serves until a signal; 0 then, else 2 for bad input and 1 for what failed."""
+    console = make_console(stderr=args.json)
+
+    def work(settings: Settings, stop: threading.Event) -> int:
+        with Embedded(settings, StartNotices(console), stop) as running:
+            _announce(console, running, as_json=args.json)
+            running.watch()
+            console.print("stopping …")
+        return 0
+
+    return run_instance(args, console, work)
+
+
+def run_instance(
+    args: argparse.Namespace,
+    console: Console,
+    work: Callable[[Settings, threading.Event], int],
+    *,
+    stopped: tuple[str, int] = ("stopped", 0),
+    **given: Any,
+) -> int:
+    """Exit code of `work`; each error it may end with is one clear message.
+
+    `stopped`: what to say and return where a signal ended it early. `given`: settings that no flag names.
+    """
+    try:
+        settings = load_settings(**{name: getattr(args, name, None) for name in _FLAGS} | given)
+        with stop_on_signals() as stop:
+            return work(settings, stop)
+    except StopAsked:
+        text, code = stopped
+        console.print(text, markup=False, soft_wrap=True)
+        return code
+    except (SettingsError, DataDirInUse, DataDirUnusable, PortInUse) as error:
+        return _fail(str(error), BAD_INPUT)
+    except RegionRebalanceError as error:
+        return _fail(str(error), FAILED)
+    except Exception as error:  # the process's outermost frame
+        log.exception("unexpected end")
+        return _fail(f"{type(error).__name__}: {error}", FAILED)
+
+
+@contextlib.contextmanager
+def stop_on_signals() -> Iterator[threading.Event]:
+    """An event that Ctrl-C, SIGTERM and the terminal's end set; more of them change nothing."""
+    stop = threading.Event()
+
+    def ask(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    before = {number: signal.signal(number, ask) for number in _SIGNALS}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _announce(console: Console, running: Embedded, *, as_json: bool) -> None:
+    endpoints = running.endpoints
+    if as_json:
+        print(json.dumps(endpoints.to_json()), flush=True)
+    lines = (
+        "",
+        f"API      {endpoints.api}   docs: {endpoints.api}/docs",
+        f'MLflow   {endpoints.mlflow}   runs: choose "Model training" at its top left',
+        f"Ray      {endpoints.ray}",
+        f"data     {running.directory.path}   addresses: endpoints.json, logs: logs/",
+        "",
+        "for `ray job submit`, in another shell:",
+        f"  {running.ray_environment}",
+        "",
+        "Ctrl-C stops all of it.",
+    )
+    for line in lines:
+        console.print(line, markup=False, soft_wrap=True)
+    sys.stdout.flush()
+
+
+def _fail(text: str, code: int) -> int:
+    print(f"rebalance: {text}", file=sys.stderr)
+    return code

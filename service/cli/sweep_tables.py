@@ -1,0 +1,221 @@
+"""Sweeps in a terminal: live progress, lists, and the table of results in a hundred columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+from rich.table import Table
+
+from service.cli.progress import COLOURS, LiveBars
+from service.cli.tables import age, make_table, number
+from service.shared.states import State
+from trainer.base.schema_words import counted
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from service.shared.sweep_schemas import SweepPreview, SweepPublic, TrialPublic
+    from sweeps.results.table import Block
+    from sweeps.results.table import Table as Results
+
+_MOST_SHOWN = 200  # trials
+_MOST_FAILURES = 20
+_NAME_WIDTH = 44
+
+
+class SweepView(LiveBars):
+    """Follows a sweep: bars for it and for what runs in a terminal; elsewhere a line for each change."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._told = ""
+
+    def update(self, seen: SweepPublic) -> None:
+        """Shows the sweep as it stands now."""
+        if self._bars is not None:
+            self._draw(self._bars, seen)
+            return
+        text = f"{seen.id}  {seen.name}: {_standing(seen)}"
+        if text != self._told:
+            self._told = text
+            self._console.print(text, markup=False)
+
+    def _draw(self, bars: Progress, seen: SweepPublic) -> None:
+        counts = seen.counts
+        done = counts.completed + counts.failed + counts.cancelled + counts.stopped
+        state = f"[{COLOURS[seen.state]}]{seen.state}[/]{_asked(seen)}" + (", paused" if seen.paused else "")
+        wanted: dict[str, tuple[str, int | None, int, str, str]]
+        wanted = {seen.id: (f"{seen.id}  {seen.name}", counts.total, done, state, best_text(seen))}
+        for trial in seen.running:
+            total = trial.progress.iterations if trial.progress else None
+            at = trial.progress.iteration if trial.progress else 0
+            loss = f"loss {trial.progress.loss:.4f}" if trial.progress and trial.progress.loss else ""
+            wanted[trial.experiment] = (f"  {trial_name(trial)}", total, at, "", loss)
+        for gone in self._tasks.keys() - wanted.keys():
+            bars.remove_task(self._tasks.pop(gone))
+        for key, (name, total, at, state, note) in wanted.items():
+            if key not in self._tasks:
+                self._tasks[key] = bars.add_task(name[:_NAME_WIDTH], total=total, state=state, loss=note)
+            bars.update(self._tasks[key], total=total, completed=at, state=state, loss=note)
+
+
+def trial_name(trial: TrialPublic) -> str:
+    """For example `lambda=0.1, seed 3`."""
+    return f"{trial.row}, seed {trial.seed}"
+
+
+def best_text(seen: SweepPublic) -> str:
+    """The best trial in a few words, empty while there is none."""
+    if seen.best is None:
+        return ""
+    return f"best {seen.spec['metric']} {number(seen.best.value)} ({trial_name(seen.best)})"
+
+
+def sweeps_table(found: Iterable[SweepPublic], now: datetime) -> Table:
+    """One row for each sweep."""
+    titles = ("id", "state", "name", "completed", "stopped", "failed", "running", "best", "age")
+    table = make_table(*titles, right=3, fold=(1, 2))
+    for each in found:
+        counts = each.counts
+        table.add_row(
+            each.id,
+            f"[{COLOURS[each.state]}]{each.state}[/]{_asked(each)}" + (", paused" if each.paused else ""),
+            escape(each.name),
+            f"{counts.completed}/{counts.total}",
+            str(counts.stopped),
+            str(counts.failed),
+            str(counts.running),
+            number(each.best.value) if each.best else "",
+            age(each.created_at, now),
+        )
+    return table
+
+
+def print_sweep(console: Console, seen: SweepPublic) -> None:
+    """How a sweep stands, and its trials."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row("id", seen.id)
+    grid.add_row("name", escape(seen.name))
+    grid.add_row("state", escape(_standing(seen)))
+    if seen.error:
+        grid.add_row("error", f"[red]{escape(seen.error.type)}[/]: {escape(seen.error.message)}")
+    if seen.links.mlflow:
+        grid.add_row("MLflow", escape(seen.links.mlflow))
+    console.print(grid)
+    console.print(trials_table(seen))
+    for line in _failures(seen):
+        console.print(line, markup=False, no_wrap=True, overflow="ellipsis")
+    if len(seen.trials or ()) > _MOST_SHOWN:
+        console.print(f"… {seen.counts.total - _MOST_SHOWN:,} more: rebalance list --sweep {seen.id}")
+
+
+def trials_table(seen: SweepPublic) -> Table:
+    """One row for each of the first trials."""
+    table = make_table(
+        "experiment", "state", "row", "seed", "progress", seen.spec["metric"], right=3, fold=(2,)
+    )
+    for trial in (seen.trials or ())[:_MOST_SHOWN]:
+        state = "stopped early" if trial.stopped else str(trial.state)
+        at = f"{trial.progress.iteration}/{trial.progress.iterations}" if trial.progress else ""
+        value = number(trial.value) if trial.value is not None else ""
+        state = f"[{COLOURS[trial.state]}]{state}[/]" + (", on its own" if trial.detached else "")
+        if not trial.state.ended:
+            state += _asked(trial) or ("" if trial.detached else _asked(seen))
+        table.add_row(trial.experiment, state, escape(trial.row), str(trial.seed), at, value)
+    return table
+
+
+def _failures(seen: SweepPublic) -> Iterator[str]:
+    """Why trials of the table failed, a line each, of very many the first ones."""
+    failed = [each for each in (seen.trials or ())[:_MOST_SHOWN] if each.state is State.FAILED and each.error]
+    for trial in failed[:_MOST_FAILURES]:
+        assert trial.error is not None
+        why, *_ = trial.error.message.splitlines() or [""]
+        yield f"{trial.experiment} failed: {trial.error.type}: {why}"
+    if len(failed) > _MOST_FAILURES:
+        yield f"… and {len(failed) - _MOST_FAILURES} more: rebalance show EXPERIMENT"
+
+
+def _asked(each: SweepPublic | TrialPublic) -> str:
+    return ", cancel asked" if each.cancel_requested_at and not each.state.ended else ""
+
+
+def preview_table(preview: SweepPreview) -> Table:
+    """The trials a sweep would have."""
+    table = make_table("trial", "row", "seed", right=2, fold=(1,))
+    for trial in preview.trials[:_MOST_SHOWN]:
+        table.add_row(str(trial.number), escape(trial.row), str(trial.seed))
+    return table
+
+
+def cost_text(preview: SweepPreview) -> str:
+    """What it would take, in one line."""
+    from sweeps.document.estimate import cost_line
+
+    return cost_line(preview.cost, None)
+
+
+def print_results(console: Console, results: Results, *, classes: bool = False) -> None:
+    """The table of a paper: a block for each evaluation mode, then what a reader must know."""
+    from sweeps.results.formats import classes_elsewhere
+
+    blocks = [block for block in results.blocks if block.rows]  # without rows while a search has drawn none
+    for block in blocks:
+        if len(results.blocks) > 1:
+            console.print(block.mode, markup=False)
+        console.print(_scores(results, block))
+        if classes and (elsewhere := classes_elsewhere(block)):
+            console.print(elsewhere, markup=False)
+        elif classes and block.classes:
+            console.print(_classes(results, block))
+    if blocks:
+        console.print(f"Δ and p (paired t-test over shared seeds) against {results.reference}", markup=False)
+    for note in results.notes:
+        console.print(f"note: {note}", markup=False)
+
+
+def _scores(results: Results, block: Block) -> Table:
+    from sweeps.results.formats import score_grid
+
+    grid = score_grid(results, block, "±")
+    table = make_table(*grid.titles, right=grid.words, fold=(0,))
+    for row in grid.rows:
+        table.add_row(*map(escape, row))
+    return table
+
+
+def _classes(results: Results, block: Block) -> Table:
+    """The reference's IoU, then what the others have more or less: narrower than both numbers of each."""
+    names = [row.row for row in block.rows]
+    base = names.index(results.reference)
+    others = [place for place in range(len(names)) if place != base]
+    titles = ("class", "group", names[base], *(f"Δ {names[place]}" for place in others))
+    table = make_table(*titles, right=2)
+    for each in block.classes:
+        deltas = [number(each.delta_iou[place], signed=True) for place in others]
+        table.add_row(escape(each.name), each.group, number(each.iou[base]), *deltas)
+    return table
+
+
+def _standing(seen: SweepPublic) -> str:
+    return ", ".join(_parts(seen))
+
+
+def _parts(seen: SweepPublic) -> Iterator[str]:
+    yield str(seen.state) + (" (paused)" if seen.paused else "")
+    if asked := _asked(seen):
+        yield asked.removeprefix(", ")
+    if seen.attempt > 1:
+        yield f"attempt {seen.attempt}"
+    yield f"{seen.counts.completed} of {counted(seen.counts.total, 'trial')} completed"
+    for word in ("running", "failed", "cancelled", "stopped"):
+        if number_of := getattr(seen.counts, word):
+            yield f"{number_of} {'stopped early' if word == 'stopped' else word}"
+    if best := best_text(seen):
+        yield best

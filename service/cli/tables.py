@@ -1,0 +1,230 @@
+"""Answers of the API as tables for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from service.cli.progress import COLOURS
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from service.shared.schemas import CatalogueItem, EventPublic, ExperimentPublic, Headline
+
+Document = Mapping[str, Any]
+_SCORES = ("mIoU", "mAcc", "aAcc", "head_mIoU", "body_mIoU", "tail_mIoU")
+NONE = "–"
+
+
+def number(value: float | None, *, signed: bool = False) -> str:
+    """Two decimals, as papers print percentages; a dash where undefined."""
+    if value is None:
+        return NONE
+    return f"{value:+.2f}" if signed else f"{value:.2f}"
+
+
+def experiments_table(found: Iterable[ExperimentPublic], now: datetime) -> Table:
+    """One row for each experiment."""
+    table = make_table("id", "state", "name", "method", "data set", "progress", "mIoU", "tail", "age")
+    for column in table.columns[5:]:
+        column.justify = "right"
+    table.columns[2].no_wrap = False
+    for each in found:
+        headline = each.headline
+        table.add_row(
+            each.id,
+            _state(each),
+            escape(each.name),
+            escape(_named(each.spec.get("method"), "kind")),
+            escape(_named(each.spec.get("dataset"), "name")),
+            f"{each.progress.iteration}/{each.progress.iterations}" if each.progress else "",
+            number(headline.mIoU) if headline else "",
+            number(headline.tail_mIoU) if headline else "",
+            age(each.created_at, now),
+        )
+    return table
+
+
+def print_experiment(
+    console: Console, each: ExperimentPublic, events: Sequence[EventPublic], api: str
+) -> None:
+    """Everything about one experiment, except its spec's defaults."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row("id", each.id)
+    grid.add_row("name", escape(each.name))
+    grid.add_row("state", _state(each) + (f", attempt {each.attempt}" if each.attempt > 1 else ""))
+    grid.add_row("method", escape(_compact(each.spec.get("method"))))
+    grid.add_row("data set", escape(_compact(each.spec.get("dataset"))))
+    grid.add_row("model", escape(_compact(each.spec.get("model"))))
+    grid.add_row("schedule", escape(_compact(each.spec.get("schedule"))))
+    if each.progress:
+        grid.add_row("progress", f"{each.progress.iteration}/{each.progress.iterations}")
+    if each.error:
+        grid.add_row("error", f"[red]{escape(each.error.type)}[/]: {escape(each.error.message)}")
+    if each.headline:
+        grid.add_row("scores", headline_text(each.headline))
+    grid.add_row("report", f"{api}{each.links.report}")
+    if each.links.mlflow:
+        grid.add_row("MLflow", escape(each.links.mlflow))
+    console.print(grid)
+    table = make_table("at", "attempt", "from", "to", "reason")
+    table.columns[4].no_wrap = False
+    for event in events:
+        at = event.at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        table.add_row(at, str(event.attempt), event.from_state or "", event.to_state, escape(event.reason))
+    console.print(table)
+
+
+def headline_text(headline: Headline) -> str:
+    """The scores in one line, percent."""
+    return "  ".join(f"{name} {number(getattr(headline, name))}" for name in _SCORES)
+
+
+def comparison_table(comparison: Document) -> Table:
+    """One row for each experiment of a comparison's JSON; percent, and points against the first."""
+    table = make_table("id", "method", "seed", "mIoU", "ΔmIoU", "mAcc", "head", "body", "tail", "time")
+    for column in table.columns[2:]:
+        column.justify = "right"
+    table.columns[1].no_wrap = False
+    for position, row in enumerate(comparison["rows"]):
+        table.add_row(
+            row["experiment"],
+            escape(row["method"]),
+            str(row["seed"]),
+            number(row["mIoU"]),
+            number(row["delta_mIoU"], signed=True) if position else "",
+            *(number(row[name]) for name in ("mAcc", "head_mIoU", "body_mIoU", "tail_mIoU")),
+            f"{row['seconds']:.0f} s",
+        )
+    return table
+
+
+def classes_table(comparison: Document) -> Table:
+    """IoU of every class, and its differences to the first experiment."""
+    names = [row["method"] for row in comparison["rows"]]
+    table = make_table("class", "group", "pixels", "pictures", names[0], *(f"Δ {name}" for name in names[1:]))
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for column in table.columns[4:]:
+        column.no_wrap = False
+    for each in comparison["classes"]:
+        deltas = [number(delta, signed=True) for delta in each["delta_iou"][1:]]
+        counts = (f"{each['pixel_frequency']:,}", f"{each['region_frequency']:,}")
+        table.add_row(escape(each["name"]), each["group"], *counts, number(each["iou"][0]), *deltas)
+    return table
+
+
+def correlation_table(comparison: Document) -> Table:
+    """How the accuracies of an experiment's classes go with their training frequencies (Pearson, percent)."""
+    table = make_table("id", "method", "Acc and pixels, %", "Acc and pictures, %")
+    table.columns[1].no_wrap = False
+    table.columns[2].justify = table.columns[3].justify = "right"
+    for row in comparison["rows"]:
+        correlations = (number(row["pearson_pixel"]), number(row["pearson_region"]))
+        table.add_row(row["experiment"], escape(row["method"]), *correlations)
+    return table
+
+
+def remark_tables(comparison: Document) -> Iterator[Table]:
+    """For each experiment but the first what Remark 1 says of every class; ' is after, without it before."""
+    first, *others = comparison["rows"]
+    for position, row in enumerate(others, start=1):
+        table = make_table("class", "Acc", "gain g", "FP' − (1+g)·FP", "", "g·n", "Remark 1", "IoU")
+        table.title = escape(
+            f"{row['experiment']} {row['method']} against {first['experiment']} {first['method']}"
+        )
+        table.title_justify = table.caption_justify = "left"
+        table.caption = _remark_sums(row["remark"])
+        for column in (table.columns[2], table.columns[3], table.columns[5]):
+            column.justify = "right"
+        for each in comparison["classes"]:
+            if (found := each["remark"][position]) is not None:
+                table.add_row(escape(each["name"]), *_remark_cells(found))
+        yield table
+
+
+def _remark_cells(found: Document) -> tuple[str, ...]:
+    rose = {True: "rose", False: NONE}
+    gain, left, right = (found[name] for name in ("gain", "false_positives", "allowance"))
+    return (
+        rose[found["acc_rose"]],
+        NONE if gain is None else f"{100 * gain:+.1f} %",
+        NONE if left is None else f"{left:z,.0f}",
+        "<" if found["held"] else "≥",
+        NONE if right is None else f"{right:z,.0f}",
+        NONE if not found["acc_rose"] else "held" if found["held"] else "failed",
+        rose[found["iou_rose"]],
+    )
+
+
+def _remark_sums(sums: Document | None) -> str:
+    if sums is None:
+        return "Remark 1: no class has the same pixels in both"
+    return (
+        f"Acc rose in {sums['acc_rose']} of {sums['classes']} classes, "
+        f"Remark 1 held for {sums['held']} of them; IoU rose in {sums['iou_rose']}"
+    )
+
+
+def catalogue_table(items: Iterable[CatalogueItem]) -> Table:
+    """Names, what they are, and the parameters a spec may give."""
+    table = make_table("name", "title", "parameters")
+    table.columns[1].no_wrap = table.columns[2].no_wrap = False
+    for item in items:
+        table.add_row(escape(item.name), escape(item.title), escape(_parameters(item.json_schema)))
+    return table
+
+
+def make_table(*columns: str, right: int | None = None, fold: Sequence[int] = ()) -> Table:
+    """An empty table; columns from `right` on are aligned right, those in `fold` may take several lines."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=right is not None)
+    for column in columns:
+        table.add_column(escape(column), no_wrap=True, overflow="fold")
+    for each in table.columns[right:] if right is not None else ():
+        each.justify = "right"
+    for place in fold:
+        table.columns[place].no_wrap = False
+    return table
+
+
+def _state(each: ExperimentPublic) -> str:
+    asked = ", cancel asked" if each.cancel_requested_at and not each.state.ended else ""
+    return f"[{COLOURS[each.state]}]{each.state}[/]{asked}"
+
+
+def _named(value: Any, key: str) -> str:
+    return str(value.get(key, "")) if isinstance(value, dict) else str(value or "")
+
+
+def _compact(value: Any) -> str:
+    if not isinstance(value, dict):
+        return str(value)
+    return ", ".join(f"{name} {_compact(each)}" for name, each in value.items() if each is not None)
+
+
+def _parameters(schema: dict[str, Any]) -> str:
+    """Each `name = default`, for every property but the one that names the entry."""
+    parts = []
+    for name, about in schema.get("properties", {}).items():
+        if "const" in about:
+            continue
+        default = about.get("default")
+        parts.append(name if default is None else f"{name} = {default}")
+    return ", ".join(parts)
+
+
+def age(since: datetime, now: datetime) -> str:
+    """The time since, in its largest unit."""
+    seconds = max(0, int((now - since).total_seconds()))
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"

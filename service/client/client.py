@@ -1,0 +1,189 @@
+"""A typed client of the HTTP API, for users' programs and for the command line.
+
+Example:
+    with RebalanceClient("http://127.0.0.1:8000") as client:
+        experiment = client.submit({"dataset": "digit_scenes", "model": "small", "method": "baseline"})
+        ended = client.wait(experiment.id)
+        print(ended.headline)
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from pydantic import BaseModel, RootModel
+
+from service.client.http import (
+    PATIENCE,
+    POLL_SECONDS,
+    ApiError,
+    ApiUnreachable,
+    Params,
+    first,
+    looks,
+    segment,
+)
+from service.client.sweeps import SweepCalls
+from service.shared.schemas import (
+    CatalogueItem,
+    EventPublic,
+    ExperimentPublic,
+    MetricsPage,
+    Page,
+    Readiness,
+)
+
+if TYPE_CHECKING:  # these load numpy; only who asks for a report or a comparison pays for it
+    from trainer.results.compare import Comparison
+    from trainer.results.report import RunReport
+    from trainer.spec.spec import ExperimentSpec
+
+__all__ = ["POLL_SECONDS", "ApiError", "ApiUnreachable", "LogPiece", "RebalanceClient"]
+
+
+class LogPiece(NamedTuple):
+    """A part of a log, UTF-8 that may be cut anywhere; `next_offset` (bytes) asks for what follows."""
+
+    content: bytes
+    next_offset: int
+
+    @property
+    def text(self) -> str:
+        return self.content.decode("utf-8", errors="replace")
+
+
+class _Object(RootModel[dict[str, Any]]):
+    """Any JSON object."""
+
+
+class RebalanceClient(SweepCalls):
+    """Speaks to one service. Close it, or use it in a `with` statement."""
+
+    def submit(
+        self, spec: ExperimentSpec | Mapping[str, Any] | str, *, idempotency_key: str | None = None
+    ) -> ExperimentPublic:
+        """The stored experiment. `spec` is a spec, a document, or JSON text, which is sent as it is.
+
+        Raises:
+            ApiError: the spec was refused (4xx), or the key was used with another one (409).
+            ApiUnreachable: nobody answered. (So for every method.)
+        """
+        if isinstance(spec, BaseModel):
+            spec = spec.model_dump_json()
+        body = spec if isinstance(spec, str) else json.dumps(spec)
+        headers = {"Content-Type": "application/json"}
+        if idempotency_key is not None:
+            headers["Idempotency-Key"] = idempotency_key
+        return self.ask(ExperimentPublic, "POST", "/experiments", content=body.encode(), headers=headers)
+
+    def experiment(self, experiment_id: str) -> ExperimentPublic:
+        """One experiment as it stands now."""
+        return self.ask(ExperimentPublic, "GET", f"/experiments/{segment(experiment_id)}")
+
+    def experiments(
+        self,
+        *,
+        state: Sequence[str] = (),
+        method: Sequence[str] = (),
+        dataset: Sequence[str] = (),
+        tag: Sequence[str] = (),
+        sweep: Sequence[str] = (),
+        limit: int | None = None,
+    ) -> Iterator[ExperimentPublic]:
+        """Experiments that fit, newest first, at most `limit`; pages are fetched as they are needed."""
+        filters: Params = {"state": [*state], "method": [*method], "dataset": [*dataset], "tag": [*tag]}
+        filters["sweep"] = [*sweep]
+        if limit is not None:
+            filters["limit"] = min(limit, 200)
+        return first(self.pages(Page[ExperimentPublic], "/experiments", filters), limit)
+
+    def events(self, experiment_id: str) -> Iterator[EventPublic]:
+        """Every change of the experiment's state, oldest first."""
+        return self.pages(Page[EventPublic], f"/experiments/{segment(experiment_id)}/events", {})
+
+    def logs(self, experiment_id: str, *, offset: int = 0, attempt: int | None = None) -> LogPiece:
+        """The log from `offset` bytes on; of all attempts in a row, or of one."""
+        params: Params = {"offset": offset}
+        if attempt is not None:
+            params["attempt"] = attempt
+        response = self.send("GET", f"/experiments/{segment(experiment_id)}/logs", params=params)
+        body = response.content
+        following = int(response.headers.get("X-Next-Offset", offset + len(body)))
+        return LogPiece(body, following)
+
+    def metrics(
+        self, experiment_id: str, *, kind: Literal["train", "eval", "event"] | None = None, after: int = 0
+    ) -> MetricsPage:
+        """What the job measured, one object a line; `after` = `next_after` of the answer before."""
+        params: Params = {"after": after}
+        if kind is not None:
+            params["kind"] = kind
+        return self.ask(MetricsPage, "GET", f"/experiments/{segment(experiment_id)}/metrics", params=params)
+
+    def report(self, experiment_id: str) -> RunReport:
+        """The report of the newest attempt. 404 while there is none."""
+        from trainer.results.report import RunReport
+
+        return self.ask(RunReport, "GET", f"/experiments/{segment(experiment_id)}/report")
+
+    def cancel(self, experiment_id: str) -> ExperimentPublic:
+        """Asks for the experiment's end; its state follows. 409 where it has ended already."""
+        return self.ask(ExperimentPublic, "POST", f"/experiments/{segment(experiment_id)}/cancel")
+
+    def retry(self, experiment_id: str) -> ExperimentPublic:
+        """Queues one that failed or was cancelled again; a trial gets a job of its own. 409 for others."""
+        return self.ask(ExperimentPublic, "POST", f"/experiments/{segment(experiment_id)}/retry")
+
+    def compare(self, experiment_ids: Sequence[str]) -> Comparison:
+        """The table of completed experiments, differences taken to the first."""
+        from trainer.results.compare import Comparison
+
+        return self.ask(Comparison, "GET", "/comparisons", params={"ids": ",".join(experiment_ids)})
+
+    def comparison_document(self, experiment_ids: Sequence[str]) -> dict[str, Any]:
+        """The same as plain data, for who only shows it: `Comparison` loads numpy."""
+        return self.ask(_Object, "GET", "/comparisons", params={"ids": ",".join(experiment_ids)}).root
+
+    def datasets(self) -> list[CatalogueItem]:
+        """The data sets a spec can name."""
+        return list(self.pages(Page[CatalogueItem], "/datasets", {}))
+
+    def models(self) -> list[CatalogueItem]:
+        """The models a spec can name."""
+        return list(self.pages(Page[CatalogueItem], "/models", {}))
+
+    def methods(self) -> list[CatalogueItem]:
+        """The methods a spec can name, with the JSON schema of their parameters."""
+        return list(self.pages(Page[CatalogueItem], "/methods", {}))
+
+    def ready(self) -> Readiness:
+        """What the service needs, each `ok`; ApiError 503 names what is not."""
+        return self.ask(Readiness, "GET", "/readyz")
+
+    def follow(
+        self,
+        experiment_id: str,
+        *,
+        poll_seconds: float = POLL_SECONDS,
+        patience: int = PATIENCE,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> Iterator[ExperimentPublic]:
+        """The experiment as seen now and every `poll_seconds`; the last one seen has ended.
+
+        A service that is being started again loses nothing: only after more than `patience` looks in a row
+        without an answer is ApiUnreachable raised.
+        """
+        return looks(
+            lambda: self.experiment(experiment_id),
+            poll_seconds=poll_seconds,
+            patience=patience,
+            sleep=sleep,
+        )
+
+    def wait(self, experiment_id: str, *, poll_seconds: float = POLL_SECONDS) -> ExperimentPublic:
+        """The experiment once it has ended, however it ended."""
+        *_, last = self.follow(experiment_id, poll_seconds=poll_seconds)
+        return last

@@ -1,0 +1,170 @@
+"""What every part of the client is built on: one request, one typed answer, and the errors of both."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any, Protocol, Self, TypeVar
+from urllib.parse import quote, urlsplit
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from service.shared.schemas import Page, ProblemDetail
+from service.shared.states import State
+from trainer.base.errors import RegionRebalanceError
+
+TIMEOUT_SECONDS = 30.0
+POLL_SECONDS = 1.0
+PATIENCE = 60  # looks
+PROBLEM_TYPE = "application/problem+json"
+
+Answer = TypeVar("Answer", bound=BaseModel)
+Seen = TypeVar("Seen", bound="HasState")
+Params = dict[str, str | int | list[str]]
+
+
+class HasState(Protocol):
+    """What can be followed to its end."""
+
+    @property
+    def state(self) -> State: ...
+
+
+class ApiError(RegionRebalanceError):
+    """The service refused; `problem` says what was wrong and what is allowed, `status` is HTTP's."""
+
+    def __init__(self, status: int, problem: ProblemDetail) -> None:
+        super().__init__(problem.detail or problem.title)
+        self.status = status
+        self.problem = problem
+
+    def __reduce__(self) -> tuple[type[ApiError], tuple[int, ProblemDetail]]:
+        return type(self), (self.status, self.problem)
+
+    def lines(self) -> list[str]:
+        """The problem as a person reads it: one line for each field at fault, else one for all."""
+        lines = [
+            f"{item.pointer or '(document)'}: {item.got}; allowed: {item.allowed}"
+            for item in self.problem.errors
+        ]
+        return lines or [str(self)]
+
+
+class ApiUnreachable(RegionRebalanceError):
+    """Nobody answered at the address, or what answered is not this service."""
+
+
+class ApiCaller:
+    """Speaks to one service. Close it, or use it in a `with` statement."""
+
+    def __init__(
+        self, base_url: str, *, timeout: float = TIMEOUT_SECONDS, transport: httpx.BaseTransport | None = None
+    ) -> None:
+        """`timeout` in seconds, for each request; `transport` replaces the network in tests.
+
+        Raises:
+            ApiUnreachable: `base_url` is no URL.
+        """
+        self.base_url = base_url.rstrip("/")
+        try:
+            local = urlsplit(base_url).hostname in ("127.0.0.1", "localhost", "::1")
+            self._http = httpx.Client(
+                base_url=self.base_url,
+                timeout=timeout,
+                transport=transport,
+                trust_env=not local,  # a proxy for the internet is no way to this machine
+            )
+        except (ValueError, httpx.InvalidURL) as error:
+            raise ApiUnreachable(f"{base_url} is no address: {error}") from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._http.close()
+
+    def pages(self, page: type[Page[Any]], path: str, params: Params) -> Iterator[Any]:
+        cursor: str | None = None
+        while True:
+            more: Params = params if cursor is None else {**params, "cursor": cursor}
+            found = self.ask(page, "GET", path, params=more)
+            yield from found.items
+            cursor = found.next_cursor
+            if cursor is None:
+                return
+
+    def ask(self, model: type[Answer], method: str, path: str, **request: Any) -> Answer:
+        response = self.send(method, path, **request)
+        try:
+            return model.model_validate_json(response.content)
+        except ValidationError as error:
+            raise ApiUnreachable(
+                f"{self.base_url}{path} does not answer as this service does: {error.errors()[0]['msg']}"
+            ) from None
+
+    def send(self, method: str, path: str, **request: Any) -> httpx.Response:
+        try:
+            response = self._http.request(method, path, **request)
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            why = str(error) or type(error).__name__
+            raise ApiUnreachable(
+                f"no answer from {self.base_url} ({why}); is `rebalance serve` running there?"
+            ) from None
+        if response.is_success:
+            return response
+        raise ApiError(response.status_code, _problem_of(response))
+
+
+def _problem_of(response: httpx.Response) -> ProblemDetail:
+    """The problem document, or one made up for an answer that is none: a proxy's page, say."""
+    if response.headers.get("Content-Type", "").startswith(PROBLEM_TYPE):
+        try:
+            return ProblemDetail.model_validate_json(response.content)
+        except ValidationError:
+            pass
+    where = f"{response.request.method} {response.request.url}"
+    detail = f"{where} was answered {response.status_code} {response.reason_phrase}"
+    return ProblemDetail(title=response.reason_phrase, status=response.status_code, detail=detail)
+
+
+def looks(
+    look: Callable[[], Seen],
+    *,
+    poll_seconds: float = POLL_SECONDS,
+    patience: int = PATIENCE,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[Seen]:
+    """What `look` gives now and every `poll_seconds`, up to the first that has ended.
+
+    A service that is being started again loses nothing: only after more than `patience` looks in a row
+    without an answer is ApiUnreachable raised.
+    """
+    silent = 0
+    while True:
+        try:
+            seen = look()
+        except ApiUnreachable:
+            silent += 1
+            if silent > patience:
+                raise
+        else:
+            silent = 0
+            yield seen
+            if seen.state.ended:
+                return
+        sleep(poll_seconds)
+
+
+def segment(text: str) -> str:
+    """One path segment, whatever is in the text."""
+    return quote(text, safe="") or "-"
+
+
+def first(items: Iterator[Any], limit: int | None) -> Iterator[Any]:
+    return items if limit is None else islice(items, limit)

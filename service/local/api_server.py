@@ -1,0 +1,141 @@
+"""The API under uvicorn in a thread of this process: started when asked, stopped without loose ends."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import threading
+import time
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.error import HTTPError, URLError
+
+from service.local.data_dir import url_of
+from service.local.supervisor import StopAsked
+from trainer.base.errors import RegionRebalanceError
+
+if TYPE_CHECKING:
+    from uvicorn import Server
+
+_GRACE_SECONDS = 3  # for open requests when we stop
+_END_SECONDS = 60.0  # for the reconciler to finish its pass
+_POLL = 0.05
+_STANDARD = {*logging.makeLogRecord({}).__dict__, "message", "asctime", "taskName", "color_message"}
+
+log = logging.getLogger(__name__)
+
+
+class ApiFailed(RegionRebalanceError):
+    """The API did not start, is not ready, or ended by itself."""
+
+
+class _Lines(logging.Formatter):
+    """One event, one line: `extra` fields follow the message as name=value."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        extra = {
+            name: value for name, value in record.__dict__.items() if name not in _STANDARD and name[0] != "_"
+        }
+        return super().format(record) + "".join(f" {name}={value}" for name, value in extra.items())
+
+
+def log_to(path: Path) -> logging.Handler:
+    """Sends everything logged in this process to a file, appended. Close the handler when done."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(_Lines("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    for noisy in ("httpx", "httpcore", "alembic.runtime.plugins"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    return handler
+
+
+class ApiServer:
+    """Runs an ASGI application on a socket that is bound already."""
+
+    def __init__(self, app: Any, bound: socket.socket, log_file: Path) -> None:
+        self._app = app
+        self._bound = bound
+        self._log_file = log_file
+        self._server: Server | None = None
+        self._thread = threading.Thread(target=self._run, name="api", daemon=True)
+
+    def start(self) -> None:
+        """Begins to serve in a thread of its own; see `wait`."""
+        import uvicorn
+
+        config = uvicorn.Config(
+            self._app,
+            log_config=None,  # the root logger's handlers take it
+            lifespan="on",
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread.start()
+
+    def wait(self, stop: threading.Event, limit_seconds: float) -> None:
+        """Returns once /readyz says yes.
+
+        Raises:
+            ApiFailed: naming what is not ready.
+            StopAsked: `stop` was set first.
+        """
+        deadline = time.monotonic() + limit_seconds
+        while (trouble := self._trouble()) is not None:
+            if not self._thread.is_alive():
+                raise ApiFailed(f"the API does not start; see {self._log_file}")
+            if time.monotonic() > deadline:
+                raise ApiFailed(f"the API is not ready after {limit_seconds:.0f} s: {trouble}")
+            if stop.wait(_POLL):
+                raise StopAsked("asked to stop while starting")
+
+    def check(self) -> None:
+        """Nothing while it serves.
+
+        Raises:
+            ApiFailed: it ended by itself.
+        """
+        if not self._thread.is_alive():
+            raise ApiFailed(f"the API ended by itself; see {self._log_file}")
+
+    def stop(self) -> None:
+        """Ends it: open requests get a few seconds, the application's lifespan closes what it opened."""
+        if self._server is None:
+            self._bound.close()
+            return
+        self._server.should_exit = True
+        self._thread.join(_END_SECONDS)
+        self._bound.close()
+        if self._thread.is_alive():
+            raise ApiFailed(f"the API did not end within {_END_SECONDS:.0f} s; see {self._log_file}")
+
+    def _run(self) -> None:
+        assert self._server is not None
+        try:
+            self._server.run(sockets=[self._bound])
+        except Exception:  # the thread's outermost frame
+            log.exception("the API died")
+
+    def _trouble(self) -> str | None:
+        """What /readyz complains of; None when it is content."""
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(f"{url_of(self._bound)}/readyz", timeout=30):
+                return None
+        except HTTPError as error:
+            with error:
+                return _detail(error.read()) or f"HTTP {error.code}"
+        except (URLError, OSError) as error:
+            return str(error)
+
+
+def _detail(body: bytes) -> str:
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return ""
+    return str(document.get("detail", "")) if isinstance(document, dict) else ""

@@ -1,0 +1,99 @@
+"""The port to the cluster: what the reconciler asks of it, and what may go wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from trainer.base.errors import RegionRebalanceError
+
+
+class JobStatus(StrEnum):
+    """What the cluster says of a job."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    STOPPED = "stopped"  # somebody asked for it
+    GONE = "gone"  # the cluster does not know the id: never submitted, or forgotten in a restart
+    UNREACHABLE = "unreachable"  # nobody answered: nothing is known
+
+    @property
+    def over(self) -> bool:
+        """True where no process of the job is left."""
+        return self in (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.STOPPED, JobStatus.GONE)
+
+
+@dataclass(frozen=True)
+class JobObservation:
+    """One look at a job; `message` is the cluster's own words, often empty."""
+
+    status: JobStatus
+    message: str = ""
+
+
+class BackendError(RegionRebalanceError):
+    """Root of what the port raises."""
+
+
+class AlreadySubmitted(BackendError):
+    """A job of this id exists; to the caller as good as a submit."""
+
+
+class SubmitRefused(BackendError):
+    """The cluster will not take this job, and asking again will not help."""
+
+
+class BackendUnreachable(BackendError):
+    """Nobody answered, or not in time: whether anything happened is unknown."""
+
+
+class Backend(Protocol):
+    """A cluster that runs one command line per job. Any thread may call it."""
+
+    def submit(self, job_id: str, command: Sequence[str], metadata: Mapping[str, str]) -> None:
+        """Starts `command` as job `job_id`, taking no CPU or GPU for it; an id works once.
+
+        Raises:
+            AlreadySubmitted: the id is taken.
+            SubmitRefused: trying again cannot help.
+            BackendUnreachable: trying again later may.
+        """
+
+    def status(self, job_id: str) -> JobObservation:
+        """How the job stands; UNREACHABLE instead of an error."""
+
+    def stop(self, job_id: str) -> None:
+        """Asks the job to end and returns at once; nothing happens where it is over or unknown.
+
+        Raises:
+            BackendUnreachable: nobody answered.
+        """
+
+    def logs(self, job_id: str) -> str:
+        """What the job's command has printed, empty for an unknown id.
+
+        Raises:
+            BackendUnreachable: nobody answered.
+        """
+
+    def ping(self) -> None:
+        """Returns if the cluster answers.
+
+        Raises:
+            BackendUnreachable: with the address.
+        """
+
+
+class RunCloser(Protocol):
+    """Gives an MLflow run its final status if its job could not."""
+
+    def close_run(self, run_id: str, status: str) -> None:
+        """Ends the run (FINISHED, FAILED or KILLED) unless it has ended; an unknown one is left alone.
+
+        Raises:
+            BackendUnreachable: MLflow does not answer.
+        """

@@ -1,0 +1,189 @@
+"""What follows from what was seen: pure functions, no clock, no database, no cluster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from service.reconcile.cluster import JobObservation, JobStatus
+from service.shared.states import State
+from service.store.records import NOTHING, Asked, Outcome
+from sweeps.results.report import SweepReport
+from trainer.base.errors import NodeLost
+from trainer.results.report import HEADLINE, RunError, RunReport
+
+_LONGEST_MESSAGE = 20_000
+_CLUSTER_LOSSES_PER_ATTEMPT = 10
+_MLFLOW_STATUS = {State.COMPLETED: "FINISHED", State.FAILED: "FAILED", State.CANCELLED: "KILLED"}
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The settings that decisions depend on."""
+
+    max_attempts: int
+    report_grace: timedelta  # shared storage may show a report later than the cluster shows the job's end
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One look at an attempt: its job since when it stands so, and its report if there is one.
+
+    `report_problem` says why the file that should be a report is none.
+    """
+
+    job: JobObservation
+    since: datetime
+    report: RunReport | SweepReport | None = None
+    report_problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The next state, why, and what is written with it."""
+
+    to: State
+    reason: str
+    outcome: Outcome = field(default=NOTHING)
+
+
+def decide(row: Asked, seen: Observation, now: datetime, rules: Rules) -> Decision | None:
+    """Next state of an experiment or sweep that has a job, and why; None while nothing new is known."""
+    if seen.report is not None and seen.report.state != "cancelled":
+        return _after_report(row, seen.report, rules)
+    if seen.job.status is JobStatus.RUNNING and row.state is State.SUBMITTED:
+        return Decision(State.RUNNING, "job seen running")
+    if not seen.job.status.over:
+        return None  # UNREACHABLE among others: no news is not bad news
+    if seen.report is not None:
+        return _after_stop(row, seen, rules)
+    if now - seen.since >= rules.report_grace:
+        return _after_silence(row, seen, rules)
+    return None
+
+
+def _after_report(row: Asked, report: RunReport | SweepReport, rules: Rules) -> Decision:
+    if isinstance(report, SweepReport):
+        if report.state == "completed":
+            limit = f"; {report.limit}" if report.limit else ""
+            return _ended(row, State.COMPLETED, f"report: the sweep came to its end{limit}")
+    elif report.state == "completed" and report.result is not None:
+        return _ended(row, State.COMPLETED, "report with a result", headline=headline_of(report))
+    error = report.error or RunError(
+        type="ReportError", message="the report names neither a result nor an error"
+    )
+    if row.cancel_requested_at is not None and not _was_before(report.ended_at, row.cancel_requested_at):
+        # Processes that are being stopped fail in every way; what was asked for is what happened.
+        return _ended(row, State.CANCELLED, f"cancelled on request, the job ending with {error.type}")
+    if error.retryable:
+        return _try_again(row, error, rules, cluster_lost=error.type == NodeLost.__name__)
+    return _failed(row, error, "report with an error")
+
+
+def _after_stop(row: Asked, seen: Observation, rules: Rules) -> Decision:
+    """The job says it was told to end. By us, by somebody else, or with its cluster?"""
+    if row.cancel_requested_at is not None:
+        return _ended(row, State.CANCELLED, "cancelled on request")
+    if seen.job.status is JobStatus.STOPPED:
+        return _failed(row, _STOPPED_ELSEWHERE, "job stopped from outside")
+    error = RunError(type="JobLost", message="the job was told to end with its cluster")
+    return _try_again(row, error, rules, cluster_lost=True)
+
+
+def _after_silence(row: Asked, seen: Observation, rules: Rules) -> Decision:
+    """The job is over and left no report."""
+    status = seen.job.status
+    if row.cancel_requested_at is not None:
+        return _ended(row, State.CANCELLED, f"cancelled on request, job {status}")
+    if seen.report_problem is not None:
+        return _failed(
+            row, RunError(type="ReportError", message=seen.report_problem), "report cannot be read"
+        )
+    if status is JobStatus.STOPPED:
+        return _failed(row, _STOPPED_ELSEWHERE, "job stopped from outside")
+    what = (
+        "the cluster no longer knows the job"
+        if status is JobStatus.GONE
+        else f"job {status} without a report"
+    )
+    said = f"{what}: {seen.job.message}" if seen.job.message else what
+    error = RunError(type="JobLost", message=said)
+    return _try_again(row, error, rules, cluster_lost=status is JobStatus.GONE)
+
+
+_STOPPED_ELSEWHERE = RunError(type="JobStopped", message="somebody stopped the job at the cluster, not here")
+
+
+def _try_again(row: Asked, error: RunError, rules: Rules, *, cluster_lost: bool = False) -> Decision:
+    """Back to the queue while tries are left.
+
+    A cluster that went away, as with every restart of an embedded one, or a node of it, is not the
+    experiment's failure and does not count; a limit far above holds for a job that takes its cluster
+    down each time.
+    """
+    if row.cancel_requested_at is not None:
+        return _ended(row, State.CANCELLED, f"cancelled on request, after {error.type}")
+    failures = row.failures if cluster_lost else row.failures + 1
+    most = rules.max_attempts * _CLUSTER_LOSSES_PER_ATTEMPT
+    if failures < rules.max_attempts and row.attempt < most:
+        first_line = error.message.splitlines()[0] if error.message else ""
+        told = f"{error.type}: {first_line}; trying again, {failures} of {rules.max_attempts} failures so far"
+        return Decision(State.QUEUED, told, Outcome(failures=failures))
+    told = f"{error.type} in attempt {row.attempt}, failure {failures} of {rules.max_attempts}"
+    return _failed(row, error, told)
+
+
+def _failed(row: Asked, error: RunError, reason: str) -> Decision:
+    return _ended(row, State.FAILED, reason, error=error)
+
+
+def _ended(
+    row: Asked,
+    to: State,
+    reason: str,
+    *,
+    error: RunError | None = None,
+    headline: dict[str, float | None] | None = None,
+) -> Decision:
+    outcome = Outcome(
+        error_type=error.type if error else None,
+        error_message=error.message[:_LONGEST_MESSAGE] if error else None,
+        headline=headline,
+        mlflow_status_due=_MLFLOW_STATUS[to],
+    )
+    return Decision(to, reason, outcome)
+
+
+def refused(row: Asked, why: str) -> Decision:
+    """What follows when the cluster will not take the job."""
+    return _failed(row, RunError(type="SubmitRefused", message=why), "submit refused")
+
+
+def never_started(row: Asked) -> Decision:
+    """What follows when a queued experiment is to be cancelled and no job of it exists."""
+    return _ended(row, State.CANCELLED, "cancelled before its job started")
+
+
+def headline_of(report: RunReport) -> dict[str, float | None] | None:
+    """The scores of the first evaluation mode, in percent."""
+    if report.result is None or not report.result.evaluation:
+        return None
+    scores = next(iter(report.result.evaluation.values()))
+    return {name: getattr(scores, name) for name in HEADLINE}
+
+
+def when_started(report: RunReport | SweepReport | None) -> datetime | None:
+    """When the job says it began, for one too short to be seen running."""
+    try:
+        started = datetime.fromisoformat(report.started_at) if report else None
+    except ValueError:
+        return None
+    return started if started is not None and started.tzinfo is not None else None
+
+
+def _was_before(ended_at: str, moment: datetime) -> bool:
+    try:
+        ended = datetime.fromisoformat(ended_at)
+    except ValueError:
+        return False
+    return ended.tzinfo is not None and ended < moment

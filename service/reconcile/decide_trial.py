@@ -1,0 +1,115 @@
+"""What follows for a sweep's trial from what was seen of it: pure, no clock, no database."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import Any
+
+from service.reconcile.decide import headline_of, when_started
+from service.shared.states import State
+from service.store.records import Experiment, Move, Outcome
+from sweeps.results.trial_progress import TrialProgress
+from trainer.results.report import RunError
+
+_LONGEST_MESSAGE = 20_000
+
+
+class Phase(Enum):
+    """Where the trial's sweep stands."""
+
+    ALIVE = auto()  # it has a job
+    AGAIN = auto()  # its job is lost; another will go on
+    OVER = auto()  # nothing of it will run any more
+
+
+def move_of(
+    row: Experiment,
+    seen: TrialProgress,
+    phase: Phase,
+    *,
+    tried_again: bool = False,
+    run_id: str | None = None,
+) -> Move | None:
+    """The trial's way to where its run directory says it is, None where it is there already.
+
+    Args:
+        tried_again: the attempt failed, and the sweep's job begins another.
+        run_id: of its MLflow run, if it has one.
+    """
+    stale = 0 < seen.attempt < row.attempt and seen.state != "completed"  # of the sweep's job before
+    final = None if stale and phase is not Phase.OVER else _end(row, seen, phase, tried_again)
+    if final is not None:
+        to, reason = final
+        attempt = max(1, seen.attempt) if seen.ended else row.attempt
+    elif phase is Phase.AGAIN:
+        to, reason, attempt = State.QUEUED, "its sweep is started again", max(row.attempt, seen.attempt + 1)
+    elif stale:
+        return None
+    else:
+        to = State.RUNNING if seen.state == "running" else State.SUBMITTED
+        reason, attempt = "seen running", max(1, seen.attempt)
+    steps = _way(row, to, reason, attempt)
+    return Move(row, attempt, steps, _outcome(row, seen, to, run_id)) if steps else None
+
+
+def _end(row: Experiment, seen: TrialProgress, phase: Phase, tried_again: bool) -> tuple[State, str] | None:
+    """The state that ends the trial, and why; None while it may go on."""
+    over = phase is Phase.OVER
+    if seen.state == "completed":
+        return State.COMPLETED, "report with a result"
+    if seen.state == "stopped":
+        return State.CANCELLED, "stopped early by its sweep's scheduler"
+    if seen.state == "failed" and (over or not tried_again):
+        return State.FAILED, "report with an error"
+    if seen.state == "cancelled":
+        return State.CANCELLED, "cancelled on request"
+    if over:
+        begun = row.state is not State.QUEUED or seen.attempt > 0
+        return (
+            State.CANCELLED,
+            "its sweep ended while it ran" if begun else "its sweep ended before it started",
+        )
+    return None
+
+
+def _way(row: Experiment, to: State, reason: str, attempt: int) -> tuple[tuple[State, str], ...]:
+    """The steps from the row's state to `to`, as TRANSITIONS allows them."""
+    state, steps = row.state, []
+    if state.has_job and attempt != row.attempt and not to.ended:
+        state = State.QUEUED
+        steps.append((state, reason if to is State.QUEUED else f"attempt {attempt} by its sweep"))
+    taken_up = to in (State.SUBMITTED, State.RUNNING, State.COMPLETED)
+    if state is State.QUEUED and taken_up:
+        state = State.SUBMITTED
+        steps.append((state, "taken up by its sweep"))
+    backwards = state is State.RUNNING and to is State.SUBMITTED
+    if to is not state and not backwards:
+        steps.append((to, reason))
+    return tuple(steps)
+
+
+def _outcome(row: Experiment, seen: TrialProgress, to: State, run_id: str | None) -> Outcome:
+    if not to.ended:
+        return Outcome(mlflow_run_id=run_id)
+    report = seen.report
+    error = seen.error if to is State.FAILED or seen.state == "stopped" else None
+    cut_off = not seen.ended and run_id is not None  # nobody has ended its MLflow run
+    return Outcome(
+        error_type=error.type if error else None,
+        error_message=_message(error),
+        headline=headline_of(report) if report is not None else None,
+        progress=_progress(seen),
+        mlflow_run_id=(report.mlflow_run_id if report else None) or run_id,
+        mlflow_status_due="KILLED" if cut_off else None,
+        started_at=when_started(report) if row.started_at is None else None,
+    )
+
+
+def _message(error: RunError | None) -> str | None:
+    return error.message[:_LONGEST_MESSAGE] if error else None
+
+
+def _progress(seen: TrialProgress) -> dict[str, Any] | None:
+    if seen.iterations is None:
+        return None
+    return {"iteration": seen.iteration, "iterations": seen.iterations, "loss": seen.loss}

@@ -1,0 +1,214 @@
+"""One row's way: submit its job, look at it, `decide`, act; the same for experiments and sweeps."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from service.reconcile import run_directories
+from service.reconcile.cluster import (
+    AlreadySubmitted,
+    Backend,
+    BackendUnreachable,
+    JobObservation,
+    JobStatus,
+    SubmitRefused,
+)
+from service.reconcile.decide import (
+    Decision,
+    Observation,
+    Rules,
+    decide,
+    never_started,
+    refused,
+    when_started,
+)
+from service.reconcile.job_kinds import Work
+from service.shared.states import State
+from service.store.jobs import Ledger
+from service.store.records import Asked, Conflict, StoreUnavailable
+from trainer.base.errors import ReportError
+from trainer.storage.layout import mlflow_ids
+
+log = logging.getLogger(__name__)
+
+Row = TypeVar("Row", bound=Asked)
+
+
+class Cluster:
+    """The backend, asked no more in a pass in which it did not answer: one timeout a pass is enough."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+        self.reachable = self._was_reachable = True
+
+    def new_pass(self) -> None:
+        self._was_reachable, self.reachable = self.reachable, True
+
+    def look(self, job_id: str) -> JobObservation:
+        """How the job stands; UNREACHABLE without asking where nobody answered in this pass."""
+        if not self.reachable:
+            return JobObservation(JobStatus.UNREACHABLE)
+        job = self.backend.status(job_id)
+        if job.status is JobStatus.UNREACHABLE:
+            self.note_unreachable(job.message)
+        return job
+
+    def note_unreachable(self, reason: str) -> None:
+        if self.reachable and self._was_reachable:  # once, not in every pass
+            log.warning("cluster unreachable", extra={"reason": reason})
+        self.reachable = False
+
+
+class Mishaps:
+    """Errors that nobody expected, with the row they came of: each told once, and its neighbours go on."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, str] = {}
+
+    @contextmanager
+    def confined(self, identifier: str) -> Iterator[None]:
+        """Lets through what is expected, and what concerns all rows: see `Follower` and `ReconcilerLoop`."""
+        try:
+            yield
+        except (StoreUnavailable, BackendUnreachable, Conflict, OSError):
+            raise
+        except Exception as error:  # the row's outermost frame: the next pass comes back to it
+            told = repr(error)
+            if self._told.get(identifier) != told:
+                log.exception("mishap", extra={"row": identifier, "reason": told})
+            self._told[identifier] = told
+
+
+class Follower(Generic[Row]):
+    """What is done with the rows of one kind. A row's trouble does not keep the others waiting."""
+
+    def __init__(
+        self,
+        ledger: Ledger[Row],
+        work: Work[Row],
+        cluster: Cluster,
+        rules: Rules,
+        mishaps: Mishaps,
+        *,
+        before_end: Callable[[Row, State, datetime], None] = lambda row, to, now: None,
+    ) -> None:
+        """`before_end` is called before a row is moved to a state that ends it."""
+        self._ledger = ledger
+        self._work = work
+        self._cluster = cluster
+        self._rules = rules
+        self._mishaps = mishaps
+        self._before_end = before_end
+
+    def follow(self, row: Row, now: datetime) -> None:
+        """Looks at the row's job and report, and does what follows."""
+        self._guarded(row, self._follow, now)
+
+    def drop(self, row: Row, now: datetime) -> None:
+        """Cancels a queued row; if its submit was cut off, it may have a job to be stopped first."""
+        self._guarded(row, self._drop, now)
+
+    def submit(self, row: Row, now: datetime) -> bool:
+        """Hands a queued row to the cluster; False where it met with trouble, and takes no place."""
+        return self._guarded(row, self._submit, now)
+
+    def guarded(self, row: Row, step: Callable[[Row, datetime], None], now: datetime) -> None:
+        """Any other step with the row, under the same care."""
+        self._guarded(row, step, now)
+
+    def _guarded(self, row: Row, step: Callable[[Row, datetime], None], now: datetime) -> bool:
+        """Whether the step was taken."""
+        try:
+            with self._mishaps.confined(row.id):
+                step(row, now)
+                return True
+        except Conflict as conflict:
+            log.info("overtaken", extra={self._work.word: row.id, "reason": str(conflict)})
+        except BackendUnreachable as error:
+            self._cluster.note_unreachable(str(error))
+        except OSError as error:
+            log.warning("storage trouble", extra={self._work.word: row.id, "reason": str(error)})
+        return False
+
+    def _follow(self, row: Row, now: datetime) -> None:
+        job = self._cluster.look(row.job_id)
+        if job.status is not JobStatus.UNREACHABLE:
+            run_id = mlflow_ids(self._work.mlflow(row)).get("run_id")
+            row = self._ledger.observe(row, job_status=job.status, mlflow_run_id=run_id, now=now)
+        seen = self._with_report(row, job, now)
+        decision = decide(row, seen, now, self._rules)
+        if decision is not None:
+            self._act(row, seen, decision, now)
+        elif row.cancel_requested_at is not None and job.status in (JobStatus.PENDING, JobStatus.RUNNING):
+            # Asked again each pass: a job that is still starting cannot be stopped yet.
+            self._cluster.backend.stop(row.job_id)
+
+    def _with_report(self, row: Row, job: JobObservation, now: datetime) -> Observation:
+        seen = Observation(job=job, since=row.job_since or now)
+        try:
+            return replace(seen, report=self._work.report(row))
+        except ReportError as error:
+            return replace(seen, report_problem=str(error))
+
+    def _act(self, row: Row, seen: Observation, decision: Decision, now: datetime) -> None:
+        outcome, here = decision.outcome, self._work.attempt(row)
+        if decision.to is not State.RUNNING and not here.log.exists():
+            with suppress(BackendUnreachable):
+                printed = self._cluster.backend.logs(row.job_id)  # the cluster forgets it
+                if printed:
+                    run_directories.keep_log(here, printed)
+        if decision.to.ended:
+            progress = self._work.progress(row, completed=decision.to is State.COMPLETED)
+            report_run = seen.report.mlflow_run_id if seen.report else None
+            run_id = report_run or mlflow_ids(self._work.mlflow(row)).get("run_id")
+            started = when_started(seen.report)
+            outcome = replace(outcome, progress=progress, mlflow_run_id=run_id, started_at=started)
+        self._move(row, replace(decision, outcome=outcome), now)
+
+    def _move(self, row: Row, decision: Decision, now: datetime) -> None:
+        if decision.to.ended:
+            self._before_end(row, decision.to, now)
+        self._ledger.transition(
+            row, to=decision.to, reason=decision.reason, now=now, outcome=decision.outcome
+        )
+        log.info(
+            "transition",
+            extra={
+                self._work.word: row.id,
+                "from": row.state,
+                "to": decision.to,
+                "reason": decision.reason,
+            },
+        )
+
+    def _drop(self, row: Row, now: datetime) -> None:
+        if not self._work.attempt(row).spec.exists():  # written before an attempt is handed to the cluster
+            self._move(row, never_started(row), now)
+            return
+        job = self._cluster.look(row.job_id)
+        if job.status is JobStatus.GONE:
+            self._move(row, never_started(row), now)
+        elif job.status is not JobStatus.UNREACHABLE:
+            self._move(row, Decision(State.SUBMITTED, "found at the cluster"), now)
+
+    def _submit(self, row: Row, now: datetime) -> None:
+        if not self._cluster.reachable:
+            return
+        backend = self._cluster.backend
+        backend.ping()  # spec.json says that a submit was tried: not while nobody is there to take it
+        run_directories.write_spec(self._work.attempt(row), row.spec)
+        metadata = {self._work.word: row.id, "attempt": str(row.attempt), "name": row.name}
+        reason = f"job {row.job_id} submitted"
+        try:
+            backend.submit(row.job_id, self._work.command(row), metadata)
+        except AlreadySubmitted:
+            reason = f"job {row.job_id} was already submitted"
+        except SubmitRefused as refusal:
+            self._move(row, refused(row, str(refusal)), now)
+            return
+        self._move(row, Decision(State.SUBMITTED, reason), now)

@@ -1,0 +1,133 @@
+"""What differs between an experiment and a sweep to the one who runs them: paths, command line, report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from service.reconcile import run_directories
+from service.shared.settings import Settings
+from service.store.records import Asked, Experiment, Sweep
+from sweeps.results.report import SweepReport, read_sweep_report
+from trainer.base.errors import ReportError
+from trainer.results.report import RunReport
+from trainer.storage.layout import AttemptDir, mlflow_ids
+
+RowT_contra = TypeVar("RowT_contra", bound=Asked, contravariant=True)
+
+
+class Work(Protocol[RowT_contra]):
+    """One kind of job."""
+
+    word: str
+
+    def attempt(self, row: RowT_contra) -> AttemptDir:
+        """Where the job of this attempt writes."""
+
+    def mlflow(self, row: RowT_contra) -> Path:
+        """The file that names its MLflow run."""
+
+    def command(self, row: RowT_contra) -> list[str]:
+        """The line that starts this attempt; the same one works by hand."""
+
+    def report(self, row: RowT_contra) -> RunReport | SweepReport | None:
+        """The attempt's report, None while there is none.
+
+        Raises:
+            ReportError: the file is no report, or another's.
+        """
+
+    def progress(self, row: RowT_contra, *, completed: bool) -> dict[str, Any] | None:
+        """How far it came, kept with its end."""
+
+
+class ExperimentWork:
+    """`python -m trainer.job`."""
+
+    word = "experiment"
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._storage = settings.layout
+
+    def attempt(self, row: Experiment) -> AttemptDir:
+        return self._storage.attempt(row.id, row.attempt)
+
+    def mlflow(self, row: Experiment) -> Path:
+        return self._storage.mlflow_run(row.id)
+
+    def command(self, row: Experiment) -> list[str]:
+        return job_command(self._settings, row)
+
+    def report(self, row: Experiment) -> RunReport | None:
+        return run_directories.report_of(self._storage, row.id, row.attempt)
+
+    def progress(self, row: Experiment, *, completed: bool) -> dict[str, Any] | None:
+        iterations = json.loads(row.spec)["schedule"]["iterations"]
+        found = run_directories.progress_of(self._storage, row.id, row.attempt, iterations)
+        if not completed:
+            return found
+        return {"loss": None, **(found or {}), "iteration": iterations, "iterations": iterations}
+
+
+class SweepWork:
+    """`python -m sweeps.job`. Its trials say how far it came."""
+
+    word = "sweep"
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._storage = settings.layout
+
+    def attempt(self, row: Sweep) -> AttemptDir:
+        return self._storage.sweep(row.id).attempt(row.attempt)
+
+    def mlflow(self, row: Sweep) -> Path:
+        return self._storage.sweep(row.id).mlflow
+
+    def command(self, row: Sweep) -> list[str]:
+        return sweep_command(self._settings, row)
+
+    def report(self, row: Sweep) -> SweepReport | None:
+        report = read_sweep_report(self.attempt(row).report)
+        if report is not None and (report.sweep, report.attempt) != (row.id, row.attempt):
+            raise ReportError(f"report.json is of sweep {report.sweep}, attempt {report.attempt}")
+        return report
+
+    def progress(self, row: Sweep, *, completed: bool) -> None:
+        del row, completed
+
+
+def job_command(settings: Settings, row: Experiment) -> list[str]:
+    """The line that starts this attempt at an experiment."""
+    spec = settings.layout.attempt(row.id, row.attempt).spec
+    names = ["--experiment", row.id, "--attempt", str(row.attempt)]
+    for key, value in _mlflow_tags(settings, row).items():
+        names.append(f"--mlflow-tag={key}={value}")
+    return _command(settings, "trainer.job", spec, names)
+
+
+def _mlflow_tags(settings: Settings, row: Experiment) -> dict[str, str]:
+    """Of a detached trial: what its sweep's driver gives to trials, see `sweeps.driver.mlflow_parent`."""
+    if row.sweep_id is None:
+        return {}
+    tags = {"rebalance.sweep": row.sweep_id, "rebalance.row": row.trial_row or ""}
+    parent = mlflow_ids(settings.layout.sweep(row.sweep_id).mlflow).get("run_id")
+    return {**tags, "mlflow.parentRunId": parent} if parent else tags
+
+
+def sweep_command(settings: Settings, row: Sweep) -> list[str]:
+    """The line that starts this attempt at a sweep; a later attempt goes on with its trials."""
+    spec = settings.layout.sweep(row.id).attempt(row.attempt).spec
+    return _command(settings, "sweeps.job", spec, ["--sweep", row.id, "--attempt", str(row.attempt)])
+
+
+def _command(settings: Settings, module: str, spec: Path, names: list[str]) -> list[str]:
+    command = [settings.job_python, "-m", module, "--spec", str(spec)]
+    command += ["--storage", str(settings.layout.root), *names]
+    if settings.mlflow_uri is not None:
+        command += ["--mlflow-uri", settings.mlflow_uri]
+    for root in settings.data_roots:
+        command += ["--data-root", str(root)]
+    return command

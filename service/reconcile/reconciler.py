@@ -1,0 +1,119 @@
+"""Makes the cluster do what the database wants, and the database say what the cluster did.
+
+One pass is `run_once`: observe, `decide`, act. It can be cut off anywhere and repeated: submission
+ids are computed, and every change of state is a compare-and-set.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+
+from service.reconcile.cluster import Backend, BackendUnreachable, RunCloser
+from service.reconcile.decide import Rules
+from service.reconcile.job_follower import Cluster, Follower, Mishaps
+from service.reconcile.job_kinds import ExperimentWork, SweepWork
+from service.reconcile.trial_follower import Trials
+from service.shared.settings import Settings
+from service.shared.states import State
+from service.store.experiments import Store
+from service.store.jobs import Ledger
+from service.store.records import Experiment, Sweep
+
+log = logging.getLogger(__name__)
+
+_MLFLOW_PAUSE = timedelta(seconds=30)
+_MLFLOW_AT_ONCE = 10
+_UNSETTLED_AT_ONCE = 10
+_SPARE = 10  # so many that cannot be submitted keep nobody behind them waiting
+_WITH_JOB = tuple(state for state in State if state.has_job)
+_NOT_ENDED = tuple(state for state in State if not state.ended)
+
+
+def utc_now() -> datetime:
+    """Now, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+class Reconciler:
+    """One pass over what is not yet as it should be. Only one may work on a database at a time."""
+
+    def __init__(
+        self, store: Store, backend: Backend, settings: Settings, *, runs: RunCloser | None = None
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._runs = runs
+        self._cluster = Cluster(backend)
+        self._mishaps = Mishaps()
+        self._trials = Trials(store, settings, self._mishaps.confined)
+        rules = Rules(settings.max_attempts, timedelta(seconds=settings.report_grace_seconds))
+        common = (self._cluster, rules, self._mishaps)
+        self._experiments = Follower(store, ExperimentWork(settings), *common)
+        self._sweeps = Follower(store.sweeps, SweepWork(settings), *common, before_end=self._trials.settle)
+        self._mlflow_next: datetime | None = None
+
+    def run_once(self, now: datetime) -> None:
+        """Follows jobs and trials, drops what was cancelled in the queue, submits, and closes MLflow runs.
+
+        Raises:
+            StoreUnavailable: the database does not answer; the next pass goes on from there.
+        """
+        self._cluster.new_pass()
+        for experiment in self._store.in_states(*_WITH_JOB):
+            self._experiments.follow(experiment, now)
+        for sweep in self._store.sweeps.in_states(*_WITH_JOB):
+            self._sweeps.follow(sweep, now)
+        for experiment in self._store.in_states(State.QUEUED, cancel_requested=True):
+            self._experiments.drop(experiment, now)
+        for sweep in self._store.sweeps.in_states(State.QUEUED, cancel_requested=True):
+            self._sweeps.drop(sweep, now)
+        self._follow_trials(now)
+        self._submit(now)
+        self._close_runs(now)
+
+    def _follow_trials(self, now: datetime) -> None:
+        for sweep in self._store.sweeps.in_states(*_NOT_ENDED):
+            self._sweeps.guarded(sweep, self._trials.follow, now)
+        for sweep in self._store.sweeps.unsettled(limit=_UNSETTLED_AT_ONCE):
+            self._sweeps.guarded(sweep, lambda row, at: self._trials.settle(row, row.state, at), now)
+
+    def _submit(self, now: datetime) -> None:
+        """What has waited longest first; a sweep takes one of the places, what cannot be submitted none."""
+        taken = len(self._store.in_states(*_WITH_JOB)) + len(self._store.sweeps.in_states(*_WITH_JOB))
+        free = self._settings.max_running - taken
+        if free <= 0:
+            return
+        waiting: list[Experiment | Sweep] = [
+            *self._store.in_states(State.QUEUED, cancel_requested=False, limit=free + _SPARE),
+            *self._store.sweeps.queued(limit=free + _SPARE),
+        ]
+        for row in sorted(waiting, key=lambda row: (row.created_at, row.id)):
+            if free == 0:
+                return
+            if isinstance(row, Sweep):
+                free -= self._sweeps.submit(row, now)
+            else:
+                free -= self._experiments.submit(row, now)
+
+    def _close_runs(self, now: datetime) -> None:
+        """Gives MLflow runs the status that their jobs could not; MLflow's absence delays only this."""
+        if self._mlflow_next is not None and now < self._mlflow_next:
+            return
+        self._mlflow_next = None
+        if self._close_some(self._store, now):
+            self._close_some(self._store.sweeps, now)
+
+    def _close_some(self, ledger: Ledger[Experiment] | Ledger[Sweep], now: datetime) -> bool:
+        """False where MLflow does not answer."""
+        for row in ledger.with_mlflow_due(limit=_MLFLOW_AT_ONCE):
+            if self._runs is not None and row.mlflow_run_id is not None and row.mlflow_status_due is not None:
+                try:
+                    with self._mishaps.confined(row.id):
+                        self._runs.close_run(row.mlflow_run_id, row.mlflow_status_due)
+                except BackendUnreachable as error:
+                    log.warning("mlflow unreachable", extra={"experiment": row.id, "reason": str(error)})
+                    self._mlflow_next = now + _MLFLOW_PAUSE
+                    return False
+            ledger.mlflow_settled(row.id)  # after a mishap too: ten such rows would keep all others waiting
+        return True

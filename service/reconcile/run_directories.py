@@ -1,0 +1,134 @@
+"""Run directories, as the service reads them: reports, logs, curves. It writes spec.json, and a log
+where the job wrote none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trainer.base.errors import ReportError
+from trainer.base.files import write_atomically
+from trainer.results.report import RunReport, read_report
+from trainer.storage.layout import AttemptDir, Storage, mlflow_ids
+from trainer.storage.sink import last_record, whole_record
+
+_CHUNK_BYTES = 256 * 1024
+
+
+def keep_log(here: AttemptDir, text: str) -> None:
+    """Keeps what the job's command printed as the log that it did not write itself."""
+    write_atomically(here.log, text)
+
+
+def write_spec(here: AttemptDir, canonical_spec: str) -> None:
+    """Writes what the job is to do, whole. Raises OSError.
+
+    Its being there says that a submit of this attempt was tried.
+    """
+    write_atomically(here.spec, canonical_spec + "\n")
+
+
+def report_of(storage: Storage, experiment: str, attempt: int) -> RunReport | None:
+    """The attempt's report, None while there is none.
+
+    Raises:
+        ReportError: the file is no report, or that of another attempt.
+    """
+    report = read_report(storage.attempt(experiment, attempt).report)
+    if report is not None and (report.experiment, report.attempt) != (experiment, attempt):
+        raise ReportError(f"report.json is of experiment {report.experiment}, attempt {report.attempt}")
+    return report
+
+
+def mlflow_run_of(storage: Storage, experiment: str) -> dict[str, str]:
+    """{"run_id": …, "experiment_id": …}; empty while there is no run."""
+    return mlflow_ids(storage.mlflow_run(experiment))
+
+
+# ---------------------------------------------------------------- logs
+
+
+@dataclass(frozen=True)
+class LogSlice:
+    """The bytes of several files in a row from `offset` up to `end`, as they stood when asked."""
+
+    files: tuple[tuple[Path, int], ...]  # with the size to read up to
+    offset: int
+
+    @property
+    def end(self) -> int:
+        return max(self.offset, sum(size for _, size in self.files))
+
+    def chunks(self) -> Iterator[bytes]:
+        """The bytes, in pieces."""
+        skip = self.offset
+        for path, size in self.files:
+            if skip < size:
+                yield from _read(path, skip, size)
+            skip = max(0, skip - size)
+
+
+def log_slice(storage: Storage, experiment: str, attempts: range, offset: int) -> LogSlice:
+    """The logs of `attempts` in a row, from byte `offset` on, never ending inside a character."""
+    found = []
+    for attempt in attempts:
+        path = storage.attempt(experiment, attempt).log
+        size = path.stat().st_size if path.exists() else 0
+        found.append((path, size - _cut_character(path, size)))
+    return LogSlice(tuple(found), offset)
+
+
+def _read(path: Path, start: int, stop: int) -> Iterator[bytes]:
+    with path.open("rb") as stream:
+        stream.seek(start)
+        while start < stop and (chunk := stream.read(min(_CHUNK_BYTES, stop - start))):
+            start += len(chunk)
+            yield chunk
+
+
+def _cut_character(path: Path, size: int) -> int:
+    """How many bytes at the end are the beginning of a UTF-8 character whose rest is not yet written."""
+    if size == 0:
+        return 0
+    with path.open("rb") as stream:
+        stream.seek(max(0, size - 3))
+        tail = stream.read(3)
+    for back, byte in enumerate(reversed(tail), start=1):
+        if byte < 0x80:
+            return 0
+        if byte >= 0xC0:
+            length = 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
+            return back if back < length else 0
+    return 0
+
+
+# ---------------------------------------------------------------- curves
+
+
+def metric_lines(storage: Storage, experiment: str, attempts: range) -> Iterator[dict[str, Any]]:
+    """Every whole line of metrics.jsonl, attempt by attempt, each with its `attempt`."""
+    for attempt in attempts:
+        path = storage.attempt(experiment, attempt).metrics
+        if not path.exists():
+            continue
+        with path.open("rb") as stream:
+            for line in stream:
+                item = whole_record(line)
+                if item is not None:
+                    yield {**item, "attempt": attempt}
+
+
+def progress_of(storage: Storage, experiment: str, attempt: int, iterations: int) -> dict[str, Any] | None:
+    """{"iteration", "iterations", "loss"} of the attempt, None before its first logged iteration."""
+    line = last_record(storage.attempt(experiment, attempt).metrics, "train")
+    if line is None or not isinstance(line.get("iteration"), int):
+        return None
+    loss = line.get("loss")
+    return {
+        "iteration": line["iteration"],
+        "iterations": iterations,
+        "loss": float(loss) if isinstance(loss, (int, float)) else None,
+    }

@@ -1,0 +1,82 @@
+"""The thread that runs the reconciler: at once when something was asked for, else every so often."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from service.reconcile.cluster import Backend, BackendUnreachable
+from service.reconcile.reconciler import Reconciler, utc_now
+from service.store.experiments import Store
+from service.store.records import StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+_STALE_SECONDS = 120.0
+
+
+class ReconcilerLoop:
+    """Starts, wakes and stops the thread; says whether it is well."""
+
+    def __init__(
+        self, reconciler: Reconciler, store: Store, backend: Backend, *, poll_seconds: float
+    ) -> None:
+        self._reconciler = reconciler
+        self._store = store
+        self._backend = backend
+        self._poll_seconds = poll_seconds
+        self._wanted = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="reconciler", daemon=True)
+        self._last_pass = time.monotonic()
+        self._trouble: str | None = None
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wake(self) -> None:
+        """A pass is wanted now: something was stored or cancelled."""
+        self._wanted.set()
+
+    def stop(self, timeout_seconds: float = 30.0) -> None:
+        """Ends after the pass that is under way; jobs go on without us."""
+        self._stopping.set()
+        self._wanted.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout_seconds)
+
+    def trouble(self) -> str | None:
+        """Why experiments do not move, None while they do."""
+        if not self._thread.is_alive():
+            return self._trouble or "the reconciler is not running"
+        silent = time.monotonic() - self._last_pass
+        if silent > _STALE_SECONDS:
+            return f"the reconciler's pass has been going on for {silent:.0f} s"
+        return self._trouble
+
+    def _run(self) -> None:
+        try:
+            with suppress(BackendUnreachable):
+                self._backend.ping()  # loads its client library before the first experiment needs it
+            with self._store.leadership() as ours:
+                while not self._stopping.is_set():
+                    self._wanted.clear()
+                    self._pass(ours)
+                    self._wanted.wait(self._poll_seconds)
+        except Exception as error:
+            self._trouble = f"the reconciler died: {type(error).__name__}: {error}"
+            log.exception("reconciler died")
+
+    def _pass(self, ours: Callable[[], bool]) -> None:
+        try:
+            if ours():
+                self._reconciler.run_once(utc_now())
+            self._trouble = None
+        except (StoreUnavailable, OSError) as error:
+            # Both come back by themselves; an experiment waits, and nothing is lost.
+            self._trouble = f"{type(error).__name__}: {error}"
+            log.warning("pass given up", extra={"reason": str(error)})
+        self._last_pass = time.monotonic()

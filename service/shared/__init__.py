@@ -1,0 +1,1 @@
+"""What every part of the service knows: states, settings, addresses, what the API answers."""

@@ -1,0 +1,166 @@
+"""What the API answers, as plain pydantic models: shared by the routes and the client.
+
+They ignore fields they do not know, so that an older client can read a newer service.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from service.shared.states import State
+
+Item = TypeVar("Item")
+
+
+class Public(BaseModel):
+    """Immutable; unknown fields are dropped."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", serialize_by_alias=True, validate_by_name=True)
+
+
+class ErrorPublic(Public):
+    """Why an experiment failed."""
+
+    type: str = Field(description="Class of the error, e.g. DataError.")
+    message: str
+
+
+class Headline(Public):
+    """The numbers of the first evaluation mode, in percent."""
+
+    mIoU: float | None = None
+    mAcc: float | None = None
+    aAcc: float | None = None
+    head_mIoU: float | None = None
+    body_mIoU: float | None = None
+    tail_mIoU: float | None = None
+
+
+class Progress(Public):
+    """How far the training is."""
+
+    iteration: int
+    iterations: int
+    loss: float | None = None
+
+
+class Links(Public):
+    """Where the rest of an experiment is found, relative to the API; `mlflow` is a whole URL."""
+
+    self: str
+    events: str
+    logs: str
+    metrics: str
+    report: str
+    cancel: str
+    retry: str = ""  # services before sweeps had none
+    sweep: str | None = None
+    mlflow: str | None = None
+
+
+class TrialOf(Public):
+    """Which sweep an experiment is a trial of."""
+
+    id: str
+    trial: int
+    row: str = Field(description="Trials of one row differ in their seed alone.")
+    detached: bool = Field(description="It was retried by itself, and runs in a job of its own.")
+
+
+class ExperimentPublic(Public):
+    """One experiment as the API shows it."""
+
+    id: str
+    name: str
+    state: State
+    attempt: int = Field(description="1 for the first try; a lost job is tried again.")
+    spec: dict[str, Any] = Field(description="The spec with every default filled in: see POST /experiments.")
+    created_at: AwareDatetime
+    updated_at: AwareDatetime
+    started_at: AwareDatetime | None = Field(default=None, description="When the job was first seen running.")
+    ended_at: AwareDatetime | None = None
+    cancel_requested_at: AwareDatetime | None = None
+    error: ErrorPublic | None = None
+    headline: Headline | None = None
+    progress: Progress | None = None
+    mlflow_run_id: str | None = None
+    sweep: TrialOf | None = Field(default=None, description="Null for an experiment of its own.")
+    links: Links
+
+
+class EventPublic(Public):
+    """One change of state. `from` is null for the first: the experiment was stored."""
+
+    at: AwareDatetime
+    attempt: int
+    from_state: State | None = Field(alias="from")
+    to_state: State = Field(alias="to")
+    reason: str
+
+
+class Page(Public, Generic[Item]):
+    """One page of a list; `next_cursor` asks for the next, null on the last."""
+
+    items: tuple[Item, ...]
+    next_cursor: str | None = None
+
+
+class MetricsPage(Public):
+    """Lines of metrics.jsonl over all attempts, oldest first, each with its `attempt`."""
+
+    items: tuple[dict[str, Any], ...]
+    next_cursor: str | None = Field(default=None, description="`after` of the next page; null at the end.")
+    next_after: int = Field(description="`after` that continues from here, also when more is written later.")
+
+
+class CatalogueItem(Public):
+    """One data set, model or method a spec can name."""
+
+    name: str
+    title: str
+    description: str
+    json_schema: dict[str, Any] = Field(alias="schema", description="JSON schema of its parameters.")
+    source: str | None = None
+    licence: str | None = None
+    classes: tuple[str, ...] | None = Field(
+        default=None, description="Null where the data's own list decides."
+    )
+    schedules: dict[str, dict[str, Any]] | None = Field(
+        default=None, description="Default schedule by data set; the empty name is for all others."
+    )
+
+
+class Readiness(Public):
+    """What /readyz found: `ok`, or why a part is not."""
+
+    status: str
+    checks: dict[str, str]
+
+
+class ProblemItem(Public):
+    """One thing wrong with a request; `pointer` is an RFC 6901 JSON pointer into the document sent."""
+
+    pointer: str
+    got: str
+    allowed: str
+
+
+class ProblemDetail(Public):
+    """application/problem+json (RFC 9457)."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    errors: tuple[ProblemItem, ...] = ()
+
+
+class Health(Public):
+    """What /healthz says: the process answers."""
+
+    status: str = "ok"
+    version: str
+    time: datetime

@@ -1,0 +1,136 @@
+"""Settings of the service, read once from the environment (prefix REBALANCE_) or given by the caller."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from trainer.base.errors import RegionRebalanceError
+from trainer.storage.layout import Storage
+
+_PREFIX = "REBALANCE_"
+
+
+class SettingsError(RegionRebalanceError):
+    """A setting is missing or refused; the message names its variable and what is allowed."""
+
+
+class Settings(BaseSettings):
+    """Everything the service is told from outside. Fields that may hold a secret stay out of `repr`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True
+    )
+
+    data_dir: Path = Path("~/.rebalance")
+    host: str = Field(default="127.0.0.1", min_length=1)
+    port: int = Field(default=8000, ge=0, le=65_535)
+    database_url: str | None = Field(default=None, repr=False)
+    storage: Path | None = None
+    ray_address: str | None = Field(default=None, description="URL of the Jobs API.")
+    mlflow_uri: str | None = Field(default=None, description="Tracking URI, as the jobs can reach it.")
+    data_roots: Annotated[tuple[Path, ...], NoDecode] = ()
+    max_running: int = Field(default=2, ge=1, le=10_000)
+    max_attempts: int = Field(default=3, ge=1, le=100)
+    poll_seconds: float = Field(default=1.0, ge=0.05, le=3600)
+    report_grace_seconds: float = Field(
+        default=5.0, ge=0, le=3600, description="How long a report may appear after the job's end."
+    )
+    job_python: str = Field(default="python", min_length=1)
+
+    @field_validator("data_roots", mode="before")
+    @classmethod
+    def _split_roots(cls, value: Any) -> Any:
+        """The environment gives one string: a JSON list, or directories separated as in PATH."""
+        if not isinstance(value, str):
+            return value
+        if value.lstrip().startswith("["):
+            return json.loads(value)
+        return [part for part in value.split(os.pathsep) if part]
+
+    @field_validator("data_roots")
+    @classmethod
+    def _refuse_everything(cls, roots: tuple[Path, ...]) -> tuple[Path, ...]:
+        absolute = tuple(root.expanduser().absolute() for root in roots)
+        if any(root.resolve() == Path(root.anchor) for root in absolute):
+            raise ValueError(
+                "the root of the file system would open every directory to requests; name data directories"
+            )
+        return absolute
+
+    @field_validator("data_dir", "storage")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return None if path is None else path.expanduser().absolute()
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
+            raise ValueError("allowed: sqlite:///FILE, postgresql://… or postgresql+psycopg://…")
+        return url
+
+    @field_validator("ray_address")
+    @classmethod
+    def _ray_url(cls, url: str | None) -> str | None:
+        if url is not None and urlsplit(url).scheme not in ("http", "https"):
+            raise ValueError("allowed: the URL of Ray's Jobs API, such as http://127.0.0.1:8265")
+        return url.rstrip("/") if url is not None else None
+
+    @field_validator("mlflow_uri")
+    @classmethod
+    def _no_password(cls, uri: str | None) -> str | None:
+        """It stands in every job's command line, so a password in it would be public."""
+        if uri is not None and (urlsplit(uri).password or urlsplit(uri).username):
+            raise ValueError(
+                "no user or password here; the jobs read MLFLOW_TRACKING_USERNAME and …_PASSWORD"
+            )
+        return uri.rstrip("/") if uri is not None else None
+
+    @model_validator(mode="after")
+    def _fill_defaults(self) -> Self:
+        if self.storage is None:
+            object.__setattr__(self, "storage", self.data_dir / "storage")
+        if self.database_url is None:
+            object.__setattr__(self, "database_url", f"sqlite:///{self.data_dir / 'rebalance.db'}")
+        return self
+
+    @property
+    def database(self) -> str:
+        """The database's URL, the default filled in."""
+        assert self.database_url is not None
+        return self.database_url
+
+    @property
+    def layout(self) -> Storage:
+        """Where the run directories lie."""
+        assert self.storage is not None
+        return Storage(self.storage)
+
+    @property
+    def mlflow_server(self) -> str | None:
+        """The tracking URI where it is a server that answers HTTP."""
+        uri = self.mlflow_uri
+        return uri if uri is not None and uri.startswith(("http://", "https://")) else None
+
+
+def load_settings(**given: Any) -> Settings:
+    """Settings from the environment; what is `given` and not None goes before it.
+
+    Raises:
+        SettingsError: naming each refused variable.
+    """
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        lines = [
+            f"{_PREFIX}{'_'.join(str(part) for part in detail['loc'][:1]).upper()}: {detail['msg']}"
+            for detail in error.errors(include_url=False, include_input=False)
+        ]
+        raise SettingsError("; ".join(lines).replace(": Value error, ", ": ")) from None

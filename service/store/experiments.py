@@ -1,0 +1,181 @@
+"""Experiments: every query about them. What they share with sweeps is the ledger's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from service.shared.states import State
+from service.store.database import Database
+from service.store.jobs import Kind, Ledger, changes_of, event
+from service.store.records import Conflict, Experiment, Filters, Move, UnknownExperiment
+from service.store.sweeps import SweepStore
+from service.store.tables import events, experiments, tags
+
+_EXPERIMENTS = Kind("experiment", experiments, events, events.c.experiment_id, Experiment, UnknownExperiment)
+_LIVE = tuple(state for state in State if not state.ended)
+_AGAIN: dict[str, Any] = dict.fromkeys(
+    [
+        *("ended_at", "cancel_requested_at", "error_type", "error_message", "headline", "progress"),
+        *("mlflow_status_due", "job_status", "job_since"),
+    ]
+)
+
+
+class Store(Ledger[Experiment]):
+    """All reads and writes, on SQLite or Postgres; `sweeps` has those of sweeps. Any thread may call it."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(
+            Database(url),
+            _EXPERIMENTS,
+            own_job=or_(experiments.c.sweep_id.is_(None), experiments.c.detached),
+        )
+        self.sweeps = SweepStore(self._database, self)
+
+    def close(self) -> None:
+        self._database.close()
+
+    def leadership(self) -> AbstractContextManager[Callable[[], bool]]:
+        """See `Database.leadership`."""
+        return self._database.leadership()
+
+    def ping(self) -> None:
+        """Returns if the database answers and has our tables.
+
+        Raises:
+            StoreUnavailable: with the database's own words.
+        """
+        with self._database.reading() as connection:
+            connection.execute(select(experiments.c.id).limit(1))
+
+    def page(
+        self, filters: Filters, *, cursor: str | None, limit: int
+    ) -> tuple[list[Experiment], str | None]:
+        """Experiments, newest first, and the cursor of the next page.
+
+        Raises:
+            BadCursor: `cursor` is not one of ours.
+        """
+        return self.listed(_conditions(filters), cursor=cursor, limit=limit)
+
+    def create(self, new: Experiment, *, new_tags: Mapping[str, str]) -> Experiment:
+        """Stores `new` and its first event, or gives the experiment that has its idempotency key."""
+        try:
+            with self._database.writing() as connection:
+                self.insert_tagged(connection, [(new, new_tags)], "stored")
+        except IntegrityError:
+            # Another request with the same key was faster; anything else is a mistake of ours.
+            earlier = self.find_request(new.idempotency_key) if new.idempotency_key else None
+            if earlier is None:
+                raise
+            return earlier
+        return new
+
+    def insert_tagged(
+        self, connection: Connection, new: Sequence[tuple[Experiment, Mapping[str, str]]], reason: str
+    ) -> None:
+        """New experiments with their tags and first events, within a transaction."""
+        self.insert(connection, [row for row, _ in new], reason)
+        rows = [
+            {"experiment_id": row.id, "key": key, "value": value}
+            for row, its in new
+            for key, value in its.items()
+        ]
+        if rows:
+            connection.execute(insert(tags), rows)
+
+    def retry(self, seen: Experiment, *, attempt: int, reason: str, now: datetime) -> Experiment:
+        """Queues an experiment that failed or was cancelled again, as a job of its own.
+
+        Raises:
+            Conflict: it did not, or somebody was faster.
+        """
+        same = (experiments.c.id == seen.id, experiments.c.attempt == seen.attempt)
+        with self._database.writing() as connection:
+            here = self.read(connection, seen.id, lock=True)
+            if here.attempt != seen.attempt or not here.state.can_be_retried:
+                raise Conflict(
+                    f"experiment {seen.id} is {here.state} in attempt {here.attempt}; "
+                    "only one that failed or was cancelled can be retried"
+                )
+            values = _AGAIN | {"state": State.QUEUED, "attempt": attempt, "failures": 0, "updated_at": now}
+            values["detached"] = here.sweep_id is not None
+            connection.execute(update(experiments).where(*same).values(values))
+            self.record(connection, [event(seen.id, now, attempt, here.state, State.QUEUED, reason)])
+            return self.read(connection, seen.id)
+
+    # ------------------------------------------------------------------ trials of sweeps
+
+    def trials(
+        self,
+        sweep_id: str,
+        *,
+        states: Sequence[State] = (),
+        numbers: Sequence[int] | None = None,
+        following: bool = False,
+        limit: int | None = None,
+    ) -> list[Experiment]:
+        """A sweep's trials by number; in `states`, of `numbers`, and not detached, where asked."""
+        query = select(experiments).where(experiments.c.sweep_id == sweep_id)
+        if states:
+            query = query.where(experiments.c.state.in_(states))
+        if numbers is not None:
+            query = query.where(experiments.c.trial.in_(numbers))
+        if following:
+            query = query.where(~experiments.c.detached)
+        return self.select(query.order_by(experiments.c.trial).limit(limit))
+
+    def trials_to_stop(self, sweep_id: str) -> list[str]:
+        """Ids of trials that somebody wants cancelled and that have not ended."""
+        query = select(experiments.c.id).where(
+            experiments.c.sweep_id == sweep_id,
+            experiments.c.state.in_(_LIVE),
+            ~experiments.c.detached,
+            experiments.c.cancel_requested_at.is_not(None),
+        )
+        with self._database.reading() as connection:
+            return list(connection.scalars(query))
+
+    def follow(self, moves: Sequence[Move], *, now: datetime) -> int:
+        """Takes trials through their steps, in one transaction, and counts them; one not as seen stays."""
+        gone = 0
+        with self._database.writing() as connection:
+            happened: list[dict[str, Any]] = []
+            for move in moves:
+                seen, state = move.seen, move.seen.state
+                last = move.steps[-1][0]
+                changes = changes_of(seen, last, now, move.outcome) | {"attempt": move.attempt}
+                same = (experiments.c.id == seen.id, experiments.c.state == state, ~experiments.c.detached)
+                if connection.execute(update(experiments).where(*same).values(changes)).rowcount == 0:
+                    continue
+                gone += 1
+                for to, reason in move.steps:
+                    happened.append(event(seen.id, now, move.attempt, state, to, reason))
+                    state = to
+            if happened:
+                self.record(connection, happened)
+        return gone
+
+
+def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    for column, wanted in (
+        (experiments.c.state, filters.states),
+        (experiments.c.method, filters.methods),
+        (experiments.c.dataset, filters.datasets),
+        (experiments.c.sweep_id, filters.sweeps),
+    ):
+        if wanted:
+            conditions.append(column.in_(wanted))
+    for key, value in filters.tags:
+        tagged = select(tags.c.experiment_id).where(tags.c.key == key)
+        if value is not None:
+            tagged = tagged.where(tags.c.value == value)
+        conditions.append(experiments.c.id.in_(tagged))
+    return conditions

@@ -1,0 +1,216 @@
+"""Rows with a state and the history of it: the queries that experiments and sweeps share.
+
+Changes of state go through `transition` and the few steps of the classes above it, each with its event row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import Column, ColumnElement, Connection, Select, Table, and_, insert, or_, select, update
+
+from service.shared.states import State
+from service.store.database import Database
+from service.store.records import NOTHING, Asked, Conflict, Cursor, Event, Outcome
+from trainer.base.errors import RegionRebalanceError
+
+Row = TypeVar("Row", bound=Asked)
+
+
+@dataclass(frozen=True)
+class Kind(Generic[Row]):
+    """What is kept: its tables, what a row is made into, and the words for it."""
+
+    word: str
+    table: Table
+    events: Table
+    owner: Column[Any]  # of `events`
+    record: type[Row]
+    unknown: type[RegionRebalanceError]
+
+
+class Ledger(Generic[Row]):
+    """Reads and writes of one kind of row. Any thread may call it."""
+
+    def __init__(self, database: Database, kind: Kind[Row], *, own_job: ColumnElement[bool]) -> None:
+        """`own_job` holds for rows whose job is theirs, and which the reconciler therefore submits."""
+        self._database = database
+        self._kind = kind
+        self._table = kind.table
+        self._own_job = own_job
+
+    def get(self, identifier: str) -> Row:
+        """The row, or the kind's own error where there is none of this id."""
+        with self._database.reading() as connection:
+            return self.read(connection, identifier)
+
+    def find_request(self, idempotency_key: str) -> Row | None:
+        """What was stored under this key, if anything."""
+        found = self.select(select(self._table).where(self._table.c.idempotency_key == idempotency_key))
+        return found[0] if found else None
+
+    def listed(
+        self, conditions: Sequence[ColumnElement[bool]], *, cursor: str | None, limit: int
+    ) -> tuple[list[Row], str | None]:
+        """Rows, newest first, and the cursor of the next page. Raises BadCursor."""
+        query, at, key = select(self._table).where(*conditions), self._table.c.created_at, self._table.c.id
+        if cursor is not None:
+            here = Cursor.decode(cursor)
+            query = query.where(or_(at < here.created_at, and_(at == here.created_at, key < here.id)))
+        rows = self.select(query.order_by(at.desc(), key.desc()).limit(limit + 1))
+        more = len(rows) > limit
+        last = rows[limit - 1] if more else None
+        return rows[:limit], Cursor(last.created_at, last.id).encode() if last else None
+
+    def history(self, identifier: str, *, after: int, limit: int) -> tuple[list[Event], int | None]:
+        """Changes of state, oldest first, and the id to go on after, None on the last page."""
+        events, owner = self._kind.events, self._kind.owner
+        columns = [column for column in events.c if column is not owner]
+        mine = select(*columns).where(owner == identifier, events.c.id > after).order_by(events.c.id)
+        with self._database.reading() as connection:
+            self.read(connection, identifier)
+            rows = connection.execute(mine.limit(limit + 1)).all()
+        found = [Event.from_row(row._asdict()) for row in rows[:limit]]
+        return found, found[-1].id if len(rows) > limit else None
+
+    def in_states(
+        self, *states: State, limit: int | None = None, cancel_requested: bool | None = None
+    ) -> list[Row]:
+        """Rows in one of `states` whose job is theirs, oldest first; with or without a wish to cancel."""
+        query = select(self._table).where(self._table.c.state.in_(states), self._own_job)
+        if cancel_requested is not None:
+            wished = self._table.c.cancel_requested_at
+            query = query.where(wished.is_not(None) if cancel_requested else wished.is_(None))
+        return self.select(query.order_by(self._table.c.created_at, self._table.c.id).limit(limit))
+
+    def with_mlflow_due(self, *, limit: int) -> list[Row]:
+        """Rows whose MLflow run has still to be given its final status."""
+        due = select(self._table).where(self._table.c.mlflow_status_due.is_not(None))
+        return self.select(due.order_by(self._table.c.updated_at).limit(limit))
+
+    def transition(
+        self, seen: Row, *, to: State, reason: str, now: datetime, outcome: Outcome = NOTHING
+    ) -> Row:
+        """Moves the row to `to` and records why, in one transaction.
+
+        Raises:
+            Conflict: it is in no state that leads to `to`, or no longer in the attempt that was `seen`.
+        """
+        table = self._table
+        attempt = seen.attempt + 1 if to is State.QUEUED else seen.attempt
+        changes = changes_of(seen, to, now, outcome) | {"attempt": attempt}
+        may_leave = and_(
+            table.c.id == seen.id, table.c.state.in_(to.sources), table.c.attempt == seen.attempt
+        )
+        with self._database.writing() as connection:
+            row = connection.execute(select(table.c.state).where(may_leave).with_for_update()).one_or_none()
+            if row is None:
+                here = self.read(connection, seen.id)
+                raise Conflict(
+                    f"{self._kind.word} {seen.id} is {here.state} in attempt {here.attempt}; "
+                    f"{to} follows only {', '.join(to.sources)} of attempt {seen.attempt}"
+                )
+            connection.execute(update(table).where(may_leave).values(changes))
+            self.record(connection, [event(seen.id, now, attempt, State(row.state), to, reason)])
+            return self.read(connection, seen.id)
+
+    def request_cancel(self, identifier: str, *, now: datetime) -> Row:
+        """Notes that somebody wants it cancelled; asking twice keeps the first time.
+
+        Raises:
+            Conflict: it has ended.
+        """
+        with self._database.writing() as connection:
+            here = self.read(connection, identifier, lock=True)
+            if here.state.ended:
+                raise Conflict(f"{self._kind.word} {identifier} has ended already: it is {here.state}")
+            if here.cancel_requested_at is None:
+                self.write(connection, identifier, cancel_requested_at=now, updated_at=now)
+            return self.read(connection, identifier)
+
+    def observe(self, seen: Row, *, job_status: str, mlflow_run_id: str | None, now: datetime) -> Row:
+        """Keeps the last look at the attempt's job; `job_since` moves only when its status does."""
+        changes: dict[str, Any] = {}
+        if job_status != seen.job_status:
+            changes |= {"job_status": job_status, "job_since": now}
+        if mlflow_run_id is not None and mlflow_run_id != seen.mlflow_run_id:
+            changes["mlflow_run_id"] = mlflow_run_id
+        if not changes:
+            return seen
+        same = and_(self._table.c.id == seen.id, self._table.c.attempt == seen.attempt)
+        with self._database.writing() as connection:
+            connection.execute(update(self._table).where(same).values(changes))
+            return self.read(connection, seen.id)
+
+    def mlflow_settled(self, identifier: str) -> None:
+        """The MLflow run has its final status, or there is none to have it."""
+        with self._database.writing() as connection:
+            self.write(connection, identifier, mlflow_status_due=None)
+
+    # ------------------------------------------------ for the store's own transactions
+
+    def select(self, query: Select[Any]) -> list[Row]:
+        """The rows of a query over all columns of the table."""
+        with self._database.reading() as connection:
+            return [self._kind.record.from_row(row._asdict()) for row in connection.execute(query)]
+
+    def read(self, connection: Connection, identifier: str, *, lock: bool = False) -> Row:
+        """The row, within a transaction."""
+        if "\0" in identifier:
+            raise self._kind.unknown(identifier)  # Postgres would refuse the question
+        query = select(self._table).where(self._table.c.id == identifier)
+        row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+        if row is None:
+            raise self._kind.unknown(identifier)
+        return self._kind.record.from_row(row._asdict())
+
+    def write(self, connection: Connection, identifier: str, **changes: Any) -> None:
+        """Changes columns of a row, within a transaction; never its state without its event."""
+        connection.execute(update(self._table).where(self._table.c.id == identifier).values(changes))
+
+    def insert(self, connection: Connection, rows: Sequence[Row], reason: str) -> None:
+        """New rows, each with its first event."""
+        names = [each.name for each in fields(self._kind.record)]
+        connection.execute(
+            insert(self._table), [{name: getattr(row, name) for name in names} for row in rows]
+        )
+        self.record(
+            connection, [event(row.id, row.created_at, row.attempt, None, row.state, reason) for row in rows]
+        )
+
+    def record(self, connection: Connection, happened: Sequence[dict[str, Any]]) -> None:
+        """Event rows; see `event`."""
+        owner = self._kind.owner.name
+        rows = [{owner if name == "owner" else name: each[name] for name in each} for each in happened]
+        connection.execute(insert(self._kind.events), rows)
+
+
+def event(
+    owner: str, at: datetime, attempt: int, left: State | None, to: State, reason: str
+) -> dict[str, Any]:
+    """An event row, for `Ledger.record`."""
+    return {
+        "owner": owner,
+        "at": at,
+        "attempt": attempt,
+        "from_state": left,
+        "to_state": to,
+        "reason": reason,
+    }
+
+
+def changes_of(seen: Asked, to: State, now: datetime, outcome: Outcome) -> dict[str, Any]:
+    """The columns that a step to `to` changes, the attempt aside."""
+    changes: dict[str, Any] = {"state": to, "updated_at": now, **outcome.columns()}
+    if to in (State.QUEUED, State.SUBMITTED):
+        changes |= {"job_status": None, "job_since": None}
+    if to is State.RUNNING:
+        changes["started_at"] = now
+    if seen.started_at is not None:
+        changes["started_at"] = seen.started_at  # of the first attempt
+    if to.ended:
+        changes["ended_at"] = now
+    return changes

@@ -1,0 +1,71 @@
+"""What was asked for as rows to store: a grid's trials all at once, one by one where a search draws them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from service.shared.states import State
+from service.store.records import Experiment, Sweep
+from sweeps.document.spec import SweepSpec
+from trainer.base.errors import SpecError
+from trainer.spec.spec import ExperimentSpec, canonical_json, parse_spec, spec_hash
+from trainer.storage.layout import Storage, trial_id
+
+log = logging.getLogger(__name__)
+
+Tagged = tuple[Experiment, Mapping[str, str]]
+
+
+def new_experiment(identifier: str, spec: ExperimentSpec, now: datetime) -> Experiment:
+    """A queued experiment that is not stored yet."""
+    return Experiment(
+        id=identifier,
+        name=spec.name,
+        state=State.QUEUED,
+        attempt=1,
+        spec=canonical_json(spec),
+        spec_hash=spec_hash(spec),
+        dataset=spec.dataset.name,
+        model=spec.model.name,
+        method=spec.method.kind,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def new_sweep(spec: SweepSpec, *, now: datetime, key: str | None, request_hash: str) -> Sweep:
+    """A queued sweep that is not stored yet."""
+    return Sweep(
+        id=f"swp-{secrets.token_hex(5)}",
+        name=spec.name,
+        state=State.QUEUED,
+        attempt=1,
+        spec=spec.model_dump_json(),  # keys as given: trials are numbered in the order of the variants
+        created_at=now,
+        updated_at=now,
+        idempotency_key=key,
+        request_hash=request_hash,
+    )
+
+
+def trial_row(sweep_id: str, number: int, row: str, spec: ExperimentSpec, now: datetime) -> Experiment:
+    """A queued trial that is not stored yet."""
+    new = new_experiment(trial_id(sweep_id, number), spec, now)
+    return replace(new, sweep_id=sweep_id, trial=number, trial_row=row)
+
+
+def drawn_trial(storage: Storage, sweep: Sweep, number: int, now: datetime) -> Tagged | None:
+    """A trial that the sweep's job has begun and nobody stored, from trials/NNNN.json; None if it is none."""
+    path = storage.sweep(sweep.id).trial(number)
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        spec = parse_spec(found["spec"])
+        return trial_row(sweep.id, number, str(found["row"]), spec, now), spec.tags
+    except (ValueError, KeyError, TypeError, SpecError) as error:
+        log.warning("unreadable trial", extra={"sweep": sweep.id, "trial": number, "reason": str(error)})
+        return None

@@ -1,0 +1,203 @@
+"""What the store gives and takes: plain values, and the errors of asking."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Self
+
+from service.shared.states import State
+from trainer.base.errors import RegionRebalanceError
+
+
+class UnknownExperiment(RegionRebalanceError):
+    """No experiment has this id."""
+
+
+class UnknownSweep(RegionRebalanceError):
+    """No sweep has this id."""
+
+
+class Conflict(RegionRebalanceError):
+    """The experiment or sweep is no longer in a state from which this step leads on."""
+
+
+class NoReport(RegionRebalanceError):
+    """The experiment has left no report yet."""
+
+
+class BadKey(RegionRebalanceError):
+    """The Idempotency-Key header is no key."""
+
+
+class KeyReused(RegionRebalanceError):
+    """The Idempotency-Key came with another body before."""
+
+
+class BadCursor(RegionRebalanceError):
+    """A page was asked for with a cursor that this list never gave out."""
+
+
+class StoreUnavailable(RegionRebalanceError):
+    """The database does not answer, or has no tables yet."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What experiments and sweeps have in common: one row. Times are aware UTC; `spec` is canonical JSON."""
+
+    id: str
+    name: str
+    state: State
+    attempt: int
+    spec: str
+    created_at: datetime
+    updated_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    cancel_requested_at: datetime | None = None
+    error_type: str | None = None
+    error_message: str | None = None
+    mlflow_run_id: str | None = None
+    mlflow_status_due: str | None = None
+    job_status: str | None = None
+    job_since: datetime | None = None
+    failures: int = 0
+    idempotency_key: str | None = None
+    request_hash: str | None = None
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """What a row of the table says."""
+        return cls(**{**row, "state": State(row["state"])})
+
+    @property
+    def job_id(self) -> str:
+        """The submission id: computed, so that a submit can be repeated without doubling the job."""
+        return f"{self.id}-{self.attempt}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment(Asked):
+    """One training run. A trial has its `sweep_id`, whose job is its own too, unless it is `detached`."""
+
+    spec_hash: str
+    dataset: str
+    model: str
+    method: str
+    headline: dict[str, float | None] | None = None
+    progress: dict[str, Any] | None = None
+    sweep_id: str | None = None
+    trial: int | None = None
+    trial_row: str | None = None
+    detached: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep(Asked):
+    """A grid or search of experiments, run by one job. `paused`: no further trial is to start."""
+
+    paused: bool = False
+
+
+@dataclass(frozen=True)
+class Move:
+    """A trial's way through one or more states, to be taken at once, if it still is as it was seen."""
+
+    seen: Experiment
+    attempt: int
+    steps: tuple[tuple[State, str], ...]  # with the reason of each
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class TrialCount:
+    """How many trials of a sweep are in a state; `stopped` are those that the scheduler ended early."""
+
+    sweep_id: str
+    state: State
+    stopped: bool
+    number: int
+
+
+@dataclass(frozen=True)
+class Event:
+    """One change of state; `from_state` is None when the experiment was stored."""
+
+    id: int
+    at: datetime
+    attempt: int
+    from_state: State | None
+    to_state: State
+    reason: str
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Event:
+        """The event in a row of the table."""
+        left = row["from_state"]
+        return cls(**{**row, "from_state": State(left) if left else None, "to_state": State(row["to_state"])})
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What a list is narrowed to; an empty field narrows nothing. A tag is (key, value or None for any)."""
+
+    states: Sequence[State] = ()
+    methods: Sequence[str] = ()
+    datasets: Sequence[str] = ()
+    tags: Sequence[tuple[str, str | None]] = ()
+    sweeps: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a transition writes beside the state."""
+
+    error_type: str | None = None
+    error_message: str | None = None
+    headline: Mapping[str, float | None] | None = None
+    progress: Mapping[str, Any] | None = None
+    mlflow_run_id: str | None = None
+    mlflow_status_due: str | None = None
+    started_at: datetime | None = None
+    failures: int | None = None
+
+    def columns(self) -> dict[str, Any]:
+        given = {column.name: getattr(self, column.name) for column in fields(self)}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+NOTHING = Outcome()
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """Where a page of the list, newest first, ended."""
+
+    created_at: datetime
+    id: str
+
+    def encode(self) -> str:
+        """Opaque text, safe in a URL."""
+        plain = f"{self.created_at.isoformat()} {self.id}"
+        return base64.urlsafe_b64encode(plain.encode()).decode().rstrip("=")
+
+    @classmethod
+    def decode(cls, text: str) -> Cursor:
+        """What `encode` was given.
+
+        Raises:
+            BadCursor: the text is not from there.
+        """
+        try:
+            plain = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+            at, identifier = plain.split(" ", 1)
+            created_at = datetime.fromisoformat(at)
+        except (binascii.Error, ValueError):
+            raise BadCursor(text) from None
+        if created_at.tzinfo is None or not identifier.isprintable():
+            raise BadCursor(text)
+        return cls(created_at, identifier)

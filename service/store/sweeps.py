@@ -1,0 +1,127 @@
+"""Sweeps: every query about them, and those that count or add their trials."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, Select, false, func, select, true
+from sqlalchemy.exc import IntegrityError
+
+from service.shared.states import State
+from service.store.database import Database
+from service.store.jobs import Kind, Ledger
+from service.store.records import Conflict, Experiment, Sweep, TrialCount, UnknownSweep
+from service.store.tables import experiments, sweep_events, sweeps
+from trainer.base.errors import StoppedEarly
+
+Tagged = Sequence[tuple[Experiment, Mapping[str, str]]]
+_SWEEPS = Kind("sweep", sweeps, sweep_events, sweep_events.c.sweep_id, Sweep, UnknownSweep)
+_AT_ONCE = 1000  # rows a statement
+
+
+class TrialRows(Protocol):
+    """What of the store of experiments is needed here."""
+
+    def insert_tagged(self, connection: Connection, new: Tagged, reason: str) -> None: ...
+
+    def select(self, query: Select[Any]) -> list[Experiment]: ...
+
+
+class SweepStore(Ledger[Sweep]):
+    """All reads and writes of sweeps. Any thread may call it."""
+
+    def __init__(self, database: Database, trials: TrialRows) -> None:
+        super().__init__(database, _SWEEPS, own_job=true())
+        self._trials = trials
+
+    def page(
+        self, states: Sequence[State], *, cursor: str | None, limit: int
+    ) -> tuple[list[Sweep], str | None]:
+        """Sweeps, newest first, and the cursor of the next page. Raises BadCursor."""
+        conditions = [sweeps.c.state.in_(states)] if states else []
+        return self.listed(conditions, cursor=cursor, limit=limit)
+
+    def create(self, new: Sweep, trials: Tagged) -> Sweep:
+        """Stores `new` with all its trials, or gives the sweep that has its idempotency key."""
+        try:
+            with self._database.writing() as connection:
+                self.insert(connection, [new], "stored")
+                for start in range(0, len(trials), _AT_ONCE):
+                    part = trials[start : start + _AT_ONCE]
+                    self._trials.insert_tagged(connection, part, f"stored with sweep {new.id}")
+        except IntegrityError:
+            earlier = self.find_request(new.idempotency_key) if new.idempotency_key else None
+            if earlier is None:
+                raise
+            return earlier
+        return new
+
+    def add_trials(self, sweep: Sweep, trials: Tagged) -> None:
+        """Stores trials that the search has drawn since."""
+        with self._database.writing() as connection:
+            self._trials.insert_tagged(connection, trials, f"drawn by sweep {sweep.id}")
+
+    def pause(self, sweep_id: str, *, paused: bool, now: datetime) -> Sweep:
+        """Notes that no more trials shall start, or that they shall again.
+
+        Raises:
+            Conflict: it has ended.
+        """
+        with self._database.writing() as connection:
+            here = self.read(connection, sweep_id, lock=True)
+            if here.state.ended:
+                raise Conflict(f"sweep {sweep_id} has ended already: it is {here.state}")
+            if here.paused is not paused:
+                self.write(connection, sweep_id, paused=paused, updated_at=now)
+            return self.read(connection, sweep_id)
+
+    def queued(self, *, limit: int) -> list[Sweep]:
+        """Sweeps to submit, oldest first: neither paused nor to be cancelled."""
+        ready = select(sweeps).where(
+            sweeps.c.state == State.QUEUED, ~sweeps.c.paused, sweeps.c.cancel_requested_at.is_(None)
+        )
+        return self.select(ready.order_by(sweeps.c.created_at, sweeps.c.id).limit(limit))
+
+    def trial_states(self, sweep_id: str) -> dict[int, State]:
+        """The state of every trial by its number."""
+        query = select(experiments.c.trial, experiments.c.state).where(experiments.c.sweep_id == sweep_id)
+        with self._database.reading() as connection:
+            return {number: State(state) for number, state in connection.execute(query)}
+
+    def counts(self, sweep_ids: Sequence[str]) -> list[TrialCount]:
+        """How many trials of each sweep are in each state."""
+        # Grouped by its label: Postgres does not see that two equal expressions with parameters are one.
+        stopped = func.coalesce(experiments.c.error_type == StoppedEarly.__name__, false()).label("early")
+        columns = (experiments.c.sweep_id, experiments.c.state, stopped)
+        query = (
+            select(*columns, func.count())
+            .where(experiments.c.sweep_id.in_(sweep_ids))
+            .group_by(*columns[:2], "early")
+        )
+        with self._database.reading() as connection:
+            return [
+                TrialCount(sweep, State(state), bool(early), number)
+                for sweep, state, early, number in connection.execute(query)
+            ]
+
+    def best(self, sweep_id: str, metric: str, direction: str) -> Experiment | None:
+        """The completed trial with the best value of `metric`, None while there is none."""
+        value = experiments.c.headline[metric].as_float()
+        query = select(experiments).where(
+            experiments.c.sweep_id == sweep_id, experiments.c.state == State.COMPLETED, value.is_not(None)
+        )
+        order = value.asc() if direction == "min" else value.desc()
+        found = self._trials.select(query.order_by(order, experiments.c.trial).limit(1))
+        return found[0] if found else None
+
+    def unsettled(self, *, limit: int) -> list[Sweep]:
+        """Sweeps that have ended while some trial that follows them has not."""
+        live = select(experiments.c.sweep_id).where(
+            experiments.c.state.in_([state for state in State if not state.ended]),
+            experiments.c.sweep_id.is_not(None),
+            ~experiments.c.detached,
+        )
+        ended = sweeps.c.state.in_([state for state in State if state.ended])
+        return self.select(select(sweeps).where(ended, sweeps.c.id.in_(live)).limit(limit))

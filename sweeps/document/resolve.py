@@ -1,0 +1,72 @@
+"""The data sets of a sweep's trials, checked where they lie; each kind of trial once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from sweeps.document.expand import Trial, refuse, told
+from sweeps.document.spec import SweepSpec
+from trainer.base.errors import Problem, SpecError
+from trainer.data.folders import read_classes, resolve_spec
+from trainer.results.metrics import GROUPS, frequency_groups
+from trainer.spec.datasets import DATASETS, AnyDataset, Folder
+from trainer.spec.spec import ExperimentSpec
+
+
+def resolve_trials(
+    sweep: SweepSpec,
+    trials: Sequence[Trial],
+    *,
+    data_roots: Sequence[Path] | None,
+    resolve: Callable[..., ExperimentSpec] = resolve_spec,
+) -> tuple[Trial, ...]:
+    """`trials` with absolute data roots, after what `trainer.data.folders.resolve_spec` checks.
+
+    Raises:
+        SpecError: problems stand at the axis whose value was refused, else in the base; or the sweep's
+            metric is one that a trial's data set cannot have.
+    """
+    found: dict[str, ExperimentSpec] = {}
+    problems: list[Problem] = []
+    resolved = []
+    for trial in trials:
+        key = f"{trial.spec.dataset.model_dump_json()} {trial.spec.schedule.crop_size}"
+        if key not in found:
+            try:
+                found[key] = resolve(trial.spec, data_roots=data_roots)
+            except SpecError as error:
+                found[key] = trial.spec
+                called = f"trial {trial.number} ({trial.row})"
+                problems += (told(sweep, called, trial.settings, each) for each in error.problems)
+        spec = trial.spec.model_copy(update={"dataset": found[key].dataset})
+        resolved.append(replace(trial, spec=spec))
+    refuse(problems)
+    refuse(_unreported(sweep, resolved))
+    return tuple(resolved)
+
+
+def _unreported(sweep: SweepSpec, trials: Sequence[Trial]) -> Iterator[Problem]:
+    """Trials whose data set has too few classes for the group that the metric is of."""
+    group = sweep.metric.removesuffix("_mIoU")
+    if group not in GROUPS:
+        return
+    numbers: dict[str, int] = {}
+    for trial in trials:
+        dataset, boundaries = trial.spec.dataset, trial.spec.evaluation.group_boundaries
+        key = dataset.model_dump_json()
+        if key not in numbers:
+            numbers[key] = _num_classes(dataset)
+        if group not in frequency_groups(range(numbers[key]), boundaries):
+            got = f"trial {trial.number} ({trial.row}) never reports {sweep.metric}: of its data set's "
+            got += f"{numbers[key]} classes none is in the {group}"
+            yield Problem("/metric", got, "a metric that each trial reports")
+
+
+def _num_classes(dataset: AnyDataset) -> int:
+    names = DATASETS[dataset.name].classes
+    if names is None:
+        assert isinstance(dataset, Folder)
+        names = read_classes(Path(dataset.root))
+    return len(names)

@@ -1,0 +1,1 @@
+"""One attempt at a sweep, from what storage has to its report."""

@@ -1,0 +1,62 @@
+"""What is left of a sweep for a new driver to run, and what its search and scheduler must learn first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sweeps.document.expand import Trial
+from sweeps.document.spec import SweepSpec
+from sweeps.driver.policy import shall_run
+from sweeps.driver.summary import Board
+from sweeps.results.trial_progress import is_stopped_early, lost_attempts, trial_progress
+from sweeps.search.candidates import Listed, Source, Suggested
+from trainer.storage.layout import Storage, trial_id
+from trainer.storage.sink import last_record
+
+
+def is_runnable(storage: Storage, experiment: str) -> bool:
+    """Whether a new driver begins an attempt at this trial."""
+    progress = trial_progress(storage, experiment)
+    losses = lost_attempts(storage, experiment) if progress.state == "failed" else 0
+    return shall_run(progress, losses, detached=storage.detached(experiment).exists())
+
+
+def source_of(
+    sweep: SweepSpec,
+    known: Sequence[Trial],
+    *,
+    identifier: str,
+    storage: Storage,
+    board: Board,
+    resolve: Callable[[Trial], Trial],
+) -> Source:
+    """The trials to come. What has ended of `known` comes again only where a scheduler must learn of it."""
+
+    def experiment(trial: Trial) -> str:
+        return trial_id(identifier, trial.number)
+
+    def score(trial: Trial) -> float | None:
+        """Of a trial that was stopped early, what it had reached."""
+        report = board.report_of(trial.number)
+        if report is None or not is_stopped_early(report):
+            return board.value_of(report) if report else None
+        last = last_record(storage.attempt(experiment(trial), report.attempt).metrics, "eval") or {}
+        value = last.get(sweep.metric)
+        return None if value is None else float(value)
+
+    runnable = {trial.number for trial in known if is_runnable(storage, experiment(trial))}
+    ended = [trial for trial in known if trial.number not in runnable]
+    if ended:
+        print(f"{len(ended)} trials have ended already and are not run again", flush=True)
+    replayed = frozenset(
+        trial.number
+        for trial in ended
+        if sweep.scheduler.kind != "none"
+        and board.report_of(trial.number) is not None
+        and not storage.detached(experiment(trial)).exists()  # somebody else's now: it may run
+    )
+    if sweep.search == "optuna":
+        told = [(trial, None if trial.number in runnable else (score(trial),)) for trial in known]
+        return Suggested(sweep, told, first=replayed, resolve=resolve)
+    left = runnable | replayed if runnable else frozenset()
+    return Listed([trial for trial in known if trial.number in left], first=replayed)

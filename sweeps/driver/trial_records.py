@@ -1,0 +1,50 @@
+"""Trials as files: what a sweep has begun, for its next driver, for the service, and for people."""
+
+from __future__ import annotations
+
+from pydantic import JsonValue
+
+from sweeps.document.expand import Trial
+from trainer.base.files import write_atomically
+from trainer.base.strict_model import StrictModel
+from trainer.spec.spec import ExperimentSpec
+from trainer.storage.layout import SweepDir
+
+
+class TrialRecord(StrictModel):
+    """trials/NNNN.json, written before the trial starts. `settings`: the value of each axis, by pointer."""
+
+    number: int
+    row: str
+    variant: str | None
+    settings: dict[str, JsonValue]
+    experiment: str
+    spec: ExperimentSpec
+
+    @property
+    def trial(self) -> Trial:
+        return Trial(self.number, self.row, self.variant, self.settings, self.spec)
+
+
+def write_trial(directory: SweepDir, trial: Trial, experiment: str) -> None:
+    """Notes a trial; one that is noted already stays as it is."""
+    path = directory.trial(trial.number)
+    if not path.exists():
+        record = TrialRecord(
+            number=trial.number,
+            row=trial.row,
+            variant=trial.variant,
+            settings=dict(trial.settings),
+            experiment=experiment,
+            spec=trial.spec,
+        )
+        write_atomically(path, record.model_dump_json(indent=1) + "\n")
+
+
+def read_trials(directory: SweepDir) -> tuple[Trial, ...]:
+    """The trials noted so far, by number."""
+    found = (
+        TrialRecord.model_validate_json(path.read_text(encoding="utf-8"))
+        for path in directory.trials.glob("[0-9]*.json")
+    )
+    return tuple(sorted((record.trial for record in found), key=lambda trial: trial.number))

@@ -1,0 +1,1 @@
+"""Where trials run: warm actors, processes, and the resources they take."""

@@ -1,0 +1,48 @@
+"""Trials on one worker, one after another in a process that keeps torch and mmseg imported: a Ray actor."""
+
+from __future__ import annotations
+
+import gc
+from typing import TYPE_CHECKING
+
+from sweeps.execution.task import Task, end_of
+from trainer.base.errors import Paused
+from trainer.mmseg_adapter import quiet_imports
+
+if TYPE_CHECKING:
+    from trainer.run.attempt import Attempt
+    from trainer.run.worker import Outcome
+
+
+class WarmWorker:
+    """Runs tasks; nothing of one reaches the next: `trainer.run.worker`, `mmseg_adapter.isolation`."""
+
+    def __init__(self) -> None:
+        with quiet_imports():
+            pass
+        gc.collect()
+        gc.freeze()  # or each collection of a run walks through all of torch: 0.4 s a trial
+
+    def run(self, task: str) -> str:
+        """A Task as JSON in, its TaskEnd as JSON out."""
+        end = end_of(Task.model_validate_json(task).make().run(_work, unreported=(Paused,)))
+        _forget_device_memory()
+        gc.collect()
+        return end.model_dump_json()
+
+
+def _work(attempt: Attempt) -> Outcome:
+    from trainer.run.worker import train_alone
+
+    plan = attempt.prepare()
+    attempt.mark("plan")
+    outcome = train_alone(plan)
+    attempt.trained(outcome)
+    return outcome
+
+
+def _forget_device_memory() -> None:
+    import torch
+
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.empty_cache()

@@ -1,0 +1,210 @@
+"""The reports of a sweep as the table of a paper: a row for each setting, mean and spread over its seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import Field
+
+from sweeps.document.spec import Metric
+from sweeps.results import statistics
+from sweeps.results.comparability import Measured, class_lists, few_seeds, missing, unlike
+from trainer.base.strict_model import StrictModel
+from trainer.results.metrics import Group
+from trainer.results.report import HEADLINE, RunReport, Scores
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One trial as the table sees it. `report` is None until it has ended."""
+
+    row: str
+    seed: int
+    report: RunReport | None
+    stopped: bool = False  # by the scheduler, before its last iteration
+
+
+class Cell(StrictModel):
+    """Percent, over the seeds that have a value. `std` is the sample's, None for fewer than two."""
+
+    mean: float | None
+    std: float | None
+    values: tuple[float | None, ...] = Field(strict=False, description="In the order of the row's seeds.")
+
+
+class Row(StrictModel):
+    """One setting. `delta` and `p_value`: against the reference over the seeds that both have.
+
+    Both are None, and `shared_seeds` is 0, for the reference itself and where other labels were scored.
+    """
+
+    row: str
+    seeds: tuple[int, ...] = Field(strict=False, description="Those that completed.")
+    unfinished: int = Field(description="Trials that failed, were cancelled or have not ended.")
+    stopped: int = Field(description="Trials that the scheduler stopped; they are not in the numbers.")
+    scores: dict[str, Cell]
+    delta: float | None = Field(description="Mean difference of the metric, in points.")
+    p_value: float | None = Field(description="Two-sided paired t-test; None where it says nothing.")
+    shared_seeds: int
+    published: float | None = Field(default=None, description="The paper's number, see the table's notes.")
+
+
+class ClassStatistics(StrictModel):
+    """IoU of one class, mean over seeds, and its difference to the reference's; in the order of the rows.
+
+    A row that was scored on other labels than the reference has no difference.
+    """
+
+    id: int
+    name: str
+    group: Group
+    iou: tuple[float | None, ...] = Field(strict=False)
+    delta_iou: tuple[float | None, ...] = Field(strict=False)
+
+
+class Block(StrictModel):
+    """One evaluation mode."""
+
+    mode: str
+    rows: tuple[Row, ...] = Field(strict=False)
+    classes: tuple[ClassStatistics, ...] = Field(strict=False, description="Empty where rows differ in them.")
+
+
+class Table(StrictModel):
+    """What a sweep measured."""
+
+    name: str
+    metric: Metric
+    reference: str
+    blocks: tuple[Block, ...] = Field(strict=False)
+    notes: tuple[str, ...] = Field(default=(), strict=False)
+
+
+def make_table(
+    name: str,
+    entries: Sequence[Entry],
+    *,
+    metric: Metric = "mIoU",
+    reference: str | None = None,
+    published: Mapping[str, float] | None = None,
+    notes: Sequence[str] = (),
+) -> Table:
+    """Rows in the order in which they first occur in `entries`.
+
+    Args:
+        entries: the trials; of none the table has no rows.
+        reference: the row that differences are taken to; the first if left out.
+        published: numbers of the paper by row, shown beside ours.
+        notes: said under the table, before those about missing trials and about what is not comparable.
+    """
+    by_row: dict[str, list[Entry]] = {}
+    for entry in entries:
+        by_row.setdefault(entry.row, []).append(entry)
+    base = next(iter(by_row), "") if reference is None else reference
+    blocks, told = [], []
+    for mode in dict.fromkeys(mode for entry in entries for mode in _evaluations(entry)) or ("single_scale",):
+        found = {row: _measured(mine, mode) for row, mine in by_row.items()}
+        rows = tuple(
+            _row(row, one, None if row == base else found.get(base), metric, (published or {}).get(row))
+            for row, one in found.items()
+        )
+        blocks.append(Block(mode=mode, rows=rows, classes=_classes(found, base)))
+        shared = [row.shared_seeds for row in rows if row.p_value is not None]
+        told += [*unlike(found, base), *missing(found), *few_seeds(shared)]
+    return Table(
+        name=name,
+        metric=metric,
+        reference=base,
+        blocks=tuple(blocks),
+        notes=tuple(dict.fromkeys((*notes, *told))),
+    )
+
+
+def _evaluations(entry: Entry) -> dict[str, Scores]:
+    finished = entry.report is not None and entry.report.result is not None and not entry.stopped
+    return entry.report.result.evaluation if finished else {}  # type: ignore[union-attr]
+
+
+def _measured(entries: Sequence[Entry], mode: str) -> Measured:
+    """Of one row. A seed that is there twice counts once, with its first result."""
+    found: dict[int, Scores] = {}
+    done = 0
+    for entry in entries:
+        if (scores := _evaluations(entry).get(mode)) is not None:
+            done += 1
+            found.setdefault(entry.seed, scores)
+    stopped = sum(entry.stopped for entry in entries)
+    every = found.values()
+    return Measured(
+        scores=dict(sorted(found.items())),
+        unfinished=len(entries) - stopped - done,
+        stopped=stopped,
+        repeated=done - len(found),
+        classes=frozenset(tuple((one.id, one.name) for one in scores.classes) for scores in every),
+        labels=frozenset(
+            (scores.images, *((one.id, one.name, one.tp + one.fn) for one in scores.classes))
+            for scores in every
+        ),
+        groups=frozenset(tuple(one.group for one in scores.classes) for scores in every),
+    )
+
+
+def _row(
+    row: str, ours: Measured, reference: Measured | None, metric: Metric, published: float | None
+) -> Row:
+    differences = []
+    if reference is not None and ours.comparable(reference, metric):
+        differences = _differences(ours.scores, reference.scores, metric)
+    return Row(
+        row=row,
+        seeds=tuple(ours.scores),
+        unfinished=ours.unfinished,
+        stopped=ours.stopped,
+        scores={column: _cell([getattr(one, column) for one in ours.scores.values()]) for column in HEADLINE},
+        delta=statistics.mean(differences),
+        p_value=statistics.paired_p_value(differences),
+        shared_seeds=len(differences),
+        published=published,
+    )
+
+
+def _differences(ours: Mapping[int, Scores], theirs: Mapping[int, Scores], metric: Metric) -> list[float]:
+    pairs = [(getattr(ours[seed], metric), getattr(theirs[seed], metric)) for seed in ours if seed in theirs]
+    return [mine - other for mine, other in pairs if mine is not None and other is not None]
+
+
+def _cell(values: Sequence[float | None]) -> Cell:
+    known = [value for value in values if value is not None]
+    return Cell(mean=statistics.mean(known), std=statistics.deviation(known), values=tuple(values))
+
+
+def _classes(found: Mapping[str, Measured], reference: str) -> tuple[ClassStatistics, ...]:
+    if len(class_lists(found)) != 1:
+        return ()
+    first = next(scores for one in found.values() for scores in one.scores.values())
+    base = found.get(reference)
+    alike = [base is not None and one.labels == base.labels for one in found.values()]
+    rows = []
+    for k, known in enumerate(first.classes):
+        means = {row: _class_mean(one.scores.values(), k) for row, one in found.items()}
+        theirs = means.get(reference)
+        deltas = tuple(
+            iou - theirs if like and iou is not None and theirs is not None else None
+            for like, iou in zip(alike, means.values(), strict=True)
+        )
+        rows.append(
+            ClassStatistics(
+                id=known.id,
+                name=known.name,
+                group=known.group,
+                iou=tuple(means.values()),
+                delta_iou=deltas,
+            )
+        )
+    return tuple(rows)
+
+
+def _class_mean(scores: Iterable[Scores], k: int) -> float | None:
+    values = [one.classes[k].iou for one in scores]
+    return statistics.mean([value for value in values if value is not None])

@@ -1,0 +1,85 @@
+"""Closing MLflow runs over REST."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from service.reconcile.cluster import BackendUnreachable
+from service.reconcile.mlflow_runs import MlflowRuns
+
+
+class Server:
+    """Just enough of MLflow: one run."""
+
+    def __init__(self, status: str | None, *, broken: int | None = None) -> None:
+        self.status = status
+        self.broken = broken
+        self.update: dict[str, Any] | None = None
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        if self.broken is not None:
+            return httpx.Response(self.broken, text="<html>")
+        if self.status is None:
+            return httpx.Response(404, json={"error_code": "RESOURCE_DOES_NOT_EXIST"})
+        if request.url.path == "/api/2.0/mlflow/runs/get":
+            assert request.url.params["run_id"] == "m1"
+            return httpx.Response(200, json={"run": {"info": {"status": self.status}}})
+        assert request.url.path == "/api/2.0/mlflow/runs/update"
+        self.update = json.loads(request.content)
+        return httpx.Response(200, json={})
+
+
+def close(server: Server) -> None:
+    runs = MlflowRuns("http://127.0.0.1:5000/", transport=httpx.MockTransport(server))
+    try:
+        runs.close_run("m1", "KILLED")
+    finally:
+        runs.close()
+
+
+@pytest.mark.parametrize("status", ["RUNNING", "SCHEDULED"])
+def test_an_open_run_is_closed(status: str) -> None:
+    """It gets the status and an end time in milliseconds."""
+    server = Server(status)
+    close(server)
+    assert server.update is not None
+    assert (server.update["run_id"], server.update["status"]) == ("m1", "KILLED")
+    assert server.update["end_time"] > 10**12
+
+
+@pytest.mark.parametrize("status", ["FINISHED", "FAILED", "KILLED", None])
+def test_an_ended_or_unknown_run_is_left_alone(status: str | None) -> None:
+    """The job closed it itself, or somebody deleted it."""
+    server = Server(status)
+    close(server)
+    assert server.update is None
+
+
+@pytest.mark.parametrize("code", [200, 401, 500, 503])
+def test_a_server_that_is_not_well_is_unreachable(code: int) -> None:
+    """Errors and pages that are no JSON mean: try again later."""
+    with pytest.raises(BackendUnreachable):
+        close(Server("RUNNING", broken=code))
+
+
+def test_nobody_there() -> None:
+    """A refused connection is unreachable, too."""
+
+    def refuse(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused", request=request)
+
+    runs = MlflowRuns("http://127.0.0.1:5000", transport=httpx.MockTransport(refuse))
+    with pytest.raises(BackendUnreachable, match="refused"):
+        runs.close_run("m1", "FAILED")
+    runs.close()
+
+
+def test_an_id_that_can_be_none_is_left_alone() -> None:
+    """MLflow refuses it with 400, now and for ever: asking again would keep all others waiting."""
+    server = Server("RUNNING", broken=400)
+    close(server)
+    assert server.update is None

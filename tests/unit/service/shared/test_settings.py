@@ -1,0 +1,86 @@
+"""Settings from the environment: what is taken, what is refused by name."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from service.shared.settings import Settings, SettingsError, load_settings
+
+
+def test_defaults_lie_in_the_data_dir(tmp_path: Path) -> None:
+    """Database and storage follow the data directory."""
+    settings = load_settings(data_dir=tmp_path)
+    assert settings.database == f"sqlite:///{tmp_path}/rebalance.db"
+    assert settings.layout.root == tmp_path / "storage"
+    assert (settings.host, settings.port, settings.max_running, settings.max_attempts) == (
+        "127.0.0.1",
+        8000,
+        2,
+        3,
+    )
+
+
+def test_environment_is_read_and_arguments_go_before_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A flag beats a variable; a flag that was not given (None) does not."""
+    monkeypatch.setenv("REBALANCE_PORT", "9000")
+    monkeypatch.setenv("REBALANCE_MAX_RUNNING", "7")
+    settings = load_settings(data_dir=tmp_path, port=9001, max_running=None)
+    assert (settings.port, settings.max_running) == (9001, 7)
+
+
+def test_data_roots_as_a_path_list_or_json(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Both ways to write several directories give the same."""
+    wanted = (tmp_path / "a", tmp_path / "b")
+    for text in (os.pathsep.join(map(str, wanted)), json.dumps([str(path) for path in wanted])):
+        monkeypatch.setenv("REBALANCE_DATA_ROOTS", text)
+        assert load_settings(data_dir=tmp_path).data_roots == wanted
+    monkeypatch.setenv("REBALANCE_DATA_ROOTS", "")
+    assert load_settings(data_dir=tmp_path).data_roots == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("port", "70000"),
+        ("port", "x"),
+        ("max_running", "0"),
+        ("max_attempts", "0"),
+        ("poll_seconds", "0"),
+        ("data_roots", "/"),
+        ("data_roots", "[1"),
+        ("database_url", "mysql://x"),
+        ("ray_address", "auto"),
+        ("mlflow_uri", "http://user:hunter2@host"),
+    ],
+)
+def test_unsafe_values_are_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, value: str
+) -> None:
+    """The message names the variable and never repeats a password."""
+    monkeypatch.setenv(f"REBALANCE_{name.upper()}", value)
+    with pytest.raises(SettingsError, match=f"REBALANCE_{name.upper()}") as caught:
+        load_settings(data_dir=tmp_path)
+    assert "hunter2" not in str(caught.value)
+    assert "Value error" not in str(caught.value)
+
+
+def test_the_database_password_is_not_shown(tmp_path: Path) -> None:
+    """Settings can be logged."""
+    settings = Settings(data_dir=tmp_path, database_url="postgresql://me:hunter2@db/rebalance")
+    assert "hunter2" not in repr(settings)
+    assert settings.database == "postgresql://me:hunter2@db/rebalance"
+
+
+def test_only_an_http_mlflow_has_a_server(tmp_path: Path) -> None:
+    """Runs of a file or database store cannot be closed over REST."""
+    assert Settings(data_dir=tmp_path, mlflow_uri="sqlite:///x.db").mlflow_server is None
+    assert (
+        Settings(data_dir=tmp_path, mlflow_uri="http://127.0.0.1:5000/").mlflow_server
+        == "http://127.0.0.1:5000"
+    )

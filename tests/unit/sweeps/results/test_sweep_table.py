@@ -1,0 +1,158 @@
+"""What surrounds a sweep's numbers: its cost before, its table after, and its data sets checked once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sweeps.document.cost import cost_of, crop_pixels
+from sweeps.document.expand import expand
+from sweeps.document.presets import PRESETS, preset_sweep
+from sweeps.document.resolve import resolve_trials
+from sweeps.document.spec import SweepSpec, parse_sweep
+from sweeps.results.sweep_table import entry_of, setting_note, sweep_table
+from tests.data_factories import make_report, make_spec, spec_document, write_folder
+from trainer.base.errors import SpecError, StoppedEarly
+from trainer.data.folders import resolve_spec
+from trainer.results.report import RunError
+from trainer.spec.spec import ExperimentSpec
+
+
+def sweep_of(**changes: Any) -> SweepSpec:
+    return parse_sweep({"name": "s", "base": spec_document(), "seeds": [0, 1], **changes})
+
+
+def test_cost_is_a_sum() -> None:
+    """Iterations, pictures and seconds add up over trials; the largest trial says what must be free."""
+    small, large = (
+        make_spec(schedule={"iterations": 10, "batch_size": 4, "crop_size": [16, 16]}),
+        make_spec(
+            schedule={"iterations": 20, "batch_size": 4, "crop_size": [16, 32]},
+            resources={"workers": 2, "gpus_per_worker": 0.5, "cpus_per_worker": 3},
+        ),
+    )
+    cost = cost_of([small, large], pixel_seconds=lambda _: 2.0)
+    assert (cost.trials, cost.iterations, cost.pictures) == (2, 30, 120)
+    assert (cost.cpus, cost.gpus) == (6, 1.0)
+    assert cost.train_seconds == 2.0 * (crop_pixels(small) + crop_pixels(large)) == 2.0 * (10_240 + 40_960)
+    assert cost.gpu_hours == pytest.approx(2.0 * 40_960 / 3600)
+
+
+def test_cost_of_a_sample() -> None:
+    """Where the search draws as it goes, one draw stands for all of them."""
+    cost = cost_of([make_spec(schedule={"iterations": 10})], trials=7)
+    assert (cost.trials, cost.iterations, cost.train_seconds) == (7, 70, None)
+
+
+def test_one_unmeasured_trial_leaves_the_time_unknown() -> None:
+    """A sum with a part missing would be a promise."""
+    specs = [make_spec(), make_spec(seed=1)]
+    assert cost_of(specs, pixel_seconds=lambda spec: 1.0 if spec.seed else None).train_seconds is None
+
+
+def test_a_preset_has_the_papers_numbers_beside_ours() -> None:
+    """By the tag, with a note that says whose setting is whose."""
+    document = preset_sweep("table1", dataset="digit_scenes", model="small", seeds=[0])
+    sweep = parse_sweep({**document, "tags": {"preset": "table1"}})
+    entries = [entry_of(trial.row, trial.spec.seed, make_report()) for trial in expand(sweep)]
+    table = sweep_table(sweep, entries)
+    assert {row.row: row.published for row in table.blocks[0].rows} == dict(PRESETS["table1"].published)
+    assert "Table 1 of arXiv 2204.01969 (ADE20K" in table.notes[0]
+    assert "digit_scenes, model small, 1000 iterations: another data set" in table.notes[1]
+
+
+PAPER: dict[str, Any] = {
+    "iterations": 160_000,
+    "batch_size": 16,
+    "crop_size": [512, 512],
+    "optimizer": "sgd",
+    "learning_rate": 0.01,
+}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "model", "changes", "said"),
+    [
+        ("camvid", "small", {"iterations": 800}, "another data set, model and schedule than the paper's, so"),
+        ("camvid", "small", {}, "another data set and model than the paper's, so"),
+        ("camvid", "deeplabv3plus_r50", {}, "another data set than the paper's, so"),
+        (
+            "ade20k",
+            "small",
+            {"batch_size": 8},
+            "another model and schedule than the paper's on the same data",
+        ),
+        ("ade20k", "deeplabv3plus_r50", {"iterations": 80_000}, "another schedule than the paper's on the"),
+        ("ade20k", "deeplabv3plus_r50", {}, "160000 iterations: the paper's data set, model and schedule"),
+    ],
+)
+def test_every_deviation_from_the_paper_is_named(
+    dataset: str, model: str, changes: dict[str, Any], said: str
+) -> None:
+    """Data set, model and schedule, each that is another, and none that is not."""
+    folder = {"name": "folder", "root": "/data"}
+    schedule = make_spec(dataset=folder, schedule={**PAPER, **changes}).schedule
+    note = setting_note(dataset, model, schedule)
+    assert note.startswith(f"ours: {dataset}, model {model}, {schedule.iterations} iterations: ")
+    assert said in note
+
+
+def test_an_untagged_sweep_has_none() -> None:
+    """Nobody's numbers stand beside a sweep that does not say what it repeats, or ranks by another score."""
+    sweep = sweep_of(variants={"baseline": {"kind": "baseline"}})
+    assert sweep_table(sweep, [entry_of("baseline", 0, None)]).blocks[0].rows[0].published is None
+    tagged = sweep_of(tags={"preset": "table1"}, metric="mAcc", variants={"baseline": {"kind": "baseline"}})
+    assert sweep_table(tagged, [entry_of("baseline", 0, None)]).blocks[0].rows[0].published is None
+
+
+def test_a_limit_is_said_under_the_table() -> None:
+    """With what the paper's setting has to say, if that is there, before it."""
+    notes = sweep_table(sweep_of(), [entry_of("a", 0, None)], limit="not all: 1 second is over").notes
+    assert notes[0] == "not all: 1 second is over"
+
+
+def test_a_trial_stopped_early_is_counted_as_such() -> None:
+    """Its report says so."""
+    error = RunError(type=StoppedEarly.__name__, message="rung 1")
+    report = make_report().model_copy(update={"state": "cancelled", "result": None, "error": error})
+    assert sweep_table(sweep_of(), [entry_of("a", 0, report)]).blocks[0].rows[0].stopped == 1
+
+
+def test_every_data_set_is_looked_at_once(tmp_path: Path) -> None:
+    """Two data sets and eight trials: two looks, and every trial gets its absolute root."""
+    looks: list[ExperimentSpec] = []
+
+    def counted(spec: ExperimentSpec, *, data_roots: list[Path]) -> ExperimentSpec:
+        looks.append(spec)
+        return resolve_spec(spec, data_roots=data_roots)
+
+    shade = np.arange(32 * 48).reshape(32, 48) % 3
+    roots = [write_folder(tmp_path / name, {"train": [shade], "val": [shade]}) for name in ("a", "b")]
+    sweep = sweep_of(
+        base=spec_document(
+            dataset={"name": "folder", "root": str(roots[0])}, schedule={"crop_size": [32, 32]}
+        ),
+        axes=[{"pointer": "/dataset/root", "grid": [str(root) for root in roots]}],
+        seeds=[0, 1, 2, 3],
+    )
+    trials = resolve_trials(sweep, expand(sweep), data_roots=[tmp_path], resolve=counted)
+    assert len(trials) == 8
+    assert len(looks) == 2
+    assert {trial.spec.dataset.root for trial in trials} == {str(root.resolve()) for root in roots}  # type: ignore[union-attr]
+
+
+def test_a_missing_data_set_is_told_where_it_was_named(tmp_path: Path) -> None:
+    """At the axis whose value names it, or in the base."""
+    folder = {"name": "folder", "root": str(tmp_path / "nowhere")}
+    base = spec_document(dataset=folder, schedule={"crop_size": [32, 32]})
+    for changes, pointer in (
+        ({}, "/base/dataset/root"),
+        ({"axes": [{"pointer": "/dataset/root", "grid": [folder["root"]]}]}, "/axes/0/grid/0"),
+    ):
+        sweep = sweep_of(base=base, **changes)
+        with pytest.raises(SpecError) as caught:
+            resolve_trials(sweep, expand(sweep), data_roots=[tmp_path])
+        assert [problem.pointer for problem in caught.value.problems] == [pointer]

@@ -1,0 +1,1 @@
+"""Errors, strict documents and files: no word of machine learning."""

@@ -1,0 +1,1 @@
+"""Pictures and masks on disk: found, checked, counted."""

@@ -1,0 +1,180 @@
+"""Folder data sets: whether the directory a spec names is one, and may be used.
+
+Only headers and a table of class frequencies are read here, so that a POST can be answered at once; label
+ids are checked when the job starts (`trainer.data.frequency`). A folder data set is images/SPLIT,
+annotations/SPLIT and classes.txt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from trainer.base.errors import DataError, Problem, SpecError
+from trainer.data.frequency_tables import TableError, find_table
+from trainer.data.splits import Size, SplitFacts, is_inside, real_path, split_facts
+from trainer.spec.datasets import DATASETS, MAX_CLASSES, MIN_CLASSES, CamVid, DigitScenes, Folder
+from trainer.spec.spec import ExperimentSpec, crop_problems
+
+CLASSES_FILE = "classes.txt"
+_LONGEST_CLASSES_FILE = 1 << 20
+
+
+def resolve_spec(spec: ExperimentSpec, *, data_roots: Sequence[Path] | None) -> ExperimentSpec:
+    """`spec` with its data set's root absolute and real, after everything that headers can tell was checked.
+
+    Args:
+        data_roots: directories in which roots may lie, symbolic links followed; None allows any, for
+            jobs run by hand. Specs of built-in data sets are returned as they are.
+
+    Raises:
+        SpecError: with every problem found.
+    """
+    dataset = spec.dataset
+    if isinstance(dataset, DigitScenes):
+        return spec
+    allowed = None if data_roots is None else tuple(real_path(path) for path in data_roots)
+    root = _resolve_root(dataset, allowed)
+    problems = _classes_problems(dataset, root, allowed)
+    if not problems:  # a table is judged by the classes
+        problems = _table_problems(dataset, root)
+    sizes = set()
+    for field in ("train_split", "eval_split"):
+        split = getattr(dataset, field)
+        missing = _split_problem(root, split)
+        facts = SplitFacts(0, None, (missing,)) if missing else split_facts(root, split, allowed)
+        problems += [Problem(f"/dataset/{field}", got, wanted) for got, wanted in facts.faults]
+        sizes.add(facts.picture_size)
+    common = sizes.pop() if len(sizes) == 1 else None
+    if common is not None:
+        problems += crop_problems(spec, scaled_size(common, dataset.scale))
+    if problems:
+        raise SpecError(tuple(problems))
+    return spec.model_copy(update={"dataset": dataset.model_copy(update={"root": str(root)})})
+
+
+def scaled_size(size: Size, scale: float) -> Size:
+    """(height, width) after shrinking by `scale`, rounded half up, at least one pixel."""
+    return max(1, int(size[0] * scale + 0.5)), max(1, int(size[1] * scale + 0.5))
+
+
+def read_classes(root: Path) -> tuple[str, ...]:
+    """Class names in label order, line i = id i.
+
+    Raises:
+        DataError: classes.txt is missing, or not 2 to 255 non-empty, unique lines of UTF-8.
+    """
+    path = root / CLASSES_FILE
+    try:
+        if path.exists() and not path.is_file():  # opening a pipe would wait for ever
+            raise DataError(f"{CLASSES_FILE} is not a file")
+        with path.open("rb") as stream:
+            text = stream.read(_LONGEST_CLASSES_FILE + 1).decode("utf-8-sig")
+    except OSError as error:
+        raise DataError(f"{CLASSES_FILE} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{CLASSES_FILE} is not UTF-8: byte {error.start}") from None
+    names = [line.strip() for line in text.rstrip().split("\n")]
+    count = len(names) if any(names) else 0
+    if not MIN_CLASSES <= count <= MAX_CLASSES:
+        raise DataError(f"{CLASSES_FILE} has {count} {'line' if count == 1 else 'lines'}")
+    for number, name in enumerate(names):
+        if not name:
+            raise DataError(f"{CLASSES_FILE}: line {number + 1} is empty")
+        if names.index(name) != number:
+            raise DataError(f"{CLASSES_FILE}: {name!r} is in lines {names.index(name) + 1} and {number + 1}")
+    return tuple(names)
+
+
+def _resolve_root(dataset: Folder | CamVid, allowed: tuple[Path, ...] | None) -> Path:
+    if allowed is None:
+        wanted = "a directory with images/, annotations/ and classes.txt"
+    elif allowed:
+        wanted = "an absolute path to a directory in " + " or ".join(str(root) for root in allowed)
+    else:
+        wanted = "nothing: the service was started without a data root (--data-root DIR)"
+    if dataset.root is None:
+        found = next((path for path in map(_camvid_in, allowed or ()) if path is not None), None)
+        if found is None:
+            got = "is missing, and no allowed data root is CamVid or holds it as `camvid`"
+            raise SpecError((Problem("/dataset/root", got, wanted),))
+        return found
+    if allowed is not None and not Path(dataset.root).is_absolute():
+        reason: str | None = "is not an absolute path"
+    else:
+        try:
+            root = real_path(dataset.root)
+            reason = _why_not(root, allowed)
+        except ValueError:  # a NUL or a lone surrogate
+            reason = "cannot be a path"
+        except OSError as error:  # in a directory that is closed to us, or a name too long for any
+            reason = f"cannot be read ({error.strerror})"
+    if reason is not None:
+        raise SpecError((Problem("/dataset/root", f"{dataset.root!r} {reason}", wanted),))
+    return root
+
+
+def _why_not(root: Path, allowed: tuple[Path, ...] | None) -> str | None:
+    """Why a real path cannot be a root. Place before existence: nobody learns what lies elsewhere."""
+    if not is_inside(root, allowed):
+        return "lies outside the allowed data roots"
+    if not root.exists():
+        return "does not exist"
+    return None if root.is_dir() else "is not a directory"
+
+
+def _camvid_in(data_root: Path) -> Path | None:
+    for candidate in (data_root, data_root / "camvid"):
+        try:
+            if read_classes(candidate) == DATASETS["camvid"].classes:
+                real = real_path(candidate)
+                return real if is_inside(real, (data_root,)) else None
+        except DataError:
+            continue
+    return None
+
+
+def _classes_problems(
+    dataset: Folder | CamVid, root: Path, allowed: tuple[Path, ...] | None
+) -> list[Problem]:
+    count = f"{MIN_CLASSES} to {MAX_CLASSES}"
+    wanted = f"a file {CLASSES_FILE} of {count} non-empty lines, each once, line i = id i"
+    if not is_inside(real_path(root / CLASSES_FILE), allowed):
+        return [Problem("/dataset/root", f"{CLASSES_FILE} links to outside the allowed data roots", wanted)]
+    try:
+        names = read_classes(root)
+    except DataError as error:
+        return [Problem("/dataset/root", str(error), wanted)]
+    expected = DATASETS[dataset.name].classes
+    if expected is not None and names != expected:
+        got = f"{CLASSES_FILE} is not that of {dataset.name}: {', '.join(names[: len(expected) + 1])}"
+        return [Problem("/dataset/root", got, ", ".join(expected))]
+    return []
+
+
+def _table_problems(dataset: Folder | CamVid, root: Path) -> list[Problem]:
+    if dataset.frequency_table is None:
+        return []
+    try:
+        find_table(dataset.frequency_table, root, read_classes(root))
+    except TableError as error:
+        where = "/dataset/frequency_table"
+        return [Problem(where, f"{one.pointer}: {one.got}", one.allowed) for one in error.problems]
+    return []
+
+
+def _split_problem(root: Path, split: str) -> tuple[str, str] | None:
+    """(what was wrong, what is allowed) where a split's directories are missing."""
+    try:
+        missing = [part for part in ("images", "annotations") if not (root / part / split).is_dir()]
+    except OSError as error:
+        return f"cannot be read ({error.strerror})", "readable directories"
+    if not missing:
+        return None
+    there = sorted(
+        path.name
+        for path in (root / "images").glob("*")
+        if path.is_dir() and (root / "annotations" / path.name).is_dir()
+    )
+    got = " and ".join(f"{part}/{split}" for part in missing)
+    return f"{got} is not a directory", ", ".join(there) or "a directory in both images/ and annotations/"

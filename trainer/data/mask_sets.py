@@ -1,0 +1,129 @@
+"""The masks of one split of a data set, in the layouts we know, and what the ids in them mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainer.base.errors import DataError
+from trainer.data.folders import CLASSES_FILE, read_classes
+from trainer.data.frequency_tables import packaged_table
+from trainer.data.prepare import PreparedData, prepare
+from trainer.data.splits import list_pairs
+from trainer.spec.datasets import DATASETS, IGNORE_INDEX, DigitScenes
+from trainer.storage.layout import Storage
+
+
+@dataclass(frozen=True)
+class MaskSet:
+    """Masks of one split. Id `first_id` + k is class k; 255 is void, and so is 0 where `first_id` is 1."""
+
+    split: str
+    masks: tuple[Path, ...]
+    classes: tuple[str, ...]  # in label order, after this mapping: the order of priors and tables
+    first_id: int = 0
+
+    @property
+    def legal(self) -> frozenset[int]:
+        """The ids that a mask may hold."""
+        return frozenset((*range(self.first_id + len(self.classes)), IGNORE_INDEX))
+
+    @property
+    def legal_words(self) -> str:
+        """`legal`, as a message says it."""
+        last = self.first_id + len(self.classes) - 1
+        void = "0 (unlabelled), " if self.first_id else ""
+        return f"{void}{self.first_id} to {last} nor {IGNORE_INDEX}"
+
+
+@dataclass(frozen=True)
+class MaskLayout:
+    """How mmsegmentation finds a public data set on disk; its classes are the packaged table's."""
+
+    split: str  # trained on
+    mask_ending: str  # of a mask's name after its picture's stem
+    first_id: int  # 1 is mmsegmentation's reduce_zero_label
+
+
+LAYOUTS = {
+    "ade20k": MaskLayout("training", ".png", 1),
+    "cocostuff164k": MaskLayout("train2017", "_labelTrainIds.png", 0),
+    "cocostuff10k": MaskLayout("train2014", "_labelTrainIds.png", 1),
+}
+NAMES = ("digit_scenes", "camvid", *LAYOUTS)
+
+
+def name_and_root(given: str, root: Path | None) -> tuple[str, Path | None]:
+    """What `find_masks` calls the data set that a person named, and its directory.
+
+    Args:
+        given: one of `NAMES`, "folder", or the directory of a folder data set.
+
+    Raises:
+        DataError: there is no such data set, or `root` is missing or needless.
+    """
+    known = ", ".join(NAMES)
+    if given == "digit_scenes" and root is not None:
+        raise DataError("--root: digit_scenes is built in and has none")
+    if given in (*NAMES, "folder"):
+        if root is None and given != "digit_scenes":
+            raise DataError(f"{given}: say where it lies: --root DIR")
+        return given, root
+    if root is not None:
+        raise DataError(f"{given!r} is no data set that --root goes with; allowed: {known}, folder")
+    if not Path(given).is_dir():
+        allowed = f"{known}, folder, or a directory with images/, annotations/ and classes.txt"
+        raise DataError(f"{given!r} is neither a data set nor a directory; allowed: {allowed}")
+    return "folder", Path(given)
+
+
+def split_of(data: PreparedData, split: str) -> MaskSet:
+    """A split of prepared data.
+
+    Raises:
+        DataError: pictures and masks are not in pairs.
+    """
+    pairs = list_pairs(Path(data.root), split)
+    return MaskSet(split, tuple(pair.mask for pair in pairs), data.classes)
+
+
+def find_masks(
+    dataset: str, root: Path | None, split: str | None, *, storage: Storage, say: Callable[[str], None]
+) -> MaskSet:
+    """The masks to count of a data set: one of `NAMES`, or "folder" for images/, annotations/, classes.txt.
+
+    Args:
+        root: its directory; None for digit_scenes, which is rendered into `storage`.
+        split: by default the one that is trained on.
+        say: told what takes time.
+
+    Raises:
+        DataError: the files are not there, not in pairs, or not of these classes.
+    """
+    if dataset == "digit_scenes":
+        return split_of(prepare(DigitScenes(), storage, say), split or "train")
+    if root is None:
+        raise DataError(f"{dataset}: its directory is missing")
+    layout = LAYOUTS.get(dataset)
+    if layout is None:
+        found = MaskSet(split or "train", (), _classes_of(dataset, root))
+        ending = ".png"
+    else:
+        found = MaskSet(split or layout.split, (), packaged_table(dataset).classes, layout.first_id)
+        ending = layout.mask_ending
+    pairs = list_pairs(root, found.split, mask_ending=ending)
+    if not pairs:
+        raise DataError(f"split {found.split!r}: no pictures in {root / 'images' / found.split}")
+    return MaskSet(found.split, tuple(pair.mask for pair in pairs), found.classes, found.first_id)
+
+
+def _classes_of(dataset: str, root: Path) -> tuple[str, ...]:
+    try:
+        names = read_classes(root)
+    except DataError as error:
+        raise DataError(f"{root}: {error}") from None
+    expected = DATASETS[dataset].classes
+    if expected is not None and names != expected:
+        raise DataError(f"{root / CLASSES_FILE} is not that of {dataset}: {', '.join(expected)}")
+    return names

@@ -1,0 +1,100 @@
+"""The files an experiment trains and scores on; built-in scenes are rendered, so all data are folders."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainer.base.errors import DataError
+from trainer.data import digits
+from trainer.data.folders import CLASSES_FILE, read_classes
+from trainer.data.splits import list_pairs
+from trainer.spec.datasets import DATASETS, CamVid, DigitScenes, Folder
+from trainer.storage.layout import Storage
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """A folder data set ready to be read; plain data, so that a plan can hold it."""
+
+    root: str
+    train_split: str
+    eval_split: str
+    classes: tuple[str, ...]  # in label order
+    scale: float  # pictures are shrunk by this factor before anything else
+    flip: bool  # may pictures be mirrored in training?
+    train_images: int
+    eval_images: int
+
+
+def prepare(
+    dataset: DigitScenes | Folder | CamVid, storage: Storage, say: Callable[[str], None]
+) -> PreparedData:
+    """The data set's files, rendered first if it is built in and nobody has yet.
+
+    Args:
+        dataset: of a spec that went through `folders.resolve_spec`.
+        say: told what takes time, one line each.
+
+    Raises:
+        DataError: the files changed since the spec was resolved.
+    """
+    entry = DATASETS[dataset.name]
+    if isinstance(dataset, DigitScenes):
+        root = _rendered(dataset, storage, say)
+        train_split, eval_split, scale = "train", "val", 1.0
+    elif dataset.root is None:
+        raise DataError(f"{dataset.name} has no root: resolve the spec first")
+    else:
+        root = Path(dataset.root)
+        train_split, eval_split, scale = dataset.train_split, dataset.eval_split, dataset.scale
+    return PreparedData(
+        root=str(root.absolute()),  # workers run in other directories
+        train_split=train_split,
+        eval_split=eval_split,
+        classes=read_classes(root),
+        scale=scale,
+        flip=entry.flip,
+        train_images=len(list_pairs(root, train_split)),
+        eval_images=len(list_pairs(root, eval_split)),
+    )
+
+
+def _rendered(dataset: DigitScenes, storage: Storage, say: Callable[[str], None]) -> Path:
+    """Directory of the rendered scenes. It appears as a whole: when two jobs render, one's stays."""
+    parameters = {**dataset.model_dump(mode="json"), "version": digits.RENDERER_VERSION}
+    key = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()[:16]
+    target = storage.datasets / f"{dataset.name}-{key}"
+    if target.is_dir():
+        return target
+    say(f"rendering {dataset.train_images} + {dataset.eval_images} digit scenes into {target.name}")
+    storage.datasets.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=storage.datasets, prefix=f".{target.name}.") as scratch:
+        made = Path(scratch) / "scenes"
+        _write_scenes(dataset, made)
+        try:
+            made.rename(target)
+        except OSError:
+            if not target.is_dir():
+                raise
+            shutil.rmtree(made)
+    return target
+
+
+def _write_scenes(dataset: DigitScenes, root: Path) -> None:
+    from PIL import Image
+
+    for split in digits.SPLITS:
+        pictures, masks = root / "images" / split, root / "annotations" / split
+        pictures.mkdir(parents=True)
+        masks.mkdir(parents=True)
+        for number, scene in enumerate(digits.render(dataset, split)):
+            name = f"scene_{number:05d}.png"
+            Image.fromarray(scene.picture).save(pictures / name, compress_level=1)
+            Image.fromarray(scene.labels).save(masks / name, compress_level=1)
+    (root / CLASSES_FILE).write_text("\n".join(digits.class_names()) + "\n", encoding="utf-8")

@@ -1,0 +1,145 @@
+"""Pixels and pictures per label id, summed over masks.
+
+Every counting process imports this file first, so it loads neither numpy nor pydantic. Counts are Python's
+integers: exact, however many pixels there are.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import struct
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from io import BytesIO
+from itertools import compress, repeat
+from multiprocessing import get_context, parent_process
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from threading import Thread
+
+from trainer.base.errors import WorkerLost
+from trainer.data.splits import MASK_KINDS, PNG_HEADER_BYTES, png_header
+
+NUM_IDS = 256  # that a mask of 8 bits can hold
+CHUNK = 32  # masks a process takes at a time
+_IDS = range(NUM_IDS)
+_MASKS_A_PROCESS = 100  # fewer are counted sooner than one more process starts
+
+
+@dataclass
+class Tally:
+    """Sums over masks; two tallies of halves add to that of the whole."""
+
+    pixel: list[int] = field(default_factory=lambda: [0] * NUM_IDS)  # by id as stored
+    region: list[int] = field(default_factory=lambda: [0] * NUM_IDS)  # masks with the id
+    images: int = 0
+    broken: list[tuple[str, str]] = field(default_factory=list)  # mask that cannot be read, reason
+    strange: list[tuple[str, dict[int, int]]] = field(default_factory=list)  # mask, {illegal id: pixels}
+
+    def add(self, other: Tally) -> None:
+        """Takes in another tally."""
+        self.pixel = [a + b for a, b in zip(self.pixel, other.pixel, strict=True)]
+        self.region = [a + b for a, b in zip(self.region, other.region, strict=True)]
+        self.images += other.images
+        self.broken += other.broken
+        self.strange += other.strange
+
+
+Chunks = Sequence[Sequence[str]]
+
+
+def chunks_of(masks: Sequence[Path]) -> Chunks:
+    """Paths as texts, dealt into parts for one call of `count_chunk` each."""
+    return [[str(path) for path in masks[start : start + CHUNK]] for start in range(0, len(masks), CHUNK)]
+
+
+def count_masks(masks: Sequence[Path], legal: frozenset[int], *, processes: int = 1) -> Tally:
+    """Sums over `masks`, in this process or in several; the same whichever.
+
+    Args:
+        legal: ids that a mask may hold.
+    """
+    total = Tally()
+    for tally in count_locally(chunks_of(masks), legal, processes):
+        total.add(tally)
+    return total
+
+
+def count_locally(chunks: Chunks, legal: frozenset[int], processes: int) -> Iterator[Tally]:
+    """A tally of each chunk, counted by at most so many processes.
+
+    Raises:
+        WorkerLost: a process was killed.
+    """
+    processes = min(processes, sum(map(len, chunks)) // _MASKS_A_PROCESS)
+    if processes <= 1:
+        yield from (count_chunk(chunk, legal) for chunk in chunks)
+        return
+    # Spawned: a fork of a process that has threads can hang.
+    context = get_context("spawn")
+    try:
+        with ProcessPoolExecutor(processes, mp_context=context, initializer=_follow_parent) as pool:
+            # A process that has not come to `_follow_parent` yet would end of Ctrl-C with a traceback.
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            try:
+                tallies = pool.map(count_chunk, chunks, repeat(legal))  # starts them; they inherit the mask
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            yield from tallies
+    except BrokenProcessPool:
+        raise WorkerLost("a process that counted masks was killed") from None
+
+
+def _follow_parent() -> None:
+    """A counting process leaves Ctrl-C to its parent, and ends when that is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = parent_process()
+    if parent is not None:
+        Thread(target=_end_after, args=(parent,), daemon=True).start()
+
+
+def _end_after(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
+
+
+def count_chunk(masks: Sequence[str], legal: frozenset[int]) -> Tally:
+    """The tally of these masks; one that cannot be read is named in it, and counted nowhere."""
+    tally = Tally()
+    for path in masks:
+        counts = _counts_of(path)
+        if isinstance(counts, str):
+            tally.broken.append((Path(path).name, counts))
+            continue
+        tally.images += 1
+        strange = {}
+        for k in compress(_IDS, counts):
+            tally.pixel[k] += counts[k]
+            tally.region[k] += 1
+            if k not in legal:
+                strange[k] = counts[k]
+        if strange:
+            tally.strange.append((Path(path).name, strange))
+    return tally
+
+
+def _counts_of(path: str) -> list[int] | str:
+    """(256,) pixels of each id as stored (palette colours are not looked up), or why not."""
+    from PIL import Image
+
+    try:
+        content = Path(path).read_bytes()
+        header = png_header(content[:PNG_HEADER_BYTES])
+        if header is None:
+            return "is not PNG"
+        if header[1] not in MASK_KINDS:
+            return f"is {header[1]}, wanted {' or '.join(MASK_KINDS)}"
+        with Image.open(BytesIO(content), formats=("PNG",)) as picture:
+            return picture.histogram()
+    except OSError as error:
+        return error.strerror or str(error) or type(error).__name__
+    except (SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError) as error:
+        return str(error) or type(error).__name__

@@ -1,0 +1,1 @@
+"""What came out: scores, reports, comparisons."""

@@ -1,0 +1,174 @@
+"""RunReport: what one attempt at an experiment left behind. Written whole or not at all, read strictly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, Literal, TypeVar
+
+from pydantic import Field, ValidationError
+
+from trainer.base.errors import ReportError
+from trainer.base.files import write_atomically
+from trainer.base.strict_model import StrictModel
+from trainer.results import metrics
+from trainer.results.metrics import Counts, Group
+from trainer.spec.spec import ExperimentSpec
+
+Document = TypeVar("Document", bound=StrictModel)
+SCHEMA_VERSION: Final = 1
+HEADLINE = ("mIoU", "mAcc", "aAcc", "head_mIoU", "body_mIoU", "tail_mIoU")  # of `Scores`: lists, curves
+
+
+class ClassScore(StrictModel):
+    """One class: scores in percent (None where undefined), pixel counts of the evaluated split."""
+
+    id: int
+    name: str
+    group: Group
+    iou: float | None
+    acc: float | None
+    tp: int
+    fp: int
+    fn: int
+    fp_tp: float | None = Field(default=None, description="FP/TP: 1/IoU = 1/Acc + FP/TP; null where TP is 0.")
+    pixel_frequency: int = Field(description="Pixels of the class in the training split.")
+    region_frequency: int = Field(description="Training pictures that contain the class.")
+
+
+class Scores(StrictModel):
+    """One evaluation mode. Percent; head, body, tail: mean IoU over groups by training pixel frequency."""
+
+    mIoU: float | None
+    mAcc: float | None
+    aAcc: float | None
+    head_mIoU: float | None
+    body_mIoU: float | None
+    tail_mIoU: float | None
+    pearson_pixel: float | None = Field(
+        default=None, description="Correlation of class Acc with training pixels; null where undefined."
+    )
+    pearson_region: float | None = Field(
+        default=None, description="Correlation of class Acc with training pictures that have the class."
+    )
+    images: int
+    classes: tuple[ClassScore, ...] = Field(strict=False)
+
+
+class RunError(StrictModel):
+    """Why an attempt ended without a result. `type` is the exception's class name."""
+
+    type: str
+    message: str
+    retryable: bool = False
+
+
+class RunResult(StrictModel):
+    """What a completed attempt measured."""
+
+    evaluation: dict[str, Scores] = Field(description="By evaluation mode, e.g. single_scale.")
+    iterations: int
+    train_seconds: float = Field(description="Wall time in the training loop, this attempt.")
+    eval_seconds: float
+    parameters: int = Field(description="Of the deployed model: without the training branch.")
+    checkpoint: str = Field(description="Deployable checkpoint, relative to the storage root.")
+    training_images: int
+    eval_images: int
+    versions: dict[str, str]
+
+
+class RunReport(StrictModel):
+    """The end of one attempt."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    experiment: str
+    attempt: int = Field(ge=1)
+    state: Literal["completed", "failed", "cancelled"]
+    spec: ExperimentSpec
+    result: RunResult | None = None
+    error: RunError | None = None
+    mlflow_run_id: str | None = None
+    started_at: str = Field(description="ISO 8601, UTC.")
+    ended_at: str
+    timings: dict[str, float] = Field(
+        default_factory=dict, description="Seconds of each part of the job, in the order they happened."
+    )
+
+
+def make_scores(
+    matrix: Counts,
+    *,
+    images: int,
+    class_names: Sequence[str],
+    pixel_counts: Sequence[int],
+    region_counts: Sequence[int],
+    group_boundaries: tuple[float, float] | None = None,
+) -> Scores:
+    """Scores of one evaluation from its (K, K) confusion matrix and the training frequencies.
+
+    `group_boundaries`: shares of the classes at which head and body end; None: thirds.
+    """
+    counts = metrics.ClassCounts.of(matrix)
+    ious, accs, ratios = metrics.iou(counts), metrics.accuracy(counts), metrics.fp_tp(counts)
+    groups = metrics.frequency_groups(pixel_counts, group_boundaries)
+    by_group = {
+        group: metrics.mean([ious[k] for k in range(len(ious)) if groups[k] == group])
+        for group in metrics.GROUPS
+    }
+    return Scores(
+        mIoU=metrics.mean(ious),
+        mAcc=metrics.mean(accs),
+        aAcc=metrics.overall_accuracy(counts),
+        head_mIoU=by_group["head"],
+        body_mIoU=by_group["body"],
+        tail_mIoU=by_group["tail"],
+        pearson_pixel=metrics.pearson(pixel_counts, accs),
+        pearson_region=metrics.pearson(region_counts, accs),
+        images=images,
+        classes=tuple(
+            ClassScore(
+                id=k,
+                name=class_names[k],
+                group=groups[k],
+                iou=ious[k],
+                acc=accs[k],
+                tp=int(counts.tp[k]),
+                fp=int(counts.fp[k]),
+                fn=int(counts.fn[k]),
+                fp_tp=ratios[k],
+                pixel_frequency=int(pixel_counts[k]),
+                region_frequency=int(region_counts[k]),
+            )
+            for k in range(len(class_names))
+        ),
+    )
+
+
+def write_report(report: RunReport, path: Path) -> None:
+    """Writes `report` as JSON, atomically: a report that exists is whole."""
+    write_atomically(path, report.model_dump_json(indent=1) + "\n")
+
+
+def read_report(path: Path) -> RunReport | None:
+    """The report at `path`, None where there is none yet; errors as in `read_whole`."""
+    return read_whole(RunReport, path)
+
+
+def read_whole(kind: type[Document], path: Path) -> Document | None:
+    """The document of this kind at `path`, None where there is none yet.
+
+    Raises:
+        ReportError: the file is there but is not a document of this schema.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError as error:
+        raise ReportError(f"{path.name}: byte {error.start} is not UTF-8") from None
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        raise ReportError(
+            f"{path.name}: {error.error_count()} fields do not fit: {error.errors()[0]['msg']}"
+        ) from None

@@ -1,0 +1,1 @@
+"""One attempt, from its plan to its report."""

@@ -1,0 +1,199 @@
+"""One attempt at an experiment, from spec to report.json, wherever its training runs."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from trainer.base.errors import Cancelled, WorkerLost
+from trainer.base.files import write_atomically
+from trainer.base.tee import tee_output
+from trainer.results.report import RunError, RunReport, RunResult, write_report
+from trainer.spec.spec import ExperimentSpec
+from trainer.storage.layout import AttemptDir, Storage, mlflow_ids
+
+if TYPE_CHECKING:
+    from trainer.plan import Plan
+    from trainer.run.worker import Outcome
+
+log = logging.getLogger(__name__)
+
+
+class Tracking(NamedTuple):
+    """Where an attempt is tracked besides its run directory, and with which tags of its own."""
+
+    uri: str | None = None
+    tags: Mapping[str, str] = {}
+
+
+class Attempt:
+    """One try at an experiment. `begun` is when this process, or its part in the attempt, began."""
+
+    def __init__(
+        self,
+        spec: ExperimentSpec,
+        *,
+        storage: Storage,
+        experiment: str,
+        attempt: int,
+        tracking: Tracking | None = None,
+        judged: bool = False,
+        begun: float | None = None,
+    ) -> None:
+        self.spec = spec
+        self.dir: AttemptDir = storage.attempt(experiment, attempt)
+        self._storage = storage
+        self._experiment = experiment
+        self._attempt = attempt
+        self._tracking = tracking or Tracking()
+        self._judged = judged
+        now = time.time()
+        self._marks: list[tuple[str, float]] = [("start", now if begun is None else begun), ("imports", now)]
+        self._started_at = utc_now_text()
+        self._plan: Plan | None = None
+        self._finished: RunReport | None = None
+
+    def mark(self, name: str) -> None:
+        """Notes that the part `name` of the attempt is over, for the report's timings."""
+        self._marks.append((name, time.time()))
+
+    def make_plan(self, say: Callable[[str], None]) -> Plan:
+        """Makes the plan and nothing else.
+
+        Raises:
+            DataError: pictures or masks are not what the spec says.
+        """
+        from trainer.plan import make_plan
+
+        return make_plan(
+            self.spec,
+            storage=self._storage,
+            experiment=self._experiment,
+            attempt=self._attempt,
+            mlflow_uri=self._tracking.uri,
+            mlflow_tags=self._tracking.tags,
+            judged=self._judged,
+            say=say,
+        )
+
+    def prepare(self) -> Plan:
+        """Makes the plan and keeps it beside the report."""
+        self._plan = self.make_plan(_say)
+        write_atomically(self.dir.plan, self._plan.model_dump_json(indent=1) + "\n")
+        return self._plan
+
+    def run(
+        self, work: Callable[[Attempt], Outcome], *, unreported: tuple[type[Exception], ...] = ()
+    ) -> RunReport | Exception:
+        """Does `work`, with everything printed kept in log.txt; the report, written last.
+
+        Args:
+            work: prepares this attempt and trains it.
+            unreported: errors after which another attempt follows: they are returned, without a report.
+        """
+        self.dir.path.mkdir(parents=True, exist_ok=True)
+        with tee_output(self.dir.log):
+            logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+            _say(f"experiment {self._experiment}, attempt {self._attempt}: {self.dir.path}")
+            lost = True
+            try:
+                outcome = work(self)
+                lost = outcome["tracking_lost"]
+                report = self.report(outcome=outcome)
+            except unreported as error:
+                _say(f"{type(error).__name__}: {error}")
+                return error
+            except Cancelled as error:
+                report = self.report(error=error)
+            except Exception as error:  # the outermost frame: whatever it was belongs into the report
+                log.exception("the run failed")
+                report = self.report(error=error)
+            self._say_end(report)
+            self.finish(report, replay=lost)
+        return report
+
+    def trained(self, outcome: Outcome) -> None:
+        """Takes over the times that the training has noted."""
+        self._marks += [(name, when) for name, when in outcome["marks"]]
+
+    def report(
+        self, *, outcome: Outcome | None = None, error: BaseException | None = None, final: bool = False
+    ) -> RunReport:
+        """What there is to report; `final`: what was measured stands if MLflow was already being told."""
+        if final and self._finished is not None:
+            return self._finished
+        state = "completed" if error is None else "cancelled" if isinstance(error, Cancelled) else "failed"
+        pairs = zip(self._marks, self._marks[1:], strict=False)
+        return RunReport.model_validate(
+            {
+                "experiment": self._experiment,
+                "attempt": self._attempt,
+                "state": state,
+                "spec": self.spec,
+                "result": RunResult.model_validate(outcome["result"]) if outcome else None,
+                "error": run_error(error) if error else None,
+                "mlflow_run_id": self._run_id(),
+                "started_at": self._started_at,
+                "ended_at": utc_now_text(),
+                "timings": {name: max(0.0, end - begin) for (_, begin), (name, end) in pairs},
+            }
+        )
+
+    def finish(self, report: RunReport, *, replay: bool) -> None:
+        """Tells MLflow; report.json comes last, for with it the attempt counts as ended."""
+        self._finished = report
+        if self._tracking.uri:
+            from trainer.tracking.run_log import Tracked, finish_run
+
+            tracked = Tracked(
+                self.spec,
+                self._storage,
+                self._experiment,
+                self._attempt,
+                self._tracking.uri,
+                self._tracking.tags,
+            )
+            finish_run(tracked, report, plan=self._plan, replay=replay)
+            report = report.model_copy(update={"mlflow_run_id": self._run_id()})
+        write_report(report, self.dir.report)
+
+    def _say_end(self, report: RunReport) -> None:
+        if report.error:
+            _say(f"{report.state}: {report.error.type}: {report.error.message}")
+        elif report.result:
+            scores = report.result.evaluation["single_scale"]
+            _say(f"completed: mIoU {shown(scores.mIoU)}, mAcc {shown(scores.mAcc)}, {self.dir.report}")
+
+    def refuse(self, error: Exception) -> RunReport:
+        """Ends an attempt that does not run: its spec can no longer be used, or it is not wanted any more."""
+        report = self.report(error=error)
+        self.finish(report, replay=False)
+        return report
+
+    def _run_id(self) -> str | None:
+        return mlflow_ids(self._storage.mlflow_run(self._experiment)).get("run_id")
+
+
+def run_error(error: BaseException) -> RunError:
+    """The report's form of an exception; only lost workers are worth another try as they are."""
+    message = str(error).strip() or "(no message)"
+    return RunError(
+        type=type(error).__name__, message=message[:4000], retryable=isinstance(error, WorkerLost)
+    )
+
+
+def shown(score: float | None) -> str:
+    """A score as text; no class of the split may have one."""
+    return "undefined" if score is None else f"{score:.2f}"
+
+
+def utc_now_text() -> str:
+    """Now, UTC, as reports write it: ISO 8601 with milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)

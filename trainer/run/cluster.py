@@ -1,0 +1,77 @@
+"""What the nodes of a cluster have, and whether a lost worker went with its node."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import ray
+
+from trainer.base.errors import NodeLost, ResourcesUnavailable, WorkerLost
+from trainer.spec.spec import Resources
+
+_RESOURCE_WAIT_SECONDS = 30.0
+_VERDICT_SECONDS = 60.0  # Ray takes a node for dead some 10 s after it has fallen silent
+
+
+def require_resources(resources: Resources) -> None:
+    """Refuses what the cluster can never give.
+
+    Raises:
+        ResourcesUnavailable: naming what is asked for and what there is.
+    """
+    deadline = time.monotonic() + _RESOURCE_WAIT_SECONDS
+    while missing := _missing(resources, [node["Resources"] for node in _alive()]):
+        if time.monotonic() > deadline:
+            raise ResourcesUnavailable("; ".join(missing))
+        time.sleep(1)  # nodes may still be joining
+
+
+def places(cpus: float, gpus: float) -> int:
+    """How many workers of this size the nodes have room for, were they empty."""
+    return sum(_places(node["Resources"], cpus, gpus) for node in _alive())
+
+
+def alive_nodes() -> frozenset[str]:
+    """The ids of the nodes that Ray takes for alive."""
+    return frozenset(str(node["NodeID"]) for node in _alive())
+
+
+def loss_of(failure: BaseException, message: str, before: frozenset[str]) -> WorkerLost:
+    """The loss of a worker: NodeLost where one of the nodes `before`, alive when it began, is gone.
+
+    A worker that merely does not answer is waited for until Ray has noticed that its node is dead.
+    """
+    silent = isinstance(failure, ray.exceptions.ActorUnavailableError)
+    deadline = time.monotonic() + (_VERDICT_SECONDS if silent else 0)
+    while before <= alive_nodes():
+        if time.monotonic() >= deadline:
+            return WorkerLost(message)
+        time.sleep(0.5)
+    return NodeLost(message)
+
+
+def _alive() -> list[dict[str, Any]]:
+    return [node for node in ray.nodes() if node["Alive"]]
+
+
+def _places(node: dict[str, float], cpus: float, gpus: float) -> int:
+    by_gpu = int(node.get("GPU", 0) / gpus) if gpus else None
+    by_cpu = int(node.get("CPU", 0) / cpus) if cpus else None
+    return min(by for by in (by_gpu, by_cpu, 1_000_000) if by is not None)
+
+
+def _missing(wanted: Resources, nodes: list[dict[str, float]]) -> list[str]:
+    """What is too much for all nodes together, else what no single one has for a worker."""
+    workers, cpus, gpus = wanted.workers, wanted.cpus_per_worker, wanted.gpus_per_worker
+    asked = {"CPU": (workers * cpus, cpus), "GPU": (workers * gpus, gpus)}
+    totals = {kind: sum(node.get(kind, 0) for node in nodes) for kind in asked}
+    missing = [
+        f"/resources asks for {total:g} {kind}, the cluster has {totals[kind]:g}"
+        for kind, (total, _) in asked.items()
+        if total > totals[kind]
+    ]
+    if not missing and sum(_places(node, cpus, gpus) for node in nodes) < workers:
+        worker = f"{cpus:g} CPU" + (f" and {gpus:g} GPU" if gpus else "")
+        missing = [f"/resources asks for {workers} worker(s) of {worker}, the nodes have no room for so many"]
+    return missing

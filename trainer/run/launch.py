@@ -1,0 +1,164 @@
+"""Plan → TorchTrainer: workers, resources, and what their failures mean."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import Any
+
+import ray
+
+from trainer.base.errors import WorkerLost
+from trainer.plan import Plan
+from trainer.run.attempt import Attempt
+from trainer.run.cluster import alive_nodes, loss_of, require_resources
+from trainer.run.worker import Outcome, ray_worker
+
+# The controller asks its workers how they are at this interval; the default of 2 s is added to each run.
+_ENVIRONMENT = {
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",  # prints through a logger what quiet_imports would keep quiet
+}
+
+
+def connect(*, show_workers: bool = True) -> bool:
+    """Joins the cluster that RAY_ADDRESS names, as `ray job submit` sets it, else starts one of our own.
+
+    Args:
+        show_workers: whether what workers print is printed here too.
+
+    Returns:
+        Whether the cluster is our own, to be stopped with us. Others on this host are left alone.
+    """
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    address = os.environ.get("RAY_ADDRESS")
+    ray.init(address=address or "local", logging_level="warning", log_to_driver=show_workers)
+    return not address
+
+
+def kill_own_cluster() -> None:
+    """Ends the processes of a cluster that `connect` started, at once: all of them are our descendants."""
+    import psutil
+
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def run_attempt(attempt: Attempt) -> Outcome:
+    """Prepares and trains an attempt on the cluster that this process is connected to."""
+    plan = attempt.prepare()
+    require_resources(plan.spec.resources)
+    attempt.mark("plan")
+    print(
+        f"training {plan.spec.schedule.iterations} iterations on {plan.spec.resources.workers} worker(s)",
+        flush=True,
+    )
+    outcome = launch(plan)
+    attempt.trained(outcome)
+    attempt.mark("ray teardown")
+    return outcome
+
+
+def launch(plan: Plan) -> Outcome:
+    """Runs the plan under Ray Train and waits for its end; what rank 0 measured.
+
+    Raises:
+        WorkerLost: a worker died without raising; NodeLost: with its node.
+        BaseException: what a worker raised, as it was.
+    """
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.v2.api.exceptions import TrainingFailedError
+
+    resources = plan.spec.resources
+    per_worker: dict[str, float] = {"CPU": resources.cpus_per_worker}
+    if resources.gpus_per_worker:
+        per_worker["GPU"] = resources.gpus_per_worker
+    trainer = _trainer_class()(
+        ray_worker,
+        train_loop_config={"plan": plan.model_dump_json()},
+        scaling_config=ScalingConfig(
+            num_workers=resources.workers,
+            use_gpu=bool(resources.gpus_per_worker),
+            resources_per_worker=per_worker,
+        ),
+        run_config=RunConfig(
+            name="ray_train",
+            storage_path=str(plan.attempt_dir.path),
+            # Retrying is the reconciler's decision: it sees causes that Ray Train does not.
+            failure_config=FailureConfig(max_failures=0),
+        ),
+    )
+    nodes = alive_nodes()
+    try:
+        result = trainer.fit()
+    except TrainingFailedError as error:
+        raise cause_of(error, nodes) from error
+    outcome: Outcome = result.return_value
+    return outcome
+
+
+def _trainer_class() -> type[Any]:
+    """TorchTrainer without its placement group cleaner.
+
+    That detached process (3 s of imports on a core the workers want) frees the placement group of a
+    controller that died. Ours belongs to the job, and Ray frees it when the job's driver ends.
+    """
+    from ray.train.torch import TorchTrainer
+    from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+
+    class LeanTrainer(TorchTrainer):  # type: ignore[misc]
+        def _register_sigint_handler(self, controller: Any) -> None:
+            del controller  # the job's own handler writes a report before it ends
+
+        def _create_default_callbacks(self) -> list[Any]:
+            callbacks = super()._create_default_callbacks()
+            return [one for one in callbacks if not isinstance(one, PlacementGroupCleanerCallback)]
+
+    return LeanTrainer
+
+
+def cause_of(error: Exception, nodes: frozenset[str] = frozenset()) -> BaseException:
+    """What really happened: the first worker's own exception, or a loss where it left none.
+
+    `nodes`: those that were alive when it began. Memory that ran out is no loss: it would run out again.
+    """
+    failures: dict[int, Any] = getattr(error, "worker_failures", {})
+    own: list[BaseException] = [_unwrapped(failure) for _, failure in sorted(failures.items())]
+    raised = [failure for failure in own if not isinstance(failure, ray.exceptions.RayError)]
+    if raised:
+        return _most_telling(raised)
+    for failure in own:
+        out_of_memory: bool = isinstance(failure, ray.exceptions.OutOfMemoryError)
+        if out_of_memory:
+            return failure
+    silent = [failure for failure in own if isinstance(failure, ray.exceptions.ActorUnavailableError)]
+    failure = next(iter([*silent, *own]), getattr(error, "controller_failure", error))
+    return loss_of(failure, _in_one_line(failure), nodes) if nodes else WorkerLost(_in_one_line(failure))
+
+
+def _in_one_line(failure: BaseException) -> str:
+    """Class and first line of the message, which may be empty."""
+    return ": ".join([type(failure).__name__, *str(failure).strip().splitlines()[:1]])
+
+
+def _unwrapped(failure: BaseException) -> BaseException:
+    """The exception the training code raised, out of the wrappers Ray put around it."""
+    for attribute in ("_base_exc", "cause", "health_check_failure"):
+        inner = getattr(failure, attribute, None)
+        if isinstance(inner, BaseException):
+            return _unwrapped(inner)
+    return failure
+
+
+def _most_telling(raised: list[BaseException]) -> BaseException:
+    """One rank's error makes the others' collectives fail: those say the least."""
+    from torch.distributed import DistError
+
+    def is_echo(failure: BaseException) -> bool:
+        return isinstance(failure, DistError) or "Connection closed by peer" in str(failure)
+
+    return next((failure for failure in raised if not is_echo(failure)), raised[0])

@@ -1,0 +1,153 @@
+"""Plan → an mmengine Runner with our criterion and hooks, and what is kept of it afterwards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mmseg.models  # noqa: F401 - fills mmseg's registries
+import torch
+from mmengine.config import Config
+from mmengine.dist import get_world_size
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
+from mmseg.registry import MODELS
+
+from trainer.criterion import Criterion, build_criterion
+from trainer.mmseg_adapter.checkpoint import TrainingCheckpoints, bare
+from trainer.mmseg_adapter.config import revive
+from trainer.mmseg_adapter.data import seed_everything
+from trainer.mmseg_adapter.evaluation import LabelLoop  # noqa: F401 - val_cfg names it
+from trainer.mmseg_adapter.head import attach, deployable_state
+from trainer.mmseg_adapter.hooks import CheckpointHook, EvaluationHook, ProgressHook, SeedingHook
+from trainer.mmseg_adapter.isolation import quiet_logger
+from trainer.plan import Plan
+from trainer.results.metrics import Counts, frequency_groups
+from trainer.results.report import HEADLINE, Scores, make_scores
+from trainer.spec.datasets import IGNORE_INDEX
+from trainer.storage.sink import Sink
+
+
+class _QuietRunner(Runner):  # type: ignore[misc]
+    """The Runner without its printed and saved copies of the config (the plan has it, and yapf takes 0.35 s)
+    and without a second initialisation of the model.
+    """
+
+    def dump_config(self) -> None:
+        return None
+
+    def _log_env(self, env_cfg: Any) -> None:
+        del env_cfg
+
+    def _init_model_weights(self) -> None:
+        return None
+
+
+class Evaluations:
+    """Scores of each evaluation, on every rank; told to the sink as they come."""
+
+    def __init__(self, plan: Plan, sink: Sink) -> None:
+        self._plan = plan
+        self._sink = sink
+        self._last: tuple[Scores, int] | None = None
+        self.seconds = 0.0
+
+    @property
+    def last(self) -> tuple[Scores, int]:
+        """Scores of the newest evaluation and the number of pictures in it."""
+        assert self._last is not None, "the loop always evaluates at its end"
+        return self._last
+
+    def complete(self, runner: Runner) -> None:
+        """Evaluates a run that was killed after its last step: resumed, its loop has nothing left to do."""
+        if self._last is None:
+            runner.val_loop.run()
+
+    def add(self, iteration: int, confusion: Counts, images: int, seconds: float) -> None:
+        scores = make_scores(
+            confusion,
+            images=images,
+            class_names=self._plan.data.classes,
+            pixel_counts=self._plan.frequencies.pixel,
+            region_counts=self._plan.frequencies.region,
+            group_boundaries=self._plan.spec.evaluation.group_boundaries,
+        )
+        self._last = scores, images
+        self.seconds += seconds
+        headline = {name: getattr(scores, name) for name in HEADLINE}
+        shown = {name: value for name, value in headline.items() if value is not None}
+        self._sink.emit({"kind": "eval", "iteration": iteration, **shown, "seconds": seconds})
+
+
+def build_model(plan: Plan) -> torch.nn.Module:
+    """The plain mmseg model of the plan, initialised from its seed."""
+    with DefaultScope.overwrite_default_scope("mmseg"):
+        quiet_logger(f"{_name(plan)}-build")  # mmengine lists every parameter it initialised
+        seed_everything(plan.spec.seed)
+        model: Any = MODELS.build(Config(revive(plan.config["model"])))
+        model.init_weights()
+    assert isinstance(model, torch.nn.Module)
+    return model
+
+
+def build_runner(plan: Plan, sink: Sink, evaluations: Evaluations) -> Runner:
+    """A Runner ready to train: the method attached, resuming from the experiment's checkpoints."""
+    model = build_model(plan)
+
+    def criterion(feature_channels: int, align_corners: bool) -> Criterion:
+        return build_criterion(
+            plan.spec.method,
+            pixel_counts=plan.frequencies.pixel,
+            region_counts=plan.frequencies.region,
+            feature_channels=feature_channels,
+            ignore_index=IGNORE_INDEX,
+            seed=plan.spec.seed,
+            align_corners=align_corners,
+            class_groups=frequency_groups(plan.frequencies.pixel, plan.spec.evaluation.group_boundaries),
+        )
+
+    attach(model, criterion)
+    checkpoints = TrainingCheckpoints(plan.layout.checkpoints(plan.experiment), spec_hash=plan.spec_hash)
+    config = revive(plan.config)
+    config.pop("model")
+    config["visualizer"] = {"type": "Visualizer", "name": _name(plan), "vis_backends": []}
+    distributed = get_world_size() > 1
+    runner: Runner = _QuietRunner(
+        model=model,
+        launcher="pytorch" if distributed else "none",
+        experiment_name=_name(plan),
+        custom_hooks=[
+            SeedingHook(plan.spec.seed),
+            ProgressHook(plan.log_interval, sink.emit),
+            EvaluationHook(evaluations.add),
+            CheckpointHook(checkpoints, plan.checkpoint_interval, sink.emit),
+        ],
+        cfg=Config({**config, "model_wrapper_cfg": _ddp()} if distributed else config),
+        **config,
+    )
+    return runner
+
+
+def _ddp() -> dict[str, Any]:
+    """The DDP wrapper; on a CPU it must not be given device ids, which mmengine takes from LOCAL_RANK."""
+    wrapper: dict[str, Any] = {"type": "MMDistributedDataParallel"}
+    return wrapper if torch.cuda.is_available() else {**wrapper, "device_ids": None}
+
+
+def _name(plan: Plan) -> str:
+    """Unique, where mmengine's own default is the time in seconds."""
+    return f"{plan.experiment}-{plan.attempt}"
+
+
+def deployable_payload(runner: Runner, plan: Plan) -> tuple[dict[str, Any], int]:
+    """The checkpoint to deploy (no branch, loads strictly into plain mmseg), and its parameter count."""
+    model = bare(runner.model)
+    state = {name: tensor.cpu() for name, tensor in deployable_state(model).items()}
+    trained = {name for name, _ in model.named_parameters()}
+    parameters = sum(tensor.numel() for name, tensor in state.items() if name in trained)
+    palette = runner.train_dataloader.dataset.metainfo["palette"]
+    meta = {
+        "dataset_meta": {"classes": list(plan.data.classes), "palette": palette},
+        "experiment": plan.experiment,
+        "iteration": plan.spec.schedule.iterations,
+    }
+    return {"state_dict": state, "meta": meta}, parameters

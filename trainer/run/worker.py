@@ -1,0 +1,140 @@
+"""train(plan, sink): one rank of one attempt, knowing nothing of Ray; a thin Ray Train function around it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, TypedDict
+
+from trainer.mmseg_adapter import quiet_imports
+from trainer.plan import Plan
+from trainer.results.report import RunResult
+from trainer.storage.orders import Orders
+from trainer.storage.sink import FileSink, NullSink, Sink
+
+Marks = list[tuple[str, float]]  # (what was just reached, Unix seconds)
+
+
+class Outcome(TypedDict):
+    """What rank 0 hands back, as plain data: a RunResult, when each stage was reached, MLflow's gaps."""
+
+    result: dict[str, Any]
+    marks: Marks
+    tracking_lost: bool
+
+
+def train(plan: Plan, sink: Sink, mark: Callable[[str], None] = lambda _: None) -> RunResult:
+    """Trains and evaluates this rank's share of `plan`; the same result on every rank.
+
+    Expects torch.distributed to be initialised where there are several ranks.
+
+    Raises:
+        NonFiniteLoss: before the weights were moved by it.
+        DataError, torch.cuda.OutOfMemoryError, …: whatever training raises.
+    """
+    import torch
+    from mmengine.dist import get_rank
+
+    with quiet_imports():
+        from trainer.mmseg_adapter.checkpoint import save_atomically
+        from trainer.mmseg_adapter.isolation import forget_run
+        from trainer.run.runner import Evaluations, build_runner, deployable_payload
+
+    mark("import")
+    # A reused worker keeps the thread count of its last run, and the count changes bits.
+    torch.set_num_threads(plan.threads)
+    evaluations = Evaluations(plan, sink)
+    runner = None
+    try:
+        runner = build_runner(plan, sink, evaluations)
+        mark("build")
+        started = time.perf_counter()
+        runner.train()
+        evaluations.complete(runner)
+        seconds = time.perf_counter() - started
+        payload, parameters = deployable_payload(runner, plan)
+    finally:
+        forget_run(runner)
+    scores, images = evaluations.last
+    path = plan.layout.checkpoints(plan.experiment) / "final.pth"
+    if get_rank() == 0:
+        save_atomically(payload, path)
+    mark("train")
+    return RunResult(
+        evaluation={"single_scale": scores},
+        iterations=plan.spec.schedule.iterations,
+        train_seconds=seconds - evaluations.seconds,
+        eval_seconds=evaluations.seconds,
+        parameters=parameters,
+        checkpoint=str(path.relative_to(plan.layout.root)),
+        training_images=plan.data.train_images,
+        eval_images=images,
+        versions=plan.versions,
+    )
+
+
+def ray_worker(config: dict[str, Any]) -> Outcome | None:
+    """The function TorchTrainer runs on every rank; rank 0 returns the outcome."""
+    import ray.train
+
+    marks: Marks = [("worker", time.time())]
+    plan = Plan.model_validate_json(config["plan"])
+    context = ray.train.get_context()
+    if context.get_world_rank():
+        train(plan, _Reporting(NullSink()))
+        return None
+    return _rank_zero(plan, _Reporting, marks)
+
+
+def train_alone(plan: Plan) -> Outcome:
+    """Trains a plan for one worker in this process, without Ray Train; the same result bit for bit."""
+    assert plan.spec.resources.workers == 1
+    return _rank_zero(plan, lambda sink: sink, [])
+
+
+def _rank_zero(plan: Plan, around: Callable[[Sink], Sink], marks: Marks) -> Outcome:
+    sink, tracker = _rank_zero_sink(plan)
+    try:
+        result = train(plan, around(sink), lambda name: marks.append((name, time.time())))
+    finally:
+        sink.close()
+        if tracker:
+            tracker.flush()
+    return Outcome(
+        result=result.model_dump(mode="json"), marks=marks, tracking_lost=bool(tracker and tracker.lost)
+    )
+
+
+def _rank_zero_sink(plan: Plan) -> tuple[FileSink, Any]:
+    """metrics.jsonl, copied to MLflow by a thread that starts with the first record."""
+    from trainer.tracking.run_log import open_run, send, tracked
+    from trainer.tracking.tracker import BackgroundTracker
+
+    attempt = tracked(plan)
+    tracker = BackgroundTracker(lambda: open_run(attempt)) if attempt else None
+
+    def forward(record: Any) -> None:
+        if tracker:
+            send(record, tracker)
+
+    orders = Orders(
+        superseded_by=plan.layout.attempt(plan.experiment, plan.attempt + 1).path,
+        stop=plan.layout.stop(plan.experiment),
+        permit=plan.attempt_dir.permit if plan.judged else None,
+        last=plan.spec.schedule.iterations,
+    )
+    return FileSink(plan.attempt_dir.metrics, orders=orders, forward=forward), tracker
+
+
+class _Reporting:
+    """Tells Ray Train of every evaluation (a barrier for all ranks), and passes records on."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+
+    def emit(self, record: Any) -> None:
+        self._sink.emit(record)
+        if record["kind"] == "eval":
+            import ray.train
+
+            ray.train.report(dict(record))

@@ -1,0 +1,1 @@
+"""What can be asked: methods, data sets, models, the experiment."""

