@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterable
-from http import HTTPStatus
+from http import HTTPMethod, HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from service.api.requests import (
     BODY_LIMIT_BYTES,
@@ -179,11 +179,13 @@ def _framework_http(request: Request, error: Exception) -> Response:
 
 def _methods_at(request: Request) -> str:
     """Every method of this path: the framework names only those of the first route that has it."""
-    path, found = request.url.path, set[str]()
-    for template, methods in request.app.openapi()["paths"].items():
-        if re.fullmatch(re.sub(r"\{[^}]*\}", "[^/]+", template), path):
-            found |= {method.upper() for method in methods}
-    return ", ".join(sorted(found)) or "GET"  # what the document leaves out can only be read
+    routes = request.app.router.routes
+    found = [
+        m
+        for m in HTTPMethod
+        if any(r.matches({**request.scope, "method": m})[0] is Match.FULL for r in routes)
+    ]
+    return ", ".join(sorted(found))
 
 
 def _unexpected(request: Request, error: Exception) -> Response:

@@ -14,10 +14,9 @@ from service.api.problems import documented
 from service.api.requests import document_hash
 from service.api.routes.idempotency import KeyHeader, earlier, same_request
 from service.api.sweep_views import sweep_preview, sweep_public
-from service.api.views import event_public
 from service.reconcile.reconciler import utc_now
 from service.reconcile.trial_follower import set_pause
-from service.shared.schemas import EventPublic, Page
+from service.shared.schemas import Page
 from service.shared.settings import Settings
 from service.shared.states import State
 from service.shared.sweep_schemas import SweepPreview, SweepPublic
@@ -133,19 +132,6 @@ def show(
 ) -> SweepPublic:
     """One sweep: how far it is, its trials, the best so far."""
     return _shown(sweep_id, store, settings, trials=trials)
-
-
-@router.get("/sweeps/{sweep_id}/events", responses=documented(HTTPStatus.NOT_FOUND))
-def events(
-    sweep_id: str,
-    store: StoreDep,
-    cursor: Annotated[int, Query(ge=0, le=2**62, description="`next_cursor` of the page before.")] = 0,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-) -> Page[EventPublic]:
-    """Every change of the sweep's own state, oldest first."""
-    found, following = store.sweeps.history(sweep_id, after=cursor, limit=limit)
-    next_cursor = None if following is None else str(following)
-    return Page[EventPublic](items=tuple(event_public(each) for each in found), next_cursor=next_cursor)
 
 
 @router.post("/sweeps/{sweep_id}/cancel", **_CHANGES)
