@@ -39,7 +39,7 @@ _BOUNDS = {
 
 def escape(token: object) -> str:
     """One reference token of a JSON pointer (RFC 6901)."""
-    return _writable(str(token)).replace("~", "~0").replace("/", "~1")
+    return printable(str(token)).replace("~", "~0").replace("/", "~1")
 
 
 def problems_of(error: ValidationError, document: object, schema: Mapping[str, Any]) -> tuple[Problem, ...]:
@@ -168,7 +168,7 @@ def shown(value: object) -> str:
         text = json.dumps(value, ensure_ascii=False, default=str)
     except RecursionError:
         return "a deeply nested value"
-    return _writable(text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…")
+    return printable(text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…")
 
 
 def hidden_letter(text: str) -> str | None:
@@ -178,10 +178,13 @@ def hidden_letter(text: str) -> str | None:
     return next((letter for letter in text if unicodedata.category(letter) in _HIDDEN), None)
 
 
-def _writable(text: str) -> str:
+def printable(text: str) -> str:
     """Hidden characters as escapes: they would break lines, or the terminal, or UTF-8 (lone surrogates)."""
     if hidden_letter(text) is None:
         return text
-    return "".join(
-        f"\\u{ord(letter):04x}" if unicodedata.category(letter) in _HIDDEN else letter for letter in text
-    )
+    return "".join(_escape(letter) if unicodedata.category(letter) in _HIDDEN else letter for letter in text)
+
+
+def _escape(letter: str) -> str:
+    number = ord(letter)
+    return f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}"

@@ -30,7 +30,11 @@ _NOT_FOUND = documented(HTTPStatus.NOT_FOUND)
         200: {
             "content": {"text/plain": {"schema": {"type": "string"}}},
             "headers": {
-                "X-Next-Offset": {"description": "`offset` to go on from.", "schema": {"type": "integer"}}
+                "X-Next-Offset": {
+                    "description": "`offset` to go on from.",
+                    "schema": {"type": "integer"},
+                    "required": True,
+                }
             },
         },
         **_NOT_FOUND,

@@ -31,7 +31,7 @@ _TEXTS = {media: {"schema": {"type": "string"}} for form, media in MEDIA.items()
     response_model=Table,
     responses={
         200: {"content": _TEXTS},
-        **documented(HTTPStatus.NOT_FOUND, HTTPStatus.NOT_ACCEPTABLE, HTTPStatus.CONFLICT),
+        **documented(HTTPStatus.NOT_FOUND, HTTPStatus.NOT_ACCEPTABLE),
     },
 )
 def table(
@@ -40,7 +40,8 @@ def table(
     settings: SettingsDep,
     tables: TablesDep,
     format: Annotated[Format | None, Query(description="Goes before Accept.")] = None,
-    accept: Annotated[str, Header()] = "",
+    # OpenAPI tells of Accept by the types of the answers, and ignores a parameter of this name.
+    accept: Annotated[str, Header(include_in_schema=False)] = "",
 ) -> Response:
     """Rows over seeds and differences to the first row, so far; JSON unless asked otherwise."""
     row = store.sweeps.get(sweep_id)

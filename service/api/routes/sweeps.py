@@ -10,9 +10,9 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
 from service.api.dependencies import JsonBodyDep, SettingsDep, StoreDep, WakeDep, json_body
-from service.api.problems import documented
+from service.api.problems import LOCATION, documented
 from service.api.requests import document_hash
-from service.api.routes.idempotency import KeyHeader, earlier, same_request
+from service.api.routes.idempotency import KeyDep, earlier, same_request
 from service.api.sweep_views import sweep_preview, sweep_public
 from service.reconcile.reconciler import utc_now
 from service.reconcile.trial_follower import set_pause
@@ -80,7 +80,8 @@ class ListQuery(BaseModel):
     openapi_extra=_BODY,
     responses={
         200: {"model": SweepPreview, "description": "What it would do, with validate_only=true."},
-        **documented(*map(HTTPStatus, (400, 409, 413, 415, 422, 503))),
+        201: {"headers": LOCATION},
+        **documented(*map(HTTPStatus, (400, 409, 413, 415))),
     },
 )
 def create(
@@ -89,8 +90,8 @@ def create(
     settings: SettingsDep,
     wake: WakeDep,
     response: Response,
+    idempotency_key: KeyDep,
     validate_only: Annotated[bool, Query(description="Only list the trials and their cost.")] = False,
-    idempotency_key: KeyHeader = None,
 ) -> SweepPublic | SweepPreview:
     """Stores a sweep with all its trials and queues it, as one job. A trial is an ordinary experiment."""
     document = parse_document(body)
@@ -114,7 +115,7 @@ def create(
     return _shown(row.id, store, settings, trials=0)
 
 
-@router.get("/sweeps", responses=documented(*map(HTTPStatus, (400, 422))))
+@router.get("/sweeps", responses=documented(HTTPStatus.BAD_REQUEST))
 def find(query: Annotated[ListQuery, Query()], store: StoreDep, settings: SettingsDep) -> Page[SweepPublic]:
     """Sweeps, newest first."""
     rows, next_cursor = store.sweeps.page(query.state, cursor=query.cursor, limit=query.limit)
