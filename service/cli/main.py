@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
+from service.cli.dataset_options import add_dataset_options
 from trainer.base.errors import RegionRebalanceError
 from trainer.data.count_options import ABOUT as FREQUENCIES
 from trainer.data.count_options import add_options
@@ -223,9 +224,9 @@ def _reproduce(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dataset", required=True, metavar="NAME", help="see `rebalance datasets`")
     parser.add_argument("--model", required=True, metavar="NAME", help="see `rebalance models`")
     parser.add_argument("--seeds", type=_positive, default=3, metavar="N", help="0 to N - 1 (3)")
-    parser.add_argument("--root", metavar="DIR", help="where the data set lies, if it needs one")
     parser.add_argument("--iterations", type=_positive, metavar="N", help="(the model's own)")
     parser.add_argument("--format", choices=_FORMATS, help="of the table, for a file")
+    add_dataset_options(parser)
 
 
 def _serve(parser: argparse.ArgumentParser) -> None:

@@ -8,6 +8,7 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from service.cli.dataset_options import dataset_document
 from service.cli.experiments import (
     EXPERIMENT_FAILED,
     BadArgument,
@@ -100,9 +101,9 @@ def _preset_document(args: argparse.Namespace) -> dict[str, Any]:
     from sweeps.document.presets import preset_sweep
     from trainer.base.errors import SpecError
 
-    dataset = {"name": args.dataset} | ({"root": args.root} if args.root else {})
+    dataset, seeds = dataset_document(args), range(args.seeds)
     try:
-        document = preset_sweep(args.preset, dataset=dataset, model=args.model, seeds=range(args.seeds))
+        document = preset_sweep(args.preset, dataset=dataset, model=args.model, seeds=seeds)
     except SpecError as error:
         raise BadArgument(f"PRESET: {error.problems[0].got}; allowed: {error.problems[0].allowed}") from None
     if args.iterations is not None:
