@@ -42,7 +42,8 @@ from trainer.base.errors import (
     ReportError,
     SpecError,
 )
-from trainer.base.pointers import pointer_to, printable
+from trainer.base.pointers import pointer_to
+from trainer.base.text import printable
 
 log = logging.getLogger(__name__)
 

@@ -21,6 +21,7 @@ from service.cli.experiments import (
 from service.client import RebalanceClient
 from service.shared.states import State
 from trainer.base.schema_words import counted
+from trainer.base.text import printable_lines
 
 if TYPE_CHECKING:
     from service.shared.sweep_schemas import SweepPublic
@@ -143,7 +144,8 @@ def _wait(args: argparse.Namespace, client: RebalanceClient, seen: SweepPublic) 
     if seen.counts.completed:
         _print_results(args, client, seen.id)
     if seen.error is not None:
-        print(f"{seen.id} {seen.state}: {seen.error.type}: {seen.error.message}", file=sys.stderr)
+        told = printable_lines(f"{seen.error.type}: {seen.error.message}")
+        print(f"{seen.id} {seen.state}: {told}", file=sys.stderr)
     whole = seen.state is State.COMPLETED and not seen.counts.failed
     return 0 if whole else EXPERIMENT_FAILED
 

@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
 
 from trainer.base.errors import Problem, SpecError
-from trainer.base.pointers import hidden_letter, problems_of
+from trainer.base.pointers import problems_of
 from trainer.base.strict_model import StrictModel
+from trainer.base.text import hidden_letter
 from trainer.spec.datasets import DATASETS, Dataset
 from trainer.spec.methods import Method
 from trainer.spec.models import RECIPES, Model
