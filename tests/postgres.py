@@ -48,7 +48,8 @@ _EMPTY = """
 DO $$ DECLARE item record; BEGIN
   PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid();
-  FOR item IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version' LOOP
+  FOR item IN SELECT tablename FROM pg_tables
+    WHERE schemaname = 'public' AND tablename <> 'alembic_version' LOOP
     EXECUTE format('DELETE FROM %I', item.tablename);
   END LOOP;
   PERFORM setval(format('%I', sequencename), 1, false) FROM pg_sequences WHERE schemaname = 'public';
@@ -73,7 +74,7 @@ class Programs:
 
 
 def find_programs(asked: str | None = None, *, system: Sequence[str] = _SYSTEM) -> Programs:
-    """The system's newest server, else the one in PATH, else the wheel's; `asked` names a directory, or "wheel".
+    """The system's newest server, else the wheel's; `asked` names a directory, or "wheel".
 
     Raises:
         NoPostgres: there is none of them.
@@ -171,7 +172,9 @@ class Server:
         who = f"{user}:{quote(password, safe='')}" if password else user
         return f"postgresql://{who}@/{database}?host={quote(str(self.directory), safe='')}"
 
-    def run(self, statement: str, *parts: sql.Composable, database: str = "postgres") -> list[tuple[object, ...]]:
+    def run(
+        self, statement: str, *parts: sql.Composable, database: str = "postgres"
+    ) -> list[tuple[object, ...]]:
         """One statement as the superuser, outside any transaction, with `parts` put into its braces."""
         where = {"host": str(self.directory), "user": _SUPERUSER, "dbname": database}
         with psycopg.connect(**where, autocommit=True) as connection:
@@ -224,7 +227,9 @@ class Server:
         copied = self.directory / "programs"
         for part in ("bin", "lib", "share"):
             shutil.copytree(programs.parent / part, copied / part, symlinks=True)
-        for each in programs.parent.parent.glob("*.libs"):  # of a wheel, which its programs load by relative path
+        for each in programs.parent.parent.glob(
+            "*.libs"
+        ):  # of a wheel, which its programs load by relative path
             shutil.copytree(each, self.directory / each.name)
         return copied / "bin"
 

@@ -1,4 +1,4 @@
-"""Run as a program: USER_ID GROUP_ID PROGRAM [ARGUMENT …]. Becomes PROGRAM, as that user, and ends with its parent.
+"""USER_ID GROUP_ID PROGRAM [ARGUMENT …]: becomes PROGRAM, as that user if we are root; ends with its parent.
 
 Postgres refuses root, and a server must not outlive the tests, whatever ends them.
 """

@@ -99,11 +99,9 @@ def database(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def settings(request: pytest.FixtureRequest, tmp_path: Path, database: str) -> Settings:
-    """Settings whose database is not there yet on SQLite, and somewhat used on Postgres: see `migrated`, `blank`."""
+    """Settings whose database is in no known state: see `migrated` and `blank`."""
     url = request.getfixturevalue("migrated_postgres") if database == "postgres" else None
-    return Settings(
-        data_dir=tmp_path / "data", database_url=url, poll_seconds=3600, report_grace_seconds=5
-    )
+    return Settings(data_dir=tmp_path / "data", database_url=url, poll_seconds=3600, report_grace_seconds=5)
 
 
 @pytest.fixture(scope="session")
@@ -192,8 +190,10 @@ class Cluster:
 
 
 @pytest.fixture
-def cluster(client: TestClient, migrated: Settings) -> Cluster:
-    return Cluster(migrated)
+def cluster(client: TestClient, migrated: Settings) -> Iterator[Cluster]:
+    made = Cluster(migrated)
+    yield made
+    made.store.close()
 
 
 @contextmanager
