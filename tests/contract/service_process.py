@@ -1,4 +1,4 @@
-"""URL DIRECTORY: a service in a process of its own, without HTTP; prints each job that it hands to its cluster.
+"""URL DIRECTORY: a service in a process of its own, without HTTP; prints each job that its cluster takes.
 
 Its cluster is its own, and forgets with it: what counts here is who acts.
 """
