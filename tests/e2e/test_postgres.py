@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import psutil
 import pytest
@@ -34,7 +33,7 @@ def instance(tmp_path_factory: pytest.TempPathFactory, postgres: Server) -> Iter
 
 
 def test_two_experiments_and_a_restart(instance: Instance) -> None:
-    """Both complete, one while the service is killed and started again; they compare; their history is there."""
+    """Both complete, one while the service is killed and started again; they compare, with their history."""
     first = post(instance, tags={"Team": "λ"})
     instance.kill()
     instance.start()
@@ -46,7 +45,7 @@ def test_two_experiments_and_a_restart(instance: Instance) -> None:
     with instance.client() as client:
         assert [row.delta_mIoU is None for row in client.compare([first, second]).rows] == [False, False]
         assert [each.to_state for each in client.events(first)][-1] == "completed"
-        assert [each.id for each in client.experiments(tags=["Team:λ"])] == [first]
+        assert [each.id for each in client.experiments(tag=["Team:λ"])] == [first]
     assert not (instance.data_dir / "rebalance.db").exists()
 
 
