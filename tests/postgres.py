@@ -73,7 +73,9 @@ class Programs:
         return f"PostgreSQL {self.version} in {self.directory}: {self.why}"
 
 
-def find_programs(asked: str | None = None, *, system: Sequence[str] = _SYSTEM) -> Programs:
+def find_programs(
+    asked: str | None = None, *, system: Sequence[str] = _SYSTEM, path: str | None = None
+) -> Programs:
     """The system's newest server, else the wheel's; `asked` names a directory, or "wheel".
 
     Raises:
@@ -82,8 +84,8 @@ def find_programs(asked: str | None = None, *, system: Sequence[str] = _SYSTEM) 
     if asked not in (None, "wheel"):
         return _programs(Path(str(asked)), "asked for by --postgres")
     installed = [found for pattern in system for found in Path("/").glob(pattern.lstrip("/"))]
-    in_path = shutil.which("postgres")
-    if in_path is not None and system:
+    in_path = shutil.which("postgres", path=path)
+    if in_path is not None:
         installed.append(Path(in_path).resolve().parent)
     whole = [each for each in installed if all((each / name).is_file() for name in _NEEDED)]
     if whole and asked is None:
