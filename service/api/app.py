@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from http import HTTPStatus
@@ -20,6 +21,7 @@ from service.reconcile.mlflow_runs import MlflowRuns
 from service.reconcile.ray_backend import RayBackend
 from service.reconcile.reconciler import Reconciler
 from service.reconcile.thread import ReconcilerLoop
+from service.shared.proxies import way_to
 from service.shared.schemas import ProblemDetail
 from service.shared.settings import Settings, SettingsError
 from service.store.experiments import Store
@@ -42,7 +44,10 @@ def create_app(settings: Settings, backend: Backend | None = None) -> FastAPI:
 
     Raises:
         SettingsError: there is neither a backend nor the address of one.
+        ProxyRefused: the environment names a proxy for Ray or MLflow that cannot be used.
     """
+    if settings.mlflow_server is not None:
+        way_to(settings.mlflow_server, os.environ)
     cluster = backend if backend is not None else _ray(settings)
 
     @asynccontextmanager

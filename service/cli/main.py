@@ -102,6 +102,7 @@ def _ask(args: argparse.Namespace) -> int:
     """A command that only asks the API."""
     from service.cli import experiments
     from service.client.client import ApiError, ApiUnreachable, RebalanceClient
+    from service.shared.proxies import ProxyRefused
 
     command = _function(args)
     try:
@@ -109,7 +110,7 @@ def _ask(args: argparse.Namespace) -> int:
             return command(args, client)
     except ApiUnreachable as error:
         return _fail(str(error), UNREACHABLE)
-    except experiments.BadArgument as error:
+    except (experiments.BadArgument, ProxyRefused) as error:
         return _fail(str(error), BAD_INPUT)
     except ApiError as error:
         if args.json:

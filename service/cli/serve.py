@@ -16,6 +16,7 @@ from service.cli.progress import StartNotices, make_console
 from service.local.data_dir import DataDirInUse, DataDirUnusable, PortInUse
 from service.local.instance import Embedded
 from service.local.supervisor import StopAsked
+from service.shared.proxies import ProxyRefused
 from service.shared.settings import Settings, SettingsError, load_settings
 from trainer.base.errors import RegionRebalanceError
 
@@ -74,7 +75,7 @@ def run_instance(
         text, code = stopped
         console.print(text, markup=False, soft_wrap=True)
         return code
-    except (SettingsError, DataDirInUse, DataDirUnusable, PortInUse) as error:
+    except (SettingsError, DataDirInUse, DataDirUnusable, PortInUse, ProxyRefused) as error:
         return _fail(str(error), BAD_INPUT)
     except RegionRebalanceError as error:
         return _fail(str(error), FAILED)
