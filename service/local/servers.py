@@ -123,8 +123,8 @@ def mlflow_program(directory: DataDir, details: Mapping[str, Any] | None = None)
     url = f"http://127.0.0.1:{port}"
     argv = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
     argv += ["--workers", "1"]  # SQLite has one writer at a time, and each worker costs 300 MB
-    argv += ["--backend-store-uri", f"sqlite:///{directory.mlflow / 'mlflow.db'}"]
-    argv += ["--artifacts-destination", str(directory.mlflow / "artifacts")]
+    # From its own directory: whatever the data directory is called, it is not part of an address.
+    argv += ["--backend-store-uri", "sqlite:///mlflow.db", "--artifacts-destination", "./artifacts"]
     return Program(
         name=MLFLOW,
         argv=tuple(argv),
@@ -133,7 +133,7 @@ def mlflow_program(directory: DataDir, details: Mapping[str, Any] | None = None)
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # eight processes for features nobody here uses
         },
         log=directory.logs / "mlflow.log",
-        directory=directory.path,
+        directory=directory.mlflow,
         healthy=lambda: answers(f"{url}/health"),
         limit_seconds=START_LIMIT,
         details={"url": url, "ports": [port]},

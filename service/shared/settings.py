@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 from typing import Annotated, Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -15,6 +15,7 @@ from trainer.base.errors import RegionRebalanceError
 from trainer.storage.layout import Storage
 
 _PREFIX = "REBALANCE_"
+_LONGEST_BYTES = 512  # below it lie run directories and SQLite's files
 
 
 class SettingsError(RegionRebalanceError):
@@ -66,8 +67,20 @@ class Settings(BaseSettings):
 
     @field_validator("data_dir", "storage")
     @classmethod
-    def _absolute(cls, path: Path | None) -> Path | None:
-        return None if path is None else path.expanduser().absolute()
+    def _usable(cls, path: Path | None) -> Path | None:
+        """Absolute. What a part that is given the path could not take is refused here, before any is started."""
+        if path is None:
+            return None
+        try:
+            absolute = path.expanduser().absolute()
+        except RuntimeError as error:  # nobody's home directory
+            raise ValueError(f"{error}; allowed: a directory") from None
+        text = str(absolute)
+        if not text.isprintable():  # also bytes that are not UTF-8: they are halves of surrogate pairs here
+            raise ValueError(f"{ascii(text)} cannot be written down; allowed: printable characters in UTF-8")
+        if len(os.fsencode(text)) > _LONGEST_BYTES:
+            raise ValueError(f"is longer than {_LONGEST_BYTES} bytes; allowed: a shorter path")
+        return absolute
 
     @field_validator("database_url")
     @classmethod
@@ -98,7 +111,8 @@ class Settings(BaseSettings):
         if self.storage is None:
             object.__setattr__(self, "storage", self.data_dir / "storage")
         if self.database_url is None:
-            object.__setattr__(self, "database_url", f"sqlite:///{self.data_dir / 'rebalance.db'}")
+            # Quoted: in a URL a ? begins the query, and %2F is a slash.
+            object.__setattr__(self, "database_url", f"sqlite:///{quote(str(self.data_dir / 'rebalance.db'))}")
         return self
 
     @property
