@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.api import problems
 from service.api.dependencies import known_parameters
 from service.api.openapi import add_schemas
+from service.api.prefix import Prefix
 from service.api.routes import catalogue, comparisons, docs, experiments, health, outputs, sweep_table, sweeps
 from service.reconcile.cluster import Backend
 from service.reconcile.mlflow_runs import MlflowRuns
@@ -82,6 +83,8 @@ def create_app(settings: Settings, backend: Backend | None = None) -> FastAPI:
     problems.install(app)
     if settings.host in _LOOPBACK:
         app.add_middleware(_OwnNames)
+    # Only this machine's processes reach loopback: such a header is of a reverse proxy here.
+    app.add_middleware(Prefix, settings.root_path, forwarded=settings.host in _LOOPBACK)
     for part in (experiments, outputs, sweeps, sweep_table, comparisons, catalogue):
         app.include_router(part.router, dependencies=[Depends(known_parameters)])
     for part in (health, docs):

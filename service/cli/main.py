@@ -234,6 +234,7 @@ def _serve(parser: argparse.ArgumentParser) -> None:
     _instance(parser, "everything is kept here (~/.rebalance)")
     parser.add_argument("--host", help="where the API listens (127.0.0.1)")
     parser.add_argument("--port", type=int, metavar="N", help="of the API (8000); 0 for any free one")
+    parser.add_argument("--root-path", metavar="PATH", help="of a reverse proxy that leads here: /rebalance")
     parser.add_argument("--ray-address", metavar="URL", help="Jobs API of a Ray that runs already")
     parser.add_argument("--mlflow-uri", metavar="URI", help="an MLflow server that runs already")
     parser.add_argument("--database-url", metavar="URL", help="instead of SQLite in the data directory")

@@ -31,6 +31,7 @@ _FLAGS = (
     "data_dir",
     "host",
     "port",
+    "root_path",
     "data_roots",
     "ray_address",
     "mlflow_uri",
