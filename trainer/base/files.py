@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from trainer.base.errors import DiskFull
 
@@ -23,12 +24,23 @@ def write_atomically(path: Path, content: str | bytes, *, mode: int = 0o644) -> 
     Raises:
         DiskFull: there is no room; the old content stays, and nothing of the new one.
     """
+    with writing_atomically(path, mode=mode) as stream:
+        stream.write(_encoded(content))
+
+
+@contextmanager
+def writing_atomically(path: Path, *, mode: int = 0o644) -> Iterator[BinaryIO]:
+    """A stream whose content becomes `path` when the block ends; if it raises, `path` is as it was.
+
+    Raises:
+        DiskFull: as `write_atomically`, in whatever words the block says so.
+    """
     with full_disk_told(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(handle, "wb") as stream:
-                stream.write(_encoded(content))
+                yield stream
                 stream.flush()
                 os.fsync(stream.fileno())
             Path(temporary).chmod(mode)
@@ -65,17 +77,32 @@ def is_disk_full(error: BaseException | None) -> bool:
     return False
 
 
-def append_whole(stream: io.FileIO, content: bytes) -> None:
-    """Writes all of `content` at the end of an unbuffered file, or takes back what it wrote of it."""
-    before = os.fstat(stream.fileno()).st_size
-    rest = memoryview(content)
-    try:
-        while rest:
-            rest = rest[stream.write(rest) or 0 :]
-    except OSError:
-        with suppress(OSError):
-            stream.truncate(before)
-        raise
+class Appending(io.FileIO):
+    """The end of a file, not buffered: what is written is there as a whole, or not at all."""
+
+    def __init__(self, path: Path) -> None:
+        with full_disk_told(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            super().__init__(path, "ab")
+        self._directory = path.parent
+
+    def write(self, content: bytes, /) -> int:  # type: ignore[override]
+        """The number of bytes, always all of them.
+
+        Raises:
+            DiskFull: there is no room; what was written of it is taken back.
+        """
+        before = os.fstat(self.fileno()).st_size
+        rest = memoryview(content)
+        with full_disk_told(self._directory):
+            try:
+                while rest:
+                    rest = rest[super().write(rest) or 0 :]
+            except OSError:
+                with suppress(OSError):
+                    self.truncate(before)
+                raise
+        return len(content)
 
 
 def write_where_asked(path: Path, content: str | bytes) -> None:

@@ -16,11 +16,12 @@ import torch
 from tests.data_factories import make_report, make_spec
 from trainer.base.files import write_atomically
 from trainer.data.prepare import prepare
-from trainer.mmseg_adapter.checkpoint import save_atomically
+from trainer.mmseg_adapter.checkpoint import save_whole
 from trainer.results.report import write_report
 from trainer.run.attempt import Attempt
 from trainer.storage.layout import AttemptDir, Storage
 from trainer.storage.orders import Orders
+from trainer.storage.posix import PosixFile, PosixFolder
 from trainer.storage.reserve import take_reserve
 from trainer.storage.sink import FileSink
 
@@ -42,7 +43,11 @@ def writers(here: Path) -> dict[str, Callable[[], object]]:
     """What a job writes, each into `here`."""
 
     def metrics() -> None:
-        sink = FileSink(here / "metrics.jsonl", orders=Orders(here / "none"), forward=lambda _: None)
+        sink = FileSink(
+            PosixFile(here / "metrics.jsonl"),
+            orders=Orders(AttemptDir(PosixFolder(here / "none"))),
+            forward=lambda _: None,
+        )
         try:
             while True:
                 sink.emit({"kind": "train", "iteration": 1, "loss": 0.5})
@@ -52,9 +57,9 @@ def writers(here: Path) -> dict[str, Callable[[], object]]:
     big = {"state_dict": {"w": torch.zeros(300_000)}}
     return {
         "file": lambda: write_atomically(here / "plan.json", "x" * 5000),
-        "report": lambda: write_report(make_report(), here / "report.json"),
-        "checkpoint": lambda: save_atomically(big, here / "iter_1.pth"),
-        "reserve": lambda: take_reserve(AttemptDir(here)),
+        "report": lambda: write_report(make_report(), PosixFile(here / "report.json")),
+        "checkpoint": lambda: save_whole(big, PosixFile(here / "iter_1.pth")),
+        "reserve": lambda: take_reserve(AttemptDir(PosixFolder(here))),
         "metrics": metrics,
         "scenes": lambda: prepare(make_spec().dataset, Storage(here), lambda _: None),
     }
@@ -77,7 +82,7 @@ def whole_attempt(disk: Path) -> dict[str, object]:
         filler = fill(disk)
         print("a line for a log that has no room", flush=True)
         try:
-            save_atomically({"w": torch.zeros(300_000)}, running.dir.path / "iter_1.pth")
+            save_whole({"w": torch.zeros(300_000)}, running.dir.folder.file("iter_1.pth"))
         finally:
             assert filler.exists()
 

@@ -112,7 +112,7 @@ def test_a_device_without_room(capfd: pytest.CaptureFixture[str]) -> None:
     """A file that a person named, and a log: what is printed still reaches the terminal, and nobody hangs."""
     with pytest.raises(DiskFull):
         write_where_asked(Path("/dev/full"), "text")
-    with tee_output(Path("/dev/full")):
+    with Path("/dev/full").open("ab", buffering=0) as log, tee_output(log):
         os.write(1, b"x" * 200_000 + b"\n")  # more than a pipe holds
     assert len(capfd.readouterr().out) == 200_001
 
