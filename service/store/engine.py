@@ -6,6 +6,7 @@ import fcntl
 import json
 import math
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -138,7 +139,9 @@ class Leadership:
             self._file.close()
             self._file = None
         if self._connection is not None:
-            # Not back into the pool: the lock belongs to the session and would live on there.
+            with suppress(DBAPIError):  # the server notes a closed connection a little later
+                self._connection.execute(select(func.pg_advisory_unlock_all()))
+            # Not back into the pool: were it not unlocked, the lock would live on there with its session.
             self._connection.invalidate()
             self._connection.close()
             self._connection = None
