@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import math
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -119,6 +120,9 @@ class Leadership:
             self._file.close()
             self._file = None
         if self._connection is not None:
+            if not self._connection.invalidated:
+                with suppress(DBAPIError):  # the end of the connection does the same, only later
+                    self._connection.execute(select(func.pg_advisory_unlock_all()))
             # Not back into the pool: the lock belongs to the session and would live on there.
             self._connection.invalidate()
             self._connection.close()
