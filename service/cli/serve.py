@@ -16,6 +16,7 @@ from service.cli.progress import StartNotices, make_console
 from service.local.data_dir import DataDirInUse, DataDirUnusable, PortInUse
 from service.local.instance import Embedded
 from service.local.supervisor import StopAsked
+from service.shared.proxies import ProxyRefused
 from service.shared.settings import Settings, SettingsError, has_password, load_settings
 from trainer.base.errors import RegionRebalanceError
 
@@ -30,6 +31,7 @@ _FLAGS = (
     "data_dir",
     "host",
     "port",
+    "root_path",
     "data_roots",
     "ray_address",
     "mlflow_uri",
@@ -75,7 +77,7 @@ def run_instance(
         text, code = stopped
         console.print(text, markup=False, soft_wrap=True)
         return code
-    except (SettingsError, DataDirInUse, DataDirUnusable, PortInUse) as error:
+    except (SettingsError, DataDirInUse, DataDirUnusable, PortInUse, ProxyRefused) as error:
         return _fail(str(error), BAD_INPUT)
     except RegionRebalanceError as error:
         return _fail(str(error), FAILED)

@@ -7,7 +7,7 @@ import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -23,6 +23,8 @@ _POSTGRES = re.compile(
     r"(/[^?@]*)?(\?(?P<query>.*))?",
     re.DOTALL,
 )
+ROOT_PATH = r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*"
+_LONGEST_BYTES = 512  # below it lie run directories and SQLite's files
 
 
 class SettingsError(RegionRebalanceError):
@@ -39,6 +41,7 @@ class Settings(BaseSettings):
     data_dir: Path = Path("~/.rebalance")
     host: str = Field(default="127.0.0.1", min_length=1)
     port: int = Field(default=8000, ge=0, le=65_535)
+    root_path: str = Field(default="", description="Path of a reverse proxy that leads here: /rebalance.")
     database_url: str | None = Field(default=None, repr=False)
     storage: Path | None = None
     ray_address: str | None = Field(default=None, description="URL of the Jobs API.")
@@ -74,8 +77,28 @@ class Settings(BaseSettings):
 
     @field_validator("data_dir", "storage")
     @classmethod
-    def _absolute(cls, path: Path | None) -> Path | None:
-        return None if path is None else path.expanduser().absolute()
+    def _usable(cls, path: Path | None) -> Path | None:
+        """Absolute. What a part that is given the path could not take is refused before any is started."""
+        if path is None:
+            return None
+        try:
+            absolute = path.expanduser().absolute()
+        except RuntimeError as error:  # nobody's home directory
+            raise ValueError(f"{error}; allowed: a directory") from None
+        text = str(absolute)
+        if not text.isprintable():  # also bytes that are not UTF-8: they are halves of surrogate pairs here
+            raise ValueError(f"{text!a} cannot be written down; allowed: printable characters in UTF-8")
+        if len(os.fsencode(text)) > _LONGEST_BYTES:
+            raise ValueError(f"is longer than {_LONGEST_BYTES} bytes; allowed: a shorter path")
+        return absolute
+
+    @field_validator("root_path")
+    @classmethod
+    def _plain_path(cls, path: str) -> str:
+        bare = path.rstrip("/")
+        if not re.fullmatch(ROOT_PATH, bare):
+            raise ValueError("allowed: a path such as /rebalance, of letters, digits, '.', '_', '~' and '-'")
+        return bare
 
     @field_validator("database_url")
     @classmethod
@@ -112,7 +135,10 @@ class Settings(BaseSettings):
         if self.storage is None:
             object.__setattr__(self, "storage", self.data_dir / "storage")
         if self.database_url is None:
-            object.__setattr__(self, "database_url", f"sqlite:///{self.data_dir / 'rebalance.db'}")
+            # Quoted: in a URL a ? begins the query, and %2F is a slash.
+            object.__setattr__(
+                self, "database_url", f"sqlite:///{quote(str(self.data_dir / 'rebalance.db'))}"
+            )
         return self
 
     @property
