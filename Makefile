@@ -39,6 +39,7 @@ check: lint
 
 # The unit tests come first: what they find needs no cluster to be seen.
 test: check
+	$(PY) -m pytest -q -n 2 --dist loadfile --database postgres tests/unit/service/reconcile -k "not 10_000"
 	$(PY) -m pytest -q tests --ignore=tests/unit
 
 golden: setup

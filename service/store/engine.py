@@ -139,9 +139,10 @@ class Leadership:
             self._file.close()
             self._file = None
         if self._connection is not None:
-            with suppress(DBAPIError):  # the server notes a closed connection a little later
-                self._connection.execute(select(func.pg_advisory_unlock_all()))
-            # Not back into the pool: were it not unlocked, the lock would live on there with its session.
+            if not self._connection.invalidated:
+                with suppress(DBAPIError):  # the end of the connection does the same, only later
+                    self._connection.execute(select(func.pg_advisory_unlock_all()))
+            # Not back into the pool: the lock belongs to the session and would live on there.
             self._connection.invalidate()
             self._connection.close()
             self._connection = None

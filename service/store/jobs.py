@@ -29,7 +29,6 @@ from service.shared.states import State
 from service.store.database import Database
 from service.store.records import NOTHING, Asked, Conflict, Cursor, Event, Outcome
 from trainer.base.errors import RegionRebalanceError
-from trainer.base.text import storable
 
 Row = TypeVar("Row", bound=Asked)
 
@@ -213,7 +212,7 @@ def event(
         "attempt": attempt,
         "from_state": left,
         "to_state": to,
-        "reason": storable(reason),
+        "reason": reason,
     }
 
 

@@ -20,7 +20,9 @@ from sqlalchemy import (
     false,
 )
 from sqlalchemy.engine.interfaces import Dialect
-from sqlalchemy.types import TypeDecorator, TypeEngine
+from sqlalchemy.types import TypeDecorator
+
+from trainer.base.text import storable
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -40,26 +42,21 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class Told(TypeDecorator[str]):
-    """Text that jobs and clusters tell, made such as every database takes: see `storable`."""
+    """Text that jobs and clusters tell, as every database takes it: `storable`, no longer than it may be."""
 
     impl = Text
     cache_ok = True
 
-    def __init__(self, length: int | None = None) -> None:
-        super().__init__()
-        self.length = length
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(Text() if self.length is None else String(self.length))
-
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        return None if value is None else storable(value)[: self.length]
+        most: int | None = getattr(self.impl_instance, "length", None)
+        return None if value is None else storable(value)[:most]
 
 
-def storable(told: str) -> str:
-    """`told` with U+FFFD for what Postgres or UTF-8 cannot hold: U+0000 and halves of surrogate pairs."""
-    whole = told.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return whole.replace("\0", "\N{REPLACEMENT CHARACTER}")
+class ToldWord(Told):
+    """The same, cut to the length of its column."""
+
+    impl = String  # type: ignore[assignment]
+    cache_ok = True
 
 
 metadata = MetaData(
@@ -86,9 +83,9 @@ def _asked() -> list[Column[Any]]:
         Column("started_at", UtcDateTime),
         Column("ended_at", UtcDateTime),
         Column("cancel_requested_at", UtcDateTime),
-        Column("error_type", Told(200)),
-        Column("error_message", Told()),
-        Column("mlflow_run_id", Told(64)),
+        Column("error_type", ToldWord(200)),
+        Column("error_message", Told),
+        Column("mlflow_run_id", ToldWord(64)),
         Column("mlflow_status_due", String(20)),  # the status the run must still be given, if it has none
         Column("job_status", String(20)),  # last observation of this attempt's job …
         Column("job_since", UtcDateTime),  # … and since when it has been so
@@ -121,7 +118,7 @@ experiments = Table(
     Column("progress", JSON(none_as_null=True)),
     Column("sweep_id", String(64)),  # no foreign key: SQLite would have to copy the table to get one
     Column("trial", Integer),
-    Column("trial_row", Told),
+    Column("trial_row", Text),
     Column("detached", Boolean, nullable=False, server_default=false()),
     Index(None, "created_at", "id"),
     Index(None, "state", "created_at"),

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from fastapi.testclient import TestClient
 
 from service.api.app import create_app
 from service.migrations import migrate
@@ -14,7 +13,7 @@ from service.shared.settings import Settings
 from tests.data_factories import spec_document
 from tests.fakes import FakeBackend
 from tests.postgres import Server
-from tests.unit.service.conftest import until
+from tests.unit.service.conftest import TestClient, until
 
 pytestmark = pytest.mark.integration
 

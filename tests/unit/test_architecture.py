@@ -280,7 +280,7 @@ def test_shared_storage_is_behind_its_port() -> None:
     """Nobody but trainer/storage opens, makes, lists or removes files of the storage by their paths."""
     allowed = {
         "service/shared/endpoints.py",  # of the data directory
-        "service/store/tables.py",  # SQLite's file
+        "service/store/engine.py",  # SQLite's file
         "trainer/tracking/run_log.py",  # a scratch directory
     }
     found = {

@@ -39,14 +39,13 @@ def test_text_comes_back_as_it_was(world: World, text: str) -> None:
 @pytest.mark.parametrize(
     ("told", "kept"),
     [
-        ("a\0b", "a�b"),
-        ("\udcff.png", "�.png"),
-        ("\ud83c\udf89", "🎉"),
-        ("\ud83c", "�"),
-        ("\0" * 300, "�" * 300),
+        ("a\0b", r"a\u0000b"),
+        ("\udcff.png", r"\udcff.png"),
+        ("\ud83c", r"\ud83c"),
+        ("\0" * 300, r"\u0000" * 300),
     ],
 )
-def test_what_no_database_takes_is_replaced(world: World, told: str, kept: str) -> None:
+def test_what_no_database_takes_is_escaped(world: World, told: str, kept: str) -> None:
     """A job's message with U+0000 or half a surrogate pair (a file's name) does not keep it from ending."""
     row = world.add(state=State.SUBMITTED)
     outcome = Outcome(error_type=told, error_message=told, mlflow_run_id=told)
