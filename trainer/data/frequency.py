@@ -5,7 +5,6 @@ Letters: K classes.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterable, Sequence
@@ -14,7 +13,9 @@ from pathlib import Path
 
 from trainer.base.errors import DataError
 from trainer.base.files import write_atomically
+from trainer.data.content_key import ContentKey, content_key
 from trainer.data.frequency_tables import FrequencyTable
+from trainer.data.listing import printable
 from trainer.data.mask_sets import MaskSet, split_of
 from trainer.data.prepare import PreparedData
 from trainer.data.tally import Chunks, Tally, chunks_of, count_locally
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 
 ChunkCounter = Callable[[Chunks, frozenset[int]], Iterable[Tally]]
 
-_FORMAT = 2  # of the kept files
+_FORMAT = 3  # of the kept files
 _SHOWN = 5  # offenders named in a message
 _MANY = 2000  # masks that take long enough to be told of
 
@@ -54,7 +55,7 @@ def frequencies_of(
 ) -> Frequencies:
     """Pixels and pictures per class of the training split; both splits' masks are read and checked.
 
-    Counted once for the same file names, sizes, times of change, classes and split.
+    Counted once for the same files (`content_key`), classes and split.
 
     Args:
         say: told before many masks of a split are counted.
@@ -106,11 +107,13 @@ def count(
         DataError: naming every kind of fault that a mask has; nothing is kept then.
         WorkerLost: a counting process was killed.
     """
-    kept = None if storage is None else _kept_path(masks, storage)
-    known = None if kept is None else _read_kept(kept, len(masks.classes))
+    key = None if storage is None else _key(masks)
+    known = None if key is None or storage is None else _read_kept(_path(key, storage), len(masks.classes))
     if known is not None:
         advance(len(masks.masks))
         return known
+    if key is not None:
+        key.settle()
     if len(masks.masks) >= _MANY:
         say(f"counting class frequencies: {len(masks.masks)} masks in annotations/{masks.split}")
     chunks, total = chunks_of(masks.masks), Tally()
@@ -125,8 +128,11 @@ def count(
         raise DataError("; ".join(faults))
     classes = slice(masks.first_id, masks.first_id + len(masks.classes))
     counted = Frequencies(tuple(total.pixel[classes]), tuple(total.region[classes]), total.images)
-    if kept is not None:
-        _keep(counted, kept)
+    if key is not None and storage is not None:
+        if _key(masks) == key:
+            _keep(counted, _path(key, storage))
+        else:
+            log.warning("annotations/%s changed while it was counted: the count is not kept", masks.split)
     return counted
 
 
@@ -180,14 +186,14 @@ def _keep(counted: Frequencies, path: Path) -> None:
         log.warning("the class frequencies cannot be kept: %s", error)
 
 
-def _kept_path(masks: MaskSet, storage: Storage) -> Path:
-    """Named by the label mapping, the split, and the masks' names, sizes and times of change."""
-    head = [_FORMAT, masks.split, list(masks.classes), masks.first_id, len(masks.masks)]
-    digest = hashlib.sha256(json.dumps(head).encode())
-    for mask in masks.masks:
-        try:
-            facts = mask.stat()
-        except OSError as error:
-            raise DataError(f"{mask}: {error.strerror}") from None
-        digest.update(f"{mask.name}\0{facts.st_size}\0{facts.st_mtime_ns}\0".encode())
-    return storage.frequencies / f"{digest.hexdigest()}.json"
+def _key(masks: MaskSet) -> ContentKey:
+    """Of the masks' content, the split, and what their ids mean."""
+    meaning = json.dumps([_FORMAT, masks.split, list(masks.classes), masks.first_id, len(masks.masks)])
+    try:
+        return content_key(masks.masks, also=meaning)
+    except OSError as error:
+        raise DataError(f"{printable(str(error.filename))}: {error.strerror}") from None
+
+
+def _path(key: ContentKey, storage: Storage) -> Path:
+    return storage.frequencies / f"{key.digest}.json"

@@ -211,7 +211,9 @@ def test_a_table_takes_the_place_of_counting(tmp_path: Path) -> None:
     (root / "tables").mkdir()
     (root / "tables" / "t.csv").write_text(GOOD)
     mask = root / "annotations" / "train" / "p0.png"
-    mask.write_bytes(mask.read_bytes()[:60])  # its header is whole
+    content = bytearray(mask.read_bytes())
+    content[45] ^= 255  # its header is whole, its pixels are not
+    mask.write_bytes(content)
     dataset = {"name": "folder", "root": str(root), "frequency_table": "tables/t.csv"}
     spec = resolve_spec(make_spec(dataset=dataset, schedule={"crop_size": [32, 32]}), data_roots=[tmp_path])
     plan = make_plan(
