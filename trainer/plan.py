@@ -12,11 +12,15 @@ from typing import Any
 
 from pydantic import Field
 
+from trainer.base.errors import DataError
 from trainer.base.strict_model import StrictModel
 from trainer.data.frequency import Frequencies, frequencies_in, frequencies_of
 from trainer.data.frequency_tables import find_table
+from trainer.data.pictures import Pictures, check_pictures
 from trainer.data.prepare import PreparedData, prepare
+from trainer.data.splits import list_pairs
 from trainer.mmseg_adapter.config import render_config
+from trainer.mmseg_adapter.decode import decode_strictly
 from trainer.spec.datasets import DigitScenes
 from trainer.spec.spec import ExperimentSpec, spec_hash
 from trainer.storage.layout import AttemptDir, Storage
@@ -73,7 +77,7 @@ def make_plan(
         DataError: pictures or masks are not what the spec says.
     """
     data = prepare(spec.dataset, storage, say)
-    frequencies = _frequencies(spec, data, storage, say)
+    frequencies, pictures = _look_at(spec, data, storage, say)
     # On a CPU loading and training share the cores: more processes only cost start-up time.
     loader_workers = spec.resources.cpus_per_worker - 1 if spec.resources.gpus_per_worker else 0
     work_dir = storage.attempt(experiment, attempt).path / "mmengine"
@@ -94,6 +98,7 @@ def make_plan(
         mlflow_tags=dict(mlflow_tags or {}),
         judged=judged,
         versions=installed_versions(),
+        notices=_notices(pictures, data),
     )
 
 
@@ -106,15 +111,49 @@ def _checkpoint_interval(spec: ExperimentSpec, *, judged: bool) -> int:
     return max(step for step in range(1, usual + 1) if between % step == 0)
 
 
-def _frequencies(
+def _look_at(
     spec: ExperimentSpec, data: PreparedData, storage: Storage, say: Callable[[str], None]
+) -> tuple[Frequencies, Pictures]:
+    """Class frequencies of the training split, and what both splits' pictures are; all faults at once."""
+    processes = len(os.sched_getaffinity(0))
+    pictures, faults = Pictures(0, 0), []
+    for split in dict.fromkeys((data.train_split, data.eval_split)):
+        try:
+            pairs = list_pairs(Path(data.root), split)
+            found = check_pictures(
+                pairs, split, decode_strictly, storage=storage, processes=processes, say=say
+            )
+            pictures = Pictures(pictures.images + found.images, pictures.grey + found.grey)
+        except DataError as error:
+            faults.append(str(error))
+    try:
+        frequencies = _frequencies(spec, data, storage, processes, say)
+    except DataError as error:
+        raise DataError("; ".join([*faults, str(error)])) from None
+    if faults:
+        raise DataError("; ".join(faults))
+    return frequencies, pictures
+
+
+def _frequencies(
+    spec: ExperimentSpec, data: PreparedData, storage: Storage, processes: int, say: Callable[[str], None]
 ) -> Frequencies:
     """Of the training split: from the table that the spec names, and no mask is read; else counted."""
     named = None if isinstance(spec.dataset, DigitScenes) else spec.dataset.frequency_table
     if named is None:
-        return frequencies_of(data, storage, processes=len(os.sched_getaffinity(0)), say=say)
+        return frequencies_of(data, storage, processes=processes, say=say)
     table = find_table(named, Path(data.root), data.classes)
     return frequencies_in(table, source=f"table {named}", images=data.train_images)
+
+
+def _notices(pictures: Pictures, data: PreparedData) -> tuple[Notice, ...]:
+    """What a person should know of the data."""
+    if not pictures.grey:
+        return ()
+    splits = " and ".join(dict.fromkeys((data.train_split, data.eval_split)))
+    number = f"{pictures.grey} of {pictures.images} pictures ({splits})"
+    text = f"{number} are greyscale: they are read as three equal channels"
+    return (Notice(code="greyscale_pictures", text=text),)
 
 
 @cache
