@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainer.base.content_key import ContentKey, content_key
 from trainer.base.errors import DataError
 from trainer.base.files import write_atomically
-from trainer.data.content_key import ContentKey, content_key
 from trainer.data.frequency_tables import FrequencyTable
 from trainer.data.listing import printable
 from trainer.data.mask_sets import MaskSet, split_of

@@ -21,10 +21,11 @@ Fault = tuple[str, str]  # (what was wrong, what is allowed)
 
 
 class Listing(NamedTuple):
-    """What a directory holds: files by stem, and what only looks like one, by what it is."""
+    """What a directory holds: files by stem, what only looks like one by what it is, and all links."""
 
     files: dict[str, list[str]]
     strange: dict[str, list[str]]
+    links: list[str]
 
 
 def list_files(directory: Path, suffixes: tuple[str, ...]) -> Listing:
@@ -33,12 +34,14 @@ def list_files(directory: Path, suffixes: tuple[str, ...]) -> Listing:
     Raises:
         OSError: the directory cannot be read.
     """
-    found = Listing({}, {})
+    found = Listing({}, {}, [])
     with os.scandir(directory) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
             ending = next((one for one in suffixes if entry.name.lower().endswith(one.lower())), None)
             if ending is None or entry.name.startswith("."):
                 continue
+            if entry.is_symlink():
+                found.links.append(entry.path)
             strange = _strangeness(entry)
             if strange is None:
                 found.files.setdefault(entry.name[: -len(ending)], []).append(entry.path)
@@ -52,6 +55,8 @@ def _strangeness(entry: os.DirEntry[str]) -> str | None:
     if not _is_utf8(entry.name):
         return "with a name that is not UTF-8"
     try:
+        if entry.is_file():  # of what is no link the directory says so
+            return None
         mode = entry.stat().st_mode
     except FileNotFoundError:
         return "that link to nothing" if entry.is_symlink() else None  # gone meanwhile: told when opened

@@ -12,12 +12,12 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from trainer.base.content_key import content_key
 from trainer.base.errors import DataError, WorkerLost
 from trainer.base.files import write_atomically
-from trainer.data.content_key import content_key
+from trainer.base.processes import in_processes
 from trainer.data.headers import Header, Refused, mask_header, read_header
 from trainer.data.listing import printable
-from trainer.data.processes import in_processes
 from trainer.data.splits import Pair
 from trainer.storage.layout import Storage
 
@@ -137,7 +137,7 @@ def _misfit(picture: Header, mask: Header | Refused) -> str | None:
 
 def _fault(split: str, seen: _Seen) -> str:
     first = "; ".join(f"{name}: {reason}" for name, reason in sorted(seen.bad)[:_SHOWN])
-    noun = "picture" if len(seen.bad) == 1 else "pictures"
+    noun = "picture" if seen.done == 1 else "pictures"
     return f"images/{split}: {len(seen.bad)} of {seen.done} {noun} cannot be used, first: {first}"
 
 

@@ -16,10 +16,10 @@ from itertools import compress
 from pathlib import Path
 
 from trainer.base.errors import WorkerLost
+from trainer.base.processes import in_processes
 from trainer.data.containers import png_damage
 from trainer.data.headers import mask_fault
 from trainer.data.listing import printable
-from trainer.data.processes import in_processes
 
 NUM_IDS = 256  # that a mask of 8 bits can hold
 CHUNK = 32  # masks a process takes at a time
