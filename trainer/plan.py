@@ -13,8 +13,9 @@ from typing import Any
 from pydantic import Field
 
 from trainer.base.strict_model import StrictModel
-from trainer.data.frequency import Frequencies, frequencies_in, frequencies_of
+from trainer.data.frequency import Counted, Frequencies, count_splits, frequencies_in
 from trainer.data.frequency_tables import find_table
+from trainer.data.label_notices import LabelFacts, label_notices
 from trainer.data.prepare import PreparedData, prepare
 from trainer.mmseg_adapter.config import render_config
 from trainer.spec.datasets import DigitScenes
@@ -67,13 +68,14 @@ def make_plan(
     mlflow_tags: Mapping[str, str] | None = None,
     judged: bool = False,
 ) -> Plan:
-    """Prepares the data, counts its class frequencies or reads their table, and renders the config.
+    """Prepares the data, counts their labels, and renders the config.
 
     Raises:
         DataError: pictures or masks are not what the spec says.
     """
     data = prepare(spec.dataset, storage, say)
-    frequencies = _frequencies(spec, data, storage, say)
+    train, scored = count_splits(data, storage, processes=len(os.sched_getaffinity(0)), say=say)
+    facts = LabelFacts(spec.dataset.name, data.classes, train, scored, data.label_map)
     # On a CPU loading and training share the cores: more processes only cost start-up time.
     loader_workers = spec.resources.cpus_per_worker - 1 if spec.resources.gpus_per_worker else 0
     work_dir = storage.attempt(experiment, attempt).path / "mmengine"
@@ -84,7 +86,7 @@ def make_plan(
         spec=spec,
         spec_hash=spec_hash(spec),
         data=data,
-        frequencies=frequencies,
+        frequencies=_frequencies(spec, data, train),
         config=render_config(spec, data, work_dir=str(work_dir), loader_workers=loader_workers),
         storage=str(storage.root),
         threads=spec.resources.cpus_per_worker,
@@ -94,6 +96,7 @@ def make_plan(
         mlflow_tags=dict(mlflow_tags or {}),
         judged=judged,
         versions=installed_versions(),
+        notices=label_notices(facts),
     )
 
 
@@ -106,13 +109,11 @@ def _checkpoint_interval(spec: ExperimentSpec, *, judged: bool) -> int:
     return max(step for step in range(1, usual + 1) if between % step == 0)
 
 
-def _frequencies(
-    spec: ExperimentSpec, data: PreparedData, storage: Storage, say: Callable[[str], None]
-) -> Frequencies:
-    """Of the training split: from the table that the spec names, and no mask is read; else counted."""
+def _frequencies(spec: ExperimentSpec, data: PreparedData, train: Counted) -> Frequencies:
+    """Of the training split: from the table that the spec names, else as counted."""
     named = None if isinstance(spec.dataset, DigitScenes) else spec.dataset.frequency_table
     if named is None:
-        return frequencies_of(data, storage, processes=len(os.sched_getaffinity(0)), say=say)
+        return train.frequencies
     table = find_table(named, Path(data.root), data.classes)
     return frequencies_in(table, source=f"table {named}", images=data.train_images)
 
