@@ -11,8 +11,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from trainer.base.errors import DataError, Problem, SpecError
+from trainer.data.containers import Size
 from trainer.data.frequency_tables import TableError, find_table
-from trainer.data.splits import Size, SplitFacts, is_inside, real_path, split_facts
+from trainer.data.headers import pointer_in
+from trainer.data.splits import SplitFacts, is_inside, real_path, split_facts
 from trainer.spec.datasets import (
     DATASETS,
     IGNORE_INDEX,
@@ -76,8 +78,14 @@ def read_classes(root: Path) -> tuple[str, ...]:
     try:
         if path.exists() and not path.is_file():  # opening a pipe would wait for ever
             raise DataError(f"{CLASSES_FILE} is not a file")
+        if path.is_symlink() and not path.exists():
+            raise DataError(f"{CLASSES_FILE} links to nothing")
         with path.open("rb") as stream:
-            text = stream.read(_LONGEST_CLASSES_FILE + 1).decode("utf-8-sig")
+            content = stream.read(_LONGEST_CLASSES_FILE + 1)
+        pointer = pointer_in(content)  # three lines of text, which would be three classes
+        if pointer is not None:
+            raise DataError(f"{CLASSES_FILE} is one of the {pointer[0]}, not the file itself: {pointer[1]}")
+        text = content.decode("utf-8-sig")
     except OSError as error:
         raise DataError(f"{CLASSES_FILE} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
@@ -201,4 +209,6 @@ def _split_problem(root: Path, split: str) -> tuple[str, str] | None:
         if path.is_dir() and (root / "annotations" / path.name).is_dir()
     )
     got = " and ".join(f"{part}/{split}" for part in missing)
-    return f"{got} is not a directory", ", ".join(there) or "a directory in both images/ and annotations/"
+    dangling = any((root / part / split).is_symlink() for part in missing)
+    got += " links to no directory" if dangling else " is not a directory"
+    return got, ", ".join(there) or "a directory in both images/ and annotations/"

@@ -5,7 +5,6 @@ Letters: K classes.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import logging
@@ -15,8 +14,10 @@ from pathlib import Path
 
 from trainer.base.errors import DataError
 from trainer.base.files import write_atomically
+from trainer.data.content_key import ContentKey, content_key
 from trainer.data.frequency_tables import FrequencyTable
 from trainer.data.label_map import ids_in_words, strange_ids_hint
+from trainer.data.listing import printable
 from trainer.data.mask_sets import MaskSet, split_of
 from trainer.data.prepare import PreparedData
 from trainer.data.tally import NUM_IDS, Chunks, LabelMap, Tally, chunks_of, count_locally
@@ -26,7 +27,7 @@ log = logging.getLogger(__name__)
 
 ChunkCounter = Callable[[Chunks, LabelMap], Iterable[Tally]]
 
-_FORMAT = 3  # of the kept files
+_FORMAT = 4  # of the kept files
 _SHOWN = 5  # offenders named in a message
 _MANY = 2000  # masks that take long enough to be told of
 
@@ -66,7 +67,7 @@ def count_splits(
 ) -> tuple[Counted, Counted]:
     """What the masks of the training split hold, and those of the evaluated one; all are read and checked.
 
-    Counted once for the same file names, sizes, times of change, classes, label map and split.
+    Counted once for the same files (`content_key`), classes, label map and split.
 
     Args:
         say: told before many masks of a split are counted.
@@ -118,11 +119,13 @@ def count(
         DataError: naming every kind of fault that a mask has; nothing is kept then.
         WorkerLost: a counting process was killed.
     """
-    kept = None if storage is None else _kept_path(masks, storage)
-    known = None if kept is None else _read_kept(kept, masks)
+    key = None if storage is None else _key(masks)
+    known = None if key is None or storage is None else _read_kept(_path(key, storage), masks)
     if known is not None:
         advance(len(masks.masks))
         return known
+    if key is not None:
+        key.settle()
     if len(masks.masks) >= _MANY:
         say(f"counting class frequencies: {len(masks.masks)} masks in annotations/{masks.split}")
     chunks, total = chunks_of(masks.masks), Tally()
@@ -136,8 +139,11 @@ def count(
     if faults := _faults(masks, total):
         raise DataError("; ".join(faults))
     counted = _counted(masks, total)
-    if kept is not None:
-        _keep(counted, kept)
+    if key is not None and storage is not None:
+        if _key(masks) == key:
+            _keep(counted, _path(key, storage))
+        else:
+            log.warning("annotations/%s changed while it was counted: the count is not kept", masks.split)
     return counted
 
 
@@ -207,14 +213,14 @@ def _keep(counted: Counted, path: Path) -> None:
         log.warning("the class frequencies cannot be kept: %s", error)
 
 
-def _kept_path(masks: MaskSet, storage: Storage) -> Path:
-    """Named by the label mapping, the split, and the masks' names, sizes and times of change."""
-    head = [_FORMAT, masks.split, list(masks.classes), masks.ids, len(masks.masks)]
-    digest = hashlib.sha256(json.dumps(head).encode())
-    for mask in masks.masks:
-        try:
-            facts = mask.stat()
-        except OSError as error:
-            raise DataError(f"{mask}: {error.strerror}") from None
-        digest.update(f"{mask.name}\0{facts.st_size}\0{facts.st_mtime_ns}\0".encode())
-    return storage.frequencies / f"{digest.hexdigest()}.json"
+def _key(masks: MaskSet) -> ContentKey:
+    """Of the masks' content, the split, and what their ids mean."""
+    meaning = json.dumps([_FORMAT, masks.split, list(masks.classes), masks.ids, len(masks.masks)])
+    try:
+        return content_key(masks.masks, also=meaning)
+    except OSError as error:
+        raise DataError(f"{printable(str(error.filename))}: {error.strerror}") from None
+
+
+def _path(key: ContentKey, storage: Storage) -> Path:
+    return storage.frequencies / f"{key.digest}.json"

@@ -6,22 +6,20 @@ integers: exact, however many pixels there are.
 
 from __future__ import annotations
 
-import os
-import signal
 import struct
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from functools import partial
 from io import BytesIO
-from itertools import compress, repeat
-from multiprocessing import get_context, parent_process
-from multiprocessing.process import BaseProcess
+from itertools import compress
 from pathlib import Path
-from threading import Thread
 
 from trainer.base.errors import WorkerLost
-from trainer.data.splits import MASK_KINDS, PNG_HEADER_BYTES, png_header
+from trainer.data.containers import png_damage
+from trainer.data.headers import mask_fault
+from trainer.data.listing import printable
+from trainer.data.processes import in_processes
 
 NUM_IDS = 256  # that a mask of 8 bits can hold
 CHUNK = 32  # masks a process takes at a time
@@ -82,32 +80,10 @@ def count_locally(chunks: Chunks, ids: LabelMap, processes: int) -> Iterator[Tal
     if processes <= 1:
         yield from (count_chunk(chunk, ids) for chunk in chunks)
         return
-    # Spawned: a fork of a process that has threads can hang.
-    context = get_context("spawn")
     try:
-        with ProcessPoolExecutor(processes, mp_context=context, initializer=_follow_parent) as pool:
-            # A process that has not come to `_follow_parent` yet would end of Ctrl-C with a traceback.
-            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-            try:
-                tallies = pool.map(count_chunk, chunks, repeat(ids))  # starts them; they inherit the mask
-            finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, before)
-            yield from tallies
+        yield from in_processes(partial(count_chunk, ids=ids), chunks, processes)
     except BrokenProcessPool:
         raise WorkerLost("a process that counted masks was killed") from None
-
-
-def _follow_parent() -> None:
-    """A counting process leaves Ctrl-C to its parent, and ends when that is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = parent_process()
-    if parent is not None:
-        Thread(target=_end_after, args=(parent,), daemon=True).start()
-
-
-def _end_after(parent: BaseProcess) -> None:
-    parent.join()
-    os._exit(1)
 
 
 def count_chunk(masks: Sequence[str], ids: LabelMap) -> Tally:
@@ -116,7 +92,7 @@ def count_chunk(masks: Sequence[str], ids: LabelMap) -> Tally:
     for path in masks:
         counts = _counts_of(path)
         if isinstance(counts, str):
-            tally.broken.append((Path(path).name, counts))
+            tally.broken.append((printable(Path(path).name), counts))
             continue
         tally.images += 1
         held = list(compress(_IDS, counts))
@@ -127,7 +103,7 @@ def count_chunk(masks: Sequence[str], ids: LabelMap) -> Tally:
             tally.class_region[k] += 1
         strange = {k: counts[k] for k in held if k not in class_of}
         if strange:
-            tally.strange.append((Path(path).name, strange))
+            tally.strange.append((printable(Path(path).name), strange))
     return tally
 
 
@@ -137,11 +113,9 @@ def _counts_of(path: str) -> list[int] | str:
 
     try:
         content = Path(path).read_bytes()
-        header = png_header(content[:PNG_HEADER_BYTES])
-        if header is None:
-            return "is not PNG"
-        if header[1] not in MASK_KINDS:
-            return f"is {header[1]}, wanted {' or '.join(MASK_KINDS)}"
+        fault = mask_fault(content) or png_damage(content)
+        if fault is not None:
+            return fault
         with Image.open(BytesIO(content), formats=("PNG",)) as picture:
             return picture.histogram()
     except OSError as error:

@@ -102,6 +102,11 @@ class Storage:
         return self.root / "frequencies"
 
     @property
+    def pictures(self) -> Path:
+        """What was found when pictures were decoded, by content."""
+        return self.root / "pictures"
+
+    @property
     def datasets(self) -> Path:
         return self.root / "datasets"
 
