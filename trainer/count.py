@@ -20,14 +20,15 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from trainer.base.errors import DataError, RegionRebalanceError
 from trainer.data.count_options import ABOUT, add_options
-from trainer.data.tally import Chunks, LabelMap, Tally, count_chunk
+from trainer.data.tally import Chunks, Tally, count_chunk
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from trainer.data.frequency import ChunkCounter
     from trainer.data.frequency_tables import FrequencyTable
-    from trainer.data.label_notices import LabelFacts
+    from trainer.data.labels.facts import LabelFacts
+    from trainer.spec.label_map import LabelMap
     from trainer.storage.notices import Notice
 
 _FAILED, _BAD_INPUT, _INTERRUPTED, _TERMINATED = 1, 2, 130, 143
@@ -106,7 +107,7 @@ def _refuse_contradictions(options: argparse.Namespace) -> None:
 def _run(options: argparse.Namespace) -> int:
     from trainer.data.frequency_tables import FrequencyTable, write_table
     from trainer.data.frequency_view import summary
-    from trainer.data.label_notices import label_notices
+    from trainer.data.labels.notices import label_notices
 
     if options.figure is not None:
         _require_matplotlib()
@@ -150,7 +151,7 @@ def _read(name: str) -> FrequencyTable:
 def _count(options: argparse.Namespace) -> tuple[LabelFacts, str]:
     """What was counted, and the data set's name."""
     from trainer.data.frequency import count
-    from trainer.data.label_notices import LabelFacts
+    from trainer.data.labels.facts import LabelFacts
     from trainer.data.mask_sets import find_masks, name_and_root
     from trainer.storage.layout import Storage
 
@@ -175,8 +176,8 @@ def _count(options: argparse.Namespace) -> tuple[LabelFacts, str]:
 def _asked_map(options: argparse.Namespace, dataset: str, num_classes: int) -> LabelMap | None:
     """What the flags make of the ids in masks, as the same fields of a spec do."""
     from trainer.data.folders import label_problems
-    from trainer.data.label_map import asked_map
     from trainer.spec.datasets import Folder
+    from trainer.spec.label_map import asked_map
 
     if dataset != "folder":
         raise DataError(f"--zero-is-void, --label-map: not with {dataset}, whose ids are known")

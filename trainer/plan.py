@@ -16,7 +16,8 @@ from trainer.base.errors import DataError
 from trainer.base.strict_model import StrictModel
 from trainer.data.frequency import Counted, Frequencies, count_splits, frequencies_in
 from trainer.data.frequency_tables import find_table
-from trainer.data.label_notices import LabelFacts, label_notices
+from trainer.data.labels.facts import LabelFacts
+from trainer.data.labels.notices import label_notices
 from trainer.data.pictures import Pictures, check_pictures
 from trainer.data.prepare import PreparedData, prepare
 from trainer.data.splits import list_pairs

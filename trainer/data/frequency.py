@@ -16,11 +16,11 @@ from trainer.base.errors import DataError
 from trainer.base.files import write_atomically
 from trainer.data.content_key import ContentKey, content_key
 from trainer.data.frequency_tables import FrequencyTable
-from trainer.data.label_map import ids_in_words, strange_ids_hint
 from trainer.data.listing import printable
 from trainer.data.mask_sets import MaskSet, split_of
 from trainer.data.prepare import PreparedData
-from trainer.data.tally import NUM_IDS, Chunks, LabelMap, Tally, chunks_of, count_locally
+from trainer.data.tally import NUM_IDS, Chunks, Tally, chunks_of, count_locally
+from trainer.spec.label_map import LabelMap, ids_in_words, strange_ids_hint
 from trainer.storage.layout import Storage
 
 log = logging.getLogger(__name__)

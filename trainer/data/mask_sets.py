@@ -9,11 +9,10 @@ from pathlib import Path
 from trainer.base.errors import DataError
 from trainer.data.folders import CLASSES_FILE, read_classes
 from trainer.data.frequency_tables import packaged_table
-from trainer.data.label_map import as_stored, zero_is_void
 from trainer.data.prepare import PreparedData, prepare
 from trainer.data.splits import list_pairs
-from trainer.data.tally import LabelMap
 from trainer.spec.datasets import DATASETS, DigitScenes
+from trainer.spec.label_map import LabelMap, as_stored, zero_is_void
 from trainer.storage.layout import Storage
 
 

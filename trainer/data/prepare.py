@@ -13,10 +13,9 @@ from pathlib import Path
 from trainer.base.errors import DataError
 from trainer.data import digits
 from trainer.data.folders import CLASSES_FILE, read_classes
-from trainer.data.label_map import asked_map
 from trainer.data.splits import list_pairs
-from trainer.data.tally import LabelMap
 from trainer.spec.datasets import DATASETS, CamVid, DigitScenes, Folder
+from trainer.spec.label_map import LabelMap, asked_map
 from trainer.storage.layout import Storage
 
 

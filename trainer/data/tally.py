@@ -14,12 +14,16 @@ from functools import partial
 from io import BytesIO
 from itertools import compress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from trainer.base.errors import WorkerLost
 from trainer.data.containers import png_damage
 from trainer.data.headers import mask_fault
 from trainer.data.listing import printable
 from trainer.data.processes import in_processes
+
+if TYPE_CHECKING:
+    from trainer.spec.label_map import LabelMap
 
 NUM_IDS = 256  # that a mask of 8 bits can hold
 CHUNK = 32  # masks a process takes at a time
@@ -49,8 +53,6 @@ class Tally:
 
 
 Chunks = Sequence[Sequence[str]]
-# ((id as stored, its class or 255 for void), …), ascending; every other id is refused. See `label_map`.
-LabelMap = tuple[tuple[int, int], ...]
 
 
 def chunks_of(masks: Sequence[Path]) -> Chunks:

@@ -21,12 +21,12 @@ from trainer.base.errors import DataError
 from trainer.data import frequency
 from trainer.data.folders import resolve_spec
 from trainer.data.frequency import Frequencies, count, count_splits, imbalance_factor
-from trainer.data.label_map import as_stored, zero_is_void
 from trainer.data.mask_sets import MaskSet, find_masks
 from trainer.data.prepare import PreparedData, prepare
 from trainer.data.splits import list_pairs
 from trainer.data.tally import Tally, count_chunk, count_masks
 from trainer.spec.datasets import Folder
+from trainer.spec.label_map import as_stored, zero_is_void
 from trainer.storage.layout import Storage
 
 FIRST = np.array([[0, 0, 1], [255, 1, 1]])

@@ -14,10 +14,11 @@ from tests.data_factories import make_spec, write_folder
 from trainer.base.errors import DataError
 from trainer.data.folders import resolve_spec
 from trainer.data.frequency import Counted, Frequencies
-from trainer.data.label_map import as_stored, map_of, strange_ids_hint, zero_is_void
-from trainer.data.label_notices import LabelFacts, label_notices
-from trainer.data.tally import NUM_IDS, LabelMap
+from trainer.data.labels.facts import LabelFacts
+from trainer.data.labels.notices import label_notices
+from trainer.data.tally import NUM_IDS
 from trainer.plan import make_plan
+from trainer.spec.label_map import LabelMap, as_stored, map_of, strange_ids_hint, zero_is_void
 from trainer.storage.layout import Storage
 
 Ids = Mapping[int, tuple[int, int]]  # by id: pixels, masks that hold it

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
-from trainer.data.tally import LabelMap
 from trainer.spec.datasets import IGNORE_INDEX, CamVid, DigitScenes, Folder
+
+# ((id as stored, its class 0 … K-1 or 255 for void), …), ascending; every other id is refused.
+LabelMap = tuple[tuple[int, int], ...]
 
 _MOST_NAMED = 12  # ids in a hint
 

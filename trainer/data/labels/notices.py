@@ -6,12 +6,11 @@ Letters: K classes. The rules stand in docs/datasets.md.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from trainer.data.frequency import Counted
-from trainer.data.label_map import as_stored, zero_is_void
-from trainer.data.tally import LabelMap
+from trainer.data.labels.facts import LabelFacts
 from trainer.spec.datasets import IGNORE_INDEX
+from trainer.spec.label_map import zero_is_void
 from trainer.storage.notices import Notice
 
 _MUCH_VOID = 0.5  # share of a split's pixels above which it is told
@@ -23,38 +22,6 @@ _VOID_NAMES = {
     *("unknown", "undefined", "unclassified", "nodata", "dontcare"),
 }
 _REST_NAMES = {"background", "bg", "rest", "other", "others", "clutter", "misc", "miscellaneous", "none"}
-
-
-@dataclass(frozen=True)
-class LabelFacts:
-    """What was counted of a data set's labels. `scored` is None where one split alone was counted."""
-
-    dataset: str  # its name in a spec
-    classes: tuple[str, ...]
-    train: Counted
-    scored: Counted | None = None
-    label_map: LabelMap | None = None
-
-    @property
-    def splits(self) -> tuple[Counted, ...]:
-        """One or two, each once."""
-        both = (self.train,) if self.scored is None else (self.train, self.scored)
-        return tuple({one.split: one for one in both}.values())
-
-    @property
-    def built_in(self) -> bool:
-        """Whether it is rendered, and has no files that could be otherwise."""
-        return self.dataset == "digit_scenes"
-
-    @property
-    def free(self) -> bool:
-        """Whether ids are taken as they are stored, and may be given another meaning."""
-        return self.dataset == "folder" and self.label_map is None
-
-    def void_share(self, split: Counted) -> float:
-        """Of all pixels of a split."""
-        ids = as_stored(len(self.classes)) if self.label_map is None else self.label_map
-        return sum(split.id_pixel[k] for k, to in ids if to == IGNORE_INDEX) / sum(split.id_pixel)
 
 
 def label_notices(facts: LabelFacts) -> tuple[Notice, ...]:
