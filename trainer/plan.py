@@ -14,8 +14,10 @@ from pydantic import Field
 
 from trainer.base.errors import DataError
 from trainer.base.strict_model import StrictModel
-from trainer.data.frequency import Frequencies, frequencies_in, frequencies_of
+from trainer.data.frequency import Counted, Frequencies, count_splits, frequencies_in
 from trainer.data.frequency_tables import find_table
+from trainer.data.labels.facts import LabelFacts
+from trainer.data.labels.notices import label_notices
 from trainer.data.pictures import Pictures, check_pictures
 from trainer.data.prepare import PreparedData, prepare
 from trainer.data.splits import list_pairs
@@ -71,13 +73,14 @@ def make_plan(
     mlflow_tags: Mapping[str, str] | None = None,
     judged: bool = False,
 ) -> Plan:
-    """Prepares the data, counts its class frequencies or reads their table, and renders the config.
+    """Prepares the data, counts their labels, and renders the config.
 
     Raises:
         DataError: pictures or masks are not what the spec says.
     """
     data = prepare(spec.dataset, storage, say)
-    frequencies, pictures = _look_at(spec, data, storage, say)
+    (train, scored), pictures = _look_at(data, storage, say)
+    facts = LabelFacts(spec.dataset.name, data.classes, train, scored, data.label_map)
     # On a CPU loading and training share the cores: more processes only cost start-up time.
     loader_workers = spec.resources.cpus_per_worker - 1 if spec.resources.gpus_per_worker else 0
     work_dir = storage.attempt(experiment, attempt).path / "mmengine"
@@ -88,7 +91,7 @@ def make_plan(
         spec=spec,
         spec_hash=spec_hash(spec),
         data=data,
-        frequencies=frequencies,
+        frequencies=_frequencies(spec, data, train),
         config=render_config(spec, data, work_dir=str(work_dir), loader_workers=loader_workers),
         storage=str(storage.root),
         threads=spec.resources.cpus_per_worker,
@@ -98,7 +101,7 @@ def make_plan(
         mlflow_tags=dict(mlflow_tags or {}),
         judged=judged,
         versions=installed_versions(),
-        notices=_notices(pictures, data),
+        notices=(*label_notices(facts), *_notices(pictures, data)),
     )
 
 
@@ -112,9 +115,9 @@ def _checkpoint_interval(spec: ExperimentSpec, *, judged: bool) -> int:
 
 
 def _look_at(
-    spec: ExperimentSpec, data: PreparedData, storage: Storage, say: Callable[[str], None]
-) -> tuple[Frequencies, Pictures]:
-    """Class frequencies of the training split, and what both splits' pictures are; all faults at once."""
+    data: PreparedData, storage: Storage, say: Callable[[str], None]
+) -> tuple[tuple[Counted, Counted], Pictures]:
+    """What the masks of both splits hold, and what their pictures are; all faults at once."""
     processes = len(os.sched_getaffinity(0))
     pictures, faults = Pictures(0, 0), []
     for split in dict.fromkeys((data.train_split, data.eval_split)):
@@ -127,21 +130,19 @@ def _look_at(
         except DataError as error:
             faults.append(str(error))
     try:
-        frequencies = _frequencies(spec, data, storage, processes, say)
+        counted = count_splits(data, storage, processes=processes, say=say)
     except DataError as error:
         raise DataError("; ".join([*faults, str(error)])) from None
     if faults:
         raise DataError("; ".join(faults))
-    return frequencies, pictures
+    return counted, pictures
 
 
-def _frequencies(
-    spec: ExperimentSpec, data: PreparedData, storage: Storage, processes: int, say: Callable[[str], None]
-) -> Frequencies:
-    """Of the training split: from the table that the spec names, and no mask is read; else counted."""
+def _frequencies(spec: ExperimentSpec, data: PreparedData, train: Counted) -> Frequencies:
+    """Of the training split: from the table that the spec names, else as counted."""
     named = None if isinstance(spec.dataset, DigitScenes) else spec.dataset.frequency_table
     if named is None:
-        return frequencies_of(data, storage, processes=processes, say=say)
+        return train.frequencies
     table = find_table(named, Path(data.root), data.classes)
     return frequencies_in(table, source=f"table {named}", images=data.train_images)
 

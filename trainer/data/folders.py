@@ -7,7 +7,7 @@ annotations/SPLIT and classes.txt.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from trainer.base.errors import DataError, Problem, SpecError
@@ -15,7 +15,15 @@ from trainer.data.containers import Size
 from trainer.data.frequency_tables import TableError, find_table
 from trainer.data.headers import pointer_in
 from trainer.data.splits import SplitFacts, is_inside, real_path, split_facts
-from trainer.spec.datasets import DATASETS, MAX_CLASSES, MIN_CLASSES, CamVid, DigitScenes, Folder
+from trainer.spec.datasets import (
+    DATASETS,
+    IGNORE_INDEX,
+    MAX_CLASSES,
+    MIN_CLASSES,
+    CamVid,
+    DigitScenes,
+    Folder,
+)
 from trainer.spec.spec import ExperimentSpec, crop_problems
 
 CLASSES_FILE = "classes.txt"
@@ -39,7 +47,7 @@ def resolve_spec(spec: ExperimentSpec, *, data_roots: Sequence[Path] | None) -> 
     root = _resolve_root(dataset, allowed)
     problems = _classes_problems(dataset, root, allowed)
     if not problems:  # a table is judged by the classes
-        problems = _table_problems(dataset, root)
+        problems = [*_table_problems(dataset, root), *label_problems(dataset, len(read_classes(root)))]
     sizes = set()
     for field in ("train_split", "eval_split"):
         split = getattr(dataset, field)
@@ -169,6 +177,22 @@ def _table_problems(dataset: Folder | CamVid, root: Path) -> list[Problem]:
         where = "/dataset/frequency_table"
         return [Problem(where, f"{one.pointer}: {one.got}", one.allowed) for one in error.problems]
     return []
+
+
+def label_problems(dataset: Folder | CamVid, num_classes: int) -> Iterator[Problem]:
+    """What `zero_is_void` and `label_map` ask of classes that are not there."""
+    if not isinstance(dataset, Folder):
+        return
+    if dataset.zero_is_void and num_classes == MAX_CLASSES:
+        got = f"leaves {MAX_CLASSES - 1} ids, and {CLASSES_FILE} has {num_classes} classes"
+        yield Problem("/dataset/zero_is_void", got, f"at most {MAX_CLASSES - 1} classes")
+    targets = (dataset.label_map or {}).items()
+    for k, to in targets:
+        if to is not None and num_classes <= to != IGNORE_INDEX:
+            wanted = f"0 to {num_classes - 1} as in {CLASSES_FILE}, null or {IGNORE_INDEX} for void"
+            yield Problem(f"/dataset/label_map/{k}", f"{to} is no class", wanted)
+    if targets and all(to is None or to == IGNORE_INDEX for _, to in targets):
+        yield Problem("/dataset/label_map", "makes void of every id", "at least one id with a class")
 
 
 def _split_problem(root: Path, split: str) -> tuple[str, str] | None:

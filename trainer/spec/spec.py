@@ -13,7 +13,7 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_v
 from trainer.base.errors import Problem, SpecError
 from trainer.base.pointers import hidden_letter, problems_of
 from trainer.base.strict_model import StrictModel
-from trainer.spec.datasets import DATASETS, Dataset
+from trainer.spec.datasets import DATASETS, Dataset, Folder
 from trainer.spec.methods import Method
 from trainer.spec.models import RECIPES, Model
 
@@ -177,6 +177,11 @@ def _cross_checks(spec: ExperimentSpec) -> tuple[Problem, ...]:
                 "two shares above 0 and below 1, the first below the second",
             )
         )
+    if isinstance(spec.dataset, Folder) and spec.dataset.zero_is_void and spec.dataset.label_map is not None:
+        problems += [
+            Problem(f"/dataset/{name}", f"is given beside /dataset/{other}", "one of the two")
+            for name, other in (("zero_is_void", "label_map"), ("label_map", "zero_is_void"))
+        ]
     size = DATASETS[spec.dataset.name].picture_size
     if size is not None:
         problems += crop_problems(spec, size)
