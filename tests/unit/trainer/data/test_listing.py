@@ -149,3 +149,13 @@ def test_classes_that_were_not_fetched(tmp_path: Path) -> None:
     spec = make_spec(dataset={"name": "folder", "root": str(root)}, schedule={"crop_size": [32, 32]})
     with pytest.raises(SpecError, match="Git LFS pointers"):
         resolve_spec(spec, data_roots=None)
+
+
+def test_files_one_level_too_deep_are_told(tmp_path: Path) -> None:
+    """Pictures in a directory of their own beside others would be left out; other directories may be there."""
+    root = write_folder(tmp_path)
+    for name in ("notes", ".cache", "aachen"):
+        (root / "images" / "train" / name).mkdir()
+        (root / "images" / "train" / name / ("a.txt" if name == "notes" else "a.png")).write_bytes(b"")
+    ((got, _),) = split_facts(root, "train").faults
+    assert got.startswith("1 picture file (aachen) that are directories with such files in them")
