@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from http import HTTPStatus
@@ -14,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.api import problems
 from service.api.dependencies import known_parameters
 from service.api.openapi import add_schemas
+from service.api.prefix import Prefix
 from service.api.routes import (
     catalogue,
     comparisons,
@@ -31,6 +33,7 @@ from service.reconcile.mlflow_runs import MlflowRuns
 from service.reconcile.ray_backend import RayBackend
 from service.reconcile.reconciler import Reconciler
 from service.reconcile.thread import ReconcilerLoop
+from service.shared.proxies import way_to
 from service.shared.schemas import ProblemDetail
 from service.shared.settings import Settings, SettingsError
 from service.store.experiments import Store
@@ -53,7 +56,10 @@ def create_app(settings: Settings, backend: Backend | None = None) -> FastAPI:
 
     Raises:
         SettingsError: there is neither a backend nor the address of one.
+        ProxyRefused: the environment names a proxy for Ray or MLflow that cannot be used.
     """
+    if settings.mlflow_server is not None:
+        way_to(settings.mlflow_server, os.environ)
     cluster = backend if backend is not None else _ray(settings)
 
     @asynccontextmanager
@@ -89,6 +95,8 @@ def create_app(settings: Settings, backend: Backend | None = None) -> FastAPI:
     problems.install(app)
     if settings.host in _LOOPBACK:
         app.add_middleware(_OwnNames)
+    # Only this machine's processes reach loopback: such a header is of a reverse proxy here.
+    app.add_middleware(Prefix, settings.root_path, forwarded=settings.host in _LOOPBACK)
     for part in (experiments, outputs, events, sweeps, sweep_table, comparisons):
         _include(app, part.router, HTTPStatus(422), HTTPStatus.SERVICE_UNAVAILABLE)
     _include(app, catalogue.router, HTTPStatus(422))

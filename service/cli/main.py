@@ -97,6 +97,7 @@ def _ask(args: argparse.Namespace) -> int:
     """A command that only asks the API."""
     from service.cli import experiments
     from service.client.client import ApiError, ApiUnreachable, RebalanceClient
+    from service.shared.proxies import ProxyRefused
 
     command = _function(args)
     try:
@@ -104,7 +105,7 @@ def _ask(args: argparse.Namespace) -> int:
             return command(args, client)
     except ApiUnreachable as error:
         return _fail(str(error), UNREACHABLE)
-    except experiments.BadArgument as error:
+    except (experiments.BadArgument, ProxyRefused) as error:
         return _fail(str(error), BAD_INPUT)
     except ApiError as error:
         if args.json:
@@ -228,9 +229,12 @@ def _serve(parser: argparse.ArgumentParser) -> None:
     _instance(parser, "everything is kept here (~/.rebalance)")
     parser.add_argument("--host", help="where the API listens (127.0.0.1)")
     parser.add_argument("--port", type=int, metavar="N", help="of the API (8000); 0 for any free one")
+    parser.add_argument("--root-path", metavar="PATH", help="of a reverse proxy that leads here: /rebalance")
     parser.add_argument("--ray-address", metavar="URL", help="Jobs API of a Ray that runs already")
     parser.add_argument("--mlflow-uri", metavar="URI", help="an MLflow server that runs already")
-    parser.add_argument("--database-url", metavar="URL", help="instead of SQLite in the data directory")
+    parser.add_argument(
+        "--database-url", metavar="URL", help="instead of SQLite in the data directory; no password here"
+    )
 
 
 def _demo(parser: argparse.ArgumentParser) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, Protocol, Self, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from service.shared.http_transport import transport_of
+from service.shared.proxies import way_to
 from service.shared.schemas import Page, ProblemDetail
 from service.shared.states import State
 from trainer.base.errors import RegionRebalanceError
@@ -66,15 +69,13 @@ class ApiCaller:
 
         Raises:
             ApiUnreachable: `base_url` is no URL.
+            ProxyRefused: the environment names a proxy for it that cannot be used.
         """
         self.base_url = base_url.rstrip("/")
         try:
-            local = urlsplit(base_url).hostname in ("127.0.0.1", "localhost", "::1")
+            self._way = way_to(self.base_url, os.environ)
             self._http = httpx.Client(
-                base_url=self.base_url,
-                timeout=timeout,
-                transport=transport,
-                trust_env=not local,  # a proxy for the internet is no way to this machine
+                base_url=self.base_url, timeout=timeout, transport=transport or transport_of(self._way)
             )
         except (ValueError, httpx.InvalidURL) as error:
             raise ApiUnreachable(f"{base_url} is no address: {error}") from None
@@ -114,7 +115,8 @@ class ApiCaller:
         except (httpx.TransportError, httpx.InvalidURL) as error:
             why = str(error) or type(error).__name__
             raise ApiUnreachable(
-                f"no answer from {self.base_url} ({why}); is `rebalance serve` running there?"
+                f"no answer from {self.base_url}{self._way.words} ({why});"
+                " is `rebalance serve` running there?"
             ) from None
         except UnicodeEncodeError as error:
             raise ApiError(400, _unsent(error)) from None

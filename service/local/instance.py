@@ -24,7 +24,9 @@ from service.local.servers import (
 )
 from service.local.supervisor import Builder, Notices, Supervisor
 from service.shared.endpoints import Endpoints
+from service.shared.proxies import way_to
 from trainer.base.files import write_atomically
+from trainer.base.own_machine import without_proxy
 
 if TYPE_CHECKING:
     import socket
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
 
 _READY_SECONDS = 60.0
 _CHECK_SECONDS = 0.5
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class Embedded:
@@ -52,8 +53,8 @@ class Embedded:
         """Starts everything and waits until all of it is healthy.
 
         Raises:
-            DataDirInUse, DataDirUnusable, PortInUse, ProgramFailed, ApiFailed: with a clear message;
-                nothing is left running.
+            DataDirInUse, DataDirUnusable, PortInUse, ProxyRefused, ProgramFailed, ApiFailed: with a clear
+                message; nothing is left running.
             StopAsked: `stop` was set before all was ready.
         """
         with contextlib.ExitStack() as stack:
@@ -90,11 +91,14 @@ class Embedded:
 
     def _begin(self, stack: contextlib.ExitStack) -> None:
         """The order matters: what is entered last is left first."""
+        for url in (self._settings.ray_address, self._settings.mlflow_server):
+            if url is not None:
+                way_to(url, os.environ)  # refuses a proxy that nobody can use before anything is started
         stack.enter_context(self.directory.locked())
         self._remove_addresses()
         bound = stack.enter_context(contextlib.closing(bind(self._settings.host, self._settings.port)))
         stack.enter_context(contextlib.closing(log_to(self.directory.logs / "service.log")))
-        stack.enter_context(_environment(self._own_environment()))
+        stack.enter_context(_environment(self._own_environment(bound)))
         builders = self._builders()
         self._supervisor = Supervisor(self.directory, builders, self._notices, clean=remove_leftovers)
         stack.callback(self._notices.waiting, ())
@@ -138,18 +142,21 @@ class Embedded:
         self._api = ApiServer(create_app(settings), bound, self.directory.logs / "service.log")
         stack.callback(self._api.stop)
         self._api.start()
-        self._api.wait(self._stop, _READY_SECONDS)
+        own = ("backend", "reconciler") if self._settings.ray_address is None else ()
+        degraded = self._api.wait(self._stop, _READY_SECONDS, needed=own)
         self._notices.line(f"API: ready after {time.monotonic() - began:.1f} s")
+        for name, why in degraded.items():
+            self._notices.line(f"{name}: {why}; experiments are taken, and wait for it")
 
-    def _own_environment(self) -> dict[str, str | None]:
+    def _own_environment(self, bound: socket.socket) -> dict[str, str | None]:
         """What libraries in this process and in our children read from the environment."""
         changed: dict[str, str | None] = {}
         if self._settings.ray_address is None:
             changed |= ray_client_environment(self.directory)
             changed |= {"RAY_ADDRESS": None, "RAY_API_SERVER_ADDRESS": None}
-        for name in ("NO_PROXY", "no_proxy"):  # no proxy for the internet leads to ourselves
-            changed[name] = ",".join(filter(None, (os.environ.get(name), *_LOOPBACK)))
-        return changed
+        # No proxy for the internet leads to ourselves, nor should Ray's and MLflow's own processes take one.
+        parts = (self._settings.ray_address, self._settings.mlflow_server, url_of(bound))
+        return changed | without_proxy(os.environ, parts)
 
     def _remove_addresses(self) -> None:
         self.directory.endpoints.unlink(missing_ok=True)

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from service.local.data_dir import DataDir, free_ports
 from service.local.processes import Program
+from trainer.base.files import write_atomically
 
 RAY = "ray"
 MLFLOW = "mlflow"
@@ -30,6 +31,8 @@ _RAY_PORTS = (
     "--runtime-env-agent-port",
     "--metrics-export-port",
 )
+# What only the API may know: jobs inherit Ray's environment.
+_NOT_THEIRS: dict[str, str | None] = {"REBALANCE_DATABASE_URL": None, "PGPASSWORD": None}
 _RAY_PORT_VARIABLES = ("AUTOSCALER_METRIC_PORT", "DASHBOARD_METRIC_PORT")
 
 
@@ -54,6 +57,7 @@ def ray_program(directory: DataDir, details: Mapping[str, Any] | None = None) ->
     temporary = str(previous.get("temp_dir") or _short_directory())
     environment: dict[str, str | None] = {
         **ray_client_environment(directory),
+        **_NOT_THEIRS,
         "RAY_ADDRESS": None,  # of another cluster, should the person have one
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # there is no other node to move work to
@@ -104,9 +108,7 @@ def write_ray_token(directory: DataDir) -> None:
     """Makes the token that clients of Ray must show, where there is none yet; readable by its owner alone."""
     if directory.ray_token.exists():
         return
-    handle = os.open(directory.ray_token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        stream.write(secrets.token_hex(32))
+    write_atomically(directory.ray_token, secrets.token_hex(32), mode=0o600)
 
 
 def remove_leftovers(details: Mapping[str, Any]) -> None:
@@ -124,17 +126,18 @@ def mlflow_program(directory: DataDir, details: Mapping[str, Any] | None = None)
     url = f"http://127.0.0.1:{port}"
     argv = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
     argv += ["--workers", "1"]  # SQLite has one writer at a time, and each worker costs 300 MB
-    argv += ["--backend-store-uri", f"sqlite:///{directory.mlflow / 'mlflow.db'}"]
-    argv += ["--artifacts-destination", str(directory.mlflow / "artifacts")]
+    # From its own directory: whatever the data directory is called, it is not part of an address.
+    argv += ["--backend-store-uri", "sqlite:///mlflow.db", "--artifacts-destination", "./artifacts"]
     return Program(
         name=MLFLOW,
         argv=tuple(argv),
         environment={
+            **_NOT_THEIRS,
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # eight processes for features nobody here uses
         },
         log=directory.logs / "mlflow.log",
-        directory=directory.path,
+        directory=directory.mlflow,
         healthy=lambda: answers(f"{url}/health"),
         limit_seconds=START_LIMIT,
         details={"url": url, "ports": [port]},

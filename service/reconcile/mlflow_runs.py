@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any
 
 import httpx
 
 from service.reconcile.cluster import BackendUnreachable
+from service.shared.http_transport import transport_of
+from service.shared.proxies import way_to
 
 _TIMEOUT_SECONDS = 5.0
 _OPEN = frozenset({"RUNNING", "SCHEDULED"})
@@ -17,8 +20,11 @@ class MlflowRuns:
     """The `RunCloser` of a tracking server."""
 
     def __init__(self, uri: str, *, transport: httpx.BaseTransport | None = None) -> None:
+        """Raises ProxyRefused where the environment names a proxy for `uri` that cannot be used."""
         self._client = httpx.Client(
-            base_url=f"{uri.rstrip('/')}/api/2.0/mlflow", timeout=_TIMEOUT_SECONDS, transport=transport
+            base_url=f"{uri.rstrip('/')}/api/2.0/mlflow",
+            timeout=_TIMEOUT_SECONDS,
+            transport=transport or transport_of(way_to(uri, os.environ)),
         )
 
     def close(self) -> None:

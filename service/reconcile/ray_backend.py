@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from service.reconcile.cluster import (
     JobStatus,
     SubmitRefused,
 )
+from service.shared.proxies import Way, way_to
 
 _CONNECT_SECONDS = 3.0
 _ANSWER_SECONDS = 30.0
@@ -40,7 +42,9 @@ class RayBackend:
     """Runs command lines as jobs of the cluster whose Jobs API is at `address`."""
 
     def __init__(self, address: str) -> None:
+        """Raises ProxyRefused where the environment names a proxy for `address` that cannot be used."""
         self._address = address
+        self._way = way_to(address, os.environ)
         self._lock = threading.Lock()
         self._cached: Any = None
 
@@ -99,7 +103,8 @@ class RayBackend:
         try:
             yield self._client()
         except (ConnectionError, requests.RequestException) as error:
-            raise BackendUnreachable(f"Ray's Jobs API at {self._address} does not answer: {error}") from error
+            where = f"Ray's Jobs API at {self._address}{self._way.words}"
+            raise BackendUnreachable(f"{where} does not answer: {error}") from error
         except RuntimeError as error:
             raise self._meaning(str(error)) from error
         except (RayError, KeyError, TypeError, ValueError) as error:
@@ -119,18 +124,17 @@ class RayBackend:
     def _client(self) -> Any:
         with self._lock:
             if self._cached is None:
-                self._cached = _patient_client(self._address)
+                self._cached = _patient_client(self._address, self._way)
             return self._cached
 
 
-def _patient_client(address: str) -> Any:
-    """Ray's client, which waits for an answer for ever, made to give up."""
+def _patient_client(address: str, way: Way) -> Any:
+    """Ray's client, which waits for an answer for ever, made to give up; and to go `way`."""
     from ray.job_submission import JobSubmissionClient
 
     class PatientClient(JobSubmissionClient):  # type: ignore[misc]
         def _do_request(self, method: str, endpoint: str, **arguments: Any) -> Any:
-            return super()._do_request(
-                method, endpoint, **{"timeout": (_CONNECT_SECONDS, _ANSWER_SECONDS), **arguments}
-            )
+            limits = {"timeout": (_CONNECT_SECONDS, _ANSWER_SECONDS), "proxies": way.for_requests}
+            return super()._do_request(method, endpoint, **{**limits, **arguments})
 
     return PatientClient(address)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -15,6 +16,15 @@ from trainer.base.errors import RegionRebalanceError
 from trainer.storage.layout import Storage
 
 _PREFIX = "REBALANCE_"
+# As SQLAlchemy reads it. An @ anywhere else would make part of a password the host or the database's name,
+# and those stand in messages.
+_POSTGRES = re.compile(
+    r"postgresql(\+psycopg)?://([^:/@]*(:(?P<password>[^@]*))?@)?(\[[^]@]*\]|[^/:@?]*)(:\d{1,5})?"
+    r"(/[^?@]*)?(\?(?P<query>.*))?",
+    re.DOTALL,
+)
+ROOT_PATH = r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*"
+_LONGEST_BYTES = 512  # below it lie run directories and SQLite's files
 
 
 class SettingsError(RegionRebalanceError):
@@ -31,6 +41,7 @@ class Settings(BaseSettings):
     data_dir: Path = Path("~/.rebalance")
     host: str = Field(default="127.0.0.1", min_length=1)
     port: int = Field(default=8000, ge=0, le=65_535)
+    root_path: str = Field(default="", description="Path of a reverse proxy that leads here: /rebalance.")
     database_url: str | None = Field(default=None, repr=False)
     storage: Path | None = None
     ray_address: str | None = Field(default=None, description="URL of the Jobs API.")
@@ -66,14 +77,40 @@ class Settings(BaseSettings):
 
     @field_validator("data_dir", "storage")
     @classmethod
-    def _absolute(cls, path: Path | None) -> Path | None:
-        return None if path is None else path.expanduser().absolute()
+    def _usable(cls, path: Path | None) -> Path | None:
+        """Absolute. What a part that is given the path could not take is refused before any is started."""
+        if path is None:
+            return None
+        try:
+            absolute = path.expanduser().absolute()
+        except RuntimeError as error:  # nobody's home directory
+            raise ValueError(f"{error}; allowed: a directory") from None
+        text = str(absolute)
+        if not text.isprintable():  # also bytes that are not UTF-8: they are halves of surrogate pairs here
+            raise ValueError(f"{text!a} cannot be written down; allowed: printable characters in UTF-8")
+        if len(os.fsencode(text)) > _LONGEST_BYTES:
+            raise ValueError(f"is longer than {_LONGEST_BYTES} bytes; allowed: a shorter path")
+        return absolute
+
+    @field_validator("root_path")
+    @classmethod
+    def _plain_path(cls, path: str) -> str:
+        bare = path.rstrip("/")
+        if not re.fullmatch(ROOT_PATH, bare):
+            raise ValueError("allowed: a path such as /rebalance, of letters, digits, '.', '_', '~' and '-'")
+        return bare
 
     @field_validator("database_url")
     @classmethod
     def _known_database(cls, url: str | None) -> str | None:
-        if url is not None and not url.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
+        if url is None or url.startswith("sqlite:///"):
+            return url
+        if not url.startswith(("postgresql://", "postgresql+psycopg://")):
             raise ValueError("allowed: sqlite:///FILE, postgresql://… or postgresql+psycopg://…")
+        if _POSTGRES.fullmatch(url) is None:
+            raise ValueError(
+                "allowed: postgresql://USER:PASSWORD@HOST:PORT/DATABASE, an @ in one of them written as %40"
+            )
         return url
 
     @field_validator("ray_address")
@@ -98,7 +135,10 @@ class Settings(BaseSettings):
         if self.storage is None:
             object.__setattr__(self, "storage", self.data_dir / "storage")
         if self.database_url is None:
-            object.__setattr__(self, "database_url", f"sqlite:///{self.data_dir / 'rebalance.db'}")
+            # Quoted: in a URL a ? begins the query, and %2F is a slash.
+            object.__setattr__(
+                self, "database_url", f"sqlite:///{quote(str(self.data_dir / 'rebalance.db'))}"
+            )
         return self
 
     @property
@@ -118,6 +158,14 @@ class Settings(BaseSettings):
         """The tracking URI where it is a server that answers HTTP."""
         uri = self.mlflow_uri
         return uri if uri is not None and uri.startswith(("http://", "https://")) else None
+
+
+def has_password(database_url: str) -> bool:
+    """Whether somebody who sees the URL sees a password."""
+    found = _POSTGRES.fullmatch(database_url)
+    if found is None:
+        return "@" in database_url
+    return bool(found["password"]) or "password=" in (found["query"] or "")
 
 
 def load_settings(**given: Any) -> Settings:

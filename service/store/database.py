@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from service.store import tables
+from service.store import engine
 from service.store.records import StoreUnavailable
 
 
@@ -17,8 +17,8 @@ class Database:
     """SQLite or Postgres. Any thread may use it."""
 
     def __init__(self, url: str) -> None:
-        self._engine = tables.make_engine(url)
-        self._writer = tables.writing(self._engine)
+        self._engine = engine.make_engine(url)
+        self._writer = engine.writing(self._engine)
 
     def close(self) -> None:
         self._engine.dispose()
@@ -26,10 +26,10 @@ class Database:
     @contextmanager
     def leadership(self) -> Iterator[Callable[[], bool]]:
         """A question to repeat: are we the one reconciler of this database? Given up with the block."""
-        lead = tables.Leadership(self._engine)
+        lead = engine.Leadership(self._engine)
 
         def ours() -> bool:
-            with _mapped_errors():
+            with self._mapped_errors():
                 return lead.acquire()
 
         try:
@@ -39,23 +39,22 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        with _mapped_errors(), self._engine.connect() as connection:
+        with self._mapped_errors(), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """One transaction, given back whole where the block raises."""
-        with _mapped_errors(), self._writer.begin() as connection:
+        with self._mapped_errors(), self._writer.begin() as connection:
             yield connection
 
-
-@contextmanager
-def _mapped_errors() -> Iterator[None]:
-    try:
-        yield
-    except (IntegrityError, DataError):
-        raise  # of these rows: the database is well
-    except DBAPIError as error:
-        raise StoreUnavailable(tables.words_of(error)) from error
-    except PoolTimeout as error:
-        raise StoreUnavailable(str(error)) from error
+    @contextmanager
+    def _mapped_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (IntegrityError, DataError):
+            raise  # of these rows: the database is well
+        except DBAPIError as error:
+            raise StoreUnavailable(engine.words_of(error, self._engine.url)) from error
+        except PoolTimeout as error:
+            raise StoreUnavailable(str(error)) from error

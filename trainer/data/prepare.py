@@ -43,6 +43,7 @@ def prepare(
 
     Raises:
         DataError: the files changed since the spec was resolved.
+        DiskFull: there is no room for the scenes; none of them stays.
     """
     entry = DATASETS[dataset.name]
     if isinstance(dataset, DigitScenes):

@@ -65,7 +65,11 @@ def bare(model: torch.nn.Module) -> torch.nn.Module:
 
 
 def save_whole(payload: Mapping[str, Any], file: StoredFile) -> None:
-    """torch.save, whole or not at all: a checkpoint that is there can be read."""
+    """torch.save, whole or not at all: a checkpoint that is there can be read.
+
+    Raises:
+        DiskFull: there is no room; nothing of it stays.
+    """
     with file.writing() as stream:
         torch.save(dict(payload), stream)
 

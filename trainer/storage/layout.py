@@ -50,6 +50,11 @@ class AttemptDir:
         return self.folder.file("notices.jsonl")
 
     @property
+    def reserve(self) -> StoredFile:
+        """Room on the disk for the report: see `trainer.storage.reserve`."""
+        return self.folder.file(".reserve")
+
+    @property
     def metrics(self) -> StoredFile:
         return self.folder.file("metrics.jsonl")
 

@@ -50,7 +50,7 @@ class StoredFile(Protocol):
         ...
 
     def appending(self) -> BinaryIO:
-        """A stream, not buffered, whose writes go to the end; the caller closes it."""
+        """A stream, not buffered, whose writes go to the end, each whole or not at all; to be closed."""
         ...
 
     def delete(self) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from trainer.base.files import write_atomically, writing_atomically
+from trainer.base.files import Appending, full_disk_told, write_atomically, writing_atomically
 
 _HIDDEN = "."  # what is being written has a name that begins so
 
@@ -64,8 +64,7 @@ class PosixFile:
         return writing_atomically(self.local)
 
     def appending(self) -> BinaryIO:
-        self.local.parent.mkdir(parents=True, exist_ok=True)
-        return cast(BinaryIO, self.local.open("ab", buffering=0))
+        return cast(BinaryIO, Appending(self.local))
 
     def delete(self) -> None:
         self.local.unlink(missing_ok=True)
@@ -107,7 +106,9 @@ class PosixFolder:
 
     def publish(self, name: str, fill: Callable[[Path], None]) -> PosixFolder:
         target = self.local / name
-        if not target.is_dir():
+        if target.is_dir():
+            return PosixFolder(target)
+        with full_disk_told(self.local):
             self.make()
             with tempfile.TemporaryDirectory(dir=self.local, prefix=f"{_HIDDEN}{name}.") as scratch:
                 made = Path(scratch) / "made"

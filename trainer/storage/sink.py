@@ -34,6 +34,7 @@ class FileSink:
 
         Raises:
             Cancelled: the attempt shall not go on, see `Orders.obey`.
+            DiskFull: there is no room for the line.
         """
         stamped = {"time": time.time(), **record}
         # NaN and infinity are not JSON; a curve has a gap there.

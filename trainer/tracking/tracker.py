@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
+from trainer.base.own_machine import without_proxy
 from trainer.storage.layout import mlflow_ids
 from trainer.storage.port import StoredFile
 
@@ -76,6 +77,7 @@ class MlflowTracker:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        os.environ.update(without_proxy(os.environ, [uri]))  # a server on this machine is reached straight
         import mlflow
 
         mlflow.set_tracking_uri(uri)

@@ -18,12 +18,13 @@ _FILES = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css
 @router.get("/docs")
 def docs(request: Request) -> HTMLResponse:
     """The API, to read and to try out."""
+    # Relative to /docs itself: right below any path of a reverse proxy.
     return get_swagger_ui_html(
-        openapi_url=str(request.app.openapi_url),
+        openapi_url=str(request.app.openapi_url).lstrip("/"),
         title=request.app.title,
-        swagger_js_url="/docs/swagger-ui-bundle.js",
-        swagger_css_url="/docs/swagger-ui.css",
-        swagger_favicon_url="/docs/favicon.png",
+        swagger_js_url="docs/swagger-ui-bundle.js",
+        swagger_css_url="docs/swagger-ui.css",
+        swagger_favicon_url="docs/favicon.png",
         swagger_ui_parameters={"tryItOutEnabled": True, "docExpansion": "list"},
     )
 
