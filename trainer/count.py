@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -25,9 +26,11 @@ from trainer.data.tally import Chunks, Tally, count_chunk
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from trainer.data.frequency import ChunkCounter, Frequencies
+    from trainer.data.frequency import ChunkCounter
     from trainer.data.frequency_tables import FrequencyTable
-    from trainer.data.mask_sets import MaskSet
+    from trainer.data.labels.facts import LabelFacts
+    from trainer.spec.label_map import LabelMap
+    from trainer.storage.notices import Notice
 
 _FAILED, _BAD_INPUT, _INTERRUPTED, _TERMINATED = 1, 2, 130, 143
 _PLAIN_WIDTH = 160  # columns, where nobody's window says
@@ -65,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _INTERRUPTED
 
 
-def count_with_ray(chunks: Chunks, legal: frozenset[int]) -> Iterator[Tally]:
+def count_with_ray(chunks: Chunks, ids: LabelMap) -> Iterator[Tally]:
     """A tally of each chunk as it is done, counted by tasks of the cluster that `ray.init` was called for.
 
     Its nodes must see the masks under the same paths. See `frequency.count(…, count_chunks=…)`.
@@ -83,7 +86,7 @@ def count_with_ray(chunks: Chunks, legal: frozenset[int]) -> Iterator[Tally]:
             if len(waiting) >= most:
                 done, waiting = ray.wait(waiting)
                 yield from ray.get(done)
-            waiting.append(task.remote(chunk, legal))
+            waiting.append(task.remote(chunk, ids))
         while waiting:
             done, waiting = ray.wait(waiting)
             yield from ray.get(done)
@@ -92,8 +95,9 @@ def count_with_ray(chunks: Chunks, legal: frozenset[int]) -> Iterator[Tally]:
 
 
 def _refuse_contradictions(options: argparse.Namespace) -> None:
-    counting = ("root", "split", "processes", "ray", "data_dir")
+    counting = ("root", "split", "processes", "ray", "data_dir", "label_map")
     given = [f"--{name.replace('_', '-')}" for name in counting if getattr(options, name) is not None]
+    given += ["--zero-is-void"] * options.zero_is_void
     if options.table and given:
         raise DataError(f"{', '.join(given)}: not with --table, which shows what was counted")
     if options.ray is not None and options.ray != "local" and options.processes is not None:
@@ -102,25 +106,32 @@ def _refuse_contradictions(options: argparse.Namespace) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     from trainer.data.frequency_tables import FrequencyTable, write_table
+    from trainer.data.frequency_view import summary
+    from trainer.data.labels.notices import label_notices
 
     if options.figure is not None:
         _require_matplotlib()
     facts: dict[str, Any]
+    notices: Sequence[Notice] = ()
     if options.table:
         table, facts = _read(options.dataset), {"table": options.dataset}
         title = options.dataset
     else:
-        masks, counted, dataset = _count(options)
-        table = FrequencyTable(masks.classes, counted.pixel, counted.region)
-        facts = {"dataset": dataset, "split": masks.split, "images": counted.images}
-        title = f"{dataset}, {masks.split}: {counted.images} pictures"
+        labels, title = _count(options)
+        counted = labels.train.frequencies
+        table = FrequencyTable(labels.classes, counted.pixel, counted.region)
+        facts = {"dataset": title, "split": labels.train.split, "images": counted.images}
+        notices = label_notices(labels)
+        facts["notices"] = [each.model_dump() for each in notices]
+        title = f"{title}, {labels.train.split}: {counted.images} pictures"
     if options.write is not None:
         write_table(options.write, table)
     if options.figure is not None:
         from trainer.data.frequency_view import write_figure
 
         write_figure(options.figure, table, title=title)
-    _show(table, facts, title, as_json=options.json)
+    lines = [f"notice: {each}" for each in notices]
+    _show(table, facts, [title, *summary(table), *lines], as_json=options.json)
     return 0
 
 
@@ -137,9 +148,10 @@ def _read(name: str) -> FrequencyTable:
     return packaged_table(name) if name in packaged_names() else read_table(Path(name))
 
 
-def _count(options: argparse.Namespace) -> tuple[MaskSet, Frequencies, str]:
-    """The masks, their counts, and the data set's name."""
+def _count(options: argparse.Namespace) -> tuple[LabelFacts, str]:
+    """What was counted, and the data set's name."""
     from trainer.data.frequency import count
+    from trainer.data.labels.facts import LabelFacts
     from trainer.data.mask_sets import find_masks, name_and_root
     from trainer.storage.layout import Storage
 
@@ -151,11 +163,35 @@ def _count(options: argparse.Namespace) -> tuple[MaskSet, Frequencies, str]:
         console.print(text, markup=False, soft_wrap=True)
 
     masks = find_masks(dataset, root, options.split, storage=storage, say=say)
+    if options.zero_is_void or options.label_map is not None:
+        masks = replace(masks, label_map=_asked_map(options, dataset, len(masks.classes)))
     processes = options.processes or len(os.sched_getaffinity(0))
     with _progress(console, len(masks.masks)) as advance, contextlib.ExitStack() as stack:
         counter = None if options.ray is None else _ray_counter(options.ray, processes, stack)
         counted = count(masks, storage, processes=processes, count_chunks=counter, advance=advance)
-    return masks, counted, dataset if dataset != "folder" else str(root)
+    facts = LabelFacts(dataset, masks.classes, counted, label_map=masks.label_map)
+    return facts, dataset if dataset != "folder" else str(root)
+
+
+def _asked_map(options: argparse.Namespace, dataset: str, num_classes: int) -> LabelMap | None:
+    """What the flags make of the ids in masks, as the same fields of a spec do."""
+    from trainer.data.folders import label_problems
+    from trainer.spec.datasets import Folder
+    from trainer.spec.label_map import asked_map
+
+    if dataset != "folder":
+        raise DataError(f"--zero-is-void, --label-map: not with {dataset}, whose ids are known")
+    if options.zero_is_void and options.label_map is not None:
+        raise DataError("--zero-is-void: is given beside --label-map; allowed: one of the two")
+    try:
+        given = None if options.label_map is None else json.loads(options.label_map)
+        folder = Folder(root="/", zero_is_void=options.zero_is_void, label_map=given)
+    except (ValueError, RecursionError):
+        allowed = 'a JSON object of ids and their classes, null for void, such as {"0": null, "1": 0, "2": 1}'
+        raise DataError(f"--label-map: {options.label_map[:80]!r} is refused; allowed: {allowed}") from None
+    if problems := [str(problem) for problem in label_problems(folder, num_classes)]:
+        raise DataError("; ".join(problems))
+    return asked_map(folder, num_classes)
 
 
 def _storage_dir(data_dir: Path | None) -> Path:
@@ -168,15 +204,15 @@ def _storage_dir(data_dir: Path | None) -> Path:
 def _ray_counter(address: str, processes: int, stack: contextlib.ExitStack) -> ChunkCounter:
     """`count_with_ray`, connected on the first call: what was counted before needs no cluster."""
 
-    def counter(chunks: Chunks, legal: frozenset[int]) -> Iterator[Tally]:
+    def counter(chunks: Chunks, ids: LabelMap) -> Iterator[Tally]:
         stack.enter_context(_ray(address, processes))
-        return count_with_ray(chunks, legal)
+        return count_with_ray(chunks, ids)
 
     return counter
 
 
-def _show(table: FrequencyTable, facts: dict[str, Any], title: str, *, as_json: bool) -> None:
-    from trainer.data.frequency_view import document, summary, terminal_table
+def _show(table: FrequencyTable, facts: dict[str, Any], lines: Sequence[str], *, as_json: bool) -> None:
+    from trainer.data.frequency_view import document, terminal_table
 
     if as_json:
         print(json.dumps(document(table, facts), indent=1, ensure_ascii=False), flush=True)
@@ -184,7 +220,7 @@ def _show(table: FrequencyTable, facts: dict[str, Any], title: str, *, as_json: 
     console = _console(sys.stdout)
     with console.capture() as shown:  # printing itself, Rich would exit with 1 where the reader has gone
         console.print(terminal_table(table))
-        for line in (title, *summary(table)):
+        for line in lines:
             console.print(line, markup=False, soft_wrap=True)
     print(shown.get(), end="", flush=True)
 

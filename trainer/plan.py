@@ -12,14 +12,21 @@ from typing import Any
 
 from pydantic import Field
 
+from trainer.base.errors import DataError
 from trainer.base.strict_model import StrictModel
-from trainer.data.frequency import Frequencies, frequencies_in, frequencies_of
+from trainer.data.frequency import Counted, Frequencies, count_splits, frequencies_in
 from trainer.data.frequency_tables import find_table
+from trainer.data.labels.facts import LabelFacts
+from trainer.data.labels.notices import label_notices
+from trainer.data.pictures import Pictures, check_pictures
 from trainer.data.prepare import PreparedData, prepare
+from trainer.data.splits import list_pairs
 from trainer.mmseg_adapter.config import render_config
+from trainer.mmseg_adapter.decode import decode_strictly
 from trainer.spec.datasets import DigitScenes
 from trainer.spec.spec import ExperimentSpec, spec_hash
 from trainer.storage.layout import AttemptDir, Storage
+from trainer.storage.notices import Notice
 
 _MOST_PROGRESS_RECORDS = 200
 _MOST_BETWEEN_CHECKPOINTS = 1000  # iterations
@@ -44,6 +51,7 @@ class Plan(StrictModel):
     mlflow_tags: dict[str, str] = Field(default_factory=dict)
     judged: bool = False  # waits after each evaluation until a scheduler has looked at it
     versions: dict[str, str]
+    notices: tuple[Notice, ...] = Field(default=(), strict=False)  # what was noticed of the data
 
     @property
     def layout(self) -> Storage:
@@ -65,13 +73,14 @@ def make_plan(
     mlflow_tags: Mapping[str, str] | None = None,
     judged: bool = False,
 ) -> Plan:
-    """Prepares the data, counts its class frequencies or reads their table, and renders the config.
+    """Prepares the data, counts their labels, and renders the config.
 
     Raises:
         DataError: pictures or masks are not what the spec says.
     """
     data = prepare(spec.dataset, storage, say)
-    frequencies = _frequencies(spec, data, storage, say)
+    (train, scored), pictures = _look_at(data, storage, say)
+    facts = LabelFacts(spec.dataset.name, data.classes, train, scored, data.label_map)
     # On a CPU loading and training share the cores: more processes only cost start-up time.
     loader_workers = spec.resources.cpus_per_worker - 1 if spec.resources.gpus_per_worker else 0
     work_dir = storage.attempt(experiment, attempt).path / "mmengine"
@@ -82,7 +91,7 @@ def make_plan(
         spec=spec,
         spec_hash=spec_hash(spec),
         data=data,
-        frequencies=frequencies,
+        frequencies=_frequencies(spec, data, train),
         config=render_config(spec, data, work_dir=str(work_dir), loader_workers=loader_workers),
         storage=str(storage.root),
         threads=spec.resources.cpus_per_worker,
@@ -92,6 +101,7 @@ def make_plan(
         mlflow_tags=dict(mlflow_tags or {}),
         judged=judged,
         versions=installed_versions(),
+        notices=(*label_notices(facts), *_notices(pictures, data)),
     )
 
 
@@ -104,15 +114,47 @@ def _checkpoint_interval(spec: ExperimentSpec, *, judged: bool) -> int:
     return max(step for step in range(1, usual + 1) if between % step == 0)
 
 
-def _frequencies(
-    spec: ExperimentSpec, data: PreparedData, storage: Storage, say: Callable[[str], None]
-) -> Frequencies:
-    """Of the training split: from the table that the spec names, and no mask is read; else counted."""
+def _look_at(
+    data: PreparedData, storage: Storage, say: Callable[[str], None]
+) -> tuple[tuple[Counted, Counted], Pictures]:
+    """What the masks of both splits hold, and what their pictures are; all faults at once."""
+    processes = len(os.sched_getaffinity(0))
+    pictures, faults = Pictures(0, 0), []
+    for split in dict.fromkeys((data.train_split, data.eval_split)):
+        try:
+            pairs = list_pairs(Path(data.root), split)
+            found = check_pictures(
+                pairs, split, decode_strictly, storage=storage, processes=processes, say=say
+            )
+            pictures = Pictures(pictures.images + found.images, pictures.grey + found.grey)
+        except DataError as error:
+            faults.append(str(error))
+    try:
+        counted = count_splits(data, storage, processes=processes, say=say)
+    except DataError as error:
+        raise DataError("; ".join([*faults, str(error)])) from None
+    if faults:
+        raise DataError("; ".join(faults))
+    return counted, pictures
+
+
+def _frequencies(spec: ExperimentSpec, data: PreparedData, train: Counted) -> Frequencies:
+    """Of the training split: from the table that the spec names, else as counted."""
     named = None if isinstance(spec.dataset, DigitScenes) else spec.dataset.frequency_table
     if named is None:
-        return frequencies_of(data, storage, processes=len(os.sched_getaffinity(0)), say=say)
+        return train.frequencies
     table = find_table(named, Path(data.root), data.classes)
     return frequencies_in(table, source=f"table {named}", images=data.train_images)
+
+
+def _notices(pictures: Pictures, data: PreparedData) -> tuple[Notice, ...]:
+    """What a person should know of the data."""
+    if not pictures.grey:
+        return ()
+    splits = " and ".join(dict.fromkeys((data.train_split, data.eval_split)))
+    number = f"{pictures.grey} of {pictures.images} pictures ({splits})"
+    text = f"{number} are greyscale: they are read as three equal channels"
+    return (Notice(code="greyscale_pictures", text=text),)
 
 
 @cache

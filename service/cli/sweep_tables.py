@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from service.cli.progress import COLOURS, LiveBars
-from service.cli.tables import age, cell, make_table, number
+from service.cli.tables import age, cell, make_table, notice_text, number
 from service.shared.states import State
 from trainer.base.schema_words import counted
 from trainer.base.text import printable
@@ -105,6 +105,8 @@ def print_sweep(console: Console, seen: SweepPublic) -> None:
     grid.add_row("state", cell(_standing(seen)))
     if seen.error:
         grid.add_row("error", f"[red]{cell(seen.error.type)}[/]: {cell(seen.error.message)}")
+    for notice in seen.notices:
+        grid.add_row("notice", cell(notice_text(notice)))
     if seen.links.mlflow:
         grid.add_row("MLflow", cell(seen.links.mlflow))
     console.print(grid)

@@ -12,6 +12,7 @@ from sweeps.results import statistics
 from sweeps.results.comparability import Measured, class_lists, few_seeds, missing, unlike
 from trainer.base.strict_model import StrictModel
 from trainer.results.metrics import Group
+from trainer.results.notice_notes import notice_notes
 from trainer.results.report import HEADLINE, RunReport, Scores
 
 
@@ -96,7 +97,7 @@ def make_table(
         entries: the trials; of none the table has no rows.
         reference: the row that differences are taken to; the first if left out.
         published: numbers of the paper by row, shown beside ours.
-        notes: said under the table, before those about missing trials and about what is not comparable.
+        notes: said under the table, before those about missing trials, what is not comparable, and notices.
     """
     by_row: dict[str, list[Entry]] = {}
     for entry in entries:
@@ -112,6 +113,9 @@ def make_table(
         blocks.append(Block(mode=mode, rows=rows, classes=_classes(found, base)))
         shared = [row.shared_seeds for row in rows if row.p_value is not None]
         told += [*unlike(found, base), *missing(found), *few_seeds(shared)]
+    told += notice_notes(
+        (entry.row, entry.report.notices) for entry in entries if entry.report and _evaluations(entry)
+    )
     return Table(
         name=name,
         metric=metric,

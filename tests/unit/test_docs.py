@@ -94,6 +94,9 @@ def bounds(schema: Mapping[str, Any]) -> str:
         return "`true`, `false`"
     if schema.get("type") == "string":
         return f"text, {schema.get('minLength', 0)} to {schema['maxLength']} characters"
+    if "minProperties" in schema:
+        inner = bounds(next(iter(schema["patternProperties"].values()))).removesuffix(", or null")
+        return f"{schema['minProperties']} to {schema['maxProperties']} ids, each with: {inner}"
     if schema.get("type") == "object":
         return f"up to {schema['maxProperties']} names, each with a text"
     return number(schema)

@@ -32,7 +32,8 @@ def allowed_at(schema: Node, place: Place, document: object) -> str:
 def keys_allowed_at(schema: Node, place: Place, document: object) -> str:
     """What the keys of the object at `place` may be."""
     texts = []
-    for option in _options_at(schema, place, document):
+    options = _options_at(schema, place, document)
+    for option in [one for one in options if one.get("type") != "null"]:
         names = dict(option.get("propertyNames", {}))
         pattern = next(iter(option.get("patternProperties", {})), None)
         texts.append(_string({"pattern": pattern, **names} if pattern else names))
@@ -108,15 +109,15 @@ def _name(place: Place) -> str:
     """How the last field of a place is called in a formula: `crop_size[0]`."""
     name = ""
     for token in place:
-        name = f"{name}[{token}]" if isinstance(token, int) else token
+        is_number = isinstance(token, int) or token.isdecimal()
+        name = f"{name}[{token}]" if is_number else str(token)
     return name or "the document"
 
 
 def _words(option: Node, name: str) -> str:
     kind = option.get("type")
     if kind == "object":
-        most = option.get("maxProperties")
-        return f"an object of at most {most} entries" if most is not None else "an object"
+        return _sized("an object of", option.get("minProperties", 0), option.get("maxProperties"), "entries")
     if kind == "array":
         return _sized("a list of", option.get("minItems", 0), option.get("maxItems"), "items")
     if kind == "string":

@@ -17,6 +17,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--table", action="store_true", help="show a table of counts instead of counting")
     parser.add_argument("--root", type=Path, metavar="DIR", help="where the data set lies")
     parser.add_argument("--split", metavar="NAME", help="by default the one that is trained on")
+    parser.add_argument(
+        "--zero-is-void", action="store_true", help="of a folder: see zero_is_void of its spec"
+    )
+    by_id = "of a folder: label_map of its spec, as JSON"
+    parser.add_argument("--label-map", metavar="JSON", help=by_id)
     parser.add_argument("--processes", type=_positive, metavar="N", help="that count (one for each core)")
     ray = "count as tasks of Ray: of a cluster of our own, or of the one at ADDRESS"
     parser.add_argument("--ray", nargs="?", const="local", metavar="ADDRESS", help=ray)

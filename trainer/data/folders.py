@@ -7,13 +7,24 @@ annotations/SPLIT and classes.txt.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from trainer.base.errors import DataError, Problem, SpecError
+from trainer.data.containers import Size
 from trainer.data.frequency_tables import TableError, find_table
-from trainer.data.splits import Size, SplitFacts, is_inside, real_path, split_facts
-from trainer.spec.datasets import DATASETS, MAX_CLASSES, MIN_CLASSES, CamVid, DigitScenes, Folder
+from trainer.data.headers import pointer_in
+from trainer.data.listing import printable_name
+from trainer.data.splits import SplitFacts, is_inside, real_path, split_facts
+from trainer.spec.datasets import (
+    DATASETS,
+    IGNORE_INDEX,
+    MAX_CLASSES,
+    MIN_CLASSES,
+    CamVid,
+    DigitScenes,
+    Folder,
+)
 from trainer.spec.spec import ExperimentSpec, crop_problems
 
 CLASSES_FILE = "classes.txt"
@@ -37,7 +48,7 @@ def resolve_spec(spec: ExperimentSpec, *, data_roots: Sequence[Path] | None) -> 
     root = _resolve_root(dataset, allowed)
     problems = _classes_problems(dataset, root, allowed)
     if not problems:  # a table is judged by the classes
-        problems = _table_problems(dataset, root)
+        problems = [*_table_problems(dataset, root), *label_problems(dataset, len(read_classes(root)))]
     sizes = set()
     for field in ("train_split", "eval_split"):
         split = getattr(dataset, field)
@@ -68,8 +79,14 @@ def read_classes(root: Path) -> tuple[str, ...]:
     try:
         if path.exists() and not path.is_file():  # opening a pipe would wait for ever
             raise DataError(f"{CLASSES_FILE} is not a file")
+        if path.is_symlink() and not path.exists():
+            raise DataError(f"{CLASSES_FILE} links to nothing")
         with path.open("rb") as stream:
-            text = stream.read(_LONGEST_CLASSES_FILE + 1).decode("utf-8-sig")
+            content = stream.read(_LONGEST_CLASSES_FILE + 1)
+        pointer = pointer_in(content)  # three lines of text, which would be three classes
+        if pointer is not None:
+            raise DataError(f"{CLASSES_FILE} is one of the {pointer[0]}, not the file itself: {pointer[1]}")
+        text = content.decode("utf-8-sig")
     except OSError as error:
         raise DataError(f"{CLASSES_FILE} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
@@ -163,6 +180,22 @@ def _table_problems(dataset: Folder | CamVid, root: Path) -> list[Problem]:
     return []
 
 
+def label_problems(dataset: Folder | CamVid, num_classes: int) -> Iterator[Problem]:
+    """What `zero_is_void` and `label_map` ask of classes that are not there."""
+    if not isinstance(dataset, Folder):
+        return
+    if dataset.zero_is_void and num_classes == MAX_CLASSES:
+        got = f"leaves {MAX_CLASSES - 1} ids, and {CLASSES_FILE} has {num_classes} classes"
+        yield Problem("/dataset/zero_is_void", got, f"at most {MAX_CLASSES - 1} classes")
+    targets = (dataset.label_map or {}).items()
+    for k, to in targets:
+        if to is not None and num_classes <= to != IGNORE_INDEX:
+            wanted = f"0 to {num_classes - 1} as in {CLASSES_FILE}, null or {IGNORE_INDEX} for void"
+            yield Problem(f"/dataset/label_map/{k}", f"{to} is no class", wanted)
+    if targets and all(to is None or to == IGNORE_INDEX for _, to in targets):
+        yield Problem("/dataset/label_map", "makes void of every id", "at least one id with a class")
+
+
 def _split_problem(root: Path, split: str) -> tuple[str, str] | None:
     """(what was wrong, what is allowed) where a split's directories are missing."""
     try:
@@ -172,9 +205,11 @@ def _split_problem(root: Path, split: str) -> tuple[str, str] | None:
     if not missing:
         return None
     there = sorted(
-        path.name
+        printable_name(path.name)
         for path in (root / "images").glob("*")
         if path.is_dir() and (root / "annotations" / path.name).is_dir()
     )
     got = f"there is no directory {' or '.join(f'{part}/{split}' for part in missing)}"
+    if any((root / part / split).is_symlink() for part in missing):
+        got += ": it is a link to nothing"
     return got, ", ".join(there) or "a directory in both images/ and annotations/"

@@ -5,25 +5,28 @@ Letters: K classes.
 
 from __future__ import annotations
 
-import hashlib
+import itertools
 import json
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from trainer.base.content_key import ContentKey, content_key
 from trainer.base.errors import DataError
 from trainer.data.frequency_tables import FrequencyTable
+from trainer.data.listing import printable_name
 from trainer.data.mask_sets import MaskSet, split_of
 from trainer.data.prepare import PreparedData
-from trainer.data.tally import Chunks, Tally, chunks_of, count_locally
+from trainer.data.tally import NUM_IDS, Chunks, Tally, chunks_of, count_locally
+from trainer.spec.label_map import LabelMap, ids_in_words, strange_ids_hint
 from trainer.storage.layout import Storage
 from trainer.storage.port import StoredFile
 
 log = logging.getLogger(__name__)
 
-ChunkCounter = Callable[[Chunks, frozenset[int]], Iterable[Tally]]
+ChunkCounter = Callable[[Chunks, LabelMap], Iterable[Tally]]
 
-_FORMAT = 2  # of the kept files
+_FORMAT = 4  # of the kept files
 _SHOWN = 5  # offenders named in a message
 _MANY = 2000  # masks that take long enough to be told of
 
@@ -44,16 +47,26 @@ class Frequencies:
     source: str = "counted"  # or the table they were read from
 
 
-def frequencies_of(
+@dataclass(frozen=True)
+class Counted:
+    """All that was counted of one split: by class, and by id as stored in the masks, (256,) each."""
+
+    split: str
+    frequencies: Frequencies
+    id_pixel: tuple[int, ...]
+    id_region: tuple[int, ...]
+
+
+def count_splits(
     data: PreparedData,
     storage: Storage,
     *,
     processes: int = 1,
     say: Callable[[str], None] = _say_nothing,
-) -> Frequencies:
-    """Pixels and pictures per class of the training split; both splits' masks are read and checked.
+) -> tuple[Counted, Counted]:
+    """What the masks of the training split hold, and those of the evaluated one; all are read and checked.
 
-    Counted once for the same file names, sizes, times of change, classes and split.
+    Counted once for the same files (`content_key`), classes, label map and split.
 
     Args:
         say: told before many masks of a split are counted.
@@ -71,11 +84,11 @@ def frequencies_of(
             faults.append(str(error))
     if faults:
         raise DataError("; ".join(faults))
-    return counted[0]
+    return counted[0], counted[-1]
 
 
 def frequencies_in(table: FrequencyTable, *, source: str, images: int) -> Frequencies:
-    """A table in the place of a count; masks are not read.
+    """A table in the place of what was counted.
 
     Args:
         images: pictures of the training split at hand; the table's own may be others.
@@ -91,8 +104,8 @@ def count(
     count_chunks: ChunkCounter | None = None,
     advance: Callable[[int], None] = _show_nothing,
     say: Callable[[str], None] = _say_nothing,
-) -> Frequencies:
-    """Pixels and pictures per class of any split.
+) -> Counted:
+    """Pixels and pictures per class, and per id, of any split.
 
     Args:
         storage: keeps the result by content; None neither looks there nor keeps.
@@ -105,28 +118,42 @@ def count(
         DataError: naming every kind of fault that a mask has; nothing is kept then.
         WorkerLost: a counting process was killed.
     """
-    kept = None if storage is None else _kept_file(masks, storage)
-    known = None if kept is None else _read_kept(kept, len(masks.classes))
+    key = None if storage is None else _key(masks)
+    known = None if key is None or storage is None else _read_kept(_file(key, storage), masks)
     if known is not None:
         advance(len(masks.masks))
         return known
+    if key is not None:
+        key.settle()
     if len(masks.masks) >= _MANY:
         say(f"counting class frequencies: {len(masks.masks)} masks in annotations/{masks.split}")
     chunks, total = chunks_of(masks.masks), Tally()
     if count_chunks is None:
-        parts: Iterable[Tally] = count_locally(chunks, masks.legal, processes)
+        parts: Iterable[Tally] = count_locally(chunks, masks.ids, processes)
     else:
-        parts = count_chunks(chunks, masks.legal)
+        parts = count_chunks(chunks, masks.ids)
     for part in parts:
         total.add(part)
         advance(part.images + len(part.broken))
     if faults := _faults(masks, total):
         raise DataError("; ".join(faults))
-    classes = slice(masks.first_id, masks.first_id + len(masks.classes))
-    counted = Frequencies(tuple(total.pixel[classes]), tuple(total.region[classes]), total.images)
-    if kept is not None:
-        _keep(counted, kept)
+    counted = _counted(masks, total)
+    if key is not None and storage is not None:
+        if _key(masks) == key:
+            _keep(counted, _file(key, storage))
+        else:
+            log.warning("annotations/%s changed while it was counted: the count is not kept", masks.split)
     return counted
+
+
+def _counted(masks: MaskSet, total: Tally) -> Counted:
+    num_classes = len(masks.classes)
+    pixel = [0] * NUM_IDS
+    for k, of in masks.ids:
+        pixel[of] += total.pixel[k]
+    regions = tuple(total.class_region[:num_classes])
+    frequencies = Frequencies(tuple(pixel[:num_classes]), regions, total.images)
+    return Counted(masks.split, frequencies, tuple(total.pixel), tuple(total.region))
 
 
 def imbalance_factor(class_counts: Sequence[int]) -> float | None:
@@ -143,50 +170,56 @@ def _faults(masks: MaskSet, tally: Tally) -> list[str]:
         noun = "mask" if len(tally.broken) == 1 else "masks"
         faults.append(f"{where}: {len(tally.broken)} {noun} cannot be read, first: {shown}")
     if tally.strange:
-        illegal = [(k, n) for k, n in enumerate(tally.pixel) if n and k not in masks.legal]
+        legal, held = dict(masks.ids), [k for k, n in enumerate(tally.pixel) if n]
+        illegal = [(k, tally.pixel[k]) for k in held if k not in legal]
         shown = ", ".join(f"{k} ({n} pixels)" for k, n in illegal[:_SHOWN])
         more = f" and {len(illegal) - _SHOWN} more" if len(illegal) > _SHOWN else ""
         first = sorted(tally.strange, key=lambda item: item[0])[:_SHOWN]
         names = ", ".join(f"{name} (id {', '.join(map(str, ids))})" for name, ids in first)
         faults.append(
-            f"{where}: {len(tally.strange)} of {tally.images} masks hold label ids that are neither"
-            f" {masks.legal_words}: {shown}{more}; first masks: {names}"
+            f"{where}: {len(tally.strange)} of {tally.images} masks hold label ids other than"
+            f" {ids_in_words(masks.ids)}: {shown}{more}; first masks: {names}"
+            f"; hint: {strange_ids_hint(masks.label_map, len(masks.classes), held)}"
         )
-    elif not tally.broken and not any(tally.pixel[masks.first_id : masks.first_id + len(masks.classes)]):
+    elif not tally.broken and not any(tally.class_region[: len(masks.classes)]):
         faults.append(f"{where}: every pixel of its {tally.images} masks is void")
     return faults
 
 
-def _read_kept(file: StoredFile, num_classes: int) -> Frequencies | None:
+def _read_kept(file: StoredFile, masks: MaskSet) -> Counted | None:
     """A kept count; None where there is none, or it is not whole."""
     try:
         kept = json.loads(file.read_text())
-        counted = Frequencies(tuple(kept["pixel"]), tuple(kept["region"]), kept["images"])
+        columns = {name: tuple(kept[name]) for name in ("pixel", "region", "id_pixel", "id_region")}
+        images = kept["images"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    numbers = (*counted.pixel, *counted.region, counted.images)
-    whole = len(counted.pixel) == len(counted.region) == num_classes and all(
-        isinstance(number, int) for number in numbers
-    )
+    by_class = Frequencies(columns["pixel"], columns["region"], images)
+    counted = Counted(masks.split, by_class, columns["id_pixel"], columns["id_region"])
+    numbers = (*itertools.chain.from_iterable(columns.values()), images)
+    sizes = [len(column) for column in columns.values()]
+    whole = sizes == [len(masks.classes)] * 2 + [NUM_IDS] * 2 and all(isinstance(n, int) for n in numbers)
     return counted if whole and kept.get("format") == _FORMAT else None
 
 
-def _keep(counted: Frequencies, file: StoredFile) -> None:
-    kept = {"pixel": counted.pixel, "region": counted.region, "images": counted.images}
+def _keep(counted: Counted, file: StoredFile) -> None:
+    one = counted.frequencies
+    kept = {"format": _FORMAT, "pixel": one.pixel, "region": one.region, "images": one.images}
+    kept |= {"id_pixel": counted.id_pixel, "id_region": counted.id_region}
     try:
-        file.write(json.dumps({"format": _FORMAT, **kept}) + "\n")
+        file.write(json.dumps(kept) + "\n")
     except OSError as error:  # what was counted is right all the same
         log.warning("the class frequencies cannot be kept: %s", error)
 
 
-def _kept_file(masks: MaskSet, storage: Storage) -> StoredFile:
-    """Named by the label mapping, the split, and the masks' names, sizes and times of change."""
-    head = [_FORMAT, masks.split, list(masks.classes), masks.first_id, len(masks.masks)]
-    digest = hashlib.sha256(json.dumps(head).encode())
-    for mask in masks.masks:
-        try:
-            facts = mask.stat()
-        except OSError as error:
-            raise DataError(f"{mask}: {error.strerror}") from None
-        digest.update(f"{mask.name}\0{facts.st_size}\0{facts.st_mtime_ns}\0".encode())
-    return storage.frequencies.file(f"{digest.hexdigest()}.json")
+def _key(masks: MaskSet) -> ContentKey:
+    """Of the masks' content, the split, and what their ids mean."""
+    meaning = json.dumps([_FORMAT, masks.split, list(masks.classes), masks.ids, len(masks.masks)])
+    try:
+        return content_key(masks.masks, also=meaning)
+    except OSError as error:
+        raise DataError(f"{printable_name(str(error.filename))}: {error.strerror}") from None
+
+
+def _file(key: ContentKey, storage: Storage) -> StoredFile:
+    return storage.frequencies.file(f"{key.digest}.json")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trainer.base.errors import DataError
@@ -11,30 +11,24 @@ from trainer.data.folders import CLASSES_FILE, read_classes
 from trainer.data.frequency_tables import packaged_table
 from trainer.data.prepare import PreparedData, prepare
 from trainer.data.splits import list_pairs
-from trainer.spec.datasets import DATASETS, IGNORE_INDEX, DigitScenes
+from trainer.spec.datasets import DATASETS, DigitScenes
+from trainer.spec.label_map import LabelMap, as_stored, zero_is_void
 from trainer.storage.layout import Storage
 
 
 @dataclass(frozen=True)
 class MaskSet:
-    """Masks of one split. Id `first_id` + k is class k; 255 is void, and so is 0 where `first_id` is 1."""
+    """Masks of one split, and what the ids in them mean; None: as stored."""
 
     split: str
     masks: tuple[Path, ...]
     classes: tuple[str, ...]  # in label order, after this mapping: the order of priors and tables
-    first_id: int = 0
+    label_map: LabelMap | None = None
 
     @property
-    def legal(self) -> frozenset[int]:
-        """The ids that a mask may hold."""
-        return frozenset((*range(self.first_id + len(self.classes)), IGNORE_INDEX))
-
-    @property
-    def legal_words(self) -> str:
-        """`legal`, as a message says it."""
-        last = self.first_id + len(self.classes) - 1
-        void = "0 (unlabelled), " if self.first_id else ""
-        return f"{void}{self.first_id} to {last} nor {IGNORE_INDEX}"
+    def ids(self) -> LabelMap:
+        """Class, or void, of each id that a mask may hold."""
+        return as_stored(len(self.classes)) if self.label_map is None else self.label_map
 
 
 @dataclass(frozen=True)
@@ -43,13 +37,13 @@ class MaskLayout:
 
     split: str  # trained on
     mask_ending: str  # of a mask's name after its picture's stem
-    first_id: int  # 1 is mmsegmentation's reduce_zero_label
+    zero_is_void: bool  # mmsegmentation's reduce_zero_label
 
 
 LAYOUTS = {
-    "ade20k": MaskLayout("training", ".png", 1),
-    "cocostuff164k": MaskLayout("train2017", "_labelTrainIds.png", 0),
-    "cocostuff10k": MaskLayout("train2014", "_labelTrainIds.png", 1),
+    "ade20k": MaskLayout("training", ".png", True),
+    "cocostuff164k": MaskLayout("train2017", "_labelTrainIds.png", False),
+    "cocostuff10k": MaskLayout("train2014", "_labelTrainIds.png", True),
 }
 NAMES = ("digit_scenes", "camvid", *LAYOUTS)
 
@@ -85,7 +79,7 @@ def split_of(data: PreparedData, split: str) -> MaskSet:
         DataError: pictures and masks are not in pairs.
     """
     pairs = list_pairs(Path(data.root), split)
-    return MaskSet(split, tuple(pair.mask for pair in pairs), data.classes)
+    return MaskSet(split, tuple(pair.mask for pair in pairs), data.classes, data.label_map)
 
 
 def find_masks(
@@ -110,12 +104,14 @@ def find_masks(
         found = MaskSet(split or "train", (), _classes_of(dataset, root))
         ending = ".png"
     else:
-        found = MaskSet(split or layout.split, (), packaged_table(dataset).classes, layout.first_id)
+        classes = packaged_table(dataset).classes
+        label_map = zero_is_void(len(classes)) if layout.zero_is_void else None
+        found = MaskSet(split or layout.split, (), classes, label_map)
         ending = layout.mask_ending
     pairs = list_pairs(root, found.split, mask_ending=ending)
     if not pairs:
         raise DataError(f"split {found.split!r}: no pictures in {root / 'images' / found.split}")
-    return MaskSet(found.split, tuple(pair.mask for pair in pairs), found.classes, found.first_id)
+    return replace(found, masks=tuple(pair.mask for pair in pairs))
 
 
 def _classes_of(dataset: str, root: Path) -> tuple[str, ...]:

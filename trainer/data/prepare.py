@@ -13,6 +13,7 @@ from trainer.data import digits
 from trainer.data.folders import CLASSES_FILE, read_classes
 from trainer.data.splits import list_pairs
 from trainer.spec.datasets import DATASETS, CamVid, DigitScenes, Folder
+from trainer.spec.label_map import LabelMap, asked_map
 from trainer.storage.layout import Storage
 
 
@@ -28,6 +29,7 @@ class PreparedData:
     flip: bool  # may pictures be mirrored in training?
     train_images: int
     eval_images: int
+    label_map: LabelMap | None = None  # of ids in masks; None: as stored
 
 
 def prepare(
@@ -52,15 +54,17 @@ def prepare(
     else:
         root = Path(dataset.root)
         train_split, eval_split, scale = dataset.train_split, dataset.eval_split, dataset.scale
+    classes = read_classes(root)
     return PreparedData(
         root=str(root.absolute()),  # workers run in other directories
         train_split=train_split,
         eval_split=eval_split,
-        classes=read_classes(root),
+        classes=classes,
         scale=scale,
         flip=entry.flip,
         train_images=len(list_pairs(root, train_split)),
         eval_images=len(list_pairs(root, eval_split)),
+        label_map=asked_map(dataset, len(classes)),
     )
 
 

@@ -6,22 +6,24 @@ integers: exact, however many pixels there are.
 
 from __future__ import annotations
 
-import os
-import signal
 import struct
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from functools import partial
 from io import BytesIO
-from itertools import compress, repeat
-from multiprocessing import get_context, parent_process
-from multiprocessing.process import BaseProcess
+from itertools import compress
 from pathlib import Path
-from threading import Thread
+from typing import TYPE_CHECKING
 
 from trainer.base.errors import WorkerLost
-from trainer.data.splits import MASK_KINDS, PNG_HEADER_BYTES, png_header
+from trainer.base.processes import in_processes
+from trainer.data.containers import png_damage
+from trainer.data.headers import mask_fault
+from trainer.data.listing import printable_name
+
+if TYPE_CHECKING:
+    from trainer.spec.label_map import LabelMap
 
 NUM_IDS = 256  # that a mask of 8 bits can hold
 CHUNK = 32  # masks a process takes at a time
@@ -35,6 +37,7 @@ class Tally:
 
     pixel: list[int] = field(default_factory=lambda: [0] * NUM_IDS)  # by id as stored
     region: list[int] = field(default_factory=lambda: [0] * NUM_IDS)  # masks with the id
+    class_region: list[int] = field(default_factory=lambda: [0] * NUM_IDS)  # masks with the class, or void
     images: int = 0
     broken: list[tuple[str, str]] = field(default_factory=list)  # mask that cannot be read, reason
     strange: list[tuple[str, dict[int, int]]] = field(default_factory=list)  # mask, {illegal id: pixels}
@@ -43,6 +46,7 @@ class Tally:
         """Takes in another tally."""
         self.pixel = [a + b for a, b in zip(self.pixel, other.pixel, strict=True)]
         self.region = [a + b for a, b in zip(self.region, other.region, strict=True)]
+        self.class_region = [a + b for a, b in zip(self.class_region, other.class_region, strict=True)]
         self.images += other.images
         self.broken += other.broken
         self.strange += other.strange
@@ -56,19 +60,19 @@ def chunks_of(masks: Sequence[Path]) -> Chunks:
     return [[str(path) for path in masks[start : start + CHUNK]] for start in range(0, len(masks), CHUNK)]
 
 
-def count_masks(masks: Sequence[Path], legal: frozenset[int], *, processes: int = 1) -> Tally:
+def count_masks(masks: Sequence[Path], ids: LabelMap, *, processes: int = 1) -> Tally:
     """Sums over `masks`, in this process or in several; the same whichever.
 
     Args:
-        legal: ids that a mask may hold.
+        ids: that a mask may hold, each with its class or void.
     """
     total = Tally()
-    for tally in count_locally(chunks_of(masks), legal, processes):
+    for tally in count_locally(chunks_of(masks), ids, processes):
         total.add(tally)
     return total
 
 
-def count_locally(chunks: Chunks, legal: frozenset[int], processes: int) -> Iterator[Tally]:
+def count_locally(chunks: Chunks, ids: LabelMap, processes: int) -> Iterator[Tally]:
     """A tally of each chunk, counted by at most so many processes.
 
     Raises:
@@ -76,53 +80,32 @@ def count_locally(chunks: Chunks, legal: frozenset[int], processes: int) -> Iter
     """
     processes = min(processes, sum(map(len, chunks)) // _MASKS_A_PROCESS)
     if processes <= 1:
-        yield from (count_chunk(chunk, legal) for chunk in chunks)
+        yield from (count_chunk(chunk, ids) for chunk in chunks)
         return
-    # Spawned: a fork of a process that has threads can hang.
-    context = get_context("spawn")
     try:
-        with ProcessPoolExecutor(processes, mp_context=context, initializer=_follow_parent) as pool:
-            # A process that has not come to `_follow_parent` yet would end of Ctrl-C with a traceback.
-            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-            try:
-                tallies = pool.map(count_chunk, chunks, repeat(legal))  # starts them; they inherit the mask
-            finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, before)
-            yield from tallies
+        yield from in_processes(partial(count_chunk, ids=ids), chunks, processes)
     except BrokenProcessPool:
         raise WorkerLost("a process that counted masks was killed") from None
 
 
-def _follow_parent() -> None:
-    """A counting process leaves Ctrl-C to its parent, and ends when that is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = parent_process()
-    if parent is not None:
-        Thread(target=_end_after, args=(parent,), daemon=True).start()
-
-
-def _end_after(parent: BaseProcess) -> None:
-    parent.join()
-    os._exit(1)
-
-
-def count_chunk(masks: Sequence[str], legal: frozenset[int]) -> Tally:
+def count_chunk(masks: Sequence[str], ids: LabelMap) -> Tally:
     """The tally of these masks; one that cannot be read is named in it, and counted nowhere."""
-    tally = Tally()
+    tally, class_of = Tally(), dict(ids)
     for path in masks:
         counts = _counts_of(path)
         if isinstance(counts, str):
-            tally.broken.append((Path(path).name, counts))
+            tally.broken.append((printable_name(Path(path).name), counts))
             continue
         tally.images += 1
-        strange = {}
-        for k in compress(_IDS, counts):
+        held = list(compress(_IDS, counts))
+        for k in held:
             tally.pixel[k] += counts[k]
             tally.region[k] += 1
-            if k not in legal:
-                strange[k] = counts[k]
+        for k in {class_of[k] for k in held if k in class_of}:  # once, whatever ids a class has
+            tally.class_region[k] += 1
+        strange = {k: counts[k] for k in held if k not in class_of}
         if strange:
-            tally.strange.append((Path(path).name, strange))
+            tally.strange.append((printable_name(Path(path).name), strange))
     return tally
 
 
@@ -132,11 +115,9 @@ def _counts_of(path: str) -> list[int] | str:
 
     try:
         content = Path(path).read_bytes()
-        header = png_header(content[:PNG_HEADER_BYTES])
-        if header is None:
-            return "is not PNG"
-        if header[1] not in MASK_KINDS:
-            return f"is {header[1]}, wanted {' or '.join(MASK_KINDS)}"
+        fault = mask_fault(content) or png_damage(content)
+        if fault is not None:
+            return fault
         with Image.open(BytesIO(content), formats=("PNG",)) as picture:
             return picture.histogram()
     except OSError as error:

@@ -141,7 +141,7 @@ def _as_list(value: Any) -> list[dict[str, Any]]:
 
 
 def _train_pipeline(schedule: Schedule, data: PreparedData) -> list[dict[str, Any]]:
-    steps: list[dict[str, Any]] = [{"type": "LoadImageFromFile"}, {"type": "LoadAnnotations"}]
+    steps: list[dict[str, Any]] = [{"type": "LoadImageFromFile"}, *_load_labels(data)]
     if data.flip:
         steps += [
             {"type": "ScalePicture", "scale": data.scale, "jitter": _SCALE_JITTER},
@@ -162,9 +162,15 @@ def _eval_pipeline(data: PreparedData) -> list[dict[str, Any]]:
     return [
         {"type": "LoadImageFromFile"},
         *shrink,
-        {"type": "LoadAnnotations"},
+        *_load_labels(data),
         {"type": "PackSegInputs"},
     ]
+
+
+def _load_labels(data: PreparedData) -> list[dict[str, Any]]:
+    """Masks as classes and void; ids that are stored so need no step."""
+    load = {"type": "LoadAnnotations"}
+    return [load] if data.label_map is None else [load, {"type": "MapLabels", "label_map": data.label_map}]
 
 
 def _eval_batch_size(spec: ExperimentSpec) -> int:

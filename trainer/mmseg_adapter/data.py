@@ -21,7 +21,9 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATA_SAMPLERS, DATASETS, TRANSFORMS
 from torch.utils.data import Sampler
 
+from trainer.base.errors import DataError
 from trainer.data.splits import list_pairs
+from trainer.data.tally import NUM_IDS
 
 _SAMPLE_STREAM, _ITERATION_STREAM, _ORDER_STREAM = 0, 1, 2
 
@@ -133,6 +135,30 @@ class PairedFolder(BaseSegDataset):  # type: ignore[misc]
         position, index = divmod(address, len(self))
         with _seeded_sample(self._seed, position):
             return super().__getitem__(index)
+
+
+@TRANSFORMS.register_module()
+class MapLabels(BaseTransform):  # type: ignore[misc]
+    """Makes classes and void of the ids in a loaded mask, by pairs (id as stored, class or void).
+
+    Raises:
+        DataError: the mask holds an id that is in none of them.
+    """
+
+    def __init__(self, label_map: Sequence[tuple[int, int]]) -> None:
+        self._class_of = np.zeros(NUM_IDS, np.uint8)
+        self._known = np.zeros(NUM_IDS, np.bool_)
+        for stored, wanted in label_map:
+            self._class_of[stored], self._known[stored] = wanted, True
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        mask = results["gt_seg_map"]
+        strange = ~self._known[mask]
+        if strange.any():
+            ids = ", ".join(map(str, np.unique(mask[strange])))
+            raise DataError(f"{results['seg_map_path']} holds ids that the label map does not name: {ids}")
+        results["gt_seg_map"] = self._class_of[mask]
+        return results
 
 
 @TRANSFORMS.register_module()

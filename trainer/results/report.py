@@ -13,6 +13,7 @@ from trainer.base.text import AnyText
 from trainer.results import metrics
 from trainer.results.metrics import Counts, Group
 from trainer.spec.spec import ExperimentSpec
+from trainer.storage.notices import Notice
 from trainer.storage.port import StoredFile
 
 Document = TypeVar("Document", bound=StrictModel)
@@ -92,6 +93,9 @@ class RunReport(StrictModel):
     ended_at: str
     timings: dict[str, float] = Field(
         default_factory=dict, description="Seconds of each part of the job, in the order they happened."
+    )
+    notices: tuple[Notice, ...] = Field(
+        default=(), strict=False, description="What a reader of the numbers must know of this attempt."
     )
 
 

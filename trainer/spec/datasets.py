@@ -32,6 +32,18 @@ FrequencyTable = Annotated[
     ),
 ]
 
+LabelId = Annotated[
+    str,
+    Field(
+        pattern=r"^(0|[1-9][0-9]?|1[0-9][0-9]|2[0-4][0-9]|25[0-5])$",
+        json_schema_extra={"x-words": "with an integer from 0 to 255"},
+    ),
+]
+LabelMapping = Annotated[
+    dict[LabelId, Annotated[int, Field(ge=0, le=IGNORE_INDEX)] | None],
+    Field(min_length=1, max_length=IGNORE_INDEX + 1),
+]
+
 
 class DigitScenes(StrictModel):
     """Built-in synthetic composite: handwritten digits on tinted cards over two photographs, 64×64."""
@@ -57,6 +69,17 @@ class Folder(StrictModel):
     eval_split: SplitName = "val"
     scale: Scale = 1.0
     frequency_table: FrequencyTable = None
+    # Left out of the document where they are not given: specs from before them keep their hash.
+    zero_is_void: bool = Field(
+        default=False,
+        exclude_if=lambda value: not value,
+        description="Id 0 in masks is void, ids 1 to K are classes 0 to K - 1.",
+    )
+    label_map: LabelMapping | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="Class of each id in masks, null or 255 for void; an id it does not name is refused.",
+    )
 
 
 class CamVid(StrictModel):

@@ -14,7 +14,7 @@ from trainer.base.errors import Problem, SpecError
 from trainer.base.pointers import problems_of
 from trainer.base.strict_model import StrictModel
 from trainer.base.text import hidden_letter
-from trainer.spec.datasets import DATASETS, Dataset
+from trainer.spec.datasets import DATASETS, Dataset, Folder
 from trainer.spec.methods import Method
 from trainer.spec.models import RECIPES, Model
 
@@ -179,6 +179,11 @@ def _cross_checks(spec: ExperimentSpec) -> tuple[Problem, ...]:
                 "two shares above 0 and below 1, the first below the second",
             )
         )
+    if isinstance(spec.dataset, Folder) and spec.dataset.zero_is_void and spec.dataset.label_map is not None:
+        problems += [
+            Problem(f"/dataset/{name}", f"is given beside /dataset/{other}", "one of the two")
+            for name, other in (("zero_is_void", "label_map"), ("label_map", "zero_is_void"))
+        ]
     if not problems:  # how many pictures a worker gets is known
         problems += _norm_problems(spec)
     problems += _shared_gpu_problems(spec.resources)

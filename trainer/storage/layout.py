@@ -45,6 +45,11 @@ class AttemptDir:
         return self.folder.file("log.txt")
 
     @property
+    def notices(self) -> StoredFile:
+        """What a person must see of the attempt: see `trainer.storage.notices`."""
+        return self.folder.file("notices.jsonl")
+
+    @property
     def reserve(self) -> StoredFile:
         """Room on the disk for the report: see `trainer.storage.reserve`."""
         return self.folder.file(".reserve")
@@ -150,6 +155,11 @@ class Storage:
     @property
     def frequencies(self) -> StoredFolder:
         return self.folder.folder("frequencies")
+
+    @property
+    def pictures(self) -> StoredFolder:
+        """What was found when pictures were decoded, by content."""
+        return self.folder.folder("pictures")
 
     @property
     def datasets(self) -> StoredFolder:

@@ -17,6 +17,10 @@ from trainer.data.frequency_tables import FrequencyTable, packaged_table, read_t
 from trainer.data.frequency_view import document, summary, terminal_table, write_figure
 
 MASKS = [np.array([[0, 0, 0, 1], [0, 255, 1, 0]]), np.array([[0, 0, 0, 0], [0, 0, 0, 0]])]
+NO_CAR = (
+    "class 2 'car' has no pixel in split 'train'; "
+    'hint: "label_map" in /dataset, if masks hold it under another id'
+)
 TABLE = FrequencyTable(CLASSES, (13, 2, 0), (2, 1, 0))
 
 
@@ -44,6 +48,7 @@ def test_table_and_factors(root: Path, tmp_path: Path, capsys: pytest.CaptureFix
         "pixel imbalance factor 6.50: road 13 / tree 2",
         "region imbalance factor 2.00: road 2 / tree 1",
         "1 of 3 classes never occur",
+        f"notice: {NO_CAR}",
     ]
     assert said.err == ""
 
@@ -53,6 +58,7 @@ def test_json(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert run(tmp_path, root, "--split", "other", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     classes = found.pop("classes")
+    assert [each["code"] for each in found.pop("notices")] == ["absent_class"]
     assert found == {
         "dataset": str(root), "split": "other", "images": 1,
         "pixel_imbalance_factor": 2.5, "region_imbalance_factor": 1.0,

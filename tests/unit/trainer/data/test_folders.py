@@ -218,10 +218,10 @@ def test_headers(tmp_path: Path) -> None:
     for words in (
         "(text.jpg) that cannot be opened",
         "(rotated.jpg) with an EXIF",
-        "(large.png) not of their",
+        "(large.png: 32×48, not 48×32) not of their",
     ):
         assert words in text
-    assert "(nomask.png) that are not PNG" in text
+    assert "(nomask.png) whose content is cut short" in text
 
 
 @pytest.mark.parametrize(

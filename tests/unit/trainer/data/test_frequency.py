@@ -20,12 +20,13 @@ from tests.data_factories import make_spec, png_bytes, write_folder, write_pair
 from trainer.base.errors import DataError
 from trainer.data import frequency
 from trainer.data.folders import resolve_spec
-from trainer.data.frequency import Frequencies, count, frequencies_of, imbalance_factor
+from trainer.data.frequency import Frequencies, count, count_splits, imbalance_factor
 from trainer.data.mask_sets import MaskSet, find_masks
 from trainer.data.prepare import PreparedData, prepare
 from trainer.data.splits import list_pairs
 from trainer.data.tally import Tally, count_chunk, count_masks
 from trainer.spec.datasets import Folder
+from trainer.spec.label_map import as_stored, zero_is_void
 from trainer.storage.layout import Storage
 
 FIRST = np.array([[0, 0, 1], [255, 1, 1]])
@@ -37,7 +38,7 @@ def prepared(root: Path, tmp_path: Path) -> PreparedData:
 
 
 def frequencies(root: Path, tmp_path: Path) -> Frequencies:
-    return frequencies_of(prepared(root, tmp_path), Storage(tmp_path / "storage"))
+    return count_splits(prepared(root, tmp_path), Storage(tmp_path / "storage"))[0].frequencies
 
 
 def test_counts_by_hand(tmp_path: Path) -> None:
@@ -121,7 +122,7 @@ def test_processes_change_nothing(tmp_path: Path) -> None:
     masks = [rng.integers(0, 3, size=(4, 5)) for _ in range(210)]
     root = write_folder(tmp_path / "d", {"train": masks})
     paths = [pair.mask for pair in list_pairs(root, "train")]
-    one, two = (count_masks(paths, frozenset(range(3)), processes=n) for n in (1, 2))
+    one, two = (count_masks(paths, as_stored(3), processes=n) for n in (1, 2))
     assert one == two
     assert one.images == 210
     assert one.pixel == np.bincount(np.concatenate(masks).ravel(), minlength=256).tolist()
@@ -153,7 +154,7 @@ def test_other_bit_depths_are_no_masks(tmp_path: Path, depth: int, colour: int, 
     """PIL would scale or cut such ids: they are named instead."""
     path = tmp_path / "mask.png"
     path.write_bytes(png_bytes(8, 8, depth=depth, colour=colour))
-    tally = count_chunk([str(path)], frozenset(range(256)))
+    tally = count_chunk([str(path)], as_stored(255))
     assert tally.broken == [("mask.png", f"is {words}, wanted 8-bit grey or 8-bit palette")]
     assert not any(tally.pixel)
     assert tally.images == 0
@@ -173,7 +174,7 @@ def test_damage_is_a_reason_or_a_count(data: st.DataObject) -> None:
         path.write_bytes(content)
         with warnings.catch_warnings():  # of a size that the damage made huge
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            tally = count_chunk([str(path)], frozenset(range(256)))
+            tally = count_chunk([str(path)], as_stored(255))
     assert (tally.images, len(tally.broken)) in ((1, 0), (0, 1))
     assert all(name == "mask.png" and reason for name, reason in tally.broken)
 
@@ -199,11 +200,11 @@ def test_ade20k_ids_become_train_ids(tmp_path: Path) -> None:
     root = write_public(tmp_path / "a", "training", ".png", [ids, ids])
     masks = found("ade20k", root)
     assert masks.classes[:2] == ("wall", "building")
-    counted = count(masks)
+    counted = count(masks).frequencies
     assert (counted.pixel[:3], counted.pixel[149], sum(counted.pixel)) == ((4, 2, 0), 2, 8)
     assert (counted.region[:3], counted.region[149], counted.images) == ((2, 2, 0), 2, 2)
     bad = write_public(tmp_path / "b", "training", ".png", [ids, ids + 1])
-    with pytest.raises(DataError, match=r"neither 0 \(unlabelled\), 1 to 150 nor 255: 151 \(1 pixels\)"):
+    with pytest.raises(DataError, match=r"other than 0 \(void\), 1 to 150, 255 \(void\): 151 \(1 pixels\)"):
         count(found("ade20k", bad))
 
 
@@ -215,7 +216,7 @@ def test_cocostuff_masks_are_known_by_their_suffix(tmp_path: Path, name: str, sp
     ids = np.array([[first, first + 170, 255]])
     root = write_public(tmp_path / "d", split, "_labelTrainIds.png", [ids])
     Image.new("L", (3, 1), 200).save(root / "annotations" / split / "p0.png")  # the raw map
-    counted = count(found(name, root))
+    counted = count(found(name, root)).frequencies
     assert (counted.pixel[0], counted.pixel[170], sum(counted.pixel), counted.images) == (1, 1, 2, 1)
 
 
@@ -237,9 +238,9 @@ def test_the_mapping_belongs_to_what_is_kept(tmp_path: Path) -> None:
     masks = MaskSet("train", (tmp_path / "m.png",), ("a", "b"))
     Image.new("L", (2, 2), 1).save(masks.masks[0])
     storage = Storage(tmp_path)
-    assert count(masks, storage).pixel == (0, 4)
-    assert count(replace(masks, first_id=1), storage).pixel == (4, 0)
-    assert count(replace(masks, classes=("b", "a", "c")), storage).pixel == (0, 4, 0)
+    assert count(masks, storage).frequencies.pixel == (0, 4)
+    assert count(replace(masks, label_map=zero_is_void(2)), storage).frequencies.pixel == (4, 0)
+    assert count(replace(masks, classes=("b", "a", "c")), storage).frequencies.pixel == (0, 4, 0)
     assert len(storage.frequencies.names()) == 3
 
 
@@ -250,7 +251,7 @@ def test_what_cannot_be_kept_is_counted_all_the_same(
     masks = MaskSet("train", (tmp_path / "m.png",), ("a", "b"))
     Image.new("L", (2, 2), 1).save(masks.masks[0])
     (tmp_path / "frequencies").write_text("a file where a directory should be")
-    assert count(masks, Storage(tmp_path)).pixel == (0, 4)
+    assert count(masks, Storage(tmp_path)).frequencies.pixel == (0, 4)
     assert "cannot be kept" in caplog.text
 
 
@@ -260,7 +261,7 @@ def test_many_masks_are_told_of_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(frequency, "_MANY", 3)
     for expected in (["counting class frequencies: 3 masks in annotations/train"], []):
         said: list[str] = []
-        frequencies_of(prepared(root, tmp_path), Storage(tmp_path / "storage"), say=said.append)
+        count_splits(prepared(root, tmp_path), Storage(tmp_path / "storage"), say=said.append)
         assert said == expected
 
 
@@ -286,7 +287,7 @@ def test_real_ade20k_samples(shared_data: Path) -> None:
     if not root.is_dir():
         pytest.skip(f"no ADE20K samples in {shared_data}")
     for split, images, classes in ((None, 22, 69), ("validation", 11, 59)):
-        counted = count(found("ade20k", root, split))
+        counted = count(found("ade20k", root, split)).frequencies
         assert (counted.images, sum(n > 0 for n in counted.pixel)) == (images, classes)
 
 
@@ -296,7 +297,7 @@ def test_real_cocostuff_samples(shared_data: Path) -> None:
     if not root.is_dir():
         pytest.skip(f"no COCO-Stuff samples in {shared_data}")
     for split, images, classes in ((None, 13, 57), ("val2017", 8, 62)):
-        counted = count(found("cocostuff164k", root, split))
+        counted = count(found("cocostuff164k", root, split)).frequencies
         assert (counted.images, sum(n > 0 for n in counted.pixel)) == (images, classes)
 
 
@@ -304,7 +305,7 @@ def test_real_camvid(camvid: Path, tmp_path: Path) -> None:
     """CamVid's training counts are those its README lists."""
     spec = resolve_spec(make_spec(dataset="camvid"), data_roots=[camvid.parent])
     storage = Storage(tmp_path)
-    counted = frequencies_of(prepare(spec.dataset, storage, print), storage)
+    counted = count_splits(prepare(spec.dataset, storage, print), storage)[0].frequencies
     assert counted.images == 367
     assert counted.pixel[:4] == (10682767, 14750079, 623349, 20076880)
     assert counted.region == (366, 365, 366, 367, 349, 319, 351, 173, 360, 317, 201)

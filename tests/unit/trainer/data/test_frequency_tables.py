@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.data_factories import CLASSES, make_spec, write_folder
-from trainer.base.errors import SpecError
+from trainer.base.errors import DataError, SpecError
 from trainer.data.folders import resolve_spec
 from trainer.data.frequency import imbalance_factor
 from trainer.data.frequency_tables import (
@@ -206,17 +206,17 @@ def test_tables_a_spec_may_not_name(tmp_path: Path, make: Callable[[Path], str],
 
 
 def test_a_table_takes_the_place_of_counting(tmp_path: Path) -> None:
-    """The plan has the table's numbers and says so; no mask is read: the one here is none."""
+    """The plan has the table's numbers and says so; masks are read all the same, as one cut short shows."""
     root = write_folder(tmp_path / "mine")
     (root / "tables").mkdir()
     (root / "tables" / "t.csv").write_text(GOOD)
-    mask = root / "annotations" / "train" / "p0.png"
-    mask.write_bytes(mask.read_bytes()[:60])  # its header is whole
     dataset = {"name": "folder", "root": str(root), "frequency_table": "tables/t.csv"}
     spec = resolve_spec(make_spec(dataset=dataset, schedule={"crop_size": [32, 32]}), data_roots=[tmp_path])
-    plan = make_plan(
-        spec, storage=Storage(tmp_path / "s"), experiment="e", attempt=1, mlflow_uri=None, say=print
-    )
+    common = {"storage": Storage(tmp_path / "s"), "experiment": "e", "mlflow_uri": None, "say": print}
+    plan = make_plan(spec, attempt=1, **common)
     assert (plan.frequencies.pixel, plan.frequencies.region) == (TABLE.pixel, TABLE.region)
     assert (plan.frequencies.images, plan.frequencies.source) == (2, "table tables/t.csv")
-    assert not (tmp_path / "s" / "frequencies").exists()
+    mask = root / "annotations" / "train" / "p0.png"
+    mask.write_bytes(mask.read_bytes()[:60])  # its header is whole
+    with pytest.raises(DataError, match=r"1 mask cannot be read, first: p0\.png"):
+        make_plan(spec, attempt=2, **common)
