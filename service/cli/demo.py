@@ -15,6 +15,7 @@ from service.local.instance import Embedded
 from service.local.supervisor import StopAsked
 from service.shared.states import State
 from trainer.base.errors import RegionRebalanceError
+from trainer.base.pointers import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -118,4 +119,4 @@ def _conclude(console: Console, comparison: Document, settings: Settings, *, as_
     for line in _CLOSING.format(data_dir=settings.data_dir).splitlines():
         console.print(line, markup=False, soft_wrap=True)
     for note in comparison["notes"]:
-        console.print(f"note: {note}", markup=False, soft_wrap=True)
+        console.print(f"note: {visible(note)}", markup=False, soft_wrap=True)

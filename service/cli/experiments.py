@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from service.client.client import POLL_SECONDS, ApiUnreachable, RebalanceClient
 from service.shared.endpoints import DEFAULT_API, FILE_NAME, find_api
 from service.shared.states import State
+from trainer.base.pointers import visible
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -127,7 +128,7 @@ def compare(args: argparse.Namespace, client: RebalanceClient) -> int:
     if args.classes:
         console.print(classes_table(found), correlation_table(found), *remark_tables(found))
     for note in found["notes"]:
-        console.print(f"note: {note}", markup=False)
+        console.print(f"note: {visible(note)}", markup=False)
     return 0
 
 
@@ -199,9 +200,10 @@ def _wait(args: argparse.Namespace, client: RebalanceClient, seen: ExperimentPub
     elif seen.headline is not None:
         print(f"{seen.id}  {seen.name}: {seen.state}  {headline_text(seen.headline)}")
     for notice in seen.notices:
-        print(f"{seen.id} notice: {notice_text(notice)}", file=sys.stderr)
+        print(f"{seen.id} notice: {visible(notice_text(notice))}", file=sys.stderr)
     if seen.error is not None:
-        print(f"{seen.id} {seen.state}: {seen.error.type}: {seen.error.message}", file=sys.stderr)
+        why = visible(f"{seen.error.type}: {seen.error.message}")
+        print(f"{seen.id} {seen.state}: {why}", file=sys.stderr)
     return 0 if seen.state is State.COMPLETED else EXPERIMENT_FAILED
 
 

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
 from rich.table import Table
 
 from service.cli.progress import COLOURS, LiveBars
-from service.cli.tables import age, make_table, notice_text, number
+from service.cli.tables import age, escape, make_table, notice_text, number
 from service.shared.states import State
+from trainer.base.pointers import visible
 from trainer.base.schema_words import counted
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def print_sweep(console: Console, seen: SweepPublic) -> None:
     console.print(grid)
     console.print(trials_table(seen))
     for line in _failures(seen):
-        console.print(line, markup=False, no_wrap=True, overflow="ellipsis")
+        console.print(visible(line), markup=False, no_wrap=True, overflow="ellipsis")
     if len(seen.trials or ()) > _MOST_SHOWN:
         console.print(f"… {seen.counts.total - _MOST_SHOWN:,} more: rebalance list --sweep {seen.id}")
 
@@ -179,7 +179,7 @@ def print_results(console: Console, results: Results, *, classes: bool = False) 
     if blocks:
         console.print(f"Δ and p (paired t-test over shared seeds) against {results.reference}", markup=False)
     for note in results.notes:
-        console.print(f"note: {note}", markup=False)
+        console.print(f"note: {visible(note)}", markup=False)
 
 
 def _scores(results: Results, block: Block) -> Table:

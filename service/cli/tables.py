@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from rich import box
-from rich.markup import escape
+from rich import box, markup
 from rich.table import Table
 
 from service.cli.progress import COLOURS
+from trainer.base.pointers import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 Document = Mapping[str, Any]
 _SCORES = ("mIoU", "mAcc", "aAcc", "head_mIoU", "body_mIoU", "tail_mIoU")
 NONE = "–"
+
+
+def escape(text: str) -> str:
+    """`text` as markup that shows it as it is, with nothing that a terminal would obey: names are others'."""
+    return markup.escape(visible(text))
 
 
 def number(value: float | None, *, signed: bool = False) -> str:
@@ -217,7 +223,8 @@ def _named(value: Any, key: str) -> str:
 def _compact(value: Any) -> str:
     if not isinstance(value, dict):
         return str(value)
-    return ", ".join(f"{name} {_compact(each)}" for name, each in value.items() if each is not None)
+    told = {name: json.dumps(each) if isinstance(each, dict) else each for name, each in value.items()}
+    return ", ".join(f"{name} {each}" for name, each in told.items() if each is not None)
 
 
 def _parameters(schema: dict[str, Any]) -> str:

@@ -178,6 +178,13 @@ def hidden_letter(text: str) -> str | None:
     return next((letter for letter in text if unicodedata.category(letter) in _HIDDEN), None)
 
 
+def visible(text: str) -> str:
+    """`text` for a terminal: what it would obey, or could not show, as escapes; tabs and line ends stay."""
+    if hidden_letter(text) is None:
+        return text
+    return "".join(letter if letter in "\t\n" else _writable(letter) for letter in text)
+
+
 def _writable(text: str) -> str:
     """Hidden characters as escapes: they would break lines, or the terminal, or UTF-8 (lone surrogates)."""
     if hidden_letter(text) is None:
