@@ -32,7 +32,8 @@ from trainer.storage.notices import Notice
 
 ODD = (
     "Sky|air", "Building_50%", "=Pole", "Road & rail", "Pavement, wet", "Tree\t(deciduous)",
-    "[bold]Sign[/bold]", "Fence\x1b[31m", "<script>alert(1)</script>", "nan", "mIoU", "\u202eright to left", "bell\x07",
+    "[bold]Sign[/bold]", "Fence\x1b[31m", "<script>alert(1)</script>", "nan", "mIoU",
+    "\u202eright to left", "bell\x07",
 )  # fmt: skip
 SEEN = (
     "Sky|air", "Building_50%", "=Pole", "Road & rail", "Pavement, wet", "(deciduous)", "[bold]Sign[/bold]",
