@@ -14,6 +14,7 @@ from trainer.base.errors import DataError, Problem, SpecError
 from trainer.data.containers import Size
 from trainer.data.frequency_tables import TableError, find_table
 from trainer.data.headers import pointer_in
+from trainer.data.listing import printable
 from trainer.data.splits import SplitFacts, is_inside, real_path, split_facts
 from trainer.spec.datasets import (
     DATASETS,
@@ -204,7 +205,7 @@ def _split_problem(root: Path, split: str) -> tuple[str, str] | None:
     if not missing:
         return None
     there = sorted(
-        path.name
+        printable(path.name)
         for path in (root / "images").glob("*")
         if path.is_dir() and (root / "annotations" / path.name).is_dir()
     )

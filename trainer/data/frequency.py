@@ -10,11 +10,9 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from trainer.base.content_key import ContentKey, content_key
 from trainer.base.errors import DataError
-from trainer.base.files import write_atomically
-from trainer.data.content_key import ContentKey, content_key
 from trainer.data.frequency_tables import FrequencyTable
 from trainer.data.listing import printable
 from trainer.data.mask_sets import MaskSet, split_of
@@ -22,6 +20,7 @@ from trainer.data.prepare import PreparedData
 from trainer.data.tally import NUM_IDS, Chunks, Tally, chunks_of, count_locally
 from trainer.spec.label_map import LabelMap, ids_in_words, strange_ids_hint
 from trainer.storage.layout import Storage
+from trainer.storage.port import StoredFile
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +119,7 @@ def count(
         WorkerLost: a counting process was killed.
     """
     key = None if storage is None else _key(masks)
-    known = None if key is None or storage is None else _read_kept(_path(key, storage), masks)
+    known = None if key is None or storage is None else _read_kept(_file(key, storage), masks)
     if known is not None:
         advance(len(masks.masks))
         return known
@@ -141,7 +140,7 @@ def count(
     counted = _counted(masks, total)
     if key is not None and storage is not None:
         if _key(masks) == key:
-            _keep(counted, _path(key, storage))
+            _keep(counted, _file(key, storage))
         else:
             log.warning("annotations/%s changed while it was counted: the count is not kept", masks.split)
     return counted
@@ -187,10 +186,10 @@ def _faults(masks: MaskSet, tally: Tally) -> list[str]:
     return faults
 
 
-def _read_kept(path: Path, masks: MaskSet) -> Counted | None:
+def _read_kept(file: StoredFile, masks: MaskSet) -> Counted | None:
     """A kept count; None where there is none, or it is not whole."""
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
+        kept = json.loads(file.read_text())
         columns = {name: tuple(kept[name]) for name in ("pixel", "region", "id_pixel", "id_region")}
         images = kept["images"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -203,12 +202,12 @@ def _read_kept(path: Path, masks: MaskSet) -> Counted | None:
     return counted if whole and kept.get("format") == _FORMAT else None
 
 
-def _keep(counted: Counted, path: Path) -> None:
+def _keep(counted: Counted, file: StoredFile) -> None:
     one = counted.frequencies
     kept = {"format": _FORMAT, "pixel": one.pixel, "region": one.region, "images": one.images}
     kept |= {"id_pixel": counted.id_pixel, "id_region": counted.id_region}
     try:
-        write_atomically(path, json.dumps(kept) + "\n")
+        file.write(json.dumps(kept) + "\n")
     except OSError as error:  # what was counted is right all the same
         log.warning("the class frequencies cannot be kept: %s", error)
 
@@ -222,5 +221,5 @@ def _key(masks: MaskSet) -> ContentKey:
         raise DataError(f"{printable(str(error.filename))}: {error.strerror}") from None
 
 
-def _path(key: ContentKey, storage: Storage) -> Path:
-    return storage.frequencies / f"{key.digest}.json"
+def _file(key: ContentKey, storage: Storage) -> StoredFile:
+    return storage.frequencies.file(f"{key.digest}.json")

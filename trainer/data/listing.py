@@ -14,17 +14,19 @@ MASK_SUFFIXES = (".png",)
 
 _SHOWN = 3  # offenders named in a message
 _PAIRS = "exactly one PNG mask in annotations/SPLIT for each JPG or PNG in images/SPLIT, by file name"
-_FILES = "files that can be read: links must lead to one"
+_FILES = "files that can be read, directly in the split's directory; links must lead to one"
+_NESTED = "that are directories with such files in them, which would not be read"
 _UTF8 = "file names in UTF-8 (convmv can rename them)"
 
 Fault = tuple[str, str]  # (what was wrong, what is allowed)
 
 
 class Listing(NamedTuple):
-    """What a directory holds: files by stem, and what only looks like one, by what it is."""
+    """What a directory holds: files by stem, what only looks like one by what it is, and all links."""
 
     files: dict[str, list[str]]
     strange: dict[str, list[str]]
+    links: list[str]
 
 
 def list_files(directory: Path, suffixes: tuple[str, ...]) -> Listing:
@@ -33,12 +35,16 @@ def list_files(directory: Path, suffixes: tuple[str, ...]) -> Listing:
     Raises:
         OSError: the directory cannot be read.
     """
-    found = Listing({}, {})
+    found = Listing({}, {}, [])
     with os.scandir(directory) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
-            ending = next((one for one in suffixes if entry.name.lower().endswith(one.lower())), None)
-            if ending is None or entry.name.startswith("."):
+            ending = _ending(entry.name, suffixes)
+            if ending is None:
+                if _holds_files(entry, suffixes):
+                    found.strange.setdefault(_NESTED, []).append(entry.path)
                 continue
+            if entry.is_symlink():
+                found.links.append(entry.path)
             strange = _strangeness(entry)
             if strange is None:
                 found.files.setdefault(entry.name[: -len(ending)], []).append(entry.path)
@@ -47,11 +53,30 @@ def list_files(directory: Path, suffixes: tuple[str, ...]) -> Listing:
     return found
 
 
+def _ending(name: str, suffixes: tuple[str, ...]) -> str | None:
+    """Which of the suffixes a name has, upper case or not; None if it has none, or begins with a dot."""
+    small = "" if name.startswith(".") else name.lower()
+    return next((one for one in suffixes if small.endswith(one.lower())), None)
+
+
+def _holds_files(entry: os.DirEntry[str], suffixes: tuple[str, ...]) -> bool:
+    """Whether a directory has files that would be read if they lay one level higher."""
+    try:
+        if entry.name.startswith(".") or not entry.is_dir():
+            return False
+        with os.scandir(entry.path) as inside:
+            return any(_ending(each.name, suffixes) is not None and each.is_file() for each in inside)
+    except OSError:  # links in a circle, or closed to us: it has no name of a picture, so it is none
+        return False
+
+
 def _strangeness(entry: os.DirEntry[str]) -> str | None:
     """What is there in the place of a file, as a message goes on from its name."""
     if not _is_utf8(entry.name):
         return "with a name that is not UTF-8"
     try:
+        if entry.is_file():  # of what is no link the directory says so
+            return None
         mode = entry.stat().st_mode
     except FileNotFoundError:
         return "that link to nothing" if entry.is_symlink() else None  # gone meanwhile: told when opened

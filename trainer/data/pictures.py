@@ -12,14 +12,14 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from trainer.base.content_key import content_key
 from trainer.base.errors import DataError, WorkerLost
-from trainer.base.files import write_atomically
-from trainer.data.content_key import content_key
+from trainer.base.processes import in_processes
 from trainer.data.headers import Header, Refused, mask_header, read_header
 from trainer.data.listing import printable
-from trainer.data.processes import in_processes
 from trainer.data.splits import Pair
 from trainer.storage.layout import Storage
+from trainer.storage.port import StoredFile
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def check_pictures(
         key = content_key(files, also=also)
     except OSError as error:
         raise DataError(f"{printable(str(error.filename))}: {error.strerror}") from None
-    kept = storage.pictures / f"{key.digest}.json"
+    kept = storage.pictures.file(f"{key.digest}.json")
     known = _read_kept(kept)
     if known is not None and known.images == len(pairs):
         return known
@@ -137,14 +137,14 @@ def _misfit(picture: Header, mask: Header | Refused) -> str | None:
 
 def _fault(split: str, seen: _Seen) -> str:
     first = "; ".join(f"{name}: {reason}" for name, reason in sorted(seen.bad)[:_SHOWN])
-    noun = "picture" if len(seen.bad) == 1 else "pictures"
+    noun = "picture" if seen.done == 1 else "pictures"
     return f"images/{split}: {len(seen.bad)} of {seen.done} {noun} cannot be used, first: {first}"
 
 
-def _read_kept(path: Path) -> Pictures | None:
+def _read_kept(file: StoredFile) -> Pictures | None:
     """What was kept; None where there is nothing, or it is not whole."""
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
+        kept = json.loads(file.read_text())
         found = Pictures(kept["images"], kept["grey"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -152,8 +152,8 @@ def _read_kept(path: Path) -> Pictures | None:
     return found if whole else None
 
 
-def _keep(found: Pictures, path: Path) -> None:
+def _keep(found: Pictures, file: StoredFile) -> None:
     try:
-        write_atomically(path, json.dumps({"format": _FORMAT, **found._asdict()}) + "\n")
+        file.write(json.dumps({"format": _FORMAT, **found._asdict()}) + "\n")
     except OSError as error:  # what was found is right all the same
         log.warning("what was found of the pictures cannot be kept: %s", error)

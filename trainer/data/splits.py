@@ -10,9 +10,9 @@ from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
+from trainer.base.content_key import content_key
 from trainer.base.errors import DataError
 from trainer.data.containers import Size
-from trainer.data.content_key import content_key
 from trainer.data.headers import Refused, mask_header, picture_header, read_header
 from trainer.data.listing import (
     MASK_SUFFIXES,
@@ -73,8 +73,12 @@ def list_pairs(root: Path, split: str, *, mask_ending: str = ".png") -> list[Pai
 
 
 def _pairs(pictures: Listing, masks: Listing) -> list[Pair]:
+    return [Pair(Path(picture), Path(mask)) for picture, mask in _partners(pictures, masks)]
+
+
+def _partners(pictures: Listing, masks: Listing) -> list[tuple[str, str]]:
     stems = sorted(pictures.files.keys() & masks.files.keys())
-    return [Pair(Path(pictures.files[stem][0]), Path(masks.files[stem][0])) for stem in stems]
+    return [(pictures.files[stem][0], masks.files[stem][0]) for stem in stems]
 
 
 _known: OrderedDict[str, SplitFacts] = OrderedDict()
@@ -99,41 +103,34 @@ def split_facts(root: Path, split: str, allowed: tuple[Path, ...] | None = None)
         got = f"{named(outside, 'file')} link to outside the allowed data roots"
         return SplitFacts(0, None, ((got, "files inside an allowed data root"),))
     faults = pairing_faults(pictures, masks)
-    pairs = _pairs(pictures, masks)
-    if not pairs and not faults:
+    partners = _partners(pictures, masks)
+    if not partners and not faults:
         faults = [("has no pictures", "at least one JPG or PNG in images/SPLIT, with its PNG mask")]
     if faults:
-        return SplitFacts(len(pairs), None, (*faults, *_read_split(pairs).faults))
-    return _facts_of_sound(pairs)
+        return SplitFacts(len(partners), None, (*faults, *_read_split(partners).faults))
+    return _facts_of_sound(partners)
 
 
 def _outside(
     directories: tuple[Path, Path], listings: tuple[Listing, Listing], allowed: tuple[Path, ...] | None
 ) -> list[str]:
     """What lies outside the allowed roots, told before anything else: whether it exists is told to nobody."""
-    files = [
-        path
-        for found in listings
-        for kind in (found.files, found.strange)
-        for paths in kind.values()
-        for path in paths
-    ]
-    links = (path for path in files if allowed is not None and Path(path).is_symlink())
+    links = [path for found in listings for path in found.links]
     return [path for path in (*links, *map(str, directories)) if not is_inside(real_path(path), allowed)]
 
 
-def _facts_of_sound(pairs: Sequence[Pair]) -> SplitFacts:
+def _facts_of_sound(partners: Sequence[tuple[str, str]]) -> SplitFacts:
     """Of files in pairs: from the memory of this process, or read and kept there if all is well."""
     try:
-        key = content_key([path for pair in pairs for path in pair], read=False)
+        key = content_key([path for pair in partners for path in pair], read=False)
     except OSError:  # gone meanwhile, or closed to us: the headers tell
-        return _read_split(pairs)
+        return _read_split(partners)
     with _known_lock:
         if key.certain and key.digest in _known:
             _known.move_to_end(key.digest)
             return _known[key.digest]
     key.settle()
-    facts = _read_split(pairs)
+    facts = _read_split(partners)
     if key.certain and not facts.faults:
         with _known_lock:
             _known[key.digest] = facts
@@ -142,11 +139,11 @@ def _facts_of_sound(pairs: Sequence[Pair]) -> SplitFacts:
     return facts
 
 
-def _read_split(pairs: Sequence[Pair]) -> SplitFacts:
+def _read_split(partners: Sequence[tuple[str, str]]) -> SplitFacts:
     """Sizes of the pictures, and what is wrong with the headers, one entry for each kind of fault."""
     sizes: set[Size] = set()
     offenders: dict[tuple[str, str, str], list[tuple[Path, str]]] = {}
-    for pair in pairs:
+    for pair in (Pair(Path(picture), Path(mask)) for picture, mask in partners):
         picture = read_header(pair.picture, picture_header)
         mask = read_header(pair.mask, mask_header)
         for noun, path, found in (("picture", pair.picture, picture), ("mask", pair.mask, mask)):
@@ -164,4 +161,4 @@ def _read_split(pairs: Sequence[Pair]) -> SplitFacts:
         paths, details = zip(*there, strict=True)
         faults.append((f"{named(paths, noun, details)} {what}", wanted))
     common = sizes.pop() if len(sizes) == 1 else None
-    return SplitFacts(len(pairs), common, tuple(faults))
+    return SplitFacts(len(partners), common, tuple(faults))

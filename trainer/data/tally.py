@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainer.base.errors import WorkerLost
+from trainer.base.processes import in_processes
 from trainer.data.containers import png_damage
 from trainer.data.headers import mask_fault
 from trainer.data.listing import printable
-from trainer.data.processes import in_processes
 
 if TYPE_CHECKING:
     from trainer.spec.label_map import LabelMap
