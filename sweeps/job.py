@@ -18,6 +18,7 @@ from sweeps.results.report import SweepReport, write_sweep_report
 from trainer.base.documents import MalformedDocument, parse_document, read_document
 from trainer.base.errors import Problem, RegionRebalanceError, SpecError
 from trainer.base.schema_words import counted
+from trainer.base.text import make_streams_printable
 from trainer.job import (
     DEFAULT_STORAGE,
     attempt_number,
@@ -35,6 +36,7 @@ _MOST_LISTED = 200
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0 completed, 1 failed, 2 the sweep or command line is wrong, 143 cancelled."""
+    make_streams_printable(utf8=True)  # what is printed is log.txt, too
     parser = _parser()
     options = parser.parse_args(arguments)
     if has_password(options.mlflow_uri):

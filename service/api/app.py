@@ -8,13 +8,24 @@ from contextlib import ExitStack, asynccontextmanager
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api import problems
 from service.api.dependencies import known_parameters
 from service.api.openapi import add_schemas
-from service.api.routes import catalogue, comparisons, docs, experiments, health, outputs, sweep_table, sweeps
+from service.api.routes import (
+    catalogue,
+    comparisons,
+    docs,
+    events,
+    experiments,
+    health,
+    outputs,
+    sweep_table,
+    sweeps,
+)
+from service.api.table_cache import TableCache
 from service.reconcile.cluster import Backend
 from service.reconcile.mlflow_runs import MlflowRuns
 from service.reconcile.ray_backend import RayBackend
@@ -61,7 +72,7 @@ def create_app(settings: Settings, backend: Backend | None = None) -> FastAPI:
             app.state.store = store
             app.state.backend = cluster
             app.state.reconciler = loop
-            app.state.tables = sweep_table.Tables()
+            app.state.tables = TableCache()
             loop.start()
             opened.callback(loop.stop)
             yield
@@ -73,16 +84,24 @@ def create_app(settings: Settings, backend: Backend | None = None) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        responses=problems.documented(HTTPStatus.MISDIRECTED_REQUEST),
     )
     problems.install(app)
     if settings.host in _LOOPBACK:
         app.add_middleware(_OwnNames)
-    for part in (experiments, outputs, sweeps, sweep_table, comparisons, catalogue):
-        app.include_router(part.router, dependencies=[Depends(known_parameters)])
+    for part in (experiments, outputs, events, sweeps, sweep_table, comparisons):
+        _include(app, part.router, HTTPStatus(422), HTTPStatus.SERVICE_UNAVAILABLE)
+    _include(app, catalogue.router, HTTPStatus(422))
     for part in (health, docs):
         app.include_router(part.router)
     _complete_openapi(app)
     return app
+
+
+def _include(app: FastAPI, router: APIRouter, *problem: HTTPStatus) -> None:
+    """Adds routes that refuse parameters they do not know; each may answer `problem` besides its own."""
+    may_answer = problems.documented(*problem)
+    app.include_router(router, dependencies=[Depends(known_parameters)], responses=may_answer)
 
 
 class _OwnNames:

@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from pydantic import BaseModel
 
 from service.api.requests import BODY_LIMIT_BYTES, BadParameter, BodyTooLarge, NotJson
+from service.api.table_cache import TableCache
 from service.reconcile.cluster import Backend
 from service.reconcile.thread import ReconcilerLoop
 from service.shared.settings import Settings
@@ -33,6 +34,10 @@ def _settings(request: Request) -> Settings:
 
 def _reconciler(request: Request) -> ReconcilerLoop:
     return cast(ReconcilerLoop, request.app.state.reconciler)
+
+
+def _tables(request: Request) -> TableCache:
+    return cast(TableCache, request.app.state.tables)
 
 
 def _wake(request: Request) -> Callable[[], None]:
@@ -97,6 +102,7 @@ def json_body(model: type[BaseModel], examples: Mapping[str, tuple[str, Any]]) -
 StoreDep = Annotated[Store, Depends(_store)]
 BackendDep = Annotated[Backend, Depends(_backend)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
+TablesDep = Annotated[TableCache, Depends(_tables)]
 ReconcilerDep = Annotated[ReconcilerLoop, Depends(_reconciler)]
 WakeDep = Annotated[Callable[[], None], Depends(_wake)]
 JsonBodyDep = Annotated[bytes, Depends(_json_body)]

@@ -209,7 +209,7 @@ def _split_problem(root: Path, split: str) -> tuple[str, str] | None:
         for path in (root / "images").glob("*")
         if path.is_dir() and (root / "annotations" / path.name).is_dir()
     )
-    got = " and ".join(f"{part}/{split}" for part in missing)
-    dangling = any((root / part / split).is_symlink() for part in missing)
-    got += " links to no directory" if dangling else " is not a directory"
+    got = f"there is no directory {' or '.join(f'{part}/{split}' for part in missing)}"
+    if any((root / part / split).is_symlink() for part in missing):
+        got += ": a link leads to none"
     return got, ", ".join(there) or "a directory in both images/ and annotations/"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer.base.files import write_where_asked
-from trainer.base.pointers import visible
+from trainer.base.text import printable
 from trainer.data.frequency import imbalance_factor
 from trainer.data.frequency_tables import FrequencyTable
 from trainer.results.metrics import frequency_groups
@@ -58,7 +58,7 @@ def terminal_table(table: FrequencyTable) -> Table:
     for k in _most_first(table.pixel):
         shown.add_row(
             str(k),
-            Text(visible(table.classes[k])),
+            Text(printable(table.classes[k])),
             f"{table.pixel[k]:,}",
             f"{100 * table.pixel[k] / sum(table.pixel):.3f}",
             f"{table.region[k]:,}",
@@ -77,7 +77,7 @@ def summary(table: FrequencyTable) -> list[str]:
     absent = table.pixel.count(0)
     if absent:
         lines.append(f"{absent} of {len(table.pixel)} classes never occur")
-    return [visible(line) for line in lines]
+    return [printable(line) for line in lines]
 
 
 def write_figure(path: Path, table: FrequencyTable, *, title: str) -> None:
@@ -125,7 +125,7 @@ def _draw(
 
 def _plain(text: str) -> str:
     """`text` as matplotlib shows it as it is: no formula between two dollars, no letter that fonts lack."""
-    return visible(text).replace("\t", " ").replace("$", r"\$")
+    return printable(text).replace("$", r"\$")
 
 
 def _most_first(counts: Sequence[int]) -> list[int]:

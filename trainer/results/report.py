@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError
 
 from trainer.base.errors import ReportError
 from trainer.base.strict_model import StrictModel
+from trainer.base.text import AnyText
 from trainer.results import metrics
 from trainer.results.metrics import Counts, Group
 from trainer.spec.spec import ExperimentSpec
@@ -59,7 +60,7 @@ class RunError(StrictModel):
     """Why an attempt ended without a result. `type` is the exception's class name."""
 
     type: str
-    message: str
+    message: AnyText
     retryable: bool = False
 
 

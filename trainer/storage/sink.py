@@ -72,10 +72,20 @@ def whole_record(line: bytes) -> dict[str, Any] | None:
     if not line.endswith(b"\n"):
         return None
     try:
-        record = json.loads(line, parse_constant=lambda _: None)
-    except ValueError:
+        record = json.loads(
+            line.decode("utf-8", "replace"), parse_constant=lambda _: None, parse_float=_finite
+        )
+        if b"\\ud" in line.lower():  # an escaped half of a pair is no text that can be answered
+            record = json.loads(json.dumps(record, ensure_ascii=False).encode("utf-8", "replace"))
+    except (ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) else None
+
+
+def _finite(digits: str) -> float | None:
+    """1e999 is JSON, and no number that could be answered."""
+    value = float(digits)
+    return value if math.isfinite(value) else None
 
 
 def _is_bad_float(value: object) -> bool:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from service.api.negotiation import accepted
 from service.api.requests import NotAcceptable
-from service.api.routes.sweep_table import accepted
 from tests.unit.service.api.test_http_create import check_problem
 from tests.unit.service.api.test_http_sweeps import finished, post
 from tests.unit.service.conftest import Cluster, TestClient
@@ -40,7 +40,7 @@ JSON, MARKDOWN, CSV, TEX = "application/json", "text/markdown", "text/csv", "app
 )
 def test_what_accept_likes_best(accept: str, media: str) -> None:
     """The heaviest, of equals the first named; what names more goes before what names less."""
-    assert accepted(accept) == media
+    assert accepted(accept, (JSON, MARKDOWN, CSV, TEX)) == media
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_what_accept_likes_best(accept: str, media: str) -> None:
 def test_what_accept_refuses(accept: str) -> None:
     """None of ours fits; the message names them."""
     with pytest.raises(NotAcceptable, match="text/markdown"):
-        accepted(accept)
+        accepted(accept, (JSON, MARKDOWN, CSV, TEX))
 
 
 def test_another_form_is_406(client: TestClient, cluster: Cluster) -> None:
