@@ -14,7 +14,7 @@ from trainer.base.errors import DataError, Problem, SpecError
 from trainer.data.containers import Size
 from trainer.data.frequency_tables import TableError, find_table
 from trainer.data.headers import pointer_in
-from trainer.data.listing import printable
+from trainer.data.listing import printable_name
 from trainer.data.splits import SplitFacts, is_inside, real_path, split_facts
 from trainer.spec.datasets import (
     DATASETS,
@@ -205,11 +205,11 @@ def _split_problem(root: Path, split: str) -> tuple[str, str] | None:
     if not missing:
         return None
     there = sorted(
-        printable(path.name)
+        printable_name(path.name)
         for path in (root / "images").glob("*")
         if path.is_dir() and (root / "annotations" / path.name).is_dir()
     )
     got = f"there is no directory {' or '.join(f'{part}/{split}' for part in missing)}"
     if any((root / part / split).is_symlink() for part in missing):
-        got += ": a link leads to none"
+        got += ": it is a link to nothing"
     return got, ", ".join(there) or "a directory in both images/ and annotations/"

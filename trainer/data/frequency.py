@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from trainer.base.content_key import ContentKey, content_key
 from trainer.base.errors import DataError
 from trainer.data.frequency_tables import FrequencyTable
-from trainer.data.listing import printable
+from trainer.data.listing import printable_name
 from trainer.data.mask_sets import MaskSet, split_of
 from trainer.data.prepare import PreparedData
 from trainer.data.tally import NUM_IDS, Chunks, Tally, chunks_of, count_locally
@@ -218,7 +218,7 @@ def _key(masks: MaskSet) -> ContentKey:
     try:
         return content_key(masks.masks, also=meaning)
     except OSError as error:
-        raise DataError(f"{printable(str(error.filename))}: {error.strerror}") from None
+        raise DataError(f"{printable_name(str(error.filename))}: {error.strerror}") from None
 
 
 def _file(key: ContentKey, storage: Storage) -> StoredFile:

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from trainer.base.text import printable
+
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
 MASK_SUFFIXES = (".png",)
 
@@ -133,14 +135,13 @@ def named(paths: Sequence[str | Path], noun: str, details: Sequence[str] = ()) -
         details: what to say of each path; none where empty.
     """
     words = [
-        f"{printable(Path(path).name)}: {detail}" if detail else printable(Path(path).name)
+        f"{printable_name(Path(path).name)}: {detail}" if detail else printable_name(Path(path).name)
         for path, detail in zip(paths[:_SHOWN], details or ("",) * _SHOWN, strict=False)
     ]
     more = ", …" if len(paths) > _SHOWN else ""
     return f"{len(paths)} {noun}{'s' if len(paths) != 1 else ''} ({', '.join(words)}{more})"
 
 
-def printable(name: str) -> str:
+def printable_name(name: str) -> str:
     """A file's name as a message can hold it: bytes that are no text, and control characters, escaped."""
-    text = os.fsencode(name).decode("utf-8", "backslashreplace")
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+    return printable(os.fsencode(name).decode("utf-8", "backslashreplace"))

@@ -16,7 +16,7 @@ from trainer.base.content_key import content_key
 from trainer.base.errors import DataError, WorkerLost
 from trainer.base.processes import in_processes
 from trainer.data.headers import Header, Refused, mask_header, read_header
-from trainer.data.listing import printable
+from trainer.data.listing import printable_name
 from trainer.data.splits import Pair
 from trainer.storage.layout import Storage
 from trainer.storage.port import StoredFile
@@ -78,7 +78,7 @@ def check_pictures(
     try:
         key = content_key(files, also=also)
     except OSError as error:
-        raise DataError(f"{printable(str(error.filename))}: {error.strerror}") from None
+        raise DataError(f"{printable_name(str(error.filename))}: {error.strerror}") from None
     kept = storage.pictures.file(f"{key.digest}.json")
     known = _read_kept(kept)
     if known is not None and known.images == len(pairs):
@@ -125,7 +125,7 @@ def _look_at(chunk: Sequence[tuple[str, str]], decode: Decode) -> _Seen:
         else:
             reason = found
         if reason is not None:
-            seen.bad.append((printable(Path(picture).name), reason))
+            seen.bad.append((printable_name(Path(picture).name), reason))
     return seen
 
 

@@ -20,7 +20,7 @@ from trainer.base.errors import WorkerLost
 from trainer.base.processes import in_processes
 from trainer.data.containers import png_damage
 from trainer.data.headers import mask_fault
-from trainer.data.listing import printable
+from trainer.data.listing import printable_name
 
 if TYPE_CHECKING:
     from trainer.spec.label_map import LabelMap
@@ -94,7 +94,7 @@ def count_chunk(masks: Sequence[str], ids: LabelMap) -> Tally:
     for path in masks:
         counts = _counts_of(path)
         if isinstance(counts, str):
-            tally.broken.append((printable(Path(path).name), counts))
+            tally.broken.append((printable_name(Path(path).name), counts))
             continue
         tally.images += 1
         held = list(compress(_IDS, counts))
@@ -105,7 +105,7 @@ def count_chunk(masks: Sequence[str], ids: LabelMap) -> Tally:
             tally.class_region[k] += 1
         strange = {k: counts[k] for k in held if k not in class_of}
         if strange:
-            tally.strange.append((printable(Path(path).name), strange))
+            tally.strange.append((printable_name(Path(path).name), strange))
     return tally
 
 

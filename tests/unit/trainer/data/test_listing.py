@@ -13,7 +13,7 @@ import pytest
 from tests.data_factories import make_spec, write_folder, write_pair
 from trainer.base.errors import DataError, SpecError
 from trainer.data.folders import resolve_spec
-from trainer.data.listing import printable
+from trainer.data.listing import printable_name
 from trainer.data.mask_sets import find_masks
 from trainer.data.splits import list_pairs, split_facts
 from trainer.storage.layout import Storage
@@ -104,7 +104,7 @@ def test_any_text_is_a_name(tmp_path: Path, name: str) -> None:
     _renamed(root, f"{name}.png".encode())
     assert split_facts(root, "train").faults == ()
     assert sorted(pair.picture.stem for pair in list_pairs(root, "train")) == sorted(["p0", name])
-    assert printable(name).isprintable()
+    assert printable_name(name).isprintable()
 
 
 @pytest.mark.parametrize(("picture", "mask"), [("Photo", "photo"), ("e\u0301", "é")])
@@ -139,7 +139,9 @@ def test_a_split_and_classes_that_link_to_nothing(tmp_path: Path) -> None:
     with pytest.raises(SpecError) as caught:
         resolve_spec(spec, data_roots=None)
     assert "/dataset/root: classes.txt links to nothing" in str(caught.value)
-    assert "/dataset/eval_split: annotations/val links to no directory" in str(caught.value)
+    assert "/dataset/eval_split: there is no directory annotations/val: it is a link to nothing" in str(
+        caught.value
+    )
 
 
 def test_classes_that_were_not_fetched(tmp_path: Path) -> None:
@@ -152,7 +154,7 @@ def test_classes_that_were_not_fetched(tmp_path: Path) -> None:
 
 
 def test_files_one_level_too_deep_are_told(tmp_path: Path) -> None:
-    """Pictures in a directory of their own beside others would be left out; other directories may be there."""
+    """Pictures in a directory beside others would be left out; other directories may be there."""
     root = write_folder(tmp_path)
     for name in ("notes", ".cache", "aachen"):
         (root / "images" / "train" / name).mkdir()
