@@ -14,6 +14,7 @@ import pytest
 from hypothesis import settings
 
 from tests.paths import ROOT
+from tests.postgres import NoPostgres, Server, find_programs
 
 _SHARED = Path(os.environ.get("REBALANCE_SHARED") or ROOT.parent / "shared")
 _MARK = "REGION_REBALANCE_TEST_RUN"  # inherited by every process the tests start
@@ -34,6 +35,39 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # A busy machine is no failure: examples are not timed.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--postgres", metavar="DIR", help="programs of a Postgres to test with, or `wheel`; else found"
+    )
+    parser.addoption(
+        "--database",
+        choices=("sqlite", "postgres"),
+        default="sqlite",
+        help="what the service's tests store in, but for those that run on both",
+    )
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config
+) -> None:
+    """Says which Postgres the tests had, and why that one."""
+    try:
+        terminalreporter.write_line(f"{find_programs(config.getoption('postgres'))}")
+    except NoPostgres as missing:
+        terminalreporter.write_line(f"{missing}")
+
+
+@pytest.fixture(scope="session")
+def postgres(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """A private Postgres, started by the first test that asks for it; skips where there is none."""
+    try:
+        server = Server(find_programs(request.config.getoption("postgres")))
+    except NoPostgres as missing:
+        pytest.skip(str(missing))
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="session")

@@ -230,7 +230,9 @@ def _serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, metavar="N", help="of the API (8000); 0 for any free one")
     parser.add_argument("--ray-address", metavar="URL", help="Jobs API of a Ray that runs already")
     parser.add_argument("--mlflow-uri", metavar="URI", help="an MLflow server that runs already")
-    parser.add_argument("--database-url", metavar="URL", help="instead of SQLite in the data directory")
+    parser.add_argument(
+        "--database-url", metavar="URL", help="instead of SQLite in the data directory; no password here"
+    )
 
 
 def _demo(parser: argparse.ArgumentParser) -> None:

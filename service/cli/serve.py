@@ -16,7 +16,7 @@ from service.cli.progress import StartNotices, make_console
 from service.local.data_dir import DataDirInUse, DataDirUnusable, PortInUse
 from service.local.instance import Embedded
 from service.local.supervisor import StopAsked
-from service.shared.settings import Settings, SettingsError, load_settings
+from service.shared.settings import Settings, SettingsError, has_password, load_settings
 from trainer.base.errors import RegionRebalanceError
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ def run_instance(
     `stopped`: what to say and return where a signal ended it early. `given`: settings that no flag names.
     """
     try:
+        _refuse_password(getattr(args, "database_url", None))
         settings = load_settings(**{name: getattr(args, name, None) for name in _FLAGS} | given)
         with stop_on_signals() as stop:
             return work(settings, stop)
@@ -81,6 +82,14 @@ def run_instance(
     except Exception as error:  # the process's outermost frame
         log.exception("unexpected end")
         return _fail(f"{type(error).__name__}: {error}", FAILED)
+
+
+def _refuse_password(database_url: str | None) -> None:
+    if database_url is not None and has_password(database_url):
+        raise SettingsError(
+            "--database-url: a password on the command line can be read by everybody on this machine; "
+            "set REBALANCE_DATABASE_URL, or keep the password in ~/.pgpass"
+        )
 
 
 @contextlib.contextmanager

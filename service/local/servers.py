@@ -30,6 +30,8 @@ _RAY_PORTS = (
     "--runtime-env-agent-port",
     "--metrics-export-port",
 )
+# What only the API may know: jobs inherit Ray's environment.
+_NOT_THEIRS: dict[str, str | None] = {"REBALANCE_DATABASE_URL": None, "PGPASSWORD": None}
 _RAY_PORT_VARIABLES = ("AUTOSCALER_METRIC_PORT", "DASHBOARD_METRIC_PORT")
 
 
@@ -54,6 +56,7 @@ def ray_program(directory: DataDir, details: Mapping[str, Any] | None = None) ->
     temporary = str(previous.get("temp_dir") or _short_directory())
     environment: dict[str, str | None] = {
         **ray_client_environment(directory),
+        **_NOT_THEIRS,
         "RAY_ADDRESS": None,  # of another cluster, should the person have one
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # there is no other node to move work to
@@ -130,6 +133,7 @@ def mlflow_program(directory: DataDir, details: Mapping[str, Any] | None = None)
         name=MLFLOW,
         argv=tuple(argv),
         environment={
+            **_NOT_THEIRS,
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # eight processes for features nobody here uses
         },

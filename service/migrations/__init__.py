@@ -12,8 +12,8 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError
 
 from service.shared.settings import Settings
+from service.store.engine import encoding_of, words_of
 from service.store.records import StoreUnavailable
-from service.store.tables import words_of
 
 
 def alembic_config(url: str) -> Config:
@@ -34,6 +34,9 @@ def migrate(settings: Settings) -> None:
     url = make_url(settings.database)
     where = f"REBALANCE_DATABASE_URL: database {url.database!r}" + (f" at {url.host}" if url.host else "")
     try:
+        encoding = encoding_of(settings.database)
+        if encoding != "UTF8":
+            raise StoreUnavailable(f"{where} cannot be used: it is encoded in {encoding}; allowed: UTF8")
         command.upgrade(alembic_config(settings.database), "head")
     except DBAPIError as error:
         raise StoreUnavailable(f"{where} cannot be used: {words_of(error)}") from error

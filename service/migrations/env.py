@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from alembic import context
 
-from service.store.tables import make_engine, metadata, writing
+from service.store.engine import alone, make_engine, writing
+from service.store.tables import metadata
 
 engine = make_engine(context.config.attributes["url"])
 try:
     with writing(engine).connect() as connection:
-        # Batch mode: SQLite cannot alter a column in place.
+        # Batch mode: SQLite cannot alter a column in place. One transaction for all steps, which SQLite can,
+        # too: services that start at once find all of it done, or nothing.
         context.configure(
-            connection=connection, target_metadata=metadata, render_as_batch=True, compare_type=True
+            connection=connection,
+            target_metadata=metadata,
+            render_as_batch=True,
+            compare_type=True,
+            transactional_ddl=True,
         )
         with context.begin_transaction():
+            alone(connection)
             context.run_migrations()
 finally:
     engine.dispose()

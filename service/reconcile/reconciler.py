@@ -7,7 +7,9 @@ ids are computed, and every change of state is a compare-and-set.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 from service.reconcile.cluster import Backend, BackendUnreachable, RunCloser
 from service.reconcile.decide import Rules
@@ -18,7 +20,9 @@ from service.shared.settings import Settings
 from service.shared.states import State
 from service.store.experiments import Store
 from service.store.jobs import Ledger
-from service.store.records import Experiment, Sweep
+from service.store.records import Asked, Experiment, StoreUnavailable, Sweep
+
+Row = TypeVar("Row", bound=Asked)
 
 log = logging.getLogger(__name__)
 
@@ -52,30 +56,41 @@ class Reconciler:
         self._experiments = Follower(store, ExperimentWork(settings), *common)
         self._sweeps = Follower(store.sweeps, SweepWork(settings), *common, before_end=self._trials.settle)
         self._mlflow_next: datetime | None = None
+        self._leads: Callable[[], bool] = lambda: True
 
-    def run_once(self, now: datetime) -> None:
+    def run_once(self, now: datetime, leads: Callable[[], bool] = lambda: True) -> None:
         """Follows jobs and trials, drops what was cancelled in the queue, submits, and closes MLflow runs.
 
+        `leads` is asked before each row: a pass may last, and another service may have the lead by then.
+
         Raises:
-            StoreUnavailable: the database does not answer; the next pass goes on from there.
+            StoreUnavailable: the database does not answer, or we lead no more; the next pass goes on.
         """
+        self._leads = leads
         self._cluster.new_pass()
-        for experiment in self._store.in_states(*_WITH_JOB):
+        for experiment in self._while_leading(self._store.in_states(*_WITH_JOB)):
             self._experiments.follow(experiment, now)
-        for sweep in self._store.sweeps.in_states(*_WITH_JOB):
+        for sweep in self._while_leading(self._store.sweeps.in_states(*_WITH_JOB)):
             self._sweeps.follow(sweep, now)
-        for experiment in self._store.in_states(State.QUEUED, cancel_requested=True):
+        for experiment in self._while_leading(self._store.in_states(State.QUEUED, cancel_requested=True)):
             self._experiments.drop(experiment, now)
-        for sweep in self._store.sweeps.in_states(State.QUEUED, cancel_requested=True):
+        for sweep in self._while_leading(self._store.sweeps.in_states(State.QUEUED, cancel_requested=True)):
             self._sweeps.drop(sweep, now)
         self._follow_trials(now)
         self._submit(now)
         self._close_runs(now)
 
+    def _while_leading(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """The rows one by one, as long as they are ours to act on."""
+        for row in rows:
+            if not self._leads():
+                raise StoreUnavailable("another service leads by now")
+            yield row
+
     def _follow_trials(self, now: datetime) -> None:
-        for sweep in self._store.sweeps.in_states(*_NOT_ENDED):
+        for sweep in self._while_leading(self._store.sweeps.in_states(*_NOT_ENDED)):
             self._sweeps.guarded(sweep, self._trials.follow, now)
-        for sweep in self._store.sweeps.unsettled(limit=_UNSETTLED_AT_ONCE):
+        for sweep in self._while_leading(self._store.sweeps.unsettled(limit=_UNSETTLED_AT_ONCE)):
             self._sweeps.guarded(sweep, lambda row, at: self._trials.settle(row, row.state, at), now)
 
     def _submit(self, now: datetime) -> None:
@@ -88,7 +103,7 @@ class Reconciler:
             *self._store.in_states(State.QUEUED, cancel_requested=False, limit=free + _SPARE),
             *self._store.sweeps.queued(limit=free + _SPARE),
         ]
-        for row in sorted(waiting, key=lambda row: (row.created_at, row.id)):
+        for row in self._while_leading(sorted(waiting, key=lambda row: (row.created_at, row.id))):
             if free == 0:
                 return
             if isinstance(row, Sweep):
@@ -106,7 +121,7 @@ class Reconciler:
 
     def _close_some(self, ledger: Ledger[Experiment] | Ledger[Sweep], now: datetime) -> bool:
         """False where MLflow does not answer."""
-        for row in ledger.with_mlflow_due(limit=_MLFLOW_AT_ONCE):
+        for row in self._while_leading(ledger.with_mlflow_due(limit=_MLFLOW_AT_ONCE)):
             if self._runs is not None and row.mlflow_run_id is not None and row.mlflow_status_due is not None:
                 try:
                     with self._mishaps.confined(row.id):

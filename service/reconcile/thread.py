@@ -73,7 +73,7 @@ class ReconcilerLoop:
     def _pass(self, ours: Callable[[], bool]) -> None:
         try:
             if ours():
-                self._reconciler.run_once(utc_now())
+                self._reconciler.run_once(utc_now(), ours)
             self._trouble = None
         except (StoreUnavailable, OSError) as error:
             # Both come back by themselves; an experiment waits, and nothing is lost.

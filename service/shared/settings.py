@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
@@ -15,6 +16,13 @@ from trainer.base.errors import RegionRebalanceError
 from trainer.storage.layout import Storage
 
 _PREFIX = "REBALANCE_"
+# As SQLAlchemy reads it. An @ anywhere else would make part of a password the host or the database's name,
+# and those stand in messages.
+_POSTGRES = re.compile(
+    r"postgresql(\+psycopg)?://([^:/@]*(:(?P<password>[^@]*))?@)?(\[[^]@]*\]|[^/:@?]*)(:\d{1,5})?"
+    r"(/[^?@]*)?(\?(?P<query>.*))?",
+    re.DOTALL,
+)
 
 
 class SettingsError(RegionRebalanceError):
@@ -72,8 +80,14 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _known_database(cls, url: str | None) -> str | None:
-        if url is not None and not url.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
+        if url is None or url.startswith("sqlite:///"):
+            return url
+        if not url.startswith(("postgresql://", "postgresql+psycopg://")):
             raise ValueError("allowed: sqlite:///FILE, postgresql://… or postgresql+psycopg://…")
+        if _POSTGRES.fullmatch(url) is None:
+            raise ValueError(
+                "allowed: postgresql://USER:PASSWORD@HOST:PORT/DATABASE, an @ in one of them written as %40"
+            )
         return url
 
     @field_validator("ray_address")
@@ -118,6 +132,14 @@ class Settings(BaseSettings):
         """The tracking URI where it is a server that answers HTTP."""
         uri = self.mlflow_uri
         return uri if uri is not None and uri.startswith(("http://", "https://")) else None
+
+
+def has_password(database_url: str) -> bool:
+    """Whether somebody who sees the URL sees a password."""
+    found = _POSTGRES.fullmatch(database_url)
+    if found is None:
+        return "@" in database_url
+    return bool(found["password"]) or "password=" in (found["query"] or "")
 
 
 def load_settings(**given: Any) -> Settings:

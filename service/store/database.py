@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from service.store import tables
+from service.store import engine
 from service.store.records import StoreUnavailable
 
 
@@ -17,8 +17,8 @@ class Database:
     """SQLite or Postgres. Any thread may use it."""
 
     def __init__(self, url: str) -> None:
-        self._engine = tables.make_engine(url)
-        self._writer = tables.writing(self._engine)
+        self._engine = engine.make_engine(url)
+        self._writer = engine.writing(self._engine)
 
     def close(self) -> None:
         self._engine.dispose()
@@ -26,7 +26,7 @@ class Database:
     @contextmanager
     def leadership(self) -> Iterator[Callable[[], bool]]:
         """A question to repeat: are we the one reconciler of this database? Given up with the block."""
-        lead = tables.Leadership(self._engine)
+        lead = engine.Leadership(self._engine)
 
         def ours() -> bool:
             with _mapped_errors():
@@ -56,6 +56,6 @@ def _mapped_errors() -> Iterator[None]:
     except (IntegrityError, DataError):
         raise  # of these rows: the database is well
     except DBAPIError as error:
-        raise StoreUnavailable(tables.words_of(error)) from error
+        raise StoreUnavailable(engine.words_of(error)) from error
     except PoolTimeout as error:
         raise StoreUnavailable(str(error)) from error

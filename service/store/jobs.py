@@ -10,7 +10,20 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, Table, and_, insert, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    and_,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 
 from service.shared.states import State
 from service.store.database import Database
@@ -71,7 +84,8 @@ class Ledger(Generic[Row]):
         """Changes of state, oldest first, and the id to go on after, None on the last page."""
         events, owner = self._kind.events, self._kind.owner
         columns = [column for column in events.c if column is not owner]
-        mine = select(*columns).where(owner == identifier, events.c.id > after).order_by(events.c.id)
+        beyond = events.c.id > literal(after, BigInteger())  # a caller's number, maybe larger than any id
+        mine = select(*columns).where(owner == identifier, beyond).order_by(events.c.id)
         with self._database.reading() as connection:
             self.read(connection, identifier)
             rows = connection.execute(mine.limit(limit + 1)).all()

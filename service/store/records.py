@@ -6,7 +6,7 @@ import base64
 import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Self
 
 from service.shared.states import State
@@ -203,8 +203,8 @@ class Cursor:
             plain = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
             at, identifier = plain.split(" ", 1)
             created_at = datetime.fromisoformat(at)
-        except (binascii.Error, ValueError):
+            if created_at.tzinfo is None or not identifier.isprintable():
+                raise BadCursor(text)
+            return cls(created_at.astimezone(UTC), identifier)
+        except (binascii.Error, ValueError, OverflowError):
             raise BadCursor(text) from None
-        if created_at.tzinfo is None or not identifier.isprintable():
-            raise BadCursor(text)
-        return cls(created_at, identifier)

@@ -1,19 +1,15 @@
-"""The tables, and the engine that reaches them. Only the store and the migrations import this."""
+"""The tables, and how their values are kept. Only the store and the migrations import this."""
 
 from __future__ import annotations
 
-import fcntl
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from sqlalchemy import (
     JSON,
     Boolean,
     Column,
-    Connection,
     DateTime,
-    Engine,
     ForeignKey,
     Index,
     Integer,
@@ -21,19 +17,10 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    create_engine,
-    event,
     false,
-    func,
-    make_url,
-    select,
 )
 from sqlalchemy.engine.interfaces import Dialect
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.types import TypeDecorator
-
-BUSY_TIMEOUT_MS = 10_000
-_LEADER_KEY = 220401969  # any constant: the name of the advisory lock on Postgres
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -50,6 +37,29 @@ class UtcDateTime(TypeDecorator[datetime]):
             return None
         assert isinstance(value, datetime)
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Told(TypeDecorator[str]):
+    """Text that jobs and clusters tell, made such as every database takes: see `storable`."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, length: int | None = None) -> None:
+        super().__init__()
+        self.length = length
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(Text() if self.length is None else String(self.length))
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else storable(value)[: self.length]
+
+
+def storable(told: str) -> str:
+    """`told` with U+FFFD for what Postgres or UTF-8 cannot hold: U+0000 and halves of surrogate pairs."""
+    whole = told.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return whole.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 metadata = MetaData(
@@ -76,9 +86,9 @@ def _asked() -> list[Column[Any]]:
         Column("started_at", UtcDateTime),
         Column("ended_at", UtcDateTime),
         Column("cancel_requested_at", UtcDateTime),
-        Column("error_type", String(200)),
-        Column("error_message", Text),
-        Column("mlflow_run_id", String(64)),
+        Column("error_type", Told(200)),
+        Column("error_message", Told()),
+        Column("mlflow_run_id", Told(64)),
         Column("mlflow_status_due", String(20)),  # the status the run must still be given, if it has none
         Column("job_status", String(20)),  # last observation of this attempt's job …
         Column("job_since", UtcDateTime),  # … and since when it has been so
@@ -96,7 +106,7 @@ def _happened() -> list[Column[Any]]:
         Column("attempt", Integer, nullable=False),
         Column("from_state", String(20)),
         Column("to_state", String(20), nullable=False),
-        Column("reason", Text, nullable=False),
+        Column("reason", Told, nullable=False),
     ]
 
 
@@ -112,7 +122,7 @@ experiments = Table(
     Column("progress", JSON(none_as_null=True)),
     Column("sweep_id", String(64)),  # no foreign key: SQLite would have to copy the table to get one
     Column("trial", Integer),
-    Column("trial_row", Text),
+    Column("trial_row", Told),
     Column("detached", Boolean, nullable=False, server_default=false()),
     Index(None, "created_at", "id"),
     Index(None, "state", "created_at"),
@@ -153,89 +163,3 @@ sweep_events = Table(
     Column("sweep_id", ForeignKey("sweeps.id", ondelete="CASCADE"), nullable=False),
     Index(None, "sweep_id", "id"),
 )
-
-
-def make_engine(url: str) -> Engine:
-    """An engine for `url`; a SQLite file's directory is made, and the file is used in WAL mode."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite":
-        return create_engine(parsed, pool_pre_ping=True)
-    if parsed.database:
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(parsed)
-    event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def words_of(error: DBAPIError) -> str:
-    """What the database itself says, in one line, without what SQLAlchemy puts around it."""
-    return " ".join(str(error.orig).split())
-
-
-def writing(engine: Engine) -> Engine:
-    """The same engine, whose transactions take SQLite's write lock at their start.
-
-    A transaction that reads first and writes later would fail at once, without waiting, if
-    another one wrote in between.
-    """
-    return engine.execution_options(sqlite_begin="BEGIN IMMEDIATE")
-
-
-class Leadership:
-    """A lock that at most one process holds for a database; its end, even by SIGKILL, gives it back."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._file: IO[bytes] | None = None
-        self._connection: Connection | None = None
-
-    def acquire(self) -> bool:
-        """True if the lock is ours, now or since earlier; does not wait."""
-        if self._engine.dialect.name == "sqlite":
-            return self._file is not None or self._lock_file()
-        if self._connection is None:
-            self._connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        try:
-            # Taken again by its holder it only counts up; a new connection has to win it anew.
-            return bool(self._connection.scalar(select(func.pg_try_advisory_lock(_LEADER_KEY))))
-        except DBAPIError:
-            self.release()
-            raise
-
-    def release(self) -> None:
-        """Gives the lock back, if it was ours."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-        if self._connection is not None:
-            # Not back into the pool: the lock belongs to the session and would live on there.
-            self._connection.invalidate()
-            self._connection.close()
-            self._connection = None
-
-    def _lock_file(self) -> bool:
-        database = self._engine.url.database
-        if not database or database == ":memory:":
-            return True
-        stream = Path(f"{database}.leader").open("wb")  # noqa: SIM115 - open as long as the lock is held
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            stream.close()
-            return False
-        self._file = stream
-        return True
-
-
-def _prepare_sqlite(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # we say BEGIN ourselves
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.close()
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN"))

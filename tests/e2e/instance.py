@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -42,9 +42,11 @@ def until(probe: Callable[[], Value | None], *, seconds: float, what: str) -> Va
 class Instance:
     """One data directory and the `serve` process on it."""
 
-    def __init__(self, data_dir: Path, *arguments: str) -> None:
+    def __init__(self, data_dir: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
+        """`environment` goes on top of the tests' own."""
         self.data_dir = data_dir
         self._arguments = arguments
+        self._environment = {**os.environ, **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
         self.endpoints: Endpoints
 
@@ -61,7 +63,9 @@ class Instance:
                 "--port",
                 "0",
             ]
-            self._process = subprocess.Popen([*command, *self._arguments], stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                [*command, *self._arguments], stdout=log, stderr=log, env=self._environment
+            )
         self.endpoints = until(self._ready, seconds=START_SECONDS, what="serve is ready")
 
     def _ready(self) -> Endpoints | None:

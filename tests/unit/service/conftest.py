@@ -27,6 +27,7 @@ from service.store.new_rows import new_experiment
 from service.store.records import Experiment
 from tests.data_factories import make_report, make_spec
 from tests.fakes import FakeBackend, FakeRuns
+from tests.postgres import Server
 from tests.unit.service.served import service  # noqa: F401 - a fixture
 from tests.unit.service.sweep_job import SweepJob
 from trainer.results.report import RunError, RunReport, write_report
@@ -91,8 +92,35 @@ class World:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(data_dir=tmp_path / "data", poll_seconds=3600, report_grace_seconds=5)
+def database(request: pytest.FixtureRequest) -> str:
+    """Which database the test stores in; the store's own tests run on both."""
+    return str(request.config.getoption("database"))
+
+
+@pytest.fixture
+def settings(request: pytest.FixtureRequest, tmp_path: Path, database: str) -> Settings:
+    """Settings whose database is in no known state: see `migrated` and `blank`."""
+    url = request.getfixturevalue("migrated_postgres") if database == "postgres" else None
+    return Settings(data_dir=tmp_path / "data", database_url=url, poll_seconds=3600, report_grace_seconds=5)
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URL of a migrated database: migrating costs more than most tests, and so does making one."""
+    url = postgres.create("migrated")
+    migrate(Settings(data_dir=tmp_path_factory.mktemp("postgres"), database_url=url))
+    return url
+
+
+@pytest.fixture
+def blank(request: pytest.FixtureRequest, settings: Settings, database: str) -> Iterator[Settings]:
+    """Settings with a database in which nothing is yet, not even a table."""
+    if database == "sqlite":
+        yield settings
+        return
+    server: Server = request.getfixturevalue("postgres")
+    yield settings.model_copy(update={"database_url": server.create("blank")})
+    server.drop("blank")
 
 
 @pytest.fixture(scope="session")
@@ -104,10 +132,13 @@ def new_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def migrated(settings: Settings, new_database: Path) -> Settings:
-    """The settings, their database ready."""
+def migrated(request: pytest.FixtureRequest, settings: Settings, database: str) -> Settings:
+    """The settings, their database ready and without a row."""
     settings.data_dir.mkdir(parents=True)
-    shutil.copy(new_database, settings.data_dir)
+    if database == "postgres":
+        request.getfixturevalue("postgres").empty("migrated")
+    else:
+        shutil.copy(request.getfixturevalue("new_database"), settings.data_dir)
     return settings
 
 
@@ -159,8 +190,10 @@ class Cluster:
 
 
 @pytest.fixture
-def cluster(client: TestClient, migrated: Settings) -> Cluster:
-    return Cluster(migrated)
+def cluster(client: TestClient, migrated: Settings) -> Iterator[Cluster]:
+    made = Cluster(migrated)
+    yield made
+    made.store.close()
 
 
 @contextmanager

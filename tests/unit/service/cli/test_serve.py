@@ -56,6 +56,17 @@ def test_refused_settings_are_named(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "REBALANCE_RAY_ADDRESS" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("url", ["postgresql://me:hunter2@host/db", "postgresql://me:p@hunter2@host/db"])
+def test_a_password_on_the_command_line_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], url: str
+) -> None:
+    """Everybody can read a process's arguments; the message says where it may stand instead."""
+    assert main(["serve", "--data-dir", str(tmp_path), "--database-url", url]) == BAD_INPUT
+    err = capsys.readouterr().err
+    assert "REBALANCE_DATABASE_URL" in err
+    assert "hunter2" not in err
+
+
 def test_demo_specs() -> None:
     """Three methods on the default schedule that differ in nothing else; fewer iterations if asked."""
     specs = [parse_spec(document) for document in documents(None)]

@@ -45,7 +45,7 @@ def test_a_database_that_comes_back_is_no_end(
     failing = True
     passes: list[datetime] = []
 
-    def run_once(now: datetime) -> None:
+    def run_once(now: datetime, leads: object) -> None:
         passes.append(now)
         if failing:
             raise StoreUnavailable("disk is full")
@@ -64,7 +64,7 @@ def test_a_mistake_of_ours_is_seen(
 ) -> None:
     """An error nobody expected ends the thread, and /readyz says which."""
 
-    def run_once(now: datetime) -> None:
+    def run_once(now: datetime, leads: object) -> None:
         raise ZeroDivisionError("oops")
 
     monkeypatch.setattr(world.reconciler, "run_once", run_once)

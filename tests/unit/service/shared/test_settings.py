@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from service.shared.settings import Settings, SettingsError, load_settings
+from service.shared.settings import Settings, SettingsError, has_password, load_settings
 
 
 def test_defaults_lie_in_the_data_dir(tmp_path: Path) -> None:
@@ -54,7 +54,11 @@ def test_data_roots_as_a_path_list_or_json(monkeypatch: pytest.MonkeyPatch, tmp_
         ("poll_seconds", "0"),
         ("data_roots", "/"),
         ("data_roots", "[1"),
-        ("database_url", "mysql://x"),
+        ("database_url", "mysql://me:hunter2@x"),
+        ("database_url", "postgresql://me:p@hunter2@host/db"),
+        ("database_url", "postgresql://me@host:hunter2/db"),
+        ("database_url", "postgresql://host/db@hunter2"),
+        ("database_url", "postgresql://host:99999999/hunter2"),
         ("ray_address", "auto"),
         ("mlflow_uri", "http://user:hunter2@host"),
     ],
@@ -75,6 +79,25 @@ def test_the_database_password_is_not_shown(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, database_url="postgresql://me:hunter2@db/rebalance")
     assert "hunter2" not in repr(settings)
     assert settings.database == "postgresql://me:hunter2@db/rebalance"
+
+
+@pytest.mark.parametrize(
+    ("url", "secret"),
+    [
+        ("postgresql://me:hunter2@host/db", True),
+        ("postgresql+psycopg://me:hun/t?er2@[::1]:5432/db", True),
+        ("postgresql://host/db?user=me&password=hunter2", True),
+        ("postgresql://me:p@hunter2@host/db", True),
+        ("postgresql://me@host:5432/db", False),
+        ("postgresql://me:@host/db", False),
+        ("postgresql:///db?host=%2Fvar%2Frun", False),
+        ("postgresql://", False),
+        ("sqlite:////tmp/x.db", False),
+    ],
+)
+def test_a_password_in_a_url_is_seen(url: str, secret: bool) -> None:
+    """Wherever it stands, also in a URL that is none."""
+    assert has_password(url) is secret
 
 
 def test_only_an_http_mlflow_has_a_server(tmp_path: Path) -> None:

@@ -206,9 +206,9 @@ def test_observation_moves_since_only_when_the_status_does(world: World) -> None
     assert row.job_since == LATER
 
 
-def test_database_without_tables_is_unavailable(settings: Settings) -> None:
+def test_database_without_tables_is_unavailable(blank: Settings) -> None:
     """An unmigrated database is named as such, not a crash."""
-    store = Store(settings.database)
+    store = Store(blank.database)
     with pytest.raises(StoreUnavailable, match="experiments"):
         store.ping()
     store.close()
@@ -224,12 +224,3 @@ def test_one_leader_at_a_time(world: World, settings: Settings) -> None:
             assert not theirs()
         assert theirs()
     other.close()
-
-
-def test_sqlite_file_is_in_wal_mode(world: World, settings: Settings) -> None:
-    """Readers and the writer do not shut each other out."""
-    import sqlite3
-
-    connection = sqlite3.connect(settings.data_dir / "rebalance.db")
-    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    connection.close()

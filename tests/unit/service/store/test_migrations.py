@@ -2,88 +2,121 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect, text
+from alembic.script import ScriptDirectory
+from sqlalchemy import JSON, Column, Engine, MetaData, Table, insert, inspect, select, text
 
 from service.migrations import alembic_config, migrate
 from service.shared.settings import Settings
+from service.shared.states import State
+from service.store.engine import make_engine
 from service.store.experiments import Store
 from service.store.records import StoreUnavailable
-from service.store.tables import make_engine, metadata
-from tests.unit.service.conftest import new_row
+from service.store.tables import metadata
+from tests.unit.service.conftest import START
+
+REVISIONS = [
+    script.revision for script in ScriptDirectory.from_config(alembic_config("sqlite://")).walk_revisions()
+]
+TEXTS = {
+    "state": "queued",
+    "from_state": "failed",
+    "to_state": "queued",
+    "experiment_id": "e1",
+    "sweep_id": "s1",
+    "spec": "{}",
+}
 
 
-def test_autogenerate_finds_nothing_to_do(settings: Settings) -> None:
+def test_autogenerate_finds_nothing_to_do(blank: Settings) -> None:
     """After all migrations the schema is that of tables.py: types, keys and indexes included."""
-    migrate(settings)
-    engine = make_engine(settings.database)
-    with engine.connect() as connection:
+    migrate(blank)
+    with engine_of(blank) as engine, engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
-    engine.dispose()
 
 
-def test_migrating_twice_changes_nothing(settings: Settings) -> None:
+def test_migrating_twice_changes_nothing(blank: Settings) -> None:
     """`serve` migrates at every start."""
-    migrate(settings)
-    migrate(settings)
+    migrate(blank)
+    migrate(blank)
 
 
-def test_downgrade_takes_everything_back(settings: Settings) -> None:
+def test_downgrade_takes_everything_back(blank: Settings) -> None:
     """The way down leaves no table of ours."""
-    migrate(settings)
-    command.downgrade(alembic_config(settings.database), "base")
-    engine = make_engine(settings.database)
-    assert set(inspect(engine).get_table_names()) <= {"alembic_version"}
-    engine.dispose()
+    migrate(blank)
+    command.downgrade(alembic_config(blank.database), "base")
+    with engine_of(blank) as engine:
+        assert set(inspect(engine).get_table_names()) <= {"alembic_version"}
 
 
-def test_sweeps_come_to_a_database_in_use(settings: Settings) -> None:
-    """What was stored before is all there, its history included, and belongs to no sweep."""
-    settings.data_dir.mkdir(parents=True)
-    command.upgrade(alembic_config(settings.database), "0001")
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_rows_of_every_revision_come_along(blank: Settings, revision: str) -> None:
+    """What was stored by any earlier version is all there afterwards, and the store reads it."""
+    command.upgrade(alembic_config(blank.database), revision)
+    with engine_of(blank) as engine:
+        before = {table.name: fill(engine, table) for table in tables_of(engine)}
+        migrate(blank)
+        for table in tables_of(engine):
+            for name, value in before.get(table.name, {}).items():
+                with engine.connect() as connection:
+                    assert connection.scalars(select(table.c[name])).all() == [value], (table.name, name)
+    with closing(Store(blank.database)) as store:
+        assert [each.id for each in store.in_states(State.QUEUED)] == ([] if "sweeps" in before else ["e1"])
+        assert [each.reason for each in store.history("e1", after=0, limit=10)[0]] == ["reason"]
+        assert store.get("e1").created_at == START
+
+
+@contextmanager
+def engine_of(settings: Settings) -> Iterator[Engine]:
+    """An engine of the test's own."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
     engine = make_engine(settings.database)
-    old = vars(new_row("e1"))
-    columns = (
-        "id",
-        "name",
-        "state",
-        "attempt",
-        "failures",
-        "spec",
-        "spec_hash",
-        "dataset",
-        "model",
-        "method",
-    )
-    values = {name: old[name] for name in columns} | {"at": "2026-01-02 03:04:05.000000"}
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def tables_of(engine: Engine) -> list[Table]:
+    """Our tables as the database has them now, those first to which others refer."""
+    found = MetaData()
+    found.reflect(engine)
+    return [table for table in found.sorted_tables if table.name != "alembic_version"]
+
+
+def fill(engine: Engine, table: Table) -> dict[str, Any]:
+    """One row with a value in every column, which is what comes back."""
+    values = {column.name: value_of(table.name, column) for column in table.columns}
     with engine.begin() as connection:
-        names = ", ".join((*columns, "created_at", "updated_at"))
-        marks = ", ".join((*(f":{name}" for name in columns), ":at", ":at"))
-        connection.execute(text(f"INSERT INTO experiments ({names}) VALUES ({marks})"), values)
-        connection.execute(
-            text(
-                "INSERT INTO events (experiment_id, at, attempt, to_state, reason)"
-                " VALUES ('e1', :at, 1, 'queued', 'stored')"
-            ),
-            values,
-        )
-    engine.dispose()
-    migrate(settings)
-    store = Store(settings.database)
-    row = store.get("e1")
-    assert (row.sweep_id, row.detached) == (None, False)
-    assert [event.reason for event in store.history("e1", after=0, limit=10)[0]] == ["stored"]
-    assert [each.id for each in store.in_states(row.state)] == ["e1"]
-    store.close()
+        connection.execute(insert(table).values(values))
+        return dict(connection.execute(select(table)).one()._mapping)
 
 
-def test_an_absent_server_is_one_line_without_the_password(settings: Settings) -> None:
+def value_of(table: str, column: Column[Any]) -> Any:
+    """Something that fits; a text's is the column's name where it may be anything."""
+    kind = column.type.python_type
+    if column.name == "id" and kind is str:
+        return {"experiments": "e1", "sweeps": "s1"}[table]
+    if kind is datetime:
+        return START
+    if isinstance(column.type, JSON):
+        return {"mIoU": 12.5}
+    return TEXTS.get(column.name, column.name[:20]) if kind is str else kind(1 if kind is int else 0)
+
+
+def test_an_absent_server_is_one_line_without_the_password(tmp_path: Path) -> None:
     """Nobody listens on port 1: the error names the setting and says why, in one line."""
-    absent = settings.model_copy(update={"database_url": "postgresql://me:hunter2@127.0.0.1:1/rebalance"})
+    absent = Settings(data_dir=tmp_path, database_url="postgresql://me:hunter2@127.0.0.1:1/rebalance")
     with pytest.raises(StoreUnavailable, match=r"REBALANCE_DATABASE_URL: .*127\.0\.0\.1.*refused") as caught:
         migrate(absent)
     assert "\n" not in str(caught.value)
@@ -91,19 +124,17 @@ def test_an_absent_server_is_one_line_without_the_password(settings: Settings) -
     assert "sqlalche" not in str(caught.value)
 
 
-def test_an_unknown_schema_is_refused(settings: Settings) -> None:
+def test_an_unknown_schema_is_refused(blank: Settings) -> None:
     """A database that a newer version has migrated is left alone, and the error says so."""
-    migrate(settings)
-    engine = make_engine(settings.database)
-    with engine.begin() as connection:
+    migrate(blank)
+    with engine_of(blank) as engine, engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    engine.dispose()
     with pytest.raises(StoreUnavailable, match=r"this version does not know.*9999"):
-        migrate(settings)
+        migrate(blank)
 
 
-def test_url_with_percent_signs(settings: Settings) -> None:
+def test_url_with_percent_signs(tmp_path: Path) -> None:
     """A directory or password with % in it is not taken for an interpolation."""
-    odd = Settings(data_dir=settings.data_dir / "50%d")
+    odd = Settings(data_dir=tmp_path / "50%d")
     migrate(odd)
     assert (odd.data_dir / "rebalance.db").exists()
