@@ -200,7 +200,7 @@ def _wait(args: argparse.Namespace, client: RebalanceClient, seen: ExperimentPub
     elif seen.headline is not None:
         print(f"{seen.id}  {seen.name}: {seen.state}  {headline_text(seen.headline)}")
     for notice in seen.notices:
-        print(f"{seen.id} notice: {notice_text(notice)}", file=sys.stderr)
+        print(f"{seen.id} notice: {printable(notice_text(notice))}", file=sys.stderr)
     if seen.error is not None:
         told = printable_lines(f"{seen.error.type}: {seen.error.message}")
         print(f"{seen.id} {seen.state}: {told}", file=sys.stderr)

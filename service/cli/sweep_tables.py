@@ -112,7 +112,7 @@ def print_sweep(console: Console, seen: SweepPublic) -> None:
     console.print(grid)
     console.print(trials_table(seen))
     for line in _failures(seen):
-        console.print(line, markup=False, no_wrap=True, overflow="ellipsis")
+        console.print(printable(line), markup=False, no_wrap=True, overflow="ellipsis")
     if len(seen.trials or ()) > _MOST_SHOWN:
         console.print(f"… {seen.counts.total - _MOST_SHOWN:,} more: rebalance list --sweep {seen.id}")
 

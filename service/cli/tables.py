@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -223,7 +224,8 @@ def _named(value: Any, key: str) -> str:
 def _compact(value: Any) -> str:
     if not isinstance(value, dict):
         return str(value)
-    return ", ".join(f"{name} {_compact(each)}" for name, each in value.items() if each is not None)
+    told = {name: json.dumps(each) if isinstance(each, dict) else each for name, each in value.items()}
+    return ", ".join(f"{name} {each}" for name, each in told.items() if each is not None)
 
 
 def _parameters(schema: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer.base.files import write_where_asked
+from trainer.base.text import printable
 from trainer.data.frequency import imbalance_factor
 from trainer.data.frequency_tables import FrequencyTable
 from trainer.results.metrics import frequency_groups
@@ -57,7 +58,7 @@ def terminal_table(table: FrequencyTable) -> Table:
     for k in _most_first(table.pixel):
         shown.add_row(
             str(k),
-            Text(table.classes[k]),
+            Text(printable(table.classes[k])),
             f"{table.pixel[k]:,}",
             f"{100 * table.pixel[k] / sum(table.pixel):.3f}",
             f"{table.region[k]:,}",
@@ -76,7 +77,7 @@ def summary(table: FrequencyTable) -> list[str]:
     absent = table.pixel.count(0)
     if absent:
         lines.append(f"{absent} of {len(table.pixel)} classes never occur")
-    return lines
+    return [printable(line) for line in lines]
 
 
 def write_figure(path: Path, table: FrequencyTable, *, title: str) -> None:
@@ -123,8 +124,8 @@ def _draw(
 
 
 def _plain(text: str) -> str:
-    """`text` as matplotlib shows it as it is: two dollars would make a formula of what is between them."""
-    return text.replace("$", r"\$")
+    """`text` as matplotlib shows it as it is: no formula between two dollars, no letter that fonts lack."""
+    return printable(text).replace("$", r"\$")
 
 
 def _most_first(counts: Sequence[int]) -> list[int]:

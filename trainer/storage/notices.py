@@ -8,6 +8,7 @@ import os
 from pydantic import ValidationError
 
 from trainer.base.strict_model import StrictModel
+from trainer.base.text import AnyText
 from trainer.storage.layout import AttemptDir
 
 
@@ -15,8 +16,8 @@ class Notice(StrictModel):
     """One fact. `code` names its kind, `text` says what is so, `hint` what would mend it."""
 
     code: str
-    text: str
-    hint: str | None = None
+    text: AnyText
+    hint: AnyText | None = None
 
     def __str__(self) -> str:
         return f"{self.text}; hint: {self.hint}" if self.hint else self.text
