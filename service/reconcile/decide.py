@@ -10,7 +10,7 @@ from service.shared.states import State
 from service.store.records import NOTHING, Asked, Outcome
 from sweeps.results.report import SweepReport
 from trainer.base.errors import NodeLost
-from trainer.results.report import HEADLINE, RunError, RunReport
+from trainer.results.report import RunError, RunReport
 
 _LONGEST_MESSAGE = 20_000
 _CLUSTER_LOSSES_PER_ATTEMPT = 10
@@ -166,10 +166,8 @@ def never_started(row: Asked) -> Decision:
 
 def headline_of(report: RunReport) -> dict[str, float | None] | None:
     """The scores of the first evaluation mode, in percent."""
-    if report.result is None or not report.result.evaluation:
-        return None
-    scores = next(iter(report.result.evaluation.values()))
-    return {name: getattr(scores, name) for name in HEADLINE}
+    scores = report.result.scores if report.result else None
+    return scores.headline if scores else None
 
 
 def when_started(report: RunReport | SweepReport | None) -> datetime | None:

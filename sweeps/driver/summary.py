@@ -79,10 +79,8 @@ class Board:
 
     def value_of(self, report: RunReport) -> float | None:
         """The sweep's metric in a report."""
-        if report.result is None:
-            return None
-        value: float | None = getattr(next(iter(report.result.evaluation.values())), self._sweep.metric)
-        return value
+        scores = report.result.scores if report.result else None
+        return scores.headline[self._sweep.metric] if scores else None
 
     def report_of(self, number: int) -> RunReport | None:
         """The trial's report, None until it has ended."""

@@ -93,13 +93,12 @@ def _unfinished(here: AttemptDir, attempt: int) -> TrialProgress:
 
 
 def _ended(report: RunReport, here: AttemptDir, attempt: int) -> TrialProgress:
-    evaluation = report.result.evaluation if report.result else {}
     return TrialProgress(
         attempt,
         "stopped" if is_stopped_early(report) else report.state,
         iteration=report.result.iterations if report.result else _reached(here),
         iterations=report.spec.schedule.iterations,
-        scores=next(iter(evaluation.values()), None),
+        scores=report.result.scores if report.result else None,
         error=report.error,
         report=report,
     )

@@ -76,8 +76,9 @@ class Follower:
     def _end(self, report: RunReport, last: Seen) -> Seen:
         if report.result is None:  # what it had measured before it failed is no score
             return Seen(last.iteration, last.value if is_stopped_early(report) else None, ended=True)
-        scores = next(iter(report.result.evaluation.values()))
-        return Seen(report.result.iterations, getattr(scores, self._metric), ended=True)
+        scores = report.result.scores
+        value = getattr(scores, self._metric) if scores else None
+        return Seen(report.result.iterations, value, ended=True)
 
     def _report(self, attempt: int) -> RunReport | None:
         if not attempt:

@@ -13,11 +13,11 @@ from trainer.base.files import write_atomically
 from trainer.base.strict_model import StrictModel
 from trainer.results import metrics
 from trainer.results.metrics import Counts, Group
+from trainer.results.scores import HeadlineScores
 from trainer.spec.spec import ExperimentSpec
 
 Document = TypeVar("Document", bound=StrictModel)
 SCHEMA_VERSION: Final = 1
-HEADLINE = ("mIoU", "mAcc", "aAcc", "head_mIoU", "body_mIoU", "tail_mIoU")  # of `Scores`: lists, curves
 
 
 class ClassScore(StrictModel):
@@ -36,15 +36,9 @@ class ClassScore(StrictModel):
     region_frequency: int = Field(description="Training pictures that contain the class.")
 
 
-class Scores(StrictModel):
+class Scores(HeadlineScores):
     """One evaluation mode. Percent; head, body, tail: mean IoU over groups by training pixel frequency."""
 
-    mIoU: float | None
-    mAcc: float | None
-    aAcc: float | None
-    head_mIoU: float | None
-    body_mIoU: float | None
-    tail_mIoU: float | None
     pearson_pixel: float | None = Field(
         default=None, description="Correlation of class Acc with training pixels; null where undefined."
     )
@@ -75,6 +69,11 @@ class RunResult(StrictModel):
     training_images: int
     eval_images: int
     versions: dict[str, str]
+
+    @property
+    def scores(self) -> Scores | None:
+        """Of the first evaluation mode: the one that lists show and sweeps rank by."""
+        return next(iter(self.evaluation.values()), None)
 
 
 class RunReport(StrictModel):

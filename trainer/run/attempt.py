@@ -163,8 +163,7 @@ class Attempt:
     def _say_end(self, report: RunReport) -> None:
         if report.error:
             _say(f"{report.state}: {report.error.type}: {report.error.message}")
-        elif report.result:
-            scores = report.result.evaluation["single_scale"]
+        elif report.result and (scores := report.result.scores):
             _say(f"completed: mIoU {shown(scores.mIoU)}, mAcc {shown(scores.mAcc)}, {self.dir.report}")
 
     def refuse(self, error: Exception) -> RunReport:
