@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from pydantic import Field
 
+from trainer.base.ends import End
 from trainer.base.errors import ComparisonError
 from trainer.base.strict_model import StrictModel
 from trainer.results.comparability import classes_apart, difference, ground_of, key_of, why_apart
@@ -122,7 +123,7 @@ def _scores(report: RunReport) -> Scores:
 
 
 def _ended(report: RunReport) -> str:
-    return "was cancelled" if report.state == "cancelled" else f"ended {report.state}"
+    return "was cancelled" if report.state is End.CANCELLED else f"ended {report.state}"
 
 
 def _row(

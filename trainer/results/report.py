@@ -8,7 +8,8 @@ from typing import Final, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
-from trainer.base.errors import ReportError
+from trainer.base.ends import End, Reported
+from trainer.base.errors import ReportError, StoppedEarly
 from trainer.base.files import write_atomically
 from trainer.base.strict_model import StrictModel
 from trainer.results import metrics
@@ -82,7 +83,7 @@ class RunReport(StrictModel):
     schema_version: Literal[1] = SCHEMA_VERSION
     experiment: str
     attempt: int = Field(ge=1)
-    state: Literal["completed", "failed", "cancelled"]
+    state: Reported
     spec: ExperimentSpec
     result: RunResult | None = None
     error: RunError | None = None
@@ -92,6 +93,12 @@ class RunReport(StrictModel):
     timings: dict[str, float] = Field(
         default_factory=dict, description="Seconds of each part of the job, in the order they happened."
     )
+
+    @property
+    def end(self) -> End:
+        """How it ended: `state`, but for a trial that its sweep's scheduler stopped, as its error tells."""
+        stopped = self.error is not None and self.error.type == StoppedEarly.__name__
+        return End.STOPPED if stopped else End(self.state)
 
 
 def make_scores(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+from trainer.base.ends import End
 from trainer.base.errors import Cancelled, WorkerLost
 from trainer.base.files import write_atomically
 from trainer.base.tee import tee_output
@@ -125,13 +126,12 @@ class Attempt:
         """What there is to report; `final`: what was measured stands if MLflow was already being told."""
         if final and self._finished is not None:
             return self._finished
-        state = "completed" if error is None else "cancelled" if isinstance(error, Cancelled) else "failed"
         pairs = zip(self._marks, self._marks[1:], strict=False)
         return RunReport.model_validate(
             {
                 "experiment": self._experiment,
                 "attempt": self._attempt,
-                "state": state,
+                "state": End.of(error).reported,
                 "spec": self.spec,
                 "result": RunResult.model_validate(outcome["result"]) if outcome else None,
                 "error": run_error(error) if error else None,

@@ -21,7 +21,6 @@ from trainer.tracking.tracker import (
     BackgroundTracker,
     MlflowTracker,
     RunInfo,
-    RunStatus,
     Tracker,
     TrackerError,
     open_noted,
@@ -29,7 +28,6 @@ from trainer.tracking.tracker import (
 
 log = logging.getLogger(__name__)
 
-_STATUS: dict[str, RunStatus] = {"completed": "FINISHED", "failed": "FAILED", "cancelled": "KILLED"}
 _NOT_METRICS = frozenset({"kind", "iteration", "time", "message"})
 
 
@@ -99,7 +97,7 @@ def finish_run(attempt: Tracked, report: RunReport, *, plan: Plan | None, replay
             path = Path(scratch) / attempt.dir.report.name
             path.write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
             tracker.log_file(path)
-        tracker.close(_STATUS[report.state])
+        tracker.close(report.state.mlflow_status)
     except TrackerError as error:
         log.warning("MLflow has not taken the end of this run: %s", error)
 
