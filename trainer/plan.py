@@ -20,6 +20,7 @@ from trainer.mmseg_adapter.config import render_config
 from trainer.spec.datasets import DigitScenes
 from trainer.spec.spec import ExperimentSpec, spec_hash
 from trainer.storage.layout import AttemptDir, Storage
+from trainer.storage.notices import Notice
 
 _MOST_PROGRESS_RECORDS = 200
 _MOST_BETWEEN_CHECKPOINTS = 1000  # iterations
@@ -44,6 +45,7 @@ class Plan(StrictModel):
     mlflow_tags: dict[str, str] = Field(default_factory=dict)
     judged: bool = False  # waits after each evaluation until a scheduler has looked at it
     versions: dict[str, str]
+    notices: tuple[Notice, ...] = Field(default=(), strict=False)  # what was noticed of the data
 
     @property
     def layout(self) -> Storage:

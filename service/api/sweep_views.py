@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from service.api.views import error_public, mlflow_page
+from service.api.views import error_public, mlflow_page, notices_public
 from service.reconcile import run_directories
 from service.shared.schemas import Progress
 from service.shared.settings import Settings
@@ -59,6 +59,7 @@ def sweep_public(
         running=tuple(trial_public(each, spec, settings) for each in busy),
         trials=None if trials is None else tuple(trial_public(each, spec, settings) for each in listed),
         mlflow_run_id=row.mlflow_run_id,
+        notices=notices_public(row),
         links=_links(row, settings),
     )
 

@@ -16,7 +16,7 @@ from trainer.results.scores import HEADLINE, column_title
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from service.shared.schemas import CatalogueItem, EventPublic, ExperimentPublic, Headline
+    from service.shared.schemas import CatalogueItem, EventPublic, ExperimentPublic, Headline, NoticePublic
 
 Document = Mapping[str, Any]
 NONE = "–"
@@ -69,6 +69,8 @@ def print_experiment(
         grid.add_row("progress", f"{each.progress.iteration}/{each.progress.iterations}")
     if each.error:
         grid.add_row("error", f"[red]{escape(each.error.type)}[/]: {escape(each.error.message)}")
+    for notice in each.notices:
+        grid.add_row("notice", escape(notice_text(notice)))
     if each.headline:
         grid.add_row("scores", headline_text(each.headline))
     grid.add_row("report", f"{api}{each.links.report}")
@@ -79,8 +81,16 @@ def print_experiment(
     table.columns[4].no_wrap = False
     for event in events:
         at = event.at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        table.add_row(at, str(event.attempt), event.from_state or "", event.to_state, escape(event.reason))
+        left, to = event.from_state or "", str(event.to_state)
+        if left == to:
+            left, to = "", "notice"
+        table.add_row(at, str(event.attempt), left, to, escape(event.reason))
     console.print(table)
+
+
+def notice_text(notice: NoticePublic) -> str:
+    """What is so, and what would mend it."""
+    return f"{notice.text}; hint: {notice.hint}" if notice.hint else notice.text
 
 
 def headline_text(headline: Headline) -> str:

@@ -23,6 +23,7 @@ from sweeps.driver.policy import worth_another_try
 from sweeps.results.trial_progress import lost_attempts, trial_progress
 from trainer.base.files import write_atomically
 from trainer.storage.layout import Storage, mlflow_ids
+from trainer.storage.notices import read_notices
 
 log = logging.getLogger(__name__)
 
@@ -76,12 +77,15 @@ class Trials:
                 return  # overtaken; the next pass comes back to it
 
     def _move(self, rows: list[Experiment], phase: Phase, now: datetime) -> int:
-        moves = []
+        moves, noticed = [], []
         for row in rows:
             with self._confined(row.id):
                 move = self._move_of(row, phase)
                 if move is not None:
                     moves.append(move)
+                newest = self._storage.newest_attempt(row.id)
+                noticed.append((row, read_notices(self._storage.attempt(row.id, newest))))
+        self._store.note(noticed, now=now)
         for move in moves:
             to, reason = move.steps[-1]
             log.info(

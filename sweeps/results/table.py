@@ -12,6 +12,7 @@ from sweeps.results.comparability import Measured, class_lists, few_seeds, missi
 from trainer.base.strict_model import StrictModel
 from trainer.results.comparability import ClassKey, difference, ground_of, key_of
 from trainer.results.metrics import Group
+from trainer.results.notice_notes import notice_notes
 from trainer.results.report import RunReport, Scores
 from trainer.results.scores import HEADLINE, ScoreName
 from trainer.spec.spec import SINGLE_SCALE
@@ -98,7 +99,7 @@ def make_table(
         entries: the trials; of none the table has no rows.
         reference: the row that differences are taken to; the first if left out.
         published: numbers of the paper by row, shown beside ours.
-        notes: said under the table, before those about missing trials and about what is not comparable.
+        notes: said under the table, before those about missing trials, what is not comparable, and notices.
     """
     by_row: dict[str, list[Entry]] = {}
     for entry in entries:
@@ -114,6 +115,9 @@ def make_table(
         blocks.append(Block(mode=mode, rows=rows, classes=_classes(found, base)))
         shared = [row.shared_seeds for row in rows if row.p_value is not None]
         told += [*unlike(found, base, metric), *missing(found), *few_seeds(shared)]
+    told += notice_notes(
+        (entry.row, entry.report.notices) for entry in entries if entry.report and _evaluations(entry)
+    )
     return Table(
         name=name,
         metric=metric,

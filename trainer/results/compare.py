@@ -15,6 +15,7 @@ from trainer.base.errors import ComparisonError
 from trainer.base.strict_model import StrictModel
 from trainer.results.comparability import classes_apart, difference, ground_of, key_of, why_apart
 from trainer.results.metrics import Group
+from trainer.results.notice_notes import notice_notes
 from trainer.results.remark import Remark, RemarkSummary, remark, summary
 from trainer.results.report import ClassScore, RunReport, Scores
 from trainer.results.scores import HeadlineScores
@@ -168,7 +169,7 @@ def _class_row(found: Sequence[ClassScore], alike: Sequence[bool]) -> ClassRow:
 def _notes(
     reports: Sequence[RunReport], scores: Sequence[Scores], apart: Sequence[str | None]
 ) -> tuple[str, ...]:
-    """What differs besides method and seed, and how many seeds stand behind each method."""
+    """What differs besides method and seed, how many seeds stand behind each method, and what was noticed."""
     aspects: dict[str, Callable[[RunReport], object]] = {
         "data set or its parameters": lambda report: report.spec.dataset,
         "model": lambda report: report.spec.model,
@@ -193,7 +194,8 @@ def _notes(
     twice = [experiment for experiment, n in Counter(one.experiment for one in reports).items() if n > 1]
     if twice:
         notes.append(f"listed more than once: {', '.join(twice)}")
-    return (*notes, _seeds_note(reports))
+    noticed = notice_notes((report.experiment, report.notices) for report in reports)
+    return (*notes, _seeds_note(reports), *noticed)
 
 
 def _frequencies(scores: Scores) -> tuple[object, ...]:

@@ -16,6 +16,7 @@ from trainer.results import metrics
 from trainer.results.metrics import Counts, Group
 from trainer.results.scores import HeadlineScores
 from trainer.spec.spec import ExperimentSpec
+from trainer.storage.notices import Notice
 
 Document = TypeVar("Document", bound=StrictModel)
 SCHEMA_VERSION: Final = 1
@@ -92,6 +93,9 @@ class RunReport(StrictModel):
     ended_at: str
     timings: dict[str, float] = Field(
         default_factory=dict, description="Seconds of each part of the job, in the order they happened."
+    )
+    notices: tuple[Notice, ...] = Field(
+        default=(), strict=False, description="What a reader of the numbers must know of this attempt."
     )
 
     @property

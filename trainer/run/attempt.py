@@ -15,6 +15,7 @@ from trainer.base.tee import tee_output
 from trainer.results.report import RunError, RunReport, RunResult, write_report
 from trainer.spec.spec import ExperimentSpec
 from trainer.storage.layout import AttemptDir, Storage, mlflow_ids
+from trainer.storage.notices import Notice, add_notice, read_notices
 
 if TYPE_CHECKING:
     from trainer.plan import Plan
@@ -61,6 +62,11 @@ class Attempt:
         """Notes that the part `name` of the attempt is over, for the report's timings."""
         self._marks.append((name, time.time()))
 
+    def notice(self, notice: Notice) -> None:
+        """Keeps a fact that a person must see, and prints it where it is new."""
+        if add_notice(self.dir, notice):
+            _say(f"notice: {notice}")
+
     def make_plan(self, say: Callable[[str], None]) -> Plan:
         """Makes the plan and nothing else.
 
@@ -81,8 +87,10 @@ class Attempt:
         )
 
     def prepare(self) -> Plan:
-        """Makes the plan and keeps it beside the report."""
+        """Makes the plan, keeps it beside the report, and says what was noticed of the data."""
         self._plan = self.make_plan(_say)
+        for each in self._plan.notices:
+            self.notice(each)
         write_atomically(self.dir.plan, self._plan.model_dump_json(indent=1) + "\n")
         return self._plan
 
@@ -138,6 +146,7 @@ class Attempt:
                 "mlflow_run_id": self._run_id(),
                 "started_at": self._started_at,
                 "ended_at": utc_now_text(),
+                "notices": read_notices(self.dir),
                 "timings": {name: max(0.0, end - begin) for (_, begin), (name, end) in pairs},
             }
         )

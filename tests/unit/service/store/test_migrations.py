@@ -83,9 +83,9 @@ def test_sweeps_come_to_a_database_in_use(settings: Settings) -> None:
 
 
 def test_trials_stopped_before_stay_stopped(settings: Settings) -> None:
-    """What the class of an error told until 0002 its own column tells, of stopped trials and of no others."""
+    """What the class of an error told until 0003 its own column tells, of stopped trials and of no others."""
     settings.data_dir.mkdir(parents=True)
-    command.upgrade(alembic_config(settings.database), "0002")
+    command.upgrade(alembic_config(settings.database), "0003")
     engine = make_engine(settings.database)
     rows = {
         "t0": ("cancelled", "StoppedEarly"),
@@ -123,12 +123,12 @@ def test_trials_stopped_before_stay_stopped(settings: Settings) -> None:
 
 
 def test_the_column_for_stopped_trials_goes_again(settings: Settings) -> None:
-    """The way down to 0002 keeps the rows, and with their errors what the column said."""
+    """The way down to 0003 keeps the rows, and with their errors what the column said."""
     migrate(settings)
     store = Store(settings.database)
     store.create(new_row("e1"), new_tags={})
     store.close()
-    command.downgrade(alembic_config(settings.database), "0002")
+    command.downgrade(alembic_config(settings.database), "0003")
     engine = make_engine(settings.database)
     assert "stopped" not in {column["name"] for column in inspect(engine).get_columns("experiments")}
     with engine.connect() as connection:
