@@ -10,7 +10,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from trainer.base.files import write_atomically
 from trainer.plan import Plan
 from trainer.results.report import RunReport, RunResult, Scores
 from trainer.spec.methods import label
@@ -90,9 +89,9 @@ def finish_run(attempt: Tracked, report: RunReport, *, plan: Plan | None, replay
                 send(record, tracker)
         if plan is not None and report.result is not None:
             _log_result(plan, report.result, tracker)
-        for path in (attempt.dir.plan, attempt.dir.metrics, attempt.dir.log):
-            if path.exists():
-                tracker.log_file(path, f"attempts/{attempt.attempt}")
+        for file in (attempt.dir.plan, attempt.dir.metrics, attempt.dir.log):
+            if file.exists():
+                tracker.log_file(file.local, f"attempts/{attempt.attempt}")
         with TemporaryDirectory() as scratch:
             path = Path(scratch) / attempt.dir.report.name
             path.write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
@@ -117,10 +116,9 @@ def _log_result(plan: Plan, result: RunResult, tracker: Tracker) -> None:
             "images": plan.frequencies.region,
         },
     )
-    config = plan.attempt_dir.path / "config.json"
-    write_atomically(config, json.dumps(plan.config, indent=1) + "\n")
-    tracker.log_file(config)
-    tracker.log_file(plan.layout.root / result.checkpoint, "checkpoint")
+    plan.attempt_dir.config.write(json.dumps(plan.config, indent=1) + "\n")
+    tracker.log_file(plan.attempt_dir.config.local)
+    tracker.log_file(plan.layout.file(result.checkpoint).local, "checkpoint")
 
 
 def _last_seconds(plan: Plan) -> float:
