@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,38 +15,34 @@ from sweeps.document.resolve import resolve_trials
 from sweeps.document.spec import SweepSpec, parse_sweep
 from sweeps.results.report import SweepReport, write_sweep_report
 from trainer.base.documents import MalformedDocument, parse_document, read_document
+from trainer.base.ends import End, ExitCode
 from trainer.base.errors import Problem, RegionRebalanceError, SpecError
 from trainer.base.schema_words import counted
 from trainer.base.text import make_streams_printable
-from trainer.job import (
-    DEFAULT_STORAGE,
+from trainer.run.arguments import (
+    add_shared_options,
     attempt_number,
-    has_password,
     identifier,
     make_storage,
+    parse_options,
     storage_at,
 )
 from trainer.run.attempt import run_error, utc_now_text
 from trainer.storage.layout import Storage
 
-_EXIT_USAGE = 2
 _MOST_LISTED = 200
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0 completed, 1 failed, 2 the sweep or command line is wrong, 143 cancelled."""
     make_streams_printable(utf8=True)  # what is printed is log.txt, too
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    if has_password(options.mlflow_uri):
-        parser.error("--mlflow-uri: no user or password; set MLFLOW_TRACKING_USERNAME and …_PASSWORD")
+    options = parse_options(_parser(), arguments)
     storage = storage_at(options.storage)
-    roots = [Path(root) for root in options.data_root] if options.data_root else None
     try:
         sweep = parse_sweep(read_document(options.spec))
         name = options.sweep or sweep_id(sweep)
         _refuse_another(storage, name, sweep)
-        trials = resolve_trials(sweep, expand(sweep), data_roots=roots)
+        trials = resolve_trials(sweep, expand(sweep), data_roots=options.data_root)
     except (SpecError, OSError, MalformedDocument) as error:
         return _refuse(options, storage, error)
     if options.list:
@@ -67,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         mlflow_uri=options.mlflow_uri,
         trials=() if sweep.search == "optuna" else trials,
         total=count_trials(sweep),
-        resolve=lambda trial: resolve_trials(sweep, [trial], data_roots=roots)[0],
+        resolve=lambda trial: resolve_trials(sweep, [trial], data_roots=options.data_root)[0],
     )
     return Engine(asked).run()
 
@@ -78,24 +73,24 @@ def _refuse(options: argparse.Namespace, storage: Storage, error: Exception) -> 
     for problem in problems:
         print(problem, file=sys.stderr)
     if options.list or not (options.sweep and options.attempt):
-        return _EXIT_USAGE
+        return ExitCode.BAD_INPUT
     try:
         sweep = parse_sweep(read_document(options.spec))
     except (SpecError, OSError, MalformedDocument):
-        return _EXIT_USAGE  # no sweep, no report: the exit code is all there is
+        return ExitCode.BAD_INPUT  # no sweep, no report: the exit code is all there is
     make_storage(storage)
     now = utc_now_text()
     report = SweepReport(
         sweep=options.sweep,
         attempt=options.attempt,
-        state="failed",
+        state=End.FAILED,
         spec=sweep,
         error=run_error(error),
         started_at=now,
         ended_at=now,
     )
     write_sweep_report(report, storage.sweep(options.sweep).attempt(options.attempt).report)
-    return _EXIT_USAGE
+    return ExitCode.BAD_INPUT
 
 
 def sweep_id(sweep: SweepSpec) -> str:
@@ -110,22 +105,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m sweeps.job", description=__doc__)
     parser.add_argument("--spec", type=Path, required=True, help="the sweep, as POST /sweeps takes it")
     parser.add_argument(
-        "--storage",
-        default=os.environ.get("REBALANCE_STORAGE", DEFAULT_STORAGE),
-        help="shared by all nodes (default: REBALANCE_STORAGE, or %(default)s)",
-    )
-    parser.add_argument(
         "--sweep",
         type=identifier,
         help="id; one given before goes on where it was (default: made from the document)",
     )
     parser.add_argument("--attempt", type=attempt_number, help="default: one more than the last")
-    parser.add_argument("--mlflow-uri", default=os.environ.get("MLFLOW_TRACKING_URI"))
-    parser.add_argument(
-        "--data-root",
-        action="append",
-        help="data must lie inside one of these (repeatable; default: anywhere)",
-    )
+    add_shared_options(parser)
     parser.add_argument("--list", action="store_true", help="print the trials and their cost, and stop")
     return parser
 

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 from service.client.client import POLL_SECONDS, ApiUnreachable, RebalanceClient
 from service.shared.endpoints import DEFAULT_API, FILE_NAME, find_api
 from service.shared.states import State
+from trainer.base.ends import ExitCode
 from trainer.base.text import printable, printable_lines
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from service.shared.schemas import CatalogueItem, ExperimentPublic
-
-EXPERIMENT_FAILED, BAD_INPUT = 1, 2
+    from service.shared.sweep_schemas import SweepPublic
 
 
 class BadArgument(ValueError):
@@ -57,11 +57,7 @@ def submit(args: argparse.Namespace, client: RebalanceClient) -> int:
     stored = client.submit(read_spec(args.spec), idempotency_key=args.idempotency_key)
     if args.wait:
         return _wait(args, client, stored)
-    if args.json:
-        print_json(stored)
-    else:
-        print(f"{stored.id}  {stored.name}: {stored.state}")
-    return 0
+    return tell(args, stored, stored.state)
 
 
 def show(args: argparse.Namespace, client: RebalanceClient) -> int:
@@ -138,11 +134,7 @@ def cancel(args: argparse.Namespace, client: RebalanceClient) -> int:
     if args.wait:
         _wait(args, client, seen)
         return 0
-    if args.json:
-        print_json(seen)
-    else:
-        print(f"{seen.id}  {seen.name}: {seen.state}, cancel asked")
-    return 0
+    return tell(args, seen, f"{seen.state}, cancel asked")
 
 
 def retry(args: argparse.Namespace, client: RebalanceClient) -> int:
@@ -150,11 +142,7 @@ def retry(args: argparse.Namespace, client: RebalanceClient) -> int:
     seen = client.retry(args.id)
     if args.wait:
         return _wait(args, client, seen)
-    if args.json:
-        print_json(seen)
-    else:
-        print(f"{seen.id}  {seen.name}: {seen.state}, attempt {seen.attempt}")
-    return 0
+    return tell(args, seen, f"{seen.state}, attempt {seen.attempt}")
 
 
 def datasets(args: argparse.Namespace, client: RebalanceClient) -> int:
@@ -204,7 +192,7 @@ def _wait(args: argparse.Namespace, client: RebalanceClient, seen: ExperimentPub
     if seen.error is not None:
         told = printable_lines(f"{seen.error.type}: {seen.error.message}")
         print(f"{seen.id} {seen.state}: {told}", file=sys.stderr)
-    return 0 if seen.state is State.COMPLETED else EXPERIMENT_FAILED
+    return 0 if seen.state is State.COMPLETED else ExitCode.FAILED
 
 
 @contextmanager
@@ -247,6 +235,15 @@ def _print_log(content: bytes, *, as_json: bool) -> None:
     else:
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
+
+
+def tell(args: argparse.Namespace, seen: ExperimentPublic | SweepPublic, text: str) -> int:
+    """Exit code 0, once the answer is told: all of it with --json, else a line that ends in `text`."""
+    if args.json:
+        print_json(seen)
+    else:
+        print(f"{seen.id}  {seen.name}: {text}")
+    return ExitCode.DONE
 
 
 def print_json(answer: BaseModel) -> None:

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from service.cli.progress import COLOURS
 from trainer.base.text import printable_lines
+from trainer.results.scores import HEADLINE, column_title
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from service.shared.schemas import CatalogueItem, EventPublic, ExperimentPublic, Headline, NoticePublic
 
 Document = Mapping[str, Any]
-_SCORES = ("mIoU", "mAcc", "aAcc", "head_mIoU", "body_mIoU", "tail_mIoU")
 NONE = "–"
 
 
@@ -102,12 +102,14 @@ def notice_text(notice: NoticePublic) -> str:
 
 def headline_text(headline: Headline) -> str:
     """The scores in one line, percent."""
-    return "  ".join(f"{name} {number(getattr(headline, name))}" for name in _SCORES)
+    return "  ".join(f"{name} {number(getattr(headline, name))}" for name in HEADLINE)
 
 
 def comparison_table(comparison: Document) -> Table:
     """One row for each experiment of a comparison's JSON; percent, and points against the first."""
-    table = make_table("id", "method", "seed", "mIoU", "ΔmIoU", "mAcc", "head", "body", "tail", "time")
+    others = [name for name in HEADLINE if name not in ("mIoU", "aAcc")]
+    titles = [column_title(name) for name in others]
+    table = make_table("id", "method", "seed", "mIoU", "ΔmIoU", *titles, "time")
     for column in table.columns[2:]:
         column.justify = "right"
     table.columns[1].no_wrap = False
@@ -118,7 +120,7 @@ def comparison_table(comparison: Document) -> Table:
             str(row["seed"]),
             number(row["mIoU"]),
             number(row["delta_mIoU"], signed=True) if position else "",
-            *(number(row[name]) for name in ("mAcc", "head_mIoU", "body_mIoU", "tail_mIoU")),
+            *(number(row[name]) for name in others),
             f"{row['seconds']:.0f} s",
         )
     return table
@@ -184,7 +186,7 @@ def _remark_cells(found: Document) -> tuple[str, ...]:
 
 def _remark_sums(sums: Document | None) -> str:
     if sums is None:
-        return "Remark 1: no class has the same pixels in both"
+        return "Remark 1: not on the same labels"
     return (
         f"Acc rose in {sums['acc_rose']} of {sums['classes']} classes, "
         f"Remark 1 held for {sums['held']} of them; IoU rose in {sums['iou_rose']}"

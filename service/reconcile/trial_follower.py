@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from service.reconcile.decide_trial import Phase, move_of
 from service.shared.settings import Settings
-from service.shared.states import State
+from service.shared.states import LIVE, WITH_JOB, State
 from service.store.experiments import Store
 from service.store.new_rows import drawn_trial
 from service.store.records import Experiment, Move, Sweep
@@ -29,8 +29,6 @@ _PAUSED = "pause was asked\n"
 _AT_ONCE = 500  # trials a pass, or a transaction
 _SETTLED = timedelta(seconds=2)  # a directory unchanged for so long shows every file in its time stamp
 _TRUSTED = timedelta(seconds=30)  # for so long: clocks of storage and service may differ
-_LIVE = tuple(state for state in State if not state.ended)
-_WITH_JOB = tuple(state for state in State if state.has_job)
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ class Trials:
         """One pass over what may have changed in a sweep that has not ended."""
         self._keep_paused(sweep)
         phase = Phase.ALIVE if sweep.state.has_job else Phase.AGAIN
-        rows = self._store.trials(sweep.id, states=_WITH_JOB, following=True)
+        rows = self._store.trials(sweep.id, states=WITH_JOB, following=True)
         begun = self._newly_begun(sweep, now) if phase is Phase.ALIVE else []
         if begun:
             rows += self._store.trials(sweep.id, states=[State.QUEUED], numbers=begun, following=True)
@@ -72,7 +70,7 @@ class Trials:
         del to
         self._looks.pop(sweep.id, None)
         self._newly_begun(sweep, now)
-        while rows := self._store.trials(sweep.id, states=_LIVE, following=True, limit=_AT_ONCE):
+        while rows := self._store.trials(sweep.id, states=LIVE, following=True, limit=_AT_ONCE):
             if not self._move(rows, Phase.OVER, now):
                 return  # overtaken; the next pass comes back to it
 

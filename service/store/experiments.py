@@ -7,18 +7,16 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, insert, or_, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import ColumnElement, select, update
 
-from service.shared.states import State
+from service.shared.states import LIVE, State
 from service.store.database import Database
-from service.store.jobs import Kind, Ledger, changes_of, event
-from service.store.records import Conflict, Experiment, Filters, Move, UnknownExperiment
+from service.store.experiment_rows import ExperimentRows
+from service.store.jobs import changes_of, event
+from service.store.records import Conflict, Experiment, Filters, Move
 from service.store.sweeps import SweepStore
-from service.store.tables import events, experiments, tags
+from service.store.tables import experiments, tags
 
-_EXPERIMENTS = Kind("experiment", experiments, events, events.c.experiment_id, Experiment, UnknownExperiment)
-_LIVE = tuple(state for state in State if not state.ended)
 _AGAIN: dict[str, Any] = dict.fromkeys(
     [
         *("ended_at", "cancel_requested_at", "error_type", "error_message", "headline", "progress"),
@@ -27,16 +25,12 @@ _AGAIN: dict[str, Any] = dict.fromkeys(
 )
 
 
-class Store(Ledger[Experiment]):
+class Store(ExperimentRows):
     """All reads and writes, on SQLite or Postgres; `sweeps` has those of sweeps. Any thread may call it."""
 
     def __init__(self, url: str) -> None:
-        super().__init__(
-            Database(url),
-            _EXPERIMENTS,
-            own_job=or_(experiments.c.sweep_id.is_(None), experiments.c.detached),
-        )
-        self.sweeps = SweepStore(self._database, self)
+        super().__init__(Database(url))
+        self.sweeps = SweepStore(self._database)
 
     def close(self) -> None:
         self._database.close()
@@ -66,29 +60,8 @@ class Store(Ledger[Experiment]):
 
     def create(self, new: Experiment, *, new_tags: Mapping[str, str]) -> Experiment:
         """Stores `new` and its first event, or gives the experiment that has its idempotency key."""
-        try:
-            with self._database.writing() as connection:
-                self.insert_tagged(connection, [(new, new_tags)], "stored")
-        except IntegrityError:
-            # Another request with the same key was faster; anything else is a mistake of ours.
-            earlier = self.find_request(new.idempotency_key) if new.idempotency_key else None
-            if earlier is None:
-                raise
-            return earlier
-        return new
-
-    def insert_tagged(
-        self, connection: Connection, new: Sequence[tuple[Experiment, Mapping[str, str]]], reason: str
-    ) -> None:
-        """New experiments with their tags and first events, within a transaction."""
-        self.insert(connection, [row for row, _ in new], reason)
-        rows = [
-            {"experiment_id": row.id, "key": key, "value": value}
-            for row, its in new
-            for key, value in its.items()
-        ]
-        if rows:
-            connection.execute(insert(tags), rows)
+        row = (new, new_tags)
+        return self.store_once(new, lambda connection: self.insert_tagged(connection, [row], "stored"))
 
     def retry(self, seen: Experiment, *, attempt: int, reason: str, now: datetime) -> Experiment:
         """Queues an experiment that failed or was cancelled again, as a job of its own.
@@ -105,7 +78,7 @@ class Store(Ledger[Experiment]):
                     "only one that failed or was cancelled can be retried"
                 )
             values = _AGAIN | {"state": State.QUEUED, "attempt": attempt, "failures": 0, "updated_at": now}
-            values["detached"] = here.sweep_id is not None
+            values |= {"detached": here.sweep_id is not None, "stopped": False}
             connection.execute(update(experiments).where(*same).values(values))
             self.record(connection, [event(seen.id, now, attempt, here.state, State.QUEUED, reason)])
             return self.read(connection, seen.id)
@@ -135,7 +108,7 @@ class Store(Ledger[Experiment]):
         """Ids of trials that somebody wants cancelled and that have not ended."""
         query = select(experiments.c.id).where(
             experiments.c.sweep_id == sweep_id,
-            experiments.c.state.in_(_LIVE),
+            experiments.c.state.in_(LIVE),
             ~experiments.c.detached,
             experiments.c.cancel_requested_at.is_not(None),
         )

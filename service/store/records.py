@@ -101,6 +101,10 @@ class Experiment(Asked):
     trial: int | None = None
     trial_row: str | None = None
     detached: bool = False
+    stopped: bool = False  # early, by its sweep's scheduler; its state is cancelled
+
+
+Tagged = tuple[Experiment, Mapping[str, str]]  # a row and its tags
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +126,7 @@ class Move:
 
 @dataclass(frozen=True)
 class TrialCount:
-    """How many trials of a sweep are in a state; `stopped` are those that the scheduler ended early."""
+    """How many trials of a sweep are in a state; `stopped`: those that the scheduler ended early."""
 
     sweep_id: str
     state: State
@@ -171,6 +175,7 @@ class Outcome:
     mlflow_status_due: str | None = None
     started_at: datetime | None = None
     failures: int | None = None
+    stopped: bool | None = None
 
     def columns(self) -> dict[str, Any]:
         given = {column.name: getattr(self, column.name) for column in fields(self)}

@@ -2,39 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Protocol
 
-from sqlalchemy import Connection, Select, false, func, select, true
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, func, select, true
 
-from service.shared.states import State
+from service.shared.states import ENDED, LIVE, State
 from service.store.database import Database
+from service.store.experiment_rows import ExperimentRows
 from service.store.jobs import Kind, Ledger
-from service.store.records import Conflict, Experiment, Sweep, TrialCount, UnknownSweep
+from service.store.records import Experiment, Sweep, Tagged, TrialCount, UnknownSweep
 from service.store.tables import experiments, sweep_events, sweeps
-from trainer.base.errors import StoppedEarly
 
-Tagged = Sequence[tuple[Experiment, Mapping[str, str]]]
 _SWEEPS = Kind("sweep", sweeps, sweep_events, sweep_events.c.sweep_id, Sweep, UnknownSweep)
 _AT_ONCE = 1000  # rows a statement
-
-
-class TrialRows(Protocol):
-    """What of the store of experiments is needed here."""
-
-    def insert_tagged(self, connection: Connection, new: Tagged, reason: str) -> None: ...
-
-    def select(self, query: Select[Any]) -> list[Experiment]: ...
 
 
 class SweepStore(Ledger[Sweep]):
     """All reads and writes of sweeps. Any thread may call it."""
 
-    def __init__(self, database: Database, trials: TrialRows) -> None:
+    def __init__(self, database: Database) -> None:
         super().__init__(database, _SWEEPS, own_job=true())
-        self._trials = trials
+        self._trials = ExperimentRows(database)
 
     def page(
         self, states: Sequence[State], *, cursor: str | None, limit: int
@@ -43,22 +32,18 @@ class SweepStore(Ledger[Sweep]):
         conditions = [sweeps.c.state.in_(states)] if states else []
         return self.listed(conditions, cursor=cursor, limit=limit)
 
-    def create(self, new: Sweep, trials: Tagged) -> Sweep:
+    def create(self, new: Sweep, trials: Sequence[Tagged]) -> Sweep:
         """Stores `new` with all its trials, or gives the sweep that has its idempotency key."""
-        try:
-            with self._database.writing() as connection:
-                self.insert(connection, [new], "stored")
-                for start in range(0, len(trials), _AT_ONCE):
-                    part = trials[start : start + _AT_ONCE]
-                    self._trials.insert_tagged(connection, part, f"stored with sweep {new.id}")
-        except IntegrityError:
-            earlier = self.find_request(new.idempotency_key) if new.idempotency_key else None
-            if earlier is None:
-                raise
-            return earlier
-        return new
 
-    def add_trials(self, sweep: Sweep, trials: Tagged) -> None:
+        def write(connection: Connection) -> None:
+            self.insert(connection, [new], "stored")
+            for start in range(0, len(trials), _AT_ONCE):
+                part = trials[start : start + _AT_ONCE]
+                self._trials.insert_tagged(connection, part, f"stored with sweep {new.id}")
+
+        return self.store_once(new, write)
+
+    def add_trials(self, sweep: Sweep, trials: Sequence[Tagged]) -> None:
         """Stores trials that the search has drawn since."""
         with self._database.writing() as connection:
             self._trials.insert_tagged(connection, trials, f"drawn by sweep {sweep.id}")
@@ -70,9 +55,7 @@ class SweepStore(Ledger[Sweep]):
             Conflict: it has ended.
         """
         with self._database.writing() as connection:
-            here = self.read(connection, sweep_id, lock=True)
-            if here.state.ended:
-                raise Conflict(f"sweep {sweep_id} has ended already: it is {here.state}")
+            here = self.read_live(connection, sweep_id)
             if here.paused is not paused:
                 self.write(connection, sweep_id, paused=paused, updated_at=now)
             return self.read(connection, sweep_id)
@@ -92,18 +75,12 @@ class SweepStore(Ledger[Sweep]):
 
     def counts(self, sweep_ids: Sequence[str]) -> list[TrialCount]:
         """How many trials of each sweep are in each state."""
-        # Grouped by its label: Postgres does not see that two equal expressions with parameters are one.
-        stopped = func.coalesce(experiments.c.error_type == StoppedEarly.__name__, false()).label("early")
-        columns = (experiments.c.sweep_id, experiments.c.state, stopped)
-        query = (
-            select(*columns, func.count())
-            .where(experiments.c.sweep_id.in_(sweep_ids))
-            .group_by(*columns[:2], "early")
-        )
+        columns = (experiments.c.sweep_id, experiments.c.state, experiments.c.stopped)
+        query = select(*columns, func.count()).where(experiments.c.sweep_id.in_(sweep_ids)).group_by(*columns)
         with self._database.reading() as connection:
             return [
-                TrialCount(sweep, State(state), bool(early), number)
-                for sweep, state, early, number in connection.execute(query)
+                TrialCount(sweep, State(state), stopped, number)
+                for sweep, state, stopped, number in connection.execute(query)
             ]
 
     def best(self, sweep_id: str, metric: str, direction: str) -> Experiment | None:
@@ -119,9 +96,9 @@ class SweepStore(Ledger[Sweep]):
     def unsettled(self, *, limit: int) -> list[Sweep]:
         """Sweeps that have ended while some trial that follows them has not."""
         live = select(experiments.c.sweep_id).where(
-            experiments.c.state.in_([state for state in State if not state.ended]),
+            experiments.c.state.in_(LIVE),
             experiments.c.sweep_id.is_not(None),
             ~experiments.c.detached,
         )
-        ended = sweeps.c.state.in_([state for state in State if state.ended])
+        ended = sweeps.c.state.in_(ENDED)
         return self.select(select(sweeps).where(ended, sweeps.c.id.in_(live)).limit(limit))

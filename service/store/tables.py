@@ -121,6 +121,7 @@ experiments = Table(
     Column("trial", Integer),
     Column("trial_row", Text),
     Column("detached", Boolean, nullable=False, server_default=false()),
+    Column("stopped", Boolean, nullable=False, server_default=false()),  # early, by its sweep's scheduler
     Index(None, "created_at", "id"),
     Index(None, "state", "created_at"),
     Index(None, "sweep_id", "trial", unique=True),

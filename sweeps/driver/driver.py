@@ -23,13 +23,12 @@ from sweeps.execution.task import Task
 from sweeps.results.formats import to_markdown
 from sweeps.results.report import SweepReport, write_sweep_report
 from sweeps.search.candidates import Source
+from trainer.base.ends import End
 from trainer.base.errors import Cancelled
 from trainer.base.tee import tee_output
 from trainer.run import launch
 from trainer.run.attempt import run_error, utc_now_text
 from trainer.storage.layout import Storage, trial_id
-
-_EXIT_CODES = {"completed": 0, "failed": 1, "cancelled": 143}
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ class Engine:
             if self._parent is not None:
                 self._parent.close(report.state)
             write_sweep_report(report, self._dir.report)
-        return _EXIT_CODES[report.state]
+        return report.state.exit_code
 
     def _run(self) -> None:
         from sweeps.search import tune
@@ -200,11 +199,10 @@ class Engine:
         print(f"{told}\ntable: {self._directory.tables['markdown']}", flush=True)
 
     def _report(self, error: Exception | None) -> SweepReport:
-        state = "completed" if error is None else "cancelled" if isinstance(error, Cancelled) else "failed"
         document: dict[str, Any] = {
             "sweep": self._asked.identifier,
             "attempt": self._asked.attempt,
-            "state": state,
+            "state": End.of(error).reported,
             "spec": self._asked.sweep,
             "error": run_error(error) if error else None,
             "limit": self._limit,
@@ -236,4 +234,4 @@ class Engine:
         print(reason, flush=True)
         if self._owns_cluster:
             launch.kill_own_cluster()
-        os._exit(_EXIT_CODES[report.state])
+        os._exit(report.state.exit_code)

@@ -21,6 +21,7 @@ import ray
 from sweeps.execution.actor import WarmWorker
 from sweeps.execution.process import MARK
 from sweeps.execution.task import Task, TaskEnd, end_of
+from trainer.base.ends import End
 from trainer.run.cluster import alive_nodes, loss_of, places
 from trainer.spec.spec import Resources
 from trainer.storage.layout import Storage
@@ -141,7 +142,7 @@ class Pool:
         kept = False
         try:
             end = TaskEnd.model_validate_json(ray.get(actor.run.remote(task.model_dump_json())))
-            kept = end.end != "failed"
+            kept = end.end is not End.FAILED
         except ray.exceptions.OutOfMemoryError:
             raise
         except ray.exceptions.RayActorError as error:

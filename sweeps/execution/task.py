@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from trainer.base.ends import Reported
 from trainer.base.errors import NodeLost, Paused
 from trainer.base.strict_model import StrictModel
 from trainer.results.report import RunReport
@@ -40,7 +41,7 @@ class Task(StrictModel):
 class TaskEnd(StrictModel):
     """How it ended: with a report, halted by a scheduler, or without its worker (`node`: nor its node)."""
 
-    end: Literal["completed", "failed", "cancelled", "paused", "lost"]
+    end: Reported | Literal["paused", "lost"]
     message: str = ""
     node: bool = False
 

@@ -9,6 +9,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+from trainer.base.ends import End
 from trainer.base.errors import Cancelled, DiskFull, WorkerLost
 from trainer.base.files import full_disk_told, is_disk_full
 from trainer.base.tee import tee_output
@@ -139,13 +140,12 @@ class Attempt:
         """What there is to report; `final`: what was measured stands if MLflow was already being told."""
         if final and self._finished is not None:
             return self._finished
-        state = "completed" if error is None else "cancelled" if isinstance(error, Cancelled) else "failed"
         pairs = zip(self._marks, self._marks[1:], strict=False)
         return RunReport.model_validate(
             {
                 "experiment": self._experiment,
                 "attempt": self._attempt,
-                "state": state,
+                "state": End.of(error).reported,
                 "spec": self.spec,
                 "result": RunResult.model_validate(outcome["result"]) if outcome else None,
                 "error": run_error(error) if error else None,
@@ -190,8 +190,7 @@ class Attempt:
     def _say_end(self, report: RunReport) -> None:
         if report.error:
             _say(f"{report.state}: {report.error.type}: {report.error.message}")
-        elif report.result:
-            scores = report.result.evaluation["single_scale"]
+        elif report.result and (scores := report.result.scores):
             _say(f"completed: mIoU {shown(scores.mIoU)}, mAcc {shown(scores.mAcc)}, {self.dir.report}")
 
     def refuse(self, error: Exception) -> RunReport:

@@ -13,7 +13,7 @@ from trainer.storage.layout import AttemptDir
 from trainer.storage.port import StoredFile
 
 _POLL_SECONDS = 0.02
-_KINDS: dict[str, type[Cancelled]] = {"StoppedEarly": StoppedEarly, "Paused": Paused}
+_KINDS: dict[str, type[Cancelled]] = {kind.__name__: kind for kind in (StoppedEarly, Paused)}
 
 
 @dataclass(frozen=True)

@@ -11,16 +11,15 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from trainer.plan import Plan
-from trainer.results.report import HEADLINE, RunReport, RunResult, Scores
+from trainer.results.report import RunReport, RunResult, Scores
 from trainer.spec.methods import label
-from trainer.spec.spec import ExperimentSpec, spec_hash
+from trainer.spec.spec import SINGLE_SCALE, ExperimentSpec, spec_hash
 from trainer.storage.layout import AttemptDir, Storage
 from trainer.storage.sink import Record, read_records
 from trainer.tracking.tracker import (
     BackgroundTracker,
     MlflowTracker,
     RunInfo,
-    RunStatus,
     Tracker,
     TrackerError,
     open_noted,
@@ -28,7 +27,6 @@ from trainer.tracking.tracker import (
 
 log = logging.getLogger(__name__)
 
-_STATUS: dict[str, RunStatus] = {"completed": "FINISHED", "failed": "FAILED", "cancelled": "KILLED"}
 _NOT_METRICS = frozenset({"kind", "iteration", "time", "message"})
 
 
@@ -98,7 +96,7 @@ def finish_run(attempt: Tracked, report: RunReport, *, plan: Plan | None, replay
             path = Path(scratch) / attempt.dir.report.name
             path.write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
             tracker.log_file(path)
-        tracker.close(_STATUS[report.state])
+        tracker.close(report.state.mlflow_status)
     except TrackerError as error:
         log.warning("MLflow has not taken the end of this run: %s", error)
 
@@ -106,7 +104,7 @@ def finish_run(attempt: Tracked, report: RunReport, *, plan: Plan | None, replay
 def _log_result(plan: Plan, result: RunResult, tracker: Tracker) -> None:
     for mode, scores in result.evaluation.items():
         tracker.log_table(f"per_class_{mode}", per_class_columns(scores))
-        prefix = "" if mode == "single_scale" else f"{mode}/"
+        prefix = "" if mode == SINGLE_SCALE else f"{mode}/"
         headline = {f"{prefix}{name}": value for name, value in headline_of(scores).items()}
         tracker.log_metrics(result.iterations, _last_seconds(plan), headline)
     tracker.log_table(
@@ -131,8 +129,7 @@ def _last_seconds(plan: Plan) -> float:
 
 def headline_of(scores: Scores) -> dict[str, float]:
     """mIoU, mAcc, aAcc and head/body/tail mIoU in percent, where defined."""
-    named = scores.model_dump(include=set(HEADLINE))
-    return {name: value for name, value in named.items() if value is not None}
+    return {name: value for name, value in scores.headline.items() if value is not None}
 
 
 def per_class_columns(scores: Scores) -> dict[str, list[Any]]:

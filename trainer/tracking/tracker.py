@@ -11,15 +11,15 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from trainer.base.ends import RunStatus
 from trainer.base.own_machine import without_proxy
 from trainer.storage.layout import mlflow_ids
 from trainer.storage.port import StoredFile
 
 log = logging.getLogger(__name__)
 
-RunStatus = Literal["FINISHED", "FAILED", "KILLED"]
 _MOST_PARAM_CHARACTERS = 6000  # MLflow 3 refuses longer ones
 _METRICS_PER_BATCH = 1000
 _KEY = "rebalance.run_key"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -405,7 +404,7 @@ def test_unknown_sweeps(client: TestClient, path: str) -> None:
 def test_asking_of_unknown_sweeps(client: TestClient, what: str, migrated: Settings) -> None:
     """404, and no file is written for it."""
     check_problem(client.post(f"/sweeps/swp-9/{what}"), 404)
-    assert not Path(migrated.layout.sweep("swp-9").path).exists()
+    assert not migrated.layout.sweep("swp-9").folder.exists()
 
 
 def test_openapi_has_the_sweep_and_valid_examples(client: TestClient) -> None:

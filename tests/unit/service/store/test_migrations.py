@@ -22,7 +22,7 @@ from service.store.engine import make_engine
 from service.store.experiments import Store
 from service.store.records import StoreUnavailable
 from service.store.tables import metadata
-from tests.unit.service.conftest import START
+from tests.unit.service.conftest import START, new_row
 
 REVISIONS = [
     script.revision for script in ScriptDirectory.from_config(alembic_config("sqlite://")).walk_revisions()
@@ -112,6 +112,49 @@ def value_of(table: str, column: Column[Any]) -> Any:
     if isinstance(column.type, JSON):
         return {"mIoU": 12.5}
     return TEXTS.get(column.name, column.name[:20]) if kind is str else kind(1 if kind is int else 0)
+
+
+def test_trials_stopped_before_stay_stopped(blank: Settings) -> None:
+    """What the class of an error told until 0003 its own column tells, of stopped trials and of no others."""
+    command.upgrade(alembic_config(blank.database), "0003")
+    rows = {
+        "t0": ("cancelled", "StoppedEarly"),
+        "t1": ("cancelled", None),
+        "t2": ("failed", "DataError"),
+        "t3": ("queued", None),
+    }
+    with engine_of(blank) as engine:
+        tables = {table.name: table for table in tables_of(engine)}
+        fill(engine, tables["sweeps"])
+        for number, (name, (state, error)) in enumerate(rows.items()):
+            values = {
+                column.name: value_of("experiments", column) for column in tables["experiments"].columns
+            }
+            values |= {"id": name, "state": state, "error_type": error, "sweep_id": "s1", "trial": number}
+            values |= {"idempotency_key": None}
+            with engine.begin() as connection:
+                connection.execute(insert(tables["experiments"]).values(values))
+    migrate(blank)
+    with closing(Store(blank.database)) as store:
+        trials = {trial.id: trial for trial in store.trials("s1")}
+        assert {name: trial.stopped for name, trial in trials.items()} == {
+            name: name == "t0" for name in rows
+        }
+        assert {name: (trial.state, trial.error_type) for name, trial in trials.items()} == rows
+        counted = {(each.state, each.stopped): each.number for each in store.sweeps.counts(["s1"])}
+        assert counted[State.CANCELLED, True] == counted[State.CANCELLED, False] == 1
+
+
+def test_the_column_for_stopped_trials_goes_again(blank: Settings) -> None:
+    """The way down to 0003 keeps the rows, and with their errors what the column said."""
+    migrate(blank)
+    with closing(Store(blank.database)) as store:
+        store.create(new_row("e1"), new_tags={})
+    command.downgrade(alembic_config(blank.database), "0003")
+    with engine_of(blank) as engine:
+        assert "stopped" not in {column["name"] for column in inspect(engine).get_columns("experiments")}
+        with engine.connect() as connection:
+            assert list(connection.scalars(text("SELECT id FROM experiments"))) == ["e1"]
 
 
 def test_an_absent_server_is_one_line_without_the_password(tmp_path: Path) -> None:
