@@ -96,7 +96,7 @@ def make_plan(
 
 
 def _checkpoint_interval(spec: ExperimentSpec, *, judged: bool) -> int:
-    """Iterations between checkpoints; a judged run has one at each evaluation, where it may be halted."""
+    """Iterations between checkpoints; a judged run has one at each evaluation, where it may be stopped."""
     usual = max(1, min(_MOST_BETWEEN_CHECKPOINTS, spec.schedule.iterations // 10))
     between = spec.evaluation.interval
     if not judged or between is None:

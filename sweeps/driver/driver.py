@@ -122,7 +122,7 @@ class Engine:
             tune.prepare_environment(max(1, self._room()))
             begin = self._beginner(runs, source)
             feed = tune.Feed(asked.sweep, source, begin=begin, room=self._room, over=self._over)
-            decisions = tune.Decisions(asked.sweep, feed, stop=runs.stop, go_on=runs.go_on)
+            decisions = tune.Decisions(asked.sweep, feed, stop=runs.stop)
             tune.run_tune(asked.sweep, feed, decisions, trials=asked.total, directory=self._dir.path)
         runs.drain()
         self._pool.end_idle()
@@ -148,7 +148,7 @@ class Engine:
             write_trial(self._directory, trial, self._id(trial))
             if is_runnable(asked.storage, self._id(trial)):
                 runs.begin(trial)
-            if source.exhausted and asked.sweep.scheduler.kind != "hyperband":  # that one halts and resumes
+            if source.exhausted:
                 self._pool.no_more()
             spec = trial.spec
             return {
@@ -157,7 +157,6 @@ class Engine:
                 "storage": str(asked.storage.root),
                 "metric": asked.sweep.metric,
                 "iterations": spec.schedule.iterations,
-                "interval": spec.evaluation.interval or spec.schedule.iterations,
                 "judged": self._judged,
             }
 

@@ -12,7 +12,7 @@ from sweeps.driver.policy import worth_another_try
 from sweeps.execution.pool import Pool
 from sweeps.execution.task import Task, TaskEnd
 from sweeps.results.trial_progress import lost_attempts
-from trainer.base.errors import NodeLost, Paused, StoppedEarly, WorkerLost
+from trainer.base.errors import Cancelled, NodeLost, StoppedEarly, WorkerLost
 from trainer.base.files import write_atomically
 from trainer.results.report import RunReport, read_report, write_report
 from trainer.run.cluster import require_resources
@@ -54,47 +54,19 @@ class Runs:
         self._task = task
         self._broken = broken
         self._possible: set[Resources] = set()
-        self._trials: dict[int, Trial] = {}
         self._threads: dict[int, threading.Thread] = {}
-        self._lock = threading.Lock()
-        self._halted: set[int] = set()
 
     def begin(self, trial: Trial) -> None:
         """Makes the trial's next attempt, and runs it as soon as there is room."""
-        stop = self._storage.stop(self._id(trial))
-        if isinstance(stop_asked(stop), Paused):
-            stop.unlink()
         attempt = self._make_attempt(trial)
         thread = threading.Thread(target=self._live, args=(trial, attempt), daemon=True)
-        self._trials[trial.number] = trial
         self._threads[trial.number] = thread
         thread.start()
 
-    def go_on(self, number: int) -> None:
-        """Begins another attempt at a trial that was halted."""
-        if number not in self._threads:
-            return
-        self._threads[number].join()
-        with self._lock:
-            halted = number in self._halted
-            self._halted.discard(number)
-        if halted:
-            self.begin(self._trials[number])
-
     def stop(self, number: int, order: StoppedEarly) -> None:
         """Ends a trial that its scheduler gave up; nothing happens to one that has ended."""
-        if number not in self._threads:
-            return
-        trial = self._trials[number]
-        path = self._storage.stop(self._id(trial))
-        with self._lock:
-            if number in self._halted:
-                self._halted.discard(number)
-                self._refuse(trial, self._storage.newest_attempt(self._id(trial)), order)
-            elif self._threads[number].is_alive():
-                if isinstance(stop_asked(path), Paused):
-                    path.unlink()
-                ask_to_stop(path, order)
+        if number in self._threads and self._threads[number].is_alive():
+            ask_to_stop(self._storage.stop(trial_id(self._sweep, number)), order)
 
     def drain(self) -> None:
         """Waits until all have ended."""
@@ -132,8 +104,8 @@ class Runs:
             return True
 
         end = None if stop.exists() else self._pool.run(self._task(trial, attempt), begins)
-        if end is None or end.end == "paused":
-            self._halt(trial, attempt)
+        if end is None:
+            self._refuse(trial, attempt, stop_asked(stop) or Cancelled("asked to stop before it began"))
         elif end.end == "lost":
             return self._after_loss(trial, attempt, end)
         else:
@@ -147,15 +119,6 @@ class Runs:
         if resources not in self._possible:
             require_resources(resources)
             self._possible.add(resources)
-
-    def _halt(self, trial: Trial, attempt: int) -> None:
-        """What was asked of the trial decides whether it is over."""
-        with self._lock:
-            asked = stop_asked(self._storage.stop(self._id(trial)))
-            if asked is None or isinstance(asked, Paused):
-                self._halted.add(trial.number)
-            else:
-                self._refuse(trial, attempt, asked)
 
     def _after_loss(self, trial: Trial, attempt: int, end: TaskEnd) -> bool:
         """Notes the loss; the next attempt is made before this one's report: the trial never seems over."""

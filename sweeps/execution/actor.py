@@ -6,7 +6,6 @@ import gc
 from typing import TYPE_CHECKING
 
 from sweeps.execution.task import Task, end_of
-from trainer.base.errors import Paused
 from trainer.mmseg_adapter import quiet_imports
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ class WarmWorker:
 
     def run(self, task: str) -> str:
         """A Task as JSON in, its TaskEnd as JSON out."""
-        end = end_of(Task.model_validate_json(task).make().run(_work, unreported=(Paused,)))
+        end = end_of(Task.model_validate_json(task).make().run(_work))
         _forget_device_memory()
         gc.collect()
         return end.model_dump_json()

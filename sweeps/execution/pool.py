@@ -61,7 +61,7 @@ class Pool:
         self._gpu_seconds = 0.0
 
     def gpu_hours(self) -> float:
-        """What trials have held until now, halted and lost ones and those that run included."""
+        """What trials have held until now, lost ones and those that run included."""
         now = time.monotonic()
         with self._changed:
             running = sum(shape.gpus * (now - since) for shape, since in self._busy)

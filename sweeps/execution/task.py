@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from trainer.base.errors import NodeLost, Paused
+from trainer.base.errors import NodeLost
 from trainer.base.strict_model import StrictModel
 from trainer.results.report import RunReport
 from trainer.run.attempt import Attempt, Tracking
@@ -38,9 +38,9 @@ class Task(StrictModel):
 
 
 class TaskEnd(StrictModel):
-    """How it ended: with a report, halted by a scheduler, or without its worker (`node`: nor its node)."""
+    """How it ended: with a report, or without its worker (`node`: nor its node)."""
 
-    end: Literal["completed", "failed", "cancelled", "paused", "lost"]
+    end: Literal["completed", "failed", "cancelled", "lost"]
     message: str = ""
     node: bool = False
 
@@ -49,6 +49,4 @@ def end_of(result: RunReport | Exception) -> TaskEnd:
     """What `Attempt.run` came back with, for the driver."""
     if isinstance(result, RunReport):
         return TaskEnd(end=result.state)
-    if isinstance(result, Paused):
-        return TaskEnd(end="paused", message=str(result))
     return TaskEnd(end="lost", message=str(result), node=isinstance(result, NodeLost))

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from ray import tune
-from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.search import Searcher
 
 from sweeps.document.expand import Trial
@@ -50,7 +49,6 @@ class Feed(Searcher):  # type: ignore[misc]
         self._room = room
         self._over = over
         self._live: dict[str, int] = {}
-        self.halted = 0  # of those, kept up by Decisions: they take no room
 
     def more(self) -> bool:
         """Whether trials may still come."""
@@ -59,7 +57,7 @@ class Feed(Searcher):  # type: ignore[misc]
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         if not self.more():
             return str(Searcher.FINISHED)
-        if len(self._live) - self.halted >= self._room():
+        if len(self._live) >= self._room():
             return None
         trial = self._source.next()
         if trial is None:
@@ -85,29 +83,14 @@ class Feed(Searcher):  # type: ignore[misc]
 class Decisions(tune.Callback):  # type: ignore[misc]
     """Passes on what Tune's scheduler decides about trials."""
 
-    def __init__(
-        self,
-        sweep: SweepSpec,
-        feed: Feed,
-        *,
-        stop: Callable[[int, StoppedEarly], None],
-        go_on: Callable[[int], None],
-    ) -> None:
+    def __init__(self, sweep: SweepSpec, feed: Feed, *, stop: Callable[[int, StoppedEarly], None]) -> None:
         self._sweep = sweep
         self._feed = feed
-        self._paused: set[int] = set()
         self._stop = stop
-        self._go_on = go_on
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Tune tells no callback that it goes on with a paused trial: it is seen here."""
-        paused = {trial.config["number"] for trial in trials if trial.status == TuneTrial.PAUSED}
-        alive = (TuneTrial.PENDING, TuneTrial.RUNNING)
-        again = {trial.config["number"] for trial in trials if trial.status in alive} & self._paused
-        self._paused, self._feed.halted = paused, len(paused)
-        self._feed.more()  # a newer driver ends this one, also when nothing is left to begin
-        for number in again:
-            self._go_on(number)
+        """A newer driver ends this one, also when nothing is left to begin."""
+        self._feed.more()
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Nobody follows the trial any more: it must not wait for a verdict that never comes."""
@@ -139,7 +122,7 @@ def run_tune(sweep: SweepSpec, feed: Feed, decisions: Decisions, *, trials: int,
         num_samples=trials,
         resources_per_trial=tune.PlacementGroupFactory([_SLIVER]),
         search_alg=feed,
-        scheduler=scheduler_of(sweep, more=feed.more),
+        scheduler=scheduler_of(sweep),
         callbacks=[decisions],
         reuse_actors=True,
         max_failures=3,  # of the follower, which knows nothing that it cannot read again

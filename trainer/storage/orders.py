@@ -1,4 +1,4 @@
-"""What others ask of a running attempt, as files in its run directory: stop, pause, go on."""
+"""What others ask of a running attempt, as files in its run directory: stop, go on."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainer.base.errors import Cancelled, Paused, StoppedEarly
+from trainer.base.errors import Cancelled, StoppedEarly
 from trainer.base.files import write_atomically
 
 _POLL_SECONDS = 0.02
-_KINDS: dict[str, type[Cancelled]] = {"StoppedEarly": StoppedEarly, "Paused": Paused}
+_KINDS: dict[str, type[Cancelled]] = {"StoppedEarly": StoppedEarly}
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Orders:
         Raises:
             Cancelled: somebody asked it to stop, or a newer attempt has begun: two must never write the
                 same checkpoints.
-            StoppedEarly, Paused: a sweep's scheduler did.
+            StoppedEarly: a sweep's scheduler did.
         """
         self._check()
         if self.permit is None or record["kind"] != "eval" or record["iteration"] >= self.last:

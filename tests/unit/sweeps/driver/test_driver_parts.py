@@ -21,7 +21,7 @@ from sweeps.results.trial_progress import TrialProgress, TrialState
 from sweeps.search.candidates import Listed, Suggested
 from sweeps.search.evaluations import Follower, Seen
 from tests.data_factories import make_report, spec_document
-from trainer.base.errors import Cancelled, Paused, StoppedEarly
+from trainer.base.errors import Cancelled, StoppedEarly
 from trainer.results.report import RunError, write_report
 from trainer.storage.layout import Storage
 from trainer.storage.orders import Orders, ask_to_stop, permit, permitted, stop_asked
@@ -213,7 +213,7 @@ def test_a_judged_trial_waits_for_its_permit(tmp_path: Path) -> None:
     [
         ("", Cancelled),
         ("enough", Cancelled),
-        ('{"type": "Paused", "message": "m"}', Paused),
+        ('{"type": "StoppedEarly", "message": "m"}', StoppedEarly),
         ("[1]", Cancelled),
     ],
 )
