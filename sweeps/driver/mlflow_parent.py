@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from sweeps.document.spec import SweepSpec
 from sweeps.results.table import Table
 from trainer.base.files import write_atomically
 from trainer.storage.layout import Storage, SweepDir, mlflow_ids
-from trainer.tracking.tracker import MlflowTracker, RunInfo, RunStatus, TrackerError, open_noted
+from trainer.tracking.tracker import MlflowTracker, RunInfo, RunStatus, Tracker, TrackerError, open_noted
 
 log = logging.getLogger(__name__)
 
@@ -28,11 +28,20 @@ _STATUS: dict[str, RunStatus] = {"completed": "FINISHED", "failed": "FAILED", "c
 class ParentRun:
     """The sweep's run, the same for all its drivers. A server that does not answer costs a warning only."""
 
-    def __init__(self, sweep: SweepSpec, identifier: str, storage: Storage, uri: str | None) -> None:
+    def __init__(
+        self,
+        sweep: SweepSpec,
+        identifier: str,
+        storage: Storage,
+        uri: str | None,
+        *,
+        connect: Callable[[str], Tracker] = MlflowTracker,
+    ) -> None:
         self._sweep = sweep
         self._id = identifier
         self._directory: SweepDir = storage.sweep(identifier)
-        self._tracker: MlflowTracker | None = None
+        self._connect = connect
+        self._tracker: Tracker | None = None
         self._shown = self._quiet_until = 0.0
         self._telling = threading.Lock()
         if uri is not None:
@@ -75,7 +84,7 @@ class ParentRun:
 
     def _open(self, uri: str) -> None:
         try:
-            tracker = MlflowTracker(uri)
+            tracker = self._connect(uri)
             open_noted(tracker, self._directory.mlflow, self._info())
         except TrackerError as error:
             log.warning("MLflow is not reached, the sweep goes on without: %s", error)

@@ -1,40 +1,12 @@
-"""One attempt at a trial as plain data: what a driver hands to the process that runs it."""
+"""How an attempt at a trial ended, as plain data: what the process that ran it tells its driver."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
-
 from trainer.base.errors import NodeLost
 from trainer.base.strict_model import StrictModel
 from trainer.results.report import RunReport
-from trainer.run.attempt import Attempt, Tracking
-from trainer.spec.spec import ExperimentSpec
-from trainer.storage.layout import Storage
-
-
-class Task(StrictModel):
-    """An attempt. `judged`: a scheduler looks at each evaluation before the trial goes on."""
-
-    storage: str
-    experiment: str
-    attempt: int
-    spec: ExperimentSpec
-    mlflow_uri: str | None = None
-    mlflow_tags: dict[str, str] = Field(default_factory=dict)
-    judged: bool = False
-
-    def make(self) -> Attempt:
-        """The attempt, not yet begun."""
-        return Attempt(
-            self.spec,
-            storage=Storage.at(self.storage),
-            experiment=self.experiment,
-            attempt=self.attempt,
-            tracking=Tracking(self.mlflow_uri, self.mlflow_tags),
-            judged=self.judged,
-        )
 
 
 class TaskEnd(StrictModel):

@@ -38,9 +38,8 @@ class FollowedTrial(tune.Trainable):  # type: ignore[misc]
 
     def _begin(self, config: dict[str, Any]) -> None:
         self._followed = Followed(**{name: config[name] for name in Followed._fields})
-        self._runs_at = Storage(Path(self._followed.storage))
         self._follower = Follower(
-            self._runs_at,
+            Storage(Path(self._followed.storage)),
             self._followed.experiment,
             metric=self._followed.metric,
             last=self._followed.iterations,

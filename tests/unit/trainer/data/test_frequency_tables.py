@@ -26,7 +26,7 @@ from trainer.data.frequency_tables import (
     write_table,
 )
 from trainer.plan import make_plan
-from trainer.storage.layout import Storage
+from trainer.task import Task
 
 HEAD = ",".join(HEADER)
 GOOD = f"{HEAD}\n0,road,90,9\n1,tree,10,5\n2,car,0,0\n"
@@ -214,9 +214,8 @@ def test_a_table_takes_the_place_of_counting(tmp_path: Path) -> None:
     mask.write_bytes(mask.read_bytes()[:60])  # its header is whole
     dataset = {"name": "folder", "root": str(root), "frequency_table": "tables/t.csv"}
     spec = resolve_spec(make_spec(dataset=dataset, schedule={"crop_size": [32, 32]}), data_roots=[tmp_path])
-    plan = make_plan(
-        spec, storage=Storage(tmp_path / "s"), experiment="e", attempt=1, mlflow_uri=None, say=print
-    )
+    task = Task(experiment="e", attempt=1, spec=spec, storage=str(tmp_path / "s"))
+    plan = make_plan(task, print)
     assert (plan.frequencies.pixel, plan.frequencies.region) == (TABLE.pixel, TABLE.region)
     assert (plan.frequencies.images, plan.frequencies.source) == (2, "table tables/t.csv")
     assert not (tmp_path / "s" / "frequencies").exists()
