@@ -15,6 +15,7 @@ from sweeps.document.spec import SweepSpec
 from sweeps.results.table import Table
 from trainer.base.files import write_atomically
 from trainer.storage.layout import Storage, SweepDir, mlflow_ids
+from trainer.tracking.mlflow_compat import LOGGED_ARTIFACTS, NOTE, PARENT_RUN
 from trainer.tracking.tracker import MlflowTracker, RunInfo, RunStatus, Tracker, TrackerError, open_noted
 
 log = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ class ParentRun:
     def tags_of(self, row: str) -> dict[str, str]:
         """What a trial's run is tagged with, so that MLflow shows it below this one."""
         tags = {"rebalance.sweep": self._id, "rebalance.row": row}
-        return {**tags, "mlflow.parentRunId": self.run_id} if self.run_id else tags
+        return {**tags, PARENT_RUN: self.run_id} if self.run_id else tags
 
     def show(self, table: Table, numbers: Mapping[str, float], step: int, *, last: bool = False) -> None:
         """Logs the numbers, and the table with its files at most every half minute.
@@ -95,9 +96,8 @@ class ParentRun:
         sweep = self._sweep
         tags = {
             "rebalance.sweep": self._id,
-            "mlflow.note.content": f"sweep over {sweep.base.dataset.name}, {sweep.base.model.name}",
-            # What MLflow's own log_table would set; that one appends, and this table is rewritten.
-            "mlflow.loggedArtifacts": json.dumps([{"path": _VIEW, "type": "table"}]),
+            NOTE: f"sweep over {sweep.base.dataset.name}, {sweep.base.model.name}",
+            LOGGED_ARTIFACTS: json.dumps([{"path": _VIEW, "type": "table"}]),
             **{f"tag.{key}": value for key, value in sweep.tags.items()},
         }
         document = sweep.model_dump(mode="json", exclude={"base", "tags", "name"})

@@ -23,6 +23,7 @@ from ray.tune.search import Searcher
 from sweeps.document.spec import SweepSpec
 from sweeps.search.candidates import Source
 from sweeps.search.protocol import TrialDriver
+from sweeps.search.ray_compat import HEAD_NODE
 from sweeps.search.schedulers import scheduler_of
 from sweeps.search.tune_trial import Followed, FollowedTrial
 from trainer.base.errors import StoppedEarly
@@ -37,8 +38,8 @@ ENVIRONMENT = {
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
 }
-# A sliver of a resource that every cluster has once: trials in Tune's eyes take no CPU from those that train.
-_SLIVER = {"node:__internal_head__": 0.001}
+# Trials in Tune's eyes take no CPU from those that train.
+_SLIVER = {HEAD_NODE: 0.001}
 
 
 def run_search(

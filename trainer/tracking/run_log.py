@@ -16,6 +16,7 @@ from trainer.spec.methods import label
 from trainer.spec.spec import spec_hash
 from trainer.storage.sink import Record, read_records
 from trainer.task import Task
+from trainer.tracking.mlflow_compat import NOTE
 from trainer.tracking.tracker import (
     BackgroundTracker,
     MlflowTracker,
@@ -126,9 +127,7 @@ def _run_info(attempt: Task) -> RunInfo:
     tags = {
         "rebalance.experiment": attempt.experiment,
         "rebalance.spec_hash": spec_hash(spec),
-        "mlflow.note.content": (
-            f"{label(spec.method)} on {spec.dataset.name}, {spec.model.name}, seed {spec.seed}"
-        ),
+        NOTE: (f"{label(spec.method)} on {spec.dataset.name}, {spec.model.name}, seed {spec.seed}"),
         **{f"tag.{key}": value for key, value in spec.tags.items()},
         **attempt.mlflow_tags,
     }
