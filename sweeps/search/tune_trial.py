@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ray import tune
 
-from sweeps.search.evaluations import Follower
+from sweeps.search.evaluations import Follower, Seen
 from trainer.storage.layout import Storage
 
 _SHORTEST_WAIT, _LONGEST_WAIT = 0.02, 0.5  # seconds
@@ -27,7 +28,7 @@ class Followed(NamedTuple):
 
 
 class FollowedTrial(tune.Trainable):  # type: ignore[misc]
-    """One evaluation a step. That Tune asks for the next one goes out as a file, the permit to train on."""
+    """One evaluation a step, which Tune asks for where its scheduler lets the trial go on."""
 
     def setup(self, config: dict[str, Any]) -> None:
         self._begin(config)
@@ -46,15 +47,33 @@ class FollowedTrial(tune.Trainable):  # type: ignore[misc]
         )
 
     def step(self) -> dict[str, Any]:
-        """Waits for the next evaluation. `ended` tells the trial's own end from a scheduler's."""
-        since = time.monotonic()
-        while True:
-            if self._followed.judged:
-                self._follower.go_on()
-            seen = self._follower.poll()
-            if seen is not None and (seen.ended or seen.value is not None):
-                break
-            waited = time.monotonic() - since
-            time.sleep(min(_LONGEST_WAIT, max(_SHORTEST_WAIT, waited / _PATIENCE)))
-        result = {"iteration": seen.iteration, "ended": seen.ended, "done": seen.ended}
-        return result if seen.value is None else {**result, self._followed.metric: seen.value}
+        """The next evaluation, or the end."""
+        seen = next_evaluation(self._follower, judged=self._followed.judged)
+        return told(seen, self._followed.metric)
+
+
+def next_evaluation(
+    follower: Follower,
+    *,
+    judged: bool,
+    sleep: Callable[[float], object] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> Seen:
+    """The next evaluation that has a value, or the end; waits for it.
+
+    A `judged` trial is permitted to train on first: that it is followed further is the scheduler's word.
+    """
+    since = clock()
+    while True:
+        if judged:
+            follower.go_on()
+        seen = follower.poll()
+        if seen is not None and (seen.ended or seen.value is not None):
+            return seen
+        sleep(min(_LONGEST_WAIT, max(_SHORTEST_WAIT, (clock() - since) / _PATIENCE)))
+
+
+def told(seen: Seen, metric: str) -> dict[str, Any]:
+    """What Tune is told, and with it scheduler and search. `ended`: the trial's own end, not a scheduler's."""
+    result = {"iteration": seen.iteration, "ended": seen.ended, "done": seen.ended}
+    return result if seen.value is None else {**result, metric: seen.value}
