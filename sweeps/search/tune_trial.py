@@ -74,6 +74,6 @@ def next_evaluation(
 
 
 def told(seen: Seen, metric: str) -> dict[str, Any]:
-    """What Tune is told, and with it scheduler and search. `ended`: the trial's own end, not a scheduler's."""
+    """What Tune is told, and with it scheduler and search; `ended`: by itself, not by a scheduler."""
     result = {"iteration": seen.iteration, "ended": seen.ended, "done": seen.ended}
     return result if seen.value is None else {**result, metric: seen.value}
