@@ -28,8 +28,8 @@ from sweeps.document.presets import PRESETS, preset_sweep
 from trainer.base.errors import RegionRebalanceError
 from trainer.base.files import write_where_asked
 from trainer.results.report import RunReport
+from trainer.results.scores import HEADLINE
 
-SCORES = ("mIoU", "mAcc", "aAcc", "head_mIoU", "body_mIoU", "tail_mIoU")
 _POLL_SECONDS = 2.0
 
 
@@ -180,12 +180,11 @@ def _seconds(report: RunReport) -> float:
 
 
 def _runs(ended: SweepPublic, reports: Sequence[RunReport]) -> str:
-    lines = [("row", "seed", *SCORES, "seconds"), ("---", *["---:"] * (len(SCORES) + 2))]
+    lines = [("row", "seed", *HEADLINE, "seconds"), ("---", *["---:"] * (len(HEADLINE) + 2))]
     for trial, report in zip(ended.trials or (), reports, strict=True):
-        assert report.result is not None, "only completed trials have scores"
-        scores = report.result.evaluation["single_scale"]
-        values = [getattr(scores, name) for name in SCORES]
-        texts = ["–" if value is None else f"{value:.2f}" for value in values]
+        scores = report.result.scores if report.result else None
+        assert scores is not None, "only completed trials have scores"
+        texts = ["–" if value is None else f"{value:.2f}" for value in scores.headline.values()]
         lines.append((trial.row, str(trial.seed), *texts, f"{_seconds(report):.0f}"))
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

@@ -16,6 +16,7 @@ from sweeps.document.resolve import resolve_trials
 from sweeps.document.spec import SweepSpec, parse_sweep
 from sweeps.results.report import SweepReport, write_sweep_report
 from trainer.base.documents import MalformedDocument, read_document
+from trainer.base.ends import End, ExitCode
 from trainer.base.errors import Problem, RegionRebalanceError, SpecError
 from trainer.base.files import write_atomically
 from trainer.base.schema_words import counted
@@ -30,7 +31,6 @@ from trainer.job import (
 from trainer.run.attempt import run_error, utc_now_text
 from trainer.storage.layout import Storage, newest_attempt
 
-_EXIT_USAGE = 2
 _MOST_LISTED = 200
 
 
@@ -78,24 +78,24 @@ def _refuse(options: argparse.Namespace, storage: Storage, error: Exception) -> 
     for problem in problems:
         print(problem, file=sys.stderr)
     if options.list or not (options.sweep and options.attempt):
-        return _EXIT_USAGE
+        return ExitCode.BAD_INPUT
     try:
         sweep = parse_sweep(read_document(options.spec))
     except (SpecError, OSError, MalformedDocument):
-        return _EXIT_USAGE  # no sweep, no report: the exit code is all there is
+        return ExitCode.BAD_INPUT  # no sweep, no report: the exit code is all there is
     make_storage(storage)
     now = utc_now_text()
     report = SweepReport(
         sweep=options.sweep,
         attempt=options.attempt,
-        state="failed",
+        state=End.FAILED,
         spec=sweep,
         error=run_error(error),
         started_at=now,
         ended_at=now,
     )
     write_sweep_report(report, storage.sweep(options.sweep).attempt(options.attempt).report)
-    return _EXIT_USAGE
+    return ExitCode.BAD_INPUT
 
 
 def sweep_id(sweep: SweepSpec) -> str:

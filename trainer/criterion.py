@@ -27,20 +27,8 @@ from trainer.losses.region_classifier import EtfRegionClassifier, Projection, Re
 from trainer.losses.reweighted import Reweighted
 from trainer.losses.seesaw import Seesaw
 from trainer.results.metrics import Group
+from trainer.spec import methods
 from trainer.spec.methods import AnyMethod
-from trainer.spec.methods import BalancedSoftmax as BalancedSoftmaxMethod
-from trainer.spec.methods import Baseline as BaselineMethod
-from trainer.spec.methods import Blv as BlvMethod
-from trainer.spec.methods import Dice as DiceMethod
-from trainer.spec.methods import Focal as FocalMethod
-from trainer.spec.methods import Ldam as LdamMethod
-from trainer.spec.methods import LogitAdjustment as LogitAdjustmentMethod
-from trainer.spec.methods import Lovasz as LovaszMethod
-from trainer.spec.methods import Ohem as OhemMethod
-from trainer.spec.methods import Recall as RecallMethod
-from trainer.spec.methods import RegionRebalance as RegionRebalanceMethod
-from trainer.spec.methods import Reweighting as ReweightingMethod
-from trainer.spec.methods import Seesaw as SeesawMethod
 
 
 class Criterion(nn.Module):
@@ -145,10 +133,10 @@ def build_criterion(
         raise ValueError(f"{len(class_groups)} class groups but counts for {num_classes} classes")
     counts = _prior_counts(method, pixel_counts, region_counts)
     shift = None
-    if isinstance(method, LogitAdjustmentMethod) and method.mode == "post_hoc":
+    if isinstance(method, methods.LogitAdjustment) and method.mode == "post_hoc":
         shift = scaled_log_prior(counts, temperature=method.temperature)
     branch, region_weight = None, 0.0
-    if isinstance(method, RegionRebalanceMethod):
+    if isinstance(method, methods.RegionRebalance):
         region_weight = method.region_weight
         branch = _region_branch(
             method,
@@ -177,20 +165,20 @@ def _pixel_losses(
     plain = {"loss_pixel": CrossEntropy(ignore_index=ignore_index)}
     loss: nn.Module
     match method:
-        case BaselineMethod() | RegionRebalanceMethod() | LogitAdjustmentMethod(mode="post_hoc"):
+        case methods.Baseline() | methods.RegionRebalance() | methods.LogitAdjustment(mode="post_hoc"):
             return {**plain}
-        case DiceMethod():
+        case methods.Dice():
             return {"loss_dice": Dice(ignore_index=ignore_index), **(plain if method.cross_entropy else {})}
-        case LovaszMethod():
+        case methods.Lovasz():
             loss = Lovasz(scope=method.scope, ignore_index=ignore_index)
             return {"loss_lovasz": loss, **(plain if method.cross_entropy else {})}
-        case FocalMethod():
+        case methods.Focal():
             loss = Focal(gamma=method.gamma, ignore_index=ignore_index)
-        case OhemMethod(threshold=threshold, min_kept=kept):
+        case methods.Ohem(threshold=threshold, min_kept=kept):
             loss = Ohem(threshold=threshold, min_kept=kept, ignore_index=ignore_index)
-        case SeesawMethod(mitigation=p, compensation=q):
+        case methods.Seesaw(mitigation=p, compensation=q):
             loss = Seesaw(len(counts), mitigation=p, compensation=q, ignore_index=ignore_index)
-        case RecallMethod():
+        case methods.Recall():
             loss = Recall(ignore_index=ignore_index)
         case _:
             loss = _prior_loss(method, counts, ignore_index=ignore_index, seed=seed)
@@ -198,7 +186,11 @@ def _pixel_losses(
 
 
 def _prior_loss(
-    method: ReweightingMethod | BalancedSoftmaxMethod | LogitAdjustmentMethod | LdamMethod | BlvMethod,
+    method: methods.Reweighting
+    | methods.BalancedSoftmax
+    | methods.LogitAdjustment
+    | methods.Ldam
+    | methods.Blv,
     counts: Sequence[int],
     *,
     ignore_index: int,
@@ -206,23 +198,23 @@ def _prior_loss(
 ) -> nn.Module:
     """The pixel loss of a method that needs to know how often each class occurs."""
     match method:
-        case ReweightingMethod():
+        case methods.Reweighting():
             beta = method.beta if method.weights == "effective_number" else None
             return Reweighted(counts, beta=beta, ignore_index=ignore_index)
-        case BalancedSoftmaxMethod():
+        case methods.BalancedSoftmax():
             return BalancedSoftmax(counts, ignore_index=ignore_index)
-        case LogitAdjustmentMethod():
+        case methods.LogitAdjustment():
             return LogitAdjusted(counts, temperature=method.temperature, ignore_index=ignore_index)
-        case LdamMethod(max_margin=margin, scale=scale):
+        case methods.Ldam(max_margin=margin, scale=scale):
             return Ldam(counts, max_margin=margin, scale=scale, ignore_index=ignore_index)
-        case BlvMethod():
+        case methods.Blv():
             return Blv(counts, sigma=method.sigma, seed=seed, ignore_index=ignore_index)
         case _:
             assert_never(method)
 
 
 def _region_branch(
-    method: RegionRebalanceMethod,
+    method: methods.RegionRebalance,
     *,
     region_counts: Sequence[int],
     feature_channels: int,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
 from trainer.base.documents import MalformedDocument, read_document
+from trainer.base.ends import ExitCode
 from trainer.base.errors import Cancelled, DataError, RegionRebalanceError, SpecError
 from trainer.data.folders import resolve_spec
 from trainer.results.report import RunReport, write_report
@@ -25,8 +26,6 @@ from trainer.task import Task
 if TYPE_CHECKING:
     from trainer.run.worker import Outcome
 
-_EXIT_FAILED, _EXIT_USAGE, _EXIT_CANCELLED = 1, 2, 143
-_EXIT_CODES = {"completed": 0, "failed": _EXIT_FAILED, "cancelled": _EXIT_CANCELLED}
 _ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")  # names a directory
 _ATTEMPT = re.compile(r"[1-9][0-9]{0,8}")
 DEFAULT_STORAGE = "~/.rebalance/storage"
@@ -135,7 +134,7 @@ def make_storage(storage: Storage) -> None:
 
 def _refuse_storage(path: str | Path, got: str) -> NoReturn:
     print(f"--storage: {path}: {got}; allowed: a directory that can be written to", file=sys.stderr)
-    sys.exit(_EXIT_USAGE)
+    sys.exit(ExitCode.BAD_INPUT)
 
 
 def _refuse(options: argparse.Namespace, storage: Storage, error: Exception) -> int:
@@ -146,11 +145,11 @@ def _refuse(options: argparse.Namespace, storage: Storage, error: Exception) -> 
     try:
         spec = parse_spec(read_document(options.spec))
     except (SpecError, OSError, MalformedDocument):
-        return _EXIT_USAGE  # no spec, no report: the exit code is all there is
+        return ExitCode.BAD_INPUT  # no spec, no report: the exit code is all there is
     if options.experiment and not options.plan_only:
         make_storage(storage)
         _attempt(options, spec, storage, options.experiment).refuse(error)
-    return _EXIT_USAGE
+    return ExitCode.BAD_INPUT
 
 
 def _attempt(options: argparse.Namespace, spec: ExperimentSpec, storage: Storage, experiment: str) -> Attempt:
@@ -178,7 +177,7 @@ class Job:
             plan = self._attempt.make_plan(lambda text: print(text, file=sys.stderr, flush=True))
         except DataError as error:
             print(error, file=sys.stderr)
-            return _EXIT_FAILED
+            return ExitCode.FAILED
         print(plan.model_dump_json(indent=1))
         return 0
 
@@ -187,7 +186,7 @@ class Job:
         self._catch_signals()
         report = self._attempt.run(self._work)
         assert isinstance(report, RunReport)
-        return _EXIT_CODES[report.state]
+        return report.state.exit_code
 
     def _work(self, attempt: Attempt) -> Outcome:
         from trainer.run import launch
@@ -212,7 +211,7 @@ class Job:
             from trainer.run import launch
 
             launch.kill_own_cluster()
-        os._exit(_EXIT_CODES[report.state])
+        os._exit(report.state.exit_code)
 
 
 def _process_start() -> float:

@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from trainer.data.frequency import Frequencies, frequencies_in, frequencies_of
 from trainer.data.frequency_tables import find_table
 from trainer.data.prepare import PreparedData, prepare
@@ -17,6 +19,7 @@ from trainer.mmseg_adapter.config import render_config
 from trainer.spec.datasets import DigitScenes
 from trainer.spec.spec import ExperimentSpec, spec_hash
 from trainer.storage.layout import Storage
+from trainer.storage.notices import Notice
 from trainer.task import Task
 
 _MOST_PROGRESS_RECORDS = 200
@@ -35,6 +38,7 @@ class Plan(Task):
     log_interval: int
     checkpoint_interval: int
     versions: dict[str, str]
+    notices: tuple[Notice, ...] = Field(default=(), strict=False)  # what was noticed of the data
 
 
 def make_plan(task: Task, say: Callable[[str], None]) -> Plan:

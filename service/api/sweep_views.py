@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from service.api.views import error_public, mlflow_page
+from service.api.views import error_public, mlflow_page, notices_public
 from service.reconcile import run_directories
 from service.shared.schemas import Progress
 from service.shared.settings import Settings
@@ -23,7 +24,7 @@ from service.store.records import Experiment, Sweep, TrialCount
 from sweeps.document.cost import Cost
 from sweeps.document.expand import Trial, count_trials, num_draws
 from sweeps.document.spec import SweepSpec
-from trainer.base.errors import StoppedEarly
+from trainer.base.ends import End
 
 _MOST_RUNNING = 20
 
@@ -58,6 +59,7 @@ def sweep_public(
         running=tuple(trial_public(each, spec, settings) for each in busy),
         trials=None if trials is None else tuple(trial_public(each, spec, settings) for each in listed),
         mlflow_run_id=row.mlflow_run_id,
+        notices=notices_public(row),
         links=_links(row, settings),
     )
 
@@ -76,7 +78,7 @@ def trial_public(row: Experiment, sweep: SweepSpec, settings: Settings) -> Trial
         row=row.trial_row or "",
         seed=spec["seed"],
         state=row.state,
-        stopped=row.error_type == StoppedEarly.__name__,
+        stopped=row.stopped,
         detached=row.detached,
         value=(row.headline or {}).get(sweep.metric),
         progress=Progress(**progress) if progress else None,
@@ -114,12 +116,11 @@ def _trial_preview(trial: Trial) -> TrialPreview:
 
 
 def _counts(row: Sweep, spec: SweepSpec, counted: Sequence[TrialCount]) -> TrialCounts:
-    numbers = dict.fromkeys(("waiting", "running", "completed", "failed", "cancelled", "stopped"), 0)
+    numbers: Counter[str] = Counter()
     for each in counted:
         if each.sweep_id == row.id:
-            word = "stopped" if each.stopped and each.state is State.CANCELLED else _word(each.state)
-            numbers[word] += each.number
-    known = sum(numbers.values())
+            numbers[End.STOPPED if each.stopped else _word(each.state)] += each.number
+    known = numbers.total()
     total = known if row.state.ended or spec.search != "optuna" else max(known, count_trials(spec))
     numbers["waiting"] += total - known
     return TrialCounts(total=total, **numbers)

@@ -13,6 +13,7 @@ from service.shared.schemas import (
     ExperimentPublic,
     Headline,
     Links,
+    NoticePublic,
     Progress,
     TrialOf,
 )
@@ -45,6 +46,7 @@ def experiment_public(row: Experiment, settings: Settings) -> ExperimentPublic:
         headline=Headline(**row.headline) if row.headline else None,
         progress=Progress(**progress) if progress else None,
         mlflow_run_id=row.mlflow_run_id,
+        notices=notices_public(row),
         sweep=_trial_of(row),
         links=_links(row, settings),
     )
@@ -73,6 +75,11 @@ def _trial_of(row: Experiment) -> TrialOf | None:
     if row.sweep_id is None or row.trial is None:
         return None
     return TrialOf(id=row.sweep_id, trial=row.trial, row=row.trial_row or "", detached=row.detached)
+
+
+def notices_public(row: Asked) -> tuple[NoticePublic, ...]:
+    """What was noticed of it."""
+    return tuple(NoticePublic(**each) for each in row.notices or ())
 
 
 def error_public(row: Asked) -> ErrorPublic | None:

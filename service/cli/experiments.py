@@ -184,7 +184,7 @@ def _catalogue(args: argparse.Namespace, items: list[CatalogueItem]) -> int:
 def _wait(args: argparse.Namespace, client: RebalanceClient, seen: ExperimentPublic) -> int:
     """Follows to the end on stderr, then prints the result on stdout."""
     from service.cli.progress import ProgressView, make_console
-    from service.cli.tables import headline_text
+    from service.cli.tables import headline_text, notice_text
 
     what = "its end stays asked" if seen.cancel_requested_at else "the experiment goes on"
     with (
@@ -198,6 +198,8 @@ def _wait(args: argparse.Namespace, client: RebalanceClient, seen: ExperimentPub
         print_json(seen)
     elif seen.headline is not None:
         print(f"{seen.id}  {seen.name}: {seen.state}  {headline_text(seen.headline)}")
+    for notice in seen.notices:
+        print(f"{seen.id} notice: {notice_text(notice)}", file=sys.stderr)
     if seen.error is not None:
         print(f"{seen.id} {seen.state}: {seen.error.type}: {seen.error.message}", file=sys.stderr)
     return 0 if seen.state is State.COMPLETED else EXPERIMENT_FAILED

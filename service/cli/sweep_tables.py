@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from service.cli.progress import COLOURS, LiveBars
-from service.cli.tables import age, make_table, number
+from service.cli.tables import age, make_table, notice_text, number
 from service.shared.states import State
 from trainer.base.schema_words import counted
 
@@ -105,6 +105,8 @@ def print_sweep(console: Console, seen: SweepPublic) -> None:
     grid.add_row("state", escape(_standing(seen)))
     if seen.error:
         grid.add_row("error", f"[red]{escape(seen.error.type)}[/]: {escape(seen.error.message)}")
+    for notice in seen.notices:
+        grid.add_row("notice", escape(notice_text(notice)))
     if seen.links.mlflow:
         grid.add_row("MLflow", escape(seen.links.mlflow))
     console.print(grid)

@@ -11,14 +11,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from service.cli.progress import COLOURS
+from trainer.results.scores import HEADLINE, column_title
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from service.shared.schemas import CatalogueItem, EventPublic, ExperimentPublic, Headline
+    from service.shared.schemas import CatalogueItem, EventPublic, ExperimentPublic, Headline, NoticePublic
 
 Document = Mapping[str, Any]
-_SCORES = ("mIoU", "mAcc", "aAcc", "head_mIoU", "body_mIoU", "tail_mIoU")
 NONE = "–"
 
 
@@ -69,6 +69,8 @@ def print_experiment(
         grid.add_row("progress", f"{each.progress.iteration}/{each.progress.iterations}")
     if each.error:
         grid.add_row("error", f"[red]{escape(each.error.type)}[/]: {escape(each.error.message)}")
+    for notice in each.notices:
+        grid.add_row("notice", escape(notice_text(notice)))
     if each.headline:
         grid.add_row("scores", headline_text(each.headline))
     grid.add_row("report", f"{api}{each.links.report}")
@@ -79,18 +81,28 @@ def print_experiment(
     table.columns[4].no_wrap = False
     for event in events:
         at = event.at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        table.add_row(at, str(event.attempt), event.from_state or "", event.to_state, escape(event.reason))
+        left, to = event.from_state or "", str(event.to_state)
+        if left == to:
+            left, to = "", "notice"
+        table.add_row(at, str(event.attempt), left, to, escape(event.reason))
     console.print(table)
+
+
+def notice_text(notice: NoticePublic) -> str:
+    """What is so, and what would mend it."""
+    return f"{notice.text}; hint: {notice.hint}" if notice.hint else notice.text
 
 
 def headline_text(headline: Headline) -> str:
     """The scores in one line, percent."""
-    return "  ".join(f"{name} {number(getattr(headline, name))}" for name in _SCORES)
+    return "  ".join(f"{name} {number(getattr(headline, name))}" for name in HEADLINE)
 
 
 def comparison_table(comparison: Document) -> Table:
     """One row for each experiment of a comparison's JSON; percent, and points against the first."""
-    table = make_table("id", "method", "seed", "mIoU", "ΔmIoU", "mAcc", "head", "body", "tail", "time")
+    others = [name for name in HEADLINE if name not in ("mIoU", "aAcc")]
+    titles = [column_title(name) for name in others]
+    table = make_table("id", "method", "seed", "mIoU", "ΔmIoU", *titles, "time")
     for column in table.columns[2:]:
         column.justify = "right"
     table.columns[1].no_wrap = False
@@ -101,7 +113,7 @@ def comparison_table(comparison: Document) -> Table:
             str(row["seed"]),
             number(row["mIoU"]),
             number(row["delta_mIoU"], signed=True) if position else "",
-            *(number(row[name]) for name in ("mAcc", "head_mIoU", "body_mIoU", "tail_mIoU")),
+            *(number(row[name]) for name in others),
             f"{row['seconds']:.0f} s",
         )
     return table
@@ -167,7 +179,7 @@ def _remark_cells(found: Document) -> tuple[str, ...]:
 
 def _remark_sums(sums: Document | None) -> str:
     if sums is None:
-        return "Remark 1: no class has the same pixels in both"
+        return "Remark 1: not on the same labels"
     return (
         f"Acc rose in {sums['acc_rose']} of {sums['classes']} classes, "
         f"Remark 1 held for {sums['held']} of them; IoU rose in {sums['iou_rose']}"

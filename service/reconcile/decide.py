@@ -9,12 +9,12 @@ from service.reconcile.cluster import JobObservation, JobStatus
 from service.shared.states import State
 from service.store.records import NOTHING, Asked, Outcome
 from sweeps.results.report import SweepReport
+from trainer.base.ends import End
 from trainer.base.errors import NodeLost
-from trainer.results.report import HEADLINE, RunError, RunReport
+from trainer.results.report import RunError, RunReport
 
 _LONGEST_MESSAGE = 20_000
 _CLUSTER_LOSSES_PER_ATTEMPT = 10
-_MLFLOW_STATUS = {State.COMPLETED: "FINISHED", State.FAILED: "FAILED", State.CANCELLED: "KILLED"}
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Decision:
 
 def decide(row: Asked, seen: Observation, now: datetime, rules: Rules) -> Decision | None:
     """Next state of an experiment or sweep that has a job, and why; None while nothing new is known."""
-    if seen.report is not None and seen.report.state != "cancelled":
+    if seen.report is not None and seen.report.state != End.CANCELLED:
         return _after_report(row, seen.report, rules)
     if seen.job.status is JobStatus.RUNNING and row.state is State.SUBMITTED:
         return Decision(State.RUNNING, "job seen running")
@@ -64,10 +64,10 @@ def decide(row: Asked, seen: Observation, now: datetime, rules: Rules) -> Decisi
 
 def _after_report(row: Asked, report: RunReport | SweepReport, rules: Rules) -> Decision:
     if isinstance(report, SweepReport):
-        if report.state == "completed":
+        if report.state == End.COMPLETED:
             limit = f"; {report.limit}" if report.limit else ""
             return _ended(row, State.COMPLETED, f"report: the sweep came to its end{limit}")
-    elif report.state == "completed" and report.result is not None:
+    elif report.state == End.COMPLETED and report.result is not None:
         return _ended(row, State.COMPLETED, "report with a result", headline=headline_of(report))
     error = report.error or RunError(
         type="ReportError", message="the report names neither a result nor an error"
@@ -149,7 +149,7 @@ def _ended(
         error_type=error.type if error else None,
         error_message=error.message[:_LONGEST_MESSAGE] if error else None,
         headline=headline,
-        mlflow_status_due=_MLFLOW_STATUS[to],
+        mlflow_status_due=End(to).mlflow_status,
     )
     return Decision(to, reason, outcome)
 
@@ -166,10 +166,8 @@ def never_started(row: Asked) -> Decision:
 
 def headline_of(report: RunReport) -> dict[str, float | None] | None:
     """The scores of the first evaluation mode, in percent."""
-    if report.result is None or not report.result.evaluation:
-        return None
-    scores = next(iter(report.result.evaluation.values()))
-    return {name: getattr(scores, name) for name in HEADLINE}
+    scores = report.result.scores if report.result else None
+    return scores.headline if scores else None
 
 
 def when_started(report: RunReport | SweepReport | None) -> datetime | None:

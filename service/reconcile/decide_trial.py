@@ -9,6 +9,7 @@ from service.reconcile.decide import headline_of, when_started
 from service.shared.states import State
 from service.store.records import Experiment, Move, Outcome
 from sweeps.results.trial_progress import TrialProgress
+from trainer.base.ends import End
 from trainer.results.report import RunError
 
 _LONGEST_MESSAGE = 20_000
@@ -36,17 +37,17 @@ def move_of(
         tried_again: the attempt failed, and the sweep's job begins another.
         run_id: of its MLflow run, if it has one.
     """
-    stale = 0 < seen.attempt < row.attempt and seen.state != "completed"  # of the sweep's job before
+    stale = 0 < seen.attempt < row.attempt and seen.end is not End.COMPLETED  # of the sweep's job before
     final = None if stale and phase is not Phase.OVER else _end(row, seen, phase, tried_again)
     if final is not None:
         to, reason = final
-        attempt = max(1, seen.attempt) if seen.ended else row.attempt
+        attempt = max(1, seen.attempt) if seen.end is not None else row.attempt
     elif phase is Phase.AGAIN:
         to, reason, attempt = State.QUEUED, "its sweep is started again", max(row.attempt, seen.attempt + 1)
     elif stale:
         return None
     else:
-        to = State.RUNNING if seen.state == "running" else State.SUBMITTED
+        to = State.RUNNING if seen.running else State.SUBMITTED
         reason, attempt = "seen running", max(1, seen.attempt)
     steps = _way(row, to, reason, attempt)
     return Move(row, attempt, steps, _outcome(row, seen, to, run_id)) if steps else None
@@ -55,13 +56,13 @@ def move_of(
 def _end(row: Experiment, seen: TrialProgress, phase: Phase, tried_again: bool) -> tuple[State, str] | None:
     """The state that ends the trial, and why; None while it may go on."""
     over = phase is Phase.OVER
-    if seen.state == "completed":
+    if seen.end is End.COMPLETED:
         return State.COMPLETED, "report with a result"
-    if seen.state == "stopped":
+    if seen.end is End.STOPPED:
         return State.CANCELLED, "stopped early by its sweep's scheduler"
-    if seen.state == "failed" and (over or not tried_again):
+    if seen.end is End.FAILED and (over or not tried_again):
         return State.FAILED, "report with an error"
-    if seen.state == "cancelled":
+    if seen.end is End.CANCELLED:
         return State.CANCELLED, "cancelled on request"
     if over:
         begun = row.state is not State.QUEUED or seen.attempt > 0
@@ -92,15 +93,17 @@ def _outcome(row: Experiment, seen: TrialProgress, to: State, run_id: str | None
     if not to.ended:
         return Outcome(mlflow_run_id=run_id)
     report = seen.report
-    error = seen.error if to is State.FAILED or seen.state == "stopped" else None
-    cut_off = not seen.ended and run_id is not None  # nobody has ended its MLflow run
+    stopped = seen.end is End.STOPPED
+    error = seen.error if to is State.FAILED or stopped else None
+    cut_off = seen.end is None and run_id is not None  # nobody has ended its MLflow run
     return Outcome(
         error_type=error.type if error else None,
         error_message=_message(error),
         headline=headline_of(report) if report is not None else None,
         progress=_progress(seen),
         mlflow_run_id=(report.mlflow_run_id if report else None) or run_id,
-        mlflow_status_due="KILLED" if cut_off else None,
+        mlflow_status_due=End.CANCELLED.mlflow_status if cut_off else None,
+        stopped=stopped or None,
         started_at=when_started(report) if row.started_at is None else None,
     )
 

@@ -33,6 +33,7 @@ from service.store.jobs import Ledger
 from service.store.records import Asked, Conflict, StoreUnavailable
 from trainer.base.errors import ReportError
 from trainer.storage.layout import mlflow_ids
+from trainer.storage.notices import read_notices
 
 log = logging.getLogger(__name__)
 
@@ -141,6 +142,7 @@ class Follower(Generic[Row]):
             run_id = mlflow_ids(self._work.mlflow(row)).get("run_id")
             row = self._ledger.observe(row, job_status=job.status, mlflow_run_id=run_id, now=now)
         seen = self._with_report(row, job, now)
+        self._ledger.note([(row, read_notices(self._work.attempt(row)))], now=now)  # after a report: all
         decision = decide(row, seen, now, self._rules)
         if decision is not None:
             self._act(row, seen, decision, now)

@@ -15,7 +15,7 @@ from service.reconcile.job_follower import Cluster, Follower, Mishaps
 from service.reconcile.job_kinds import ExperimentWork, SweepWork
 from service.reconcile.trial_follower import Trials
 from service.shared.settings import Settings
-from service.shared.states import State
+from service.shared.states import LIVE, WITH_JOB, State
 from service.store.experiments import Store
 from service.store.jobs import Ledger
 from service.store.records import Experiment, Sweep
@@ -26,8 +26,6 @@ _MLFLOW_PAUSE = timedelta(seconds=30)
 _MLFLOW_AT_ONCE = 10
 _UNSETTLED_AT_ONCE = 10
 _SPARE = 10  # so many that cannot be submitted keep nobody behind them waiting
-_WITH_JOB = tuple(state for state in State if state.has_job)
-_NOT_ENDED = tuple(state for state in State if not state.ended)
 
 
 def utc_now() -> datetime:
@@ -60,9 +58,9 @@ class Reconciler:
             StoreUnavailable: the database does not answer; the next pass goes on from there.
         """
         self._cluster.new_pass()
-        for experiment in self._store.in_states(*_WITH_JOB):
+        for experiment in self._store.in_states(*WITH_JOB):
             self._experiments.follow(experiment, now)
-        for sweep in self._store.sweeps.in_states(*_WITH_JOB):
+        for sweep in self._store.sweeps.in_states(*WITH_JOB):
             self._sweeps.follow(sweep, now)
         for experiment in self._store.in_states(State.QUEUED, cancel_requested=True):
             self._experiments.drop(experiment, now)
@@ -73,14 +71,14 @@ class Reconciler:
         self._close_runs(now)
 
     def _follow_trials(self, now: datetime) -> None:
-        for sweep in self._store.sweeps.in_states(*_NOT_ENDED):
+        for sweep in self._store.sweeps.in_states(*LIVE):
             self._sweeps.guarded(sweep, self._trials.follow, now)
         for sweep in self._store.sweeps.unsettled(limit=_UNSETTLED_AT_ONCE):
             self._sweeps.guarded(sweep, lambda row, at: self._trials.settle(row, row.state, at), now)
 
     def _submit(self, now: datetime) -> None:
         """What has waited longest first; a sweep takes one of the places, what cannot be submitted none."""
-        taken = len(self._store.in_states(*_WITH_JOB)) + len(self._store.sweeps.in_states(*_WITH_JOB))
+        taken = len(self._store.in_states(*WITH_JOB)) + len(self._store.sweeps.in_states(*WITH_JOB))
         free = self._settings.max_running - taken
         if free <= 0:
             return

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from service.reconcile.decide_trial import Phase, move_of
 from service.shared.settings import Settings
-from service.shared.states import State
+from service.shared.states import LIVE, WITH_JOB, State
 from service.store.experiments import Store
 from service.store.new_rows import drawn_trial
 from service.store.records import Experiment, Move, Sweep
@@ -23,6 +23,7 @@ from sweeps.driver.policy import worth_another_try
 from sweeps.results.trial_progress import lost_attempts, trial_progress
 from trainer.base.files import write_atomically
 from trainer.storage.layout import Storage, mlflow_ids
+from trainer.storage.notices import read_notices
 
 log = logging.getLogger(__name__)
 
@@ -30,8 +31,6 @@ _PAUSED = "pause was asked\n"
 _AT_ONCE = 500  # trials a pass, or a transaction
 _SETTLED = timedelta(seconds=2)  # a directory unchanged for so long shows every file in its time stamp
 _TRUSTED = timedelta(seconds=30)  # for so long: clocks of storage and service may differ
-_LIVE = tuple(state for state in State if not state.ended)
-_WITH_JOB = tuple(state for state in State if state.has_job)
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class Trials:
         """One pass over what may have changed in a sweep that has not ended."""
         self._keep_paused(sweep)
         phase = Phase.ALIVE if sweep.state.has_job else Phase.AGAIN
-        rows = self._store.trials(sweep.id, states=_WITH_JOB, following=True)
+        rows = self._store.trials(sweep.id, states=WITH_JOB, following=True)
         begun = self._newly_begun(sweep, now) if phase is Phase.ALIVE else []
         if begun:
             rows += self._store.trials(sweep.id, states=[State.QUEUED], numbers=begun, following=True)
@@ -73,17 +72,20 @@ class Trials:
         del to
         self._looks.pop(sweep.id, None)
         self._newly_begun(sweep, now)
-        while rows := self._store.trials(sweep.id, states=_LIVE, following=True, limit=_AT_ONCE):
+        while rows := self._store.trials(sweep.id, states=LIVE, following=True, limit=_AT_ONCE):
             if not self._move(rows, Phase.OVER, now):
                 return  # overtaken; the next pass comes back to it
 
     def _move(self, rows: list[Experiment], phase: Phase, now: datetime) -> int:
-        moves = []
+        moves, noticed = [], []
         for row in rows:
             with self._confined(row.id):
                 move = self._move_of(row, phase)
                 if move is not None:
                     moves.append(move)
+                newest = self._storage.newest_attempt(row.id)
+                noticed.append((row, read_notices(self._storage.attempt(row.id, newest))))
+        self._store.note(noticed, now=now)
         for move in moves:
             to, reason = move.steps[-1]
             log.info(

@@ -21,6 +21,14 @@ class Public(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", serialize_by_alias=True, validate_by_name=True)
 
 
+class NoticePublic(Public):
+    """A fact about a run that a person must see."""
+
+    code: str = Field(description="Its kind, e.g. unseen_class.")
+    text: str = Field(description="What is so.")
+    hint: str | None = Field(default=None, description="What would mend it.")
+
+
 class ErrorPublic(Public):
     """Why an experiment failed."""
 
@@ -87,12 +95,15 @@ class ExperimentPublic(Public):
     headline: Headline | None = None
     progress: Progress | None = None
     mlflow_run_id: str | None = None
+    notices: tuple[NoticePublic, ...] = Field(
+        default=(), description="What was noticed in all attempts, each once; events say when."
+    )
     sweep: TrialOf | None = Field(default=None, description="Null for an experiment of its own.")
     links: Links
 
 
 class EventPublic(Public):
-    """One change of state. `from` is null for the first: the experiment was stored."""
+    """One change of state; `from` is null for the first. A notice changes none: `from` and `to` are equal."""
 
     at: AwareDatetime
     attempt: int

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from trainer.base.ends import End
+
 
 class State(StrEnum):
     """Where an experiment stands. What holds for a state is asked here, not by comparing names elsewhere."""
@@ -11,14 +13,19 @@ class State(StrEnum):
     QUEUED = "queued"
     SUBMITTED = "submitted"
     RUNNING = "running"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
+    COMPLETED = End.COMPLETED.value
+    FAILED = End.FAILED.value
+    CANCELLED = End.CANCELLED.value
 
     @property
     def ended(self) -> bool:
         """True where nothing follows."""
         return not TRANSITIONS[self]
+
+    @property
+    def end(self) -> End | None:
+        """Which end of the work it is, None while there is none."""
+        return End(self) if self.ended else None
 
     @property
     def has_job(self) -> bool:
@@ -44,3 +51,7 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     State.FAILED: frozenset(),
     State.CANCELLED: frozenset(),
 }
+
+LIVE = tuple(state for state in State if not state.ended)
+ENDED = tuple(state for state in State if state.ended)
+WITH_JOB = tuple(state for state in State if state.has_job)

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import AwareDatetime, Field, JsonValue
 
-from service.shared.schemas import ErrorPublic, Progress, Public
+from service.shared.schemas import ErrorPublic, NoticePublic, Progress, Public
 from service.shared.states import State
 from sweeps.document.cost import Cost
 
@@ -72,6 +72,10 @@ class SweepPublic(Public):
     running: tuple[TrialPublic, ...] = Field(default=(), description="At most 20 that train now.")
     trials: tuple[TrialPublic, ...] | None = None
     mlflow_run_id: str | None = None
+    notices: tuple[NoticePublic, ...] = Field(
+        default=(),
+        description="Of the sweep itself; trials have their own, and the table's notes all of them.",
+    )
     links: SweepLinks
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from service.shared.states import State
+from service.shared.states import LIVE, State
 from service.store.database import Database
 from service.store.jobs import Kind, Ledger, changes_of, event
 from service.store.records import Conflict, Experiment, Filters, Move, UnknownExperiment
@@ -18,7 +18,6 @@ from service.store.sweeps import SweepStore
 from service.store.tables import events, experiments, tags
 
 _EXPERIMENTS = Kind("experiment", experiments, events, events.c.experiment_id, Experiment, UnknownExperiment)
-_LIVE = tuple(state for state in State if not state.ended)
 _AGAIN: dict[str, Any] = dict.fromkeys(
     [
         *("ended_at", "cancel_requested_at", "error_type", "error_message", "headline", "progress"),
@@ -105,7 +104,7 @@ class Store(Ledger[Experiment]):
                     "only one that failed or was cancelled can be retried"
                 )
             values = _AGAIN | {"state": State.QUEUED, "attempt": attempt, "failures": 0, "updated_at": now}
-            values["detached"] = here.sweep_id is not None
+            values |= {"detached": here.sweep_id is not None, "stopped": False}
             connection.execute(update(experiments).where(*same).values(values))
             self.record(connection, [event(seen.id, now, attempt, here.state, State.QUEUED, reason)])
             return self.read(connection, seen.id)
@@ -135,7 +134,7 @@ class Store(Ledger[Experiment]):
         """Ids of trials that somebody wants cancelled and that have not ended."""
         query = select(experiments.c.id).where(
             experiments.c.sweep_id == sweep_id,
-            experiments.c.state.in_(_LIVE),
+            experiments.c.state.in_(LIVE),
             ~experiments.c.detached,
             experiments.c.cancel_requested_at.is_not(None),
         )

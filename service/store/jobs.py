@@ -16,6 +16,7 @@ from service.shared.states import State
 from service.store.database import Database
 from service.store.records import NOTHING, Asked, Conflict, Cursor, Event, Outcome
 from trainer.base.errors import RegionRebalanceError
+from trainer.storage.notices import Notice
 
 Row = TypeVar("Row", bound=Asked)
 
@@ -144,6 +145,23 @@ class Ledger(Generic[Row]):
         with self._database.writing() as connection:
             connection.execute(update(self._table).where(same).values(changes))
             return self.read(connection, seen.id)
+
+    def note(self, found: Sequence[tuple[Row, Sequence[Notice]]], *, now: datetime) -> None:
+        """Keeps what was noticed of rows, and records each notice that is new to its row as an event."""
+        found = [(row, notices) for row, notices in found if row.news(notices)]
+        if not found:
+            return
+        with self._database.writing() as connection:
+            for seen, notices in found:
+                here = self.read(connection, seen.id, lock=True)
+                news = here.news(notices)
+                if news:
+                    kept = [*(here.notices or ()), *(each.model_dump(mode="json") for each in news)]
+                    self.write(connection, here.id, notices=kept, updated_at=now)
+                    happened = [
+                        event(here.id, now, here.attempt, here.state, here.state, str(each)) for each in news
+                    ]
+                    self.record(connection, happened)
 
     def mlflow_settled(self, identifier: str) -> None:
         """The MLflow run has its final status, or there is none to have it."""

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from service.shared.states import State
 from trainer.base.errors import RegionRebalanceError
+from trainer.storage.notices import Notice
 
 
 class UnknownExperiment(RegionRebalanceError):
@@ -65,6 +66,7 @@ class Asked:
     mlflow_status_due: str | None = None
     job_status: str | None = None
     job_since: datetime | None = None
+    notices: list[dict[str, Any]] | None = None
     failures: int = 0
     idempotency_key: str | None = None
     request_hash: str | None = None
@@ -73,6 +75,11 @@ class Asked:
     def from_row(cls, row: Mapping[str, Any]) -> Self:
         """What a row of the table says."""
         return cls(**{**row, "state": State(row["state"])})
+
+    def news(self, found: Sequence[Notice]) -> tuple[Notice, ...]:
+        """Those of the notices found that it has not yet, each once."""
+        known = [Notice.model_validate(each) for each in self.notices or ()]
+        return tuple(dict.fromkeys(each for each in found if each not in known))
 
     @property
     def job_id(self) -> str:
@@ -94,6 +101,7 @@ class Experiment(Asked):
     trial: int | None = None
     trial_row: str | None = None
     detached: bool = False
+    stopped: bool = False  # early, by its sweep's scheduler; its state is cancelled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +123,7 @@ class Move:
 
 @dataclass(frozen=True)
 class TrialCount:
-    """How many trials of a sweep are in a state; `stopped` are those that the scheduler ended early."""
+    """How many trials of a sweep are in a state; `stopped`: those that the scheduler ended early."""
 
     sweep_id: str
     state: State
@@ -125,7 +133,7 @@ class TrialCount:
 
 @dataclass(frozen=True)
 class Event:
-    """One change of state; `from_state` is None when the experiment was stored."""
+    """One change of state, or a notice, which changes none; `from_state` is None when it was stored."""
 
     id: int
     at: datetime
@@ -164,6 +172,7 @@ class Outcome:
     mlflow_status_due: str | None = None
     started_at: datetime | None = None
     failures: int | None = None
+    stopped: bool | None = None
 
     def columns(self) -> dict[str, Any]:
         given = {column.name: getattr(self, column.name) for column in fields(self)}

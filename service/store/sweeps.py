@@ -6,15 +6,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Select, false, func, select, true
+from sqlalchemy import Connection, Select, func, select, true
 from sqlalchemy.exc import IntegrityError
 
-from service.shared.states import State
+from service.shared.states import ENDED, LIVE, State
 from service.store.database import Database
 from service.store.jobs import Kind, Ledger
 from service.store.records import Conflict, Experiment, Sweep, TrialCount, UnknownSweep
 from service.store.tables import experiments, sweep_events, sweeps
-from trainer.base.errors import StoppedEarly
 
 Tagged = Sequence[tuple[Experiment, Mapping[str, str]]]
 _SWEEPS = Kind("sweep", sweeps, sweep_events, sweep_events.c.sweep_id, Sweep, UnknownSweep)
@@ -92,18 +91,12 @@ class SweepStore(Ledger[Sweep]):
 
     def counts(self, sweep_ids: Sequence[str]) -> list[TrialCount]:
         """How many trials of each sweep are in each state."""
-        # Grouped by its label: Postgres does not see that two equal expressions with parameters are one.
-        stopped = func.coalesce(experiments.c.error_type == StoppedEarly.__name__, false()).label("early")
-        columns = (experiments.c.sweep_id, experiments.c.state, stopped)
-        query = (
-            select(*columns, func.count())
-            .where(experiments.c.sweep_id.in_(sweep_ids))
-            .group_by(*columns[:2], "early")
-        )
+        columns = (experiments.c.sweep_id, experiments.c.state, experiments.c.stopped)
+        query = select(*columns, func.count()).where(experiments.c.sweep_id.in_(sweep_ids)).group_by(*columns)
         with self._database.reading() as connection:
             return [
-                TrialCount(sweep, State(state), bool(early), number)
-                for sweep, state, early, number in connection.execute(query)
+                TrialCount(sweep, State(state), stopped, number)
+                for sweep, state, stopped, number in connection.execute(query)
             ]
 
     def best(self, sweep_id: str, metric: str, direction: str) -> Experiment | None:
@@ -119,9 +112,9 @@ class SweepStore(Ledger[Sweep]):
     def unsettled(self, *, limit: int) -> list[Sweep]:
         """Sweeps that have ended while some trial that follows them has not."""
         live = select(experiments.c.sweep_id).where(
-            experiments.c.state.in_([state for state in State if not state.ended]),
+            experiments.c.state.in_(LIVE),
             experiments.c.sweep_id.is_not(None),
             ~experiments.c.detached,
         )
-        ended = sweeps.c.state.in_([state for state in State if state.ended])
+        ended = sweeps.c.state.in_(ENDED)
         return self.select(select(sweeps).where(ended, sweeps.c.id.in_(live)).limit(limit))

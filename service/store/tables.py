@@ -82,13 +82,14 @@ def _asked() -> list[Column[Any]]:
         Column("mlflow_status_due", String(20)),  # the status the run must still be given, if it has none
         Column("job_status", String(20)),  # last observation of this attempt's job …
         Column("job_since", UtcDateTime),  # … and since when it has been so
+        Column("notices", JSON(none_as_null=True)),  # of all attempts, each once
         Column("idempotency_key", String(255), unique=True),
         Column("request_hash", String(64)),
     ]
 
 
 def _happened() -> list[Column[Any]]:
-    """A change of state: see `records.Event`."""
+    """A change of state, or what was noticed in one: see `records.Event`."""
     return [
         Column("id", Integer, primary_key=True, autoincrement=True),
         Column("at", UtcDateTime, nullable=False),
@@ -113,6 +114,7 @@ experiments = Table(
     Column("trial", Integer),
     Column("trial_row", Text),
     Column("detached", Boolean, nullable=False, server_default=false()),
+    Column("stopped", Boolean, nullable=False, server_default=false()),  # early, by its sweep's scheduler
     Index(None, "created_at", "id"),
     Index(None, "state", "created_at"),
     Index(None, "sweep_id", "trial", unique=True),

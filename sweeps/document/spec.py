@@ -12,6 +12,7 @@ from sweeps.document.json_fields import KINDS, UNVARIED, identity, is_range, num
 from trainer.base.errors import Problem, SpecError
 from trainer.base.pointers import problems_of, shown
 from trainer.base.strict_model import StrictModel
+from trainer.results.scores import ScoreName
 from trainer.spec.methods import Method
 from trainer.spec.spec import PLAIN, PLAIN_WORDS, ExperimentSpec, TagKey, TagValue
 
@@ -26,7 +27,6 @@ VariantName = Annotated[str, Field(min_length=1, max_length=100), PLAIN, PLAIN_W
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Values = Annotated[tuple[JsonValue, ...], Field(strict=False, min_length=1, max_length=MAX_TRIALS)]
 Range = Annotated[tuple[float, float], Field(strict=False)]
-Metric = Literal["mIoU", "mAcc", "aAcc", "head_mIoU", "body_mIoU", "tail_mIoU"]
 
 
 class Axis(StrictModel):
@@ -117,7 +117,9 @@ class SweepSpec(StrictModel):
     seeds: Annotated[tuple[Seed, ...], Field(strict=False)] | None = Field(
         default=None, min_length=1, max_length=1000, description="null: the base's."
     )
-    metric: Metric = Field(default="mIoU", description="What trials are ranked by, at their last evaluation.")
+    metric: ScoreName = Field(
+        default="mIoU", description="What trials are ranked by, at their last evaluation."
+    )
     direction: Literal["max", "min"] = "max"
     search: Literal["grid", "random", "optuna"] = "grid"
     search_seed: int = Field(default=0, ge=0, le=2**31 - 1, description="Of what is drawn.")

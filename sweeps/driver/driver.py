@@ -31,12 +31,11 @@ from sweeps.execution.pool import Pool
 from sweeps.results.formats import to_markdown
 from sweeps.results.report import SweepReport, write_sweep_report
 from sweeps.search.candidates import Source
+from trainer.base.ends import End
 from trainer.base.errors import Cancelled
 from trainer.base.tee import tee_output
 from trainer.run import launch
 from trainer.run.attempt import run_error, utc_now_text
-
-_EXIT_CODES = {"completed": 0, "failed": 1, "cancelled": 143}
 
 
 class Driver:
@@ -68,7 +67,7 @@ class Driver:
             if self._parent is not None:
                 self._parent.close(report.state)
             write_sweep_report(report, self._dir.report)
-        return _EXIT_CODES[report.state]
+        return report.state.exit_code
 
     def _run(self) -> None:
         task = self._task
@@ -113,11 +112,10 @@ class Driver:
         print(f"{told}\ntable: {self._task.directory.table.with_suffix('.md')}", flush=True)
 
     def _report(self, error: Exception | None) -> SweepReport:
-        state = "completed" if error is None else "cancelled" if isinstance(error, Cancelled) else "failed"
         document: dict[str, Any] = {
             "sweep": self._task.identifier,
             "attempt": self._task.attempt,
-            "state": state,
+            "state": End.of(error).reported,
             "spec": self._task.sweep,
             "error": run_error(error) if error else None,
             "limit": self._runs.limit if self._runs else None,
@@ -146,7 +144,7 @@ class Driver:
         print(reason, flush=True)
         if self._owns_cluster:
             launch.kill_own_cluster()
-        os._exit(_EXIT_CODES[report.state])
+        os._exit(report.state.exit_code)
 
 
 def _search(task: SweepTask, source: Source, runs: TrialRuns) -> None:

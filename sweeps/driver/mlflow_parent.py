@@ -13,17 +13,17 @@ from typing import Any
 
 from sweeps.document.spec import SweepSpec
 from sweeps.results.table import Table
+from trainer.base.ends import End
 from trainer.base.files import write_atomically
 from trainer.storage.layout import Storage, SweepDir, mlflow_ids
 from trainer.tracking.mlflow_compat import LOGGED_ARTIFACTS, NOTE, PARENT_RUN
-from trainer.tracking.tracker import MlflowTracker, RunInfo, RunStatus, Tracker, TrackerError, open_noted
+from trainer.tracking.tracker import MlflowTracker, RunInfo, Tracker, TrackerError, open_noted
 
 log = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_TABLES = 30.0
 _SECONDS_AFTER_FAILURE = 60.0
 _VIEW = "comparison.json"  # in the form that MLflow's table view shows
-_STATUS: dict[str, RunStatus] = {"completed": "FINISHED", "failed": "FAILED", "cancelled": "KILLED"}
 
 
 class ParentRun:
@@ -78,10 +78,10 @@ class ParentRun:
         finally:
             self._telling.release()
 
-    def close(self, state: str) -> None:
+    def close(self, end: End) -> None:
         if self._tracker is not None:
             with suppress(TrackerError):
-                self._tracker.close(_STATUS[state])
+                self._tracker.close(end.mlflow_status)
 
     def _open(self, uri: str) -> None:
         try:

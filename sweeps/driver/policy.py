@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sweeps.document.spec import Limits
 from sweeps.results.trial_progress import TrialProgress
+from trainer.base.ends import End
 from trainer.results.report import RunError, RunReport
 
 MOST_LOSSES = 3  # attempts of one trial that lost their worker, though not their node
@@ -19,9 +20,9 @@ def worth_another_try(error: RunError, losses: int) -> bool:
 
 def shall_run(progress: TrialProgress, losses: int, *, detached: bool) -> bool:
     """Whether a new driver begins an attempt at a trial that it finds like this."""
-    if detached or progress.state in ("completed", "stopped", "cancelled"):
+    if detached or progress.end in (End.COMPLETED, End.STOPPED, End.CANCELLED):
         return False
-    if progress.state == "failed":
+    if progress.end is End.FAILED:
         return progress.error is not None and worth_another_try(progress.error, losses)
     return True
 

@@ -8,8 +8,9 @@ from sweeps.document.expand import Trial
 from sweeps.driver.policy import shall_run
 from sweeps.driver.summary import Board
 from sweeps.driver.sweep_task import SweepTask
-from sweeps.results.trial_progress import is_stopped_early, lost_attempts, trial_progress
+from sweeps.results.trial_progress import lost_attempts, trial_progress
 from sweeps.search.candidates import Listed, Source, Suggested
+from trainer.base.ends import End
 from trainer.storage.layout import Storage
 from trainer.storage.sink import last_record
 
@@ -17,7 +18,7 @@ from trainer.storage.sink import last_record
 def is_runnable(storage: Storage, experiment: str) -> bool:
     """Whether a new driver begins an attempt at this trial."""
     progress = trial_progress(storage, experiment)
-    losses = lost_attempts(storage, experiment) if progress.state == "failed" else 0
+    losses = lost_attempts(storage, experiment) if progress.end is End.FAILED else 0
     return shall_run(progress, losses, detached=storage.detached(experiment).exists())
 
 
@@ -36,7 +37,7 @@ def source_of(
     def score(trial: Trial) -> float | None:
         """Of a trial that was stopped early, what it had reached."""
         report = board.report_of(trial.number)
-        if report is None or not is_stopped_early(report):
+        if report is None or report.end is not End.STOPPED:
             return board.value_of(report) if report else None
         last = last_record(storage.attempt(experiment(trial), report.attempt).metrics, "eval") or {}
         value = last.get(sweep.metric)

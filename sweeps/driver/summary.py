@@ -6,6 +6,7 @@ import json
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
@@ -14,10 +15,11 @@ from sweeps.document.spec import SweepSpec
 from sweeps.driver.mlflow_parent import ParentRun, table_files
 from sweeps.driver.policy import gpu_hours
 from sweeps.results.formats import FORMATS
-from sweeps.results.report import BestTrial, TrialCounts
+from sweeps.results.report import BestTrial, EndCounts
 from sweeps.results.sweep_table import entry_of, sweep_table
 from sweeps.results.table import Table
-from sweeps.results.trial_progress import attempt_reports, is_stopped_early, trial_progress
+from sweeps.results.trial_progress import attempt_reports, trial_progress
+from trainer.base.ends import End
 from trainer.base.files import write_atomically
 from trainer.results.report import RunReport
 from trainer.storage.layout import Storage, trial_id
@@ -77,8 +79,7 @@ class Board:
         with self._lock:
             self._trials[trial.number] = trial
             self._reports[trial.number] = report
-            state = "stopped" if is_stopped_early(report) else report.state
-            self._tell(trial, "ended", self._end_line(report), state=state, value=self.value_of(report))
+            self._tell(trial, "ended", self._end_line(report), state=report.end, value=self.value_of(report))
             if self._clock() < self._next_table:
                 return
             table, numbers = self._write_table()
@@ -86,26 +87,18 @@ class Board:
 
     def value_of(self, report: RunReport) -> float | None:
         """The sweep's metric in a report."""
-        if report.result is None:
-            return None
-        value: float | None = getattr(next(iter(report.result.evaluation.values())), self._sweep.metric)
-        return value
+        scores = report.result.scores if report.result else None
+        return scores.headline[self._sweep.metric] if scores else None
 
     def report_of(self, number: int) -> RunReport | None:
         """The trial's report, None until it has ended."""
         return self._reports.get(number)
 
-    def counts(self) -> TrialCounts:
+    def counts(self) -> EndCounts:
         """How many trials stand how. Takes no lock: a signal's handler asks."""
         reports = [report for report in list(self._reports.values()) if report is not None]
-        stopped = sum(is_stopped_early(report) for report in reports)
-        by = {state: sum(report.state == state for report in reports) for state in ("completed", "failed")}
-        return TrialCounts(
-            **by,
-            stopped=stopped,
-            cancelled=sum(report.state == "cancelled" for report in reports) - stopped,
-            waiting=max(0, self._total - len(reports)),
-        )
+        ends = Counter(report.end for report in reports)
+        return EndCounts(**{end.value: ends[end] for end in End}, waiting=max(0, self._total - len(reports)))
 
     def best(self) -> BestTrial | None:
         """The trial with the best value so far."""

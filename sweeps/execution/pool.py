@@ -19,6 +19,7 @@ from sweeps.execution.actor import WarmWorker
 from sweeps.execution.apart import run_apart
 from sweeps.execution.cluster import Cluster, RayCluster
 from sweeps.execution.task import TaskEnd, end_of
+from trainer.base.ends import End
 from trainer.run.cluster import alive_nodes, loss_of
 from trainer.spec.spec import Resources
 from trainer.task import Task
@@ -168,7 +169,7 @@ class Pool:
         kept = False
         try:
             end = TaskEnd.model_validate_json(ray.get(actor.run.remote(task.model_dump_json())))
-            kept = end.end != "failed"
+            kept = end.end is not End.FAILED
         except ray.exceptions.OutOfMemoryError:
             raise
         except ray.exceptions.RayActorError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from trainer.base.ends import Reported
 from trainer.base.errors import NodeLost
 from trainer.base.strict_model import StrictModel
 from trainer.results.report import RunReport
@@ -12,7 +13,7 @@ from trainer.results.report import RunReport
 class TaskEnd(StrictModel):
     """How it ended: with a report, or without its worker (`node`: nor its node)."""
 
-    end: Literal["completed", "failed", "cancelled", "lost"]
+    end: Reported | Literal["lost"]
     message: str = ""
     node: bool = False
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from sweeps.document.spec import Metric
-from trainer.results.metrics import GROUPS, Group
+from trainer.results.comparability import ClassKey, Ground, why_apart
+from trainer.results.metrics import GROUPS
 from trainer.results.report import Scores
+from trainer.results.scores import ScoreName
 
 _FEW_SEEDS = 5  # below it a paired test is said to rest on few
 _MOST_NAMED = 8  # rows in a note
@@ -17,46 +18,54 @@ _MOST_NAMED = 8  # rows in a note
 class Measured:
     """What the trials of one row scored in one mode, and on what.
 
-    `labels`: pictures, and every class with its labelled pixels; more than one where the data changed between
-    trials. Rows of the same labels can be compared, whatever they were trained on, if the metric is not that
-    of a group, or `groups`, the classes of head, body and tail, are the same too.
+    `grounds`: each that occurs, by seed; more than one where the data changed between trials.
     """
 
     scores: dict[int, Scores]  # by seed, ascending
     unfinished: int
     stopped: int
     repeated: int  # trials whose seed another of the row had
-    classes: frozenset[tuple[tuple[int, str], ...]]
-    labels: frozenset[tuple[object, ...]]
-    groups: frozenset[tuple[Group, ...]]
+    grounds: tuple[Ground, ...]
 
-    def comparable(self, other: Measured, metric: Metric) -> bool:
-        """Whether differences of the metric are differences between the trained models alone."""
-        return self.labels == other.labels and (self.groups == other.groups or not metric.startswith(GROUPS))
+    def why_apart(self, reference: Measured, metric: ScoreName = "mIoU") -> str | None:
+        """Why the metric must not be subtracted from the reference's; None where it may, or nothing is there.
+
+        Means are taken over all seeds of a row: one that was scored otherwise spoils them.
+        """
+        if not (self.grounds and reference.grounds):
+            return None
+        first, *others = reference.grounds
+        if any(why_apart(ground, first, metric) for ground in others):
+            return "the reference's own trials differ in their labels"
+        reasons = (why_apart(ground, first, metric) for ground in self.grounds)
+        return next((reason for reason in reasons if reason is not None), None)
 
 
-def class_lists(found: Mapping[str, Measured]) -> frozenset[tuple[tuple[int, str], ...]]:
+def class_lists(found: Mapping[str, Measured]) -> frozenset[tuple[ClassKey, ...]]:
     """The lists of classes that rows were scored on: one, if all is well."""
-    return frozenset[tuple[tuple[int, str], ...]]().union(*(one.classes for one in found.values()))
+    return frozenset(ground.classes for one in found.values() for ground in one.grounds)
 
 
-def unlike(found: Mapping[str, Measured], reference: str) -> Iterator[str]:
+def unlike(found: Mapping[str, Measured], reference: str, metric: ScoreName) -> Iterator[str]:
     """Notes on rows that cannot be compared with the reference."""
     base = found.get(reference)
-    with_results = {row: one for row, one in found.items() if one.scores}
     if base is not None and base.scores:
-        others = [row for row, one in with_results.items() if one.labels != base.labels]
-        if others:
-            yield f"scored on other labels than {reference}, so without Δ and p: {_some(others)}"
-        regrouped = [row for row, one in with_results.items() if _regrouped(one, base)]
+        reasons = {row: one.why_apart(base) for row, one in found.items() if row != reference}
+        apart = [f"{row} ({reason})" for row, reason in reasons.items() if reason is not None]
+        if apart:
+            yield f"scored on other labels than {reference}, so without Δ and p: {_some(apart)}"
+        regrouped = [row for row, one in found.items() if _regrouped(one, base)]
         if regrouped:
-            yield f"head, body and tail are other classes than for {reference}: {_some(regrouped)}"
+            without = ", so without Δ and p" if metric.startswith(GROUPS) else ""
+            yield f"head, body and tail are other classes than for {reference}{without}: {_some(regrouped)}"
     if len(class_lists(found)) > 1:
         yield "rows differ in their classes, so none are listed"
 
 
-def _regrouped(one: Measured, other: Measured) -> bool:
-    return one.classes == other.classes and one.groups != other.groups
+def _regrouped(one: Measured, reference: Measured) -> bool:
+    """Whether a row of the reference's classes has them in other groups."""
+    mine, theirs = ({(each.classes, each.groups) for each in row.grounds} for row in (one, reference))
+    return mine != theirs and {classes for classes, _ in mine} == {classes for classes, _ in theirs}
 
 
 def missing(found: Mapping[str, Measured]) -> Iterator[str]:

@@ -10,16 +10,10 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from sweeps.results.table import Block, Cell, Table
-from trainer.results.report import HEADLINE
+from trainer.results.scores import HEADLINE, ScoreName, column_title
 
 MOST_BY_CLASS = 12  # rows of a table whose classes are shown, as each takes a column; CSV and JSON have all
-_COLUMNS = {
-    "mIoU": "mIoU",
-    "mAcc": "mAcc",
-    "head_mIoU": "head",
-    "body_mIoU": "body",
-    "tail_mIoU": "tail",
-}
+_COLUMNS: dict[ScoreName, str] = {name: column_title(name) for name in HEADLINE if name != "aAcc"}
 _MARKDOWN = re.compile(r"[\\`*<>\[\]|~&]|(?<![^\W_])_|_(?![^\W_])")  # an underscore within a word is one
 
 

@@ -8,6 +8,7 @@ from typing import Final, Literal
 from pydantic import Field
 
 from sweeps.document.spec import SweepSpec
+from trainer.base.ends import Reported
 from trainer.base.files import write_atomically
 from trainer.base.strict_model import StrictModel
 from trainer.results.report import RunError, read_whole
@@ -15,8 +16,8 @@ from trainer.results.report import RunError, read_whole
 SCHEMA_VERSION: Final = 1
 
 
-class TrialCounts(StrictModel):
-    """How many trials ended how. `stopped`: early, by the scheduler; `waiting`: never run."""
+class EndCounts(StrictModel):
+    """How many trials ended how: a field for each `End`, and `waiting` for those that never ran."""
 
     completed: int = 0
     failed: int = 0
@@ -41,10 +42,10 @@ class SweepReport(StrictModel):
     schema_version: Literal[1] = SCHEMA_VERSION
     sweep: str
     attempt: int = Field(ge=1)
-    state: Literal["completed", "failed", "cancelled"]
+    state: Reported
     spec: SweepSpec
     error: RunError | None = None
-    trials: TrialCounts = TrialCounts()
+    trials: EndCounts = EndCounts()
     best: BestTrial | None = None
     limit: str | None = Field(
         default=None, description="Which limit kept trials from being begun; null: none did."

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sweeps.document.presets import PRESETS
 from sweeps.document.spec import SweepSpec
 from sweeps.results.table import Entry, Table, make_table
-from sweeps.results.trial_progress import is_stopped_early
+from trainer.base.ends import End
 from trainer.results.report import RunReport
 from trainer.spec.spec import Schedule
 
@@ -25,7 +25,7 @@ _PAPER_SCHEDULE = {
 
 def entry_of(row: str, seed: int, report: RunReport | None) -> Entry:
     """One trial; `report` is that of its newest attempt, None until it has ended."""
-    return Entry(row, seed, report, stopped=report is not None and is_stopped_early(report))
+    return Entry(row, seed, report, stopped=report is not None and report.end is End.STOPPED)
 
 
 def sweep_table(sweep: SweepSpec, entries: Sequence[Entry], *, limit: str | None = None) -> Table:

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
-from sweeps.document.spec import Metric
 from sweeps.results import statistics
 from sweeps.results.comparability import Measured, class_lists, few_seeds, missing, unlike
 from trainer.base.strict_model import StrictModel
+from trainer.results.comparability import ClassKey, difference, ground_of, key_of
 from trainer.results.metrics import Group
-from trainer.results.report import HEADLINE, RunReport, Scores
+from trainer.results.notice_notes import notice_notes
+from trainer.results.report import RunReport, Scores
+from trainer.results.scores import HEADLINE, ScoreName
+from trainer.spec.spec import SINGLE_SCALE
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class Table(StrictModel):
     """What a sweep measured."""
 
     name: str
-    metric: Metric
+    metric: ScoreName
     reference: str
     blocks: tuple[Block, ...] = Field(strict=False)
     notes: tuple[str, ...] = Field(default=(), strict=False)
@@ -85,7 +88,7 @@ def make_table(
     name: str,
     entries: Sequence[Entry],
     *,
-    metric: Metric = "mIoU",
+    metric: ScoreName = "mIoU",
     reference: str | None = None,
     published: Mapping[str, float] | None = None,
     notes: Sequence[str] = (),
@@ -96,14 +99,14 @@ def make_table(
         entries: the trials; of none the table has no rows.
         reference: the row that differences are taken to; the first if left out.
         published: numbers of the paper by row, shown beside ours.
-        notes: said under the table, before those about missing trials and about what is not comparable.
+        notes: said under the table, before those about missing trials, what is not comparable, and notices.
     """
     by_row: dict[str, list[Entry]] = {}
     for entry in entries:
         by_row.setdefault(entry.row, []).append(entry)
     base = next(iter(by_row), "") if reference is None else reference
     blocks, told = [], []
-    for mode in dict.fromkeys(mode for entry in entries for mode in _evaluations(entry)) or ("single_scale",):
+    for mode in dict.fromkeys(mode for entry in entries for mode in _evaluations(entry)) or (SINGLE_SCALE,):
         found = {row: _measured(mine, mode) for row, mine in by_row.items()}
         rows = tuple(
             _row(row, one, None if row == base else found.get(base), metric, (published or {}).get(row))
@@ -111,7 +114,10 @@ def make_table(
         )
         blocks.append(Block(mode=mode, rows=rows, classes=_classes(found, base)))
         shared = [row.shared_seeds for row in rows if row.p_value is not None]
-        told += [*unlike(found, base), *missing(found), *few_seeds(shared)]
+        told += [*unlike(found, base, metric), *missing(found), *few_seeds(shared)]
+    told += notice_notes(
+        (entry.row, entry.report.notices) for entry in entries if entry.report and _evaluations(entry)
+    )
     return Table(
         name=name,
         metric=metric,
@@ -131,30 +137,25 @@ def _measured(entries: Sequence[Entry], mode: str) -> Measured:
     found: dict[int, Scores] = {}
     done = 0
     for entry in entries:
-        if (scores := _evaluations(entry).get(mode)) is not None:
+        if (measured := _evaluations(entry).get(mode)) is not None:
             done += 1
-            found.setdefault(entry.seed, scores)
+            found.setdefault(entry.seed, measured)
     stopped = sum(entry.stopped for entry in entries)
-    every = found.values()
+    scores = dict(sorted(found.items()))
     return Measured(
-        scores=dict(sorted(found.items())),
+        scores=scores,
         unfinished=len(entries) - stopped - done,
         stopped=stopped,
         repeated=done - len(found),
-        classes=frozenset(tuple((one.id, one.name) for one in scores.classes) for scores in every),
-        labels=frozenset(
-            (scores.images, *((one.id, one.name, one.tp + one.fn) for one in scores.classes))
-            for scores in every
-        ),
-        groups=frozenset(tuple(one.group for one in scores.classes) for scores in every),
+        grounds=tuple(dict.fromkeys(ground_of(one) for one in scores.values())),
     )
 
 
 def _row(
-    row: str, ours: Measured, reference: Measured | None, metric: Metric, published: float | None
+    row: str, ours: Measured, reference: Measured | None, metric: ScoreName, published: float | None
 ) -> Row:
     differences = []
-    if reference is not None and ours.comparable(reference, metric):
+    if reference is not None and ours.why_apart(reference, metric) is None:
         differences = _differences(ours.scores, reference.scores, metric)
     return Row(
         row=row,
@@ -169,9 +170,9 @@ def _row(
     )
 
 
-def _differences(ours: Mapping[int, Scores], theirs: Mapping[int, Scores], metric: Metric) -> list[float]:
-    pairs = [(getattr(ours[seed], metric), getattr(theirs[seed], metric)) for seed in ours if seed in theirs]
-    return [mine - other for mine, other in pairs if mine is not None and other is not None]
+def _differences(ours: Mapping[int, Scores], theirs: Mapping[int, Scores], metric: ScoreName) -> list[float]:
+    shared = [(ours[seed].headline[metric], theirs[seed].headline[metric]) for seed in ours if seed in theirs]
+    return [delta for mine, other in shared if (delta := difference(mine, other)) is not None]
 
 
 def _cell(values: Sequence[float | None]) -> Cell:
@@ -184,27 +185,29 @@ def _classes(found: Mapping[str, Measured], reference: str) -> tuple[ClassStatis
         return ()
     first = next(scores for one in found.values() for scores in one.scores.values())
     base = found.get(reference)
-    alike = [base is not None and one.labels == base.labels for one in found.values()]
+    alike = [base is not None and one.why_apart(base) is None for one in found.values()]
+    means = {row: _class_means(one.scores.values()) for row, one in found.items()}
     rows = []
-    for k, known in enumerate(first.classes):
-        means = {row: _class_mean(one.scores.values(), k) for row, one in found.items()}
-        theirs = means.get(reference)
-        deltas = tuple(
-            iou - theirs if like and iou is not None and theirs is not None else None
-            for like, iou in zip(alike, means.values(), strict=True)
-        )
+    for known in first.classes:
+        ious = [mine.get(key_of(known)) for mine in means.values()]
+        theirs = means.get(reference, {}).get(key_of(known))
+        deltas = (difference(iou, theirs) if like else None for like, iou in zip(alike, ious, strict=True))
         rows.append(
             ClassStatistics(
                 id=known.id,
                 name=known.name,
                 group=known.group,
-                iou=tuple(means.values()),
-                delta_iou=deltas,
+                iou=tuple(ious),
+                delta_iou=tuple(deltas),
             )
         )
     return tuple(rows)
 
 
-def _class_mean(scores: Iterable[Scores], k: int) -> float | None:
-    values = [one.classes[k].iou for one in scores]
-    return statistics.mean([value for value in values if value is not None])
+def _class_means(scores: Iterable[Scores]) -> dict[ClassKey, float | None]:
+    """IoU of each class, mean over the trials of a row that have one."""
+    values: dict[ClassKey, list[float]] = {}
+    for one in scores:
+        for each in one.classes:
+            values.setdefault(key_of(each), []).extend([] if each.iou is None else [each.iou])
+    return {key: statistics.mean(found) for key, found in values.items()}

@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
 
-from trainer.base.errors import NodeLost, ReportError, StoppedEarly
+from trainer.base.ends import End
+from trainer.base.errors import NodeLost, ReportError
 from trainer.results.report import RunError, RunReport, Scores, read_report
 from trainer.storage.layout import AttemptDir, Storage
 from trainer.storage.sink import last_record
 
-TrialState = Literal["waiting", "running", "completed", "failed", "cancelled", "stopped"]
 _MOST_NODES = 30
-TRIAL_STATES: tuple[TrialState, ...] = ("waiting", "running", "completed", "failed", "cancelled", "stopped")
 
 
 @dataclass(frozen=True)
@@ -22,18 +20,14 @@ class TrialProgress:
     """The newest attempt. `running` means that it was begun and left no report, not that it is alive."""
 
     attempt: int = 0  # 0 before the first
-    state: TrialState = "waiting"
+    end: End | None = None  # where there is one, nothing follows unless somebody asks for another attempt
+    running: bool = False
     iteration: int = 0
     iterations: int | None = None  # None before the trial's spec is there
     loss: float | None = None  # of the last logged iteration
     scores: Scores | None = None  # of the first evaluation mode, where it completed
     error: RunError | None = None
     report: RunReport | None = None
-
-    @property
-    def ended(self) -> bool:
-        """True where nothing follows unless somebody asks for another attempt."""
-        return self.state not in ("waiting", "running")
 
 
 def trial_progress(storage: Storage, experiment: str) -> TrialProgress:
@@ -49,7 +43,7 @@ def trial_progress(storage: Storage, experiment: str) -> TrialProgress:
     try:
         report = read_report(here.report)
     except ReportError as error:
-        return TrialProgress(attempt, "failed", error=RunError(type="ReportError", message=str(error)))
+        return TrialProgress(attempt, End.FAILED, error=RunError(type="ReportError", message=str(error)))
     return _unfinished(here, attempt) if report is None else _ended(report, here, attempt)
 
 
@@ -75,17 +69,11 @@ def lost_attempts(storage: Storage, experiment: str, newest: RunReport | None = 
     return len(lost) - nodes + max(0, nodes - _MOST_NODES)
 
 
-def is_stopped_early(report: RunReport) -> bool:
-    """Whether the scheduler gave the trial up; its report says `cancelled` otherwise too."""
-    return report.error is not None and report.error.type == StoppedEarly.__name__
-
-
 def _unfinished(here: AttemptDir, attempt: int) -> TrialProgress:
-    begun = here.metrics.exists() or here.plan.exists()
     loss = (last_record(here.metrics, "train") or {}).get("loss")
     return TrialProgress(
         attempt,
-        "running" if begun else "waiting",
+        running=here.metrics.exists() or here.plan.exists(),
         iteration=_reached(here),
         iterations=_iterations(here),
         loss=float(loss) if isinstance(loss, (int, float)) else None,
@@ -93,13 +81,12 @@ def _unfinished(here: AttemptDir, attempt: int) -> TrialProgress:
 
 
 def _ended(report: RunReport, here: AttemptDir, attempt: int) -> TrialProgress:
-    evaluation = report.result.evaluation if report.result else {}
     return TrialProgress(
         attempt,
-        "stopped" if is_stopped_early(report) else report.state,
+        report.end,
         iteration=report.result.iterations if report.result else _reached(here),
         iterations=report.spec.schedule.iterations,
-        scores=next(iter(evaluation.values()), None),
+        scores=report.result.scores if report.result else None,
         error=report.error,
         report=report,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from sweeps.results.trial_progress import is_stopped_early
+from trainer.base.ends import End
 from trainer.base.errors import ReportError
 from trainer.results.report import RunReport, read_report
 from trainer.storage.layout import Storage
@@ -69,9 +69,10 @@ class Follower:
 
     def _end(self, report: RunReport, last: Seen) -> Seen:
         if report.result is None:  # what it had measured before it failed is no score
-            return Seen(last.iteration, last.value if is_stopped_early(report) else None, ended=True)
-        scores = next(iter(report.result.evaluation.values()))
-        return Seen(report.result.iterations, getattr(scores, self._metric), ended=True)
+            return Seen(last.iteration, last.value if report.end is End.STOPPED else None, ended=True)
+        scores = report.result.scores
+        value = getattr(scores, self._metric) if scores else None
+        return Seen(report.result.iterations, value, ended=True)
 
     def _report(self, attempt: int) -> RunReport | None:
         if not attempt:

@@ -10,18 +10,21 @@ from collections.abc import Callable, Sequence
 
 from pydantic import Field
 
+from trainer.base.ends import End
 from trainer.base.errors import ComparisonError
 from trainer.base.strict_model import StrictModel
+from trainer.results.comparability import classes_apart, difference, ground_of, key_of, why_apart
 from trainer.results.metrics import Group
+from trainer.results.notice_notes import notice_notes
 from trainer.results.remark import Remark, RemarkSummary, remark, summary
-from trainer.results.report import RunReport, Scores
+from trainer.results.report import ClassScore, RunReport, Scores
+from trainer.results.scores import HeadlineScores
 from trainer.spec import methods
+from trainer.spec.spec import SINGLE_SCALE
 
-MODE = "single_scale"
 
-
-class ComparisonRow(StrictModel):
-    """One experiment. Scores in percent, `delta_mIoU` in points against the first row."""
+class _Setting(StrictModel):
+    """What was run."""
 
     experiment: str
     name: str
@@ -29,12 +32,14 @@ class ComparisonRow(StrictModel):
     seed: int
     dataset: str
     model: str
-    mIoU: float | None
-    mAcc: float | None
-    aAcc: float | None
-    head_mIoU: float | None
-    body_mIoU: float | None
-    tail_mIoU: float | None
+
+
+class ComparisonRow(HeadlineScores, _Setting):
+    """One experiment. Scores in percent, `delta_mIoU` in points against the first row.
+
+    There is no difference, and no remark, where other labels were scored: the notes say which.
+    """
+
     delta_mIoU: float | None
     pearson_pixel: float | None = Field(
         default=None, description="Correlation of class Acc with training pixels, percent."
@@ -49,7 +54,10 @@ class ComparisonRow(StrictModel):
 
 
 class ClassRow(StrictModel):
-    """One class over all experiments, in their order; percent and points, None where undefined."""
+    """One class over all experiments, in their order; percent and points, None where undefined.
+
+    Experiments that were scored on other labels than the first have no difference.
+    """
 
     id: int
     name: str
@@ -60,14 +68,14 @@ class ClassRow(StrictModel):
     delta_iou: tuple[float | None, ...] = Field(strict=False)
     remark: tuple[Remark | None, ...] = Field(
         strict=False,
-        description="Against the first experiment; null for itself and where n_y is 0 or differs.",
+        description="Against the first experiment; null for itself, on other labels, and where n_y is 0.",
     )
 
 
 class Comparison(StrictModel):
     """Several experiments on the same classes; the first is the reference."""
 
-    mode: str = MODE
+    mode: str = SINGLE_SCALE
     rows: tuple[ComparisonRow, ...] = Field(strict=False)
     classes: tuple[ClassRow, ...] = Field(strict=False)
     notes: tuple[str, ...] = Field(default=(), strict=False, description="What a reader must know.")
@@ -82,52 +90,47 @@ def compare(reports: Sequence[RunReport]) -> Comparison:
     if not reports:
         raise ComparisonError("no experiment to compare")
     scores = [_scores(report) for report in reports]
-    names = [tuple(one.name for one in score.classes) for score in scores]
-    for report, other in zip(reports, names, strict=True):
-        if other != names[0]:
+    grounds = [ground_of(score) for score in scores]
+    for report, ground in zip(reports, grounds, strict=True):
+        if (apart := classes_apart(ground, grounds[0])) is not None:
             raise ComparisonError(
-                f"{report.experiment} has other classes than {reports[0].experiment}:"
-                f" {_difference(names[0], other)}"
+                f"{report.experiment} has other classes than {reports[0].experiment}: {apart}"
             )
-    classes = tuple(_class_row(k, scores) for k in range(len(names[0])))
+    apart_from_first = [why_apart(ground, grounds[0]) for ground in grounds]
+    alike = [why is None for why in apart_from_first]
+    by_key = [{key_of(one): one for one in score.classes} for score in scores]
+    classes = tuple(_class_row([found[key] for found in by_key], alike) for key in by_key[0])
     return Comparison(
         rows=tuple(
-            _row(report, score, scores[0], summary([one.remark[position] for one in classes]))
+            _row(report, score, scores[0] if alike[position] else None, _remarks(classes, position))
             for position, (report, score) in enumerate(zip(reports, scores, strict=True))
         ),
         classes=classes,
-        notes=_notes(reports, scores),
+        notes=_notes(reports, scores, apart_from_first),
     )
+
+
+def _remarks(classes: Sequence[ClassRow], position: int) -> RemarkSummary | None:
+    return summary([one.remark[position] for one in classes])
 
 
 def _scores(report: RunReport) -> Scores:
     if report.result is None:
         why = f": {report.error.type}: {report.error.message}" if report.error else ""
         raise ComparisonError(f"{report.experiment} has no result, it {_ended(report)}{why}")
-    if MODE not in report.result.evaluation:
-        raise ComparisonError(f"{report.experiment} was not scored in mode {MODE}")
-    return report.result.evaluation[MODE]
+    if SINGLE_SCALE not in report.result.evaluation:
+        raise ComparisonError(f"{report.experiment} was not scored in mode {SINGLE_SCALE}")
+    return report.result.evaluation[SINGLE_SCALE]
 
 
 def _ended(report: RunReport) -> str:
-    return "was cancelled" if report.state == "cancelled" else f"ended {report.state}"
-
-
-def _difference(first: tuple[str, ...], other: tuple[str, ...]) -> str:
-    if len(first) != len(other):
-        return f"{len(other)} instead of {len(first)}"
-    k = next(k for k in range(len(first)) if first[k] != other[k])
-    return f"class {k} is {other[k]!r}, not {first[k]!r}"
-
-
-def difference(value: float | None, reference: float | None) -> float | None:
-    """`value` - `reference`, None where either is undefined."""
-    return None if value is None or reference is None else value - reference
+    return "was cancelled" if report.state is End.CANCELLED else f"ended {report.state}"
 
 
 def _row(
-    report: RunReport, scores: Scores, reference: Scores, remarks: RemarkSummary | None
+    report: RunReport, scores: Scores, reference: Scores | None, remarks: RemarkSummary | None
 ) -> ComparisonRow:
+    """`reference` is None where nothing may be subtracted."""
     assert report.result is not None
     spec = report.spec
     return ComparisonRow(
@@ -137,13 +140,8 @@ def _row(
         seed=spec.seed,
         dataset=spec.dataset.name,
         model=spec.model.name,
-        mIoU=scores.mIoU,
-        mAcc=scores.mAcc,
-        aAcc=scores.aAcc,
-        head_mIoU=scores.head_mIoU,
-        body_mIoU=scores.body_mIoU,
-        tail_mIoU=scores.tail_mIoU,
-        delta_mIoU=difference(scores.mIoU, reference.mIoU),
+        **scores.headline,
+        delta_mIoU=difference(scores.mIoU, reference.mIoU) if reference else None,
         pearson_pixel=scores.pearson_pixel,
         pearson_region=scores.pearson_region,
         remark=remarks,
@@ -151,23 +149,27 @@ def _row(
     )
 
 
-def _class_row(k: int, scores: Sequence[Scores]) -> ClassRow:
-    first = scores[0].classes[k]
-    ious = tuple(one.classes[k].iou for one in scores)
+def _class_row(found: Sequence[ClassScore], alike: Sequence[bool]) -> ClassRow:
+    """One class in every experiment; `alike`: which of them were scored on the first one's labels."""
+    first = found[0]
+    ious = tuple(one.iou for one in found)
+    pairs = list(zip(found, alike, strict=True))
     return ClassRow(
-        id=k,
+        id=first.id,
         name=first.name,
         group=first.group,
         pixel_frequency=first.pixel_frequency,
         region_frequency=first.region_frequency,
         iou=ious,
-        delta_iou=tuple(difference(iou, first.iou) for iou in ious),
-        remark=(None, *(remark(first, one.classes[k]) for one in scores[1:])),
+        delta_iou=tuple(difference(one.iou, first.iou) if like else None for one, like in pairs),
+        remark=(None, *(remark(first, one) if like else None for one, like in pairs[1:])),
     )
 
 
-def _notes(reports: Sequence[RunReport], scores: Sequence[Scores]) -> tuple[str, ...]:
-    """What differs besides method and seed, and how many seeds stand behind each method."""
+def _notes(
+    reports: Sequence[RunReport], scores: Sequence[Scores], apart: Sequence[str | None]
+) -> tuple[str, ...]:
+    """What differs besides method and seed, how many seeds stand behind each method, and what was noticed."""
     aspects: dict[str, Callable[[RunReport], object]] = {
         "data set or its parameters": lambda report: report.spec.dataset,
         "model": lambda report: report.spec.model,
@@ -181,11 +183,9 @@ def _notes(reports: Sequence[RunReport], scores: Sequence[Scores]) -> tuple[str,
         others = [report.experiment for report in reports if of(report) != of(reports[0])]
         if others:
             notes.append(f"another {what} than the first: {', '.join(others)}")
-    if any(_ground(one) != _ground(scores[0]) for one in scores):
-        notes.append(
-            "not all were scored on the same labels: differences are between data as well,"
-            " and Remark 1 is left out for classes of another size"
-        )
+    others = [f"{report.experiment} ({why})" for report, why in zip(reports, apart, strict=True) if why]
+    if others:
+        notes.append(f"scored on other labels than the first, so without Δ and Remark 1: {', '.join(others)}")
     if any(_frequencies(one) != _frequencies(scores[0]) for one in scores):
         notes.append("training frequencies differ; head, body and tail are each experiment's own")
     resumed = [report.experiment for report in reports if report.attempt > 1]
@@ -194,11 +194,8 @@ def _notes(reports: Sequence[RunReport], scores: Sequence[Scores]) -> tuple[str,
     twice = [experiment for experiment, n in Counter(one.experiment for one in reports).items() if n > 1]
     if twice:
         notes.append(f"listed more than once: {', '.join(twice)}")
-    return (*notes, _seeds_note(reports))
-
-
-def _ground(scores: Scores) -> tuple[object, ...]:
-    return scores.images, tuple(one.tp + one.fn for one in scores.classes)
+    noticed = notice_notes((report.experiment, report.notices) for report in reports)
+    return (*notes, _seeds_note(reports), *noticed)
 
 
 def _frequencies(scores: Scores) -> tuple[object, ...]:

@@ -8,16 +8,18 @@ from typing import Final, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
-from trainer.base.errors import ReportError
+from trainer.base.ends import End, Reported
+from trainer.base.errors import ReportError, StoppedEarly
 from trainer.base.files import write_atomically
 from trainer.base.strict_model import StrictModel
 from trainer.results import metrics
 from trainer.results.metrics import Counts, Group
+from trainer.results.scores import HeadlineScores
 from trainer.spec.spec import ExperimentSpec
+from trainer.storage.notices import Notice
 
 Document = TypeVar("Document", bound=StrictModel)
 SCHEMA_VERSION: Final = 1
-HEADLINE = ("mIoU", "mAcc", "aAcc", "head_mIoU", "body_mIoU", "tail_mIoU")  # of `Scores`: lists, curves
 
 
 class ClassScore(StrictModel):
@@ -36,15 +38,9 @@ class ClassScore(StrictModel):
     region_frequency: int = Field(description="Training pictures that contain the class.")
 
 
-class Scores(StrictModel):
+class Scores(HeadlineScores):
     """One evaluation mode. Percent; head, body, tail: mean IoU over groups by training pixel frequency."""
 
-    mIoU: float | None
-    mAcc: float | None
-    aAcc: float | None
-    head_mIoU: float | None
-    body_mIoU: float | None
-    tail_mIoU: float | None
     pearson_pixel: float | None = Field(
         default=None, description="Correlation of class Acc with training pixels; null where undefined."
     )
@@ -76,6 +72,11 @@ class RunResult(StrictModel):
     eval_images: int
     versions: dict[str, str]
 
+    @property
+    def scores(self) -> Scores | None:
+        """Of the first evaluation mode: the one that lists show and sweeps rank by."""
+        return next(iter(self.evaluation.values()), None)
+
 
 class RunReport(StrictModel):
     """The end of one attempt."""
@@ -83,7 +84,7 @@ class RunReport(StrictModel):
     schema_version: Literal[1] = SCHEMA_VERSION
     experiment: str
     attempt: int = Field(ge=1)
-    state: Literal["completed", "failed", "cancelled"]
+    state: Reported
     spec: ExperimentSpec
     result: RunResult | None = None
     error: RunError | None = None
@@ -93,6 +94,15 @@ class RunReport(StrictModel):
     timings: dict[str, float] = Field(
         default_factory=dict, description="Seconds of each part of the job, in the order they happened."
     )
+    notices: tuple[Notice, ...] = Field(
+        default=(), strict=False, description="What a reader of the numbers must know of this attempt."
+    )
+
+    @property
+    def end(self) -> End:
+        """How it ended: `state`, but for a trial that its sweep's scheduler stopped, as its error tells."""
+        stopped = self.error is not None and self.error.type == StoppedEarly.__name__
+        return End.STOPPED if stopped else End(self.state)
 
 
 def make_scores(

@@ -8,11 +8,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from trainer.base.ends import End
 from trainer.base.errors import Cancelled, WorkerLost
 from trainer.base.files import write_atomically
 from trainer.base.tee import tee_output
 from trainer.results.report import RunError, RunReport, RunResult, write_report
 from trainer.storage.layout import AttemptDir, mlflow_ids
+from trainer.storage.notices import Notice, add_notice, read_notices
 from trainer.task import Task
 
 if TYPE_CHECKING:
@@ -38,6 +40,11 @@ class Attempt:
         """Notes that the part `name` of the attempt is over, for the report's timings."""
         self._marks.append((name, time.time()))
 
+    def notice(self, notice: Notice) -> None:
+        """Keeps a fact that a person must see, and prints it where it is new."""
+        if add_notice(self.dir, notice):
+            _say(f"notice: {notice}")
+
     def make_plan(self, say: Callable[[str], None]) -> Plan:
         """Makes the plan and nothing else.
 
@@ -49,8 +56,10 @@ class Attempt:
         return make_plan(self.task, say)
 
     def prepare(self) -> Plan:
-        """Makes the plan and keeps it beside the report."""
+        """Makes the plan, keeps it beside the report, and says what was noticed of the data."""
         self._plan = self.make_plan(_say)
+        for each in self._plan.notices:
+            self.notice(each)
         write_atomically(self.dir.plan, self._plan.model_dump_json(indent=1) + "\n")
         return self._plan
 
@@ -94,19 +103,19 @@ class Attempt:
         """What there is to report; `final`: what was measured stands if MLflow was already being told."""
         if final and self._finished is not None:
             return self._finished
-        state = "completed" if error is None else "cancelled" if isinstance(error, Cancelled) else "failed"
         pairs = zip(self._marks, self._marks[1:], strict=False)
         return RunReport.model_validate(
             {
                 "experiment": self.task.experiment,
                 "attempt": self.task.attempt,
-                "state": state,
+                "state": End.of(error).reported,
                 "spec": self.task.spec,
                 "result": RunResult.model_validate(outcome["result"]) if outcome else None,
                 "error": run_error(error) if error else None,
                 "mlflow_run_id": self._run_id(),
                 "started_at": self._started_at,
                 "ended_at": utc_now_text(),
+                "notices": read_notices(self.dir),
                 "timings": {name: max(0.0, end - begin) for (_, begin), (name, end) in pairs},
             }
         )
@@ -124,8 +133,7 @@ class Attempt:
     def _say_end(self, report: RunReport) -> None:
         if report.error:
             _say(f"{report.state}: {report.error.type}: {report.error.message}")
-        elif report.result:
-            scores = report.result.evaluation["single_scale"]
+        elif report.result and (scores := report.result.scores):
             _say(f"completed: mIoU {shown(scores.mIoU)}, mAcc {shown(scores.mAcc)}, {self.dir.report}")
 
     def refuse(self, error: Exception) -> RunReport:

@@ -23,7 +23,7 @@ from trainer.mmseg_adapter.isolation import quiet_logger
 from trainer.mmseg_adapter.mmengine_compat import QuietRunner
 from trainer.plan import Plan
 from trainer.results.metrics import Counts, frequency_groups
-from trainer.results.report import HEADLINE, Scores, make_scores
+from trainer.results.report import Scores, make_scores
 from trainer.spec.datasets import IGNORE_INDEX
 from trainer.storage.sink import Sink
 
@@ -59,8 +59,7 @@ class Evaluations:
         )
         self._last = scores, images
         self.seconds += seconds
-        headline = {name: getattr(scores, name) for name in HEADLINE}
-        shown = {name: value for name, value in headline.items() if value is not None}
+        shown = {name: value for name, value in scores.headline.items() if value is not None}
         self._sink.emit({"kind": "eval", "iteration": iteration, **shown, "seconds": seconds})
 
 

@@ -9,6 +9,7 @@ from typing import Any, TypedDict
 from trainer.mmseg_adapter import quiet_imports
 from trainer.plan import Plan
 from trainer.results.report import RunResult
+from trainer.spec.spec import SINGLE_SCALE
 from trainer.storage.orders import Orders
 from trainer.storage.sink import FileSink, NullSink, Sink
 
@@ -61,7 +62,7 @@ def train(plan: Plan, sink: Sink, mark: Callable[[str], None] = lambda _: None) 
         save_atomically(payload, path)
     mark("train")
     return RunResult(
-        evaluation={"single_scale": scores},
+        evaluation={SINGLE_SCALE: scores},
         iterations=plan.spec.schedule.iterations,
         train_seconds=seconds - evaluations.seconds,
         eval_seconds=evaluations.seconds,

@@ -6,7 +6,7 @@ chooses by kind is `trainer.criterion`.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 
@@ -176,19 +176,7 @@ AnyMethod = Annotated[
 ]
 
 METHODS: dict[str, type[StrictModel]] = {
-    "baseline": Baseline,
-    "reweighting": Reweighting,
-    "balanced_softmax": BalancedSoftmax,
-    "logit_adjustment": LogitAdjustment,
-    "ldam": Ldam,
-    "focal": Focal,
-    "lovasz": Lovasz,
-    "ohem": Ohem,
-    "seesaw": Seesaw,
-    "recall": Recall,
-    "blv": Blv,
-    "region_rebalance": RegionRebalance,
-    "dice": Dice,
+    model.model_fields["kind"].default: model for model in get_args(get_args(AnyMethod)[0])
 }
 
 
@@ -196,22 +184,8 @@ def _from_name(value: object) -> object:
     return {"kind": value} if isinstance(value, str) else value
 
 
-MethodName = Literal[
-    "baseline",
-    "reweighting",
-    "balanced_softmax",
-    "logit_adjustment",
-    "ldam",
-    "focal",
-    "lovasz",
-    "ohem",
-    "seesaw",
-    "recall",
-    "blv",
-    "region_rebalance",
-    "dice",
-]
-Method = Annotated[AnyMethod, BeforeValidator(_from_name, json_schema_input_type=MethodName | AnyMethod)]
+_SENT: Any = Literal[tuple(METHODS)] | AnyMethod  # a name alone, or with parameters
+Method = Annotated[AnyMethod, BeforeValidator(_from_name, json_schema_input_type=_SENT)]
 
 
 def label(method: AnyMethod) -> str:

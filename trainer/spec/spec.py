@@ -17,6 +17,8 @@ from trainer.spec.datasets import DATASETS, Dataset
 from trainer.spec.methods import Method
 from trainer.spec.models import RECIPES, Model
 
+Mode = Literal["single_scale"]
+SINGLE_SCALE: Mode = "single_scale"
 Share = Annotated[float, Field(gt=0, lt=1)]
 Side = Annotated[int, Field(ge=16, le=2048)]
 TagKey = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
@@ -76,8 +78,8 @@ class Resources(StrictModel):
 class Evaluation(StrictModel):
     """How the trained model is scored."""
 
-    modes: Annotated[tuple[Literal["single_scale"], ...], Field(strict=False)] = Field(
-        default=("single_scale",), min_length=1, max_length=1
+    modes: Annotated[tuple[Mode, ...], Field(strict=False)] = Field(
+        default=(SINGLE_SCALE,), min_length=1, max_length=1
     )
     interval: int | None = Field(
         default=None, ge=1, description="Score every so many iterations as well; always at the end."

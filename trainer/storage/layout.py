@@ -34,6 +34,11 @@ class AttemptDir:
         return self.path / "report.json"
 
     @property
+    def notices(self) -> Path:
+        """What a person must see of the attempt: see `trainer.storage.notices`."""
+        return self.path / "notices.jsonl"
+
+    @property
     def permit(self) -> Path:
         """The iteration up to which a sweep's scheduler has judged: see `trainer.storage.orders`."""
         return self.path / "permit"

@@ -13,7 +13,7 @@ from trainer.base.errors import Cancelled, StoppedEarly
 from trainer.base.files import write_atomically
 
 _POLL_SECONDS = 0.02
-_KINDS: dict[str, type[Cancelled]] = {"StoppedEarly": StoppedEarly}
+_KINDS: dict[str, type[Cancelled]] = {kind.__name__: kind for kind in (StoppedEarly,)}
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from typing import Any
 
 from trainer.base.files import write_atomically
 from trainer.plan import Plan
-from trainer.results.report import HEADLINE, RunReport, RunResult, Scores
+from trainer.results.report import RunReport, RunResult, Scores
 from trainer.spec.methods import label
-from trainer.spec.spec import spec_hash
+from trainer.spec.spec import SINGLE_SCALE, spec_hash
 from trainer.storage.sink import Record, read_records
 from trainer.task import Task
 from trainer.tracking.mlflow_compat import NOTE
@@ -21,7 +21,6 @@ from trainer.tracking.tracker import (
     BackgroundTracker,
     MlflowTracker,
     RunInfo,
-    RunStatus,
     Tracker,
     TrackerError,
     open_noted,
@@ -29,7 +28,6 @@ from trainer.tracking.tracker import (
 
 log = logging.getLogger(__name__)
 
-_STATUS: dict[str, RunStatus] = {"completed": "FINISHED", "failed": "FAILED", "cancelled": "KILLED"}
 _NOT_METRICS = frozenset({"kind", "iteration", "time", "message"})
 
 
@@ -77,7 +75,7 @@ def finish_run(attempt: Task, report: RunReport, *, plan: Plan | None, replay: b
             path = Path(scratch) / attempt.attempt_dir.report.name
             path.write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
             tracker.log_file(path)
-        tracker.close(_STATUS[report.state])
+        tracker.close(report.state.mlflow_status)
     except TrackerError as error:
         log.warning("MLflow has not taken the end of this run: %s", error)
 
@@ -85,7 +83,7 @@ def finish_run(attempt: Task, report: RunReport, *, plan: Plan | None, replay: b
 def _log_result(plan: Plan, result: RunResult, tracker: Tracker) -> None:
     for mode, scores in result.evaluation.items():
         tracker.log_table(f"per_class_{mode}", per_class_columns(scores))
-        prefix = "" if mode == "single_scale" else f"{mode}/"
+        prefix = "" if mode == SINGLE_SCALE else f"{mode}/"
         headline = {f"{prefix}{name}": value for name, value in headline_of(scores).items()}
         tracker.log_metrics(result.iterations, _last_seconds(plan), headline)
     tracker.log_table(
@@ -111,8 +109,7 @@ def _last_seconds(plan: Plan) -> float:
 
 def headline_of(scores: Scores) -> dict[str, float]:
     """mIoU, mAcc, aAcc and head/body/tail mIoU in percent, where defined."""
-    named = scores.model_dump(include=set(HEADLINE))
-    return {name: value for name, value in named.items() if value is not None}
+    return {name: value for name, value in scores.headline.items() if value is not None}
 
 
 def per_class_columns(scores: Scores) -> dict[str, list[Any]]:

@@ -11,14 +11,14 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from trainer.base.ends import RunStatus
 from trainer.base.files import write_atomically
 from trainer.storage.layout import mlflow_ids
 
 log = logging.getLogger(__name__)
 
-RunStatus = Literal["FINISHED", "FAILED", "KILLED"]
 _MOST_PARAM_CHARACTERS = 6000  # MLflow 3 refuses longer ones
 _METRICS_PER_BATCH = 1000
 _KEY = "rebalance.run_key"

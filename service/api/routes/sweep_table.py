@@ -24,7 +24,7 @@ from sweeps.results.formats import FORMATS
 from sweeps.results.report import read_sweep_report
 from sweeps.results.sweep_table import sweep_table
 from sweeps.results.table import Entry, Table
-from trainer.base.errors import ReportError, StoppedEarly
+from trainer.base.errors import ReportError
 from trainer.results.report import RunReport
 from trainer.storage.layout import AttemptDir, Storage
 
@@ -149,7 +149,7 @@ def _seen(trial: Experiment) -> _Seen:
         trial.trial_row or "",
         json.loads(trial.spec)["seed"],
         completed=trial.state is State.COMPLETED,
-        stopped=trial.error_type == StoppedEarly.__name__ and trial.state is State.CANCELLED,
+        stopped=trial.stopped,
     )
 
 

@@ -12,17 +12,18 @@ from service.store.records import Experiment
 from sweeps.results.trial_progress import TrialProgress
 from tests.data_factories import make_report
 from tests.unit.service.conftest import new_row
+from trainer.base.ends import End
 from trainer.results.report import RunError
 
 LOST = RunError(type="WorkerLost", message="node", retryable=True)
 BAD = RunError(type="DataError", message="label 77")
 EARLY = RunError(type="StoppedEarly", message="rung 1")
 ROW = new_row("swp-1-0000", sweep_id="swp-1", trial=0, trial_row="a")
-WAITING = TrialProgress(1, "waiting", iterations=10)
-RUNNING = TrialProgress(1, "running", iteration=4, iterations=10, loss=0.5)
+WAITING = TrialProgress(1, iterations=10)
+RUNNING = TrialProgress(1, running=True, iteration=4, iterations=10, loss=0.5)
 REPORT = make_report("swp-1-0000")
-COMPLETED = TrialProgress(1, "completed", 10, 10, report=REPORT)
-FAILED = TrialProgress(1, "failed", iterations=10, error=BAD)
+COMPLETED = TrialProgress(1, End.COMPLETED, iteration=10, iterations=10, report=REPORT)
+FAILED = TrialProgress(1, End.FAILED, iterations=10, error=BAD)
 
 
 def row(state: State, attempt: int = 1) -> Experiment:
@@ -49,8 +50,8 @@ CASES = {
     "done": (row(R), COMPLETED, ALIVE, (C,), 1),
     "failed": (row(R), FAILED, ALIVE, (F,), 1),
     "failed at once": (row(Q), FAILED, ALIVE, (F,), 1),
-    "stopped early": (row(R), TrialProgress(1, "stopped", error=EARLY), ALIVE, (X,), 1),
-    "cancelled": (row(R), TrialProgress(1, "cancelled"), ALIVE, (X,), 1),
+    "stopped early": (row(R), TrialProgress(1, End.STOPPED, error=EARLY), ALIVE, (X,), 1),
+    "cancelled": (row(R), TrialProgress(1, End.CANCELLED), ALIVE, (X,), 1),
     "lost its worker, another attempt runs": (row(R), replace(RUNNING, attempt=2), ALIVE, (Q, S, R), 2),
     "lost its worker, another attempt waits": (row(R), replace(WAITING, attempt=2), ALIVE, (Q, S), 2),
     "the sweep's job is lost": (row(R), RUNNING, AGAIN, (Q,), 2),
@@ -86,7 +87,7 @@ def test_moves(case: str) -> None:
 @pytest.mark.parametrize("state", [State.SUBMITTED, State.RUNNING])
 def test_a_loss_that_the_sweep_tries_again_ends_nothing(state: State) -> None:
     """The report of a lost attempt is not the trial's end while the sweep begins another."""
-    lost = TrialProgress(1, "failed", error=LOST)
+    lost = TrialProgress(1, End.FAILED, error=LOST)
     assert move_of(row(state), lost, Phase.ALIVE, tried_again=True) is None
     assert move_of(row(state), lost, Phase.ALIVE) is not None
 
@@ -94,7 +95,7 @@ def test_a_loss_that_the_sweep_tries_again_ends_nothing(state: State) -> None:
 def test_every_phase_over_ends_every_trial() -> None:
     """Whatever was seen, nothing is left in a live state."""
     for state in (State.QUEUED, State.SUBMITTED, State.RUNNING):
-        for seen in (TrialProgress(), WAITING, RUNNING, COMPLETED, FAILED, TrialProgress(1, "cancelled")):
+        for seen in (TrialProgress(), WAITING, RUNNING, COMPLETED, FAILED, TrialProgress(1, End.CANCELLED)):
             move = move_of(row(state), seen, Phase.OVER, tried_again=True)
             assert move is not None
             assert move.steps[-1][0].ended
@@ -106,13 +107,14 @@ def test_the_end_carries_the_scores_and_the_error() -> None:
     assert done is not None
     assert done.outcome.headline is not None
     assert done.outcome.started_at is not None
-    early = move_of(row(State.RUNNING), TrialProgress(1, "stopped", error=EARLY), Phase.ALIVE)
+    early = move_of(row(State.RUNNING), TrialProgress(1, End.STOPPED, error=EARLY), Phase.ALIVE)
     assert early is not None
     assert (early.outcome.error_type, early.outcome.error_message) == ("StoppedEarly", "rung 1")
-    asked = TrialProgress(1, "cancelled", error=RunError(type="Cancelled", message="x"))
+    assert early.outcome.stopped
+    asked = TrialProgress(1, End.CANCELLED, error=RunError(type="Cancelled", message="x"))
     cancelled = move_of(row(State.RUNNING), asked, Phase.ALIVE)
     assert cancelled is not None
-    assert cancelled.outcome.error_type is None
+    assert (cancelled.outcome.error_type, cancelled.outcome.stopped) == (None, None)
 
 
 def test_only_a_trial_cut_off_leaves_its_mlflow_run_open() -> None:

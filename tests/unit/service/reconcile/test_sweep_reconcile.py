@@ -132,6 +132,7 @@ def test_a_failing_trial_is_recorded_and_the_rest_go_on(world: World) -> None:
     assert states(world, job) == [State.FAILED, State.COMPLETED, State.CANCELLED, State.QUEUED]
     assert world.store.get(job.id(0)).error_type == "DataError"
     assert world.store.get(job.id(2)).error_type == "StoppedEarly"
+    assert [world.store.get(job.id(number)).stopped for number in range(3)] == [False, False, True]
     assert sweep_row(world, job).state is State.RUNNING
     job.complete(3)
     job.end()
@@ -312,6 +313,17 @@ def test_a_sweep_takes_one_place(world: World) -> None:
     world.step()
     world.step()
     assert sorted(world.backend.jobs) == ["e1-1", f"{first.sweep}-1"]
+
+
+def test_a_stopped_trial_that_is_retried_is_stopped_no_more(world: World) -> None:
+    """Until it ends again it counts as what it is: a trial that waits."""
+    job = running(world)
+    job.stop_early(0)
+    world.step()
+    row = world.store.get(job.id(0))
+    assert (row.state, row.stopped) == (State.CANCELLED, True)
+    again = retry(world.store, world.settings.layout, row, world.now)
+    assert (again.state, again.stopped) == (State.QUEUED, False)
 
 
 def test_retry_detaches_a_trial(world: World) -> None:

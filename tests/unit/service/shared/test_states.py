@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from service.shared.states import TRANSITIONS, State
+from service.shared.states import ENDED, LIVE, TRANSITIONS, WITH_JOB, State
+from trainer.base.ends import End
 
 
 def test_every_state_has_its_row() -> None:
@@ -15,6 +16,9 @@ def test_every_state_has_its_row() -> None:
 def test_three_states_end_an_experiment() -> None:
     """Nothing follows completed, failed and cancelled, and something follows every other state."""
     assert {state for state in State if state.ended} == {State.COMPLETED, State.FAILED, State.CANCELLED}
+    assert {state.end for state in ENDED} == {end.reported for end in End}
+    assert {state.end for state in LIVE} == {None}
+    assert {*LIVE, *ENDED} == set(State) > set(WITH_JOB) == {State.SUBMITTED, State.RUNNING}
 
 
 @pytest.mark.parametrize("state", list(State))

@@ -10,6 +10,7 @@ from sqlalchemy import inspect, text
 
 from service.migrations import alembic_config, migrate
 from service.shared.settings import Settings
+from service.shared.states import State
 from service.store.experiments import Store
 from service.store.records import StoreUnavailable
 from service.store.tables import make_engine, metadata
@@ -79,6 +80,60 @@ def test_sweeps_come_to_a_database_in_use(settings: Settings) -> None:
     assert [event.reason for event in store.history("e1", after=0, limit=10)[0]] == ["stored"]
     assert [each.id for each in store.in_states(row.state)] == ["e1"]
     store.close()
+
+
+def test_trials_stopped_before_stay_stopped(settings: Settings) -> None:
+    """What the class of an error told until 0003 its own column tells, of stopped trials and of no others."""
+    settings.data_dir.mkdir(parents=True)
+    command.upgrade(alembic_config(settings.database), "0003")
+    engine = make_engine(settings.database)
+    rows = {
+        "t0": ("cancelled", "StoppedEarly"),
+        "t1": ("cancelled", None),
+        "t2": ("failed", "DataError"),
+        "t3": ("queued", None),
+    }
+    with engine.begin() as connection:
+        for number, (name, (state, error)) in enumerate(rows.items()):
+            old = vars(new_row(name)) | {
+                "state": state,
+                "error_type": error,
+                "sweep_id": "s",
+                "trial": number,
+            }
+            del old["stopped"]
+            old = {column: value for column, value in old.items() if value is not None}
+            old |= {"created_at": "2026-01-02 03:04:05.000000", "updated_at": "2026-01-02 03:04:05.000000"}
+            names, marks = ", ".join(old), ", ".join(f":{column}" for column in old)
+            connection.execute(text(f"INSERT INTO experiments ({names}) VALUES ({marks})"), old)
+    engine.dispose()
+    migrate(settings)
+    store = Store(settings.database)
+    trials = {trial.id: trial for trial in store.trials("s")}
+    assert {name: trial.stopped for name, trial in trials.items()} == {
+        "t0": True,
+        "t1": False,
+        "t2": False,
+        "t3": False,
+    }
+    assert {name: (trial.state, trial.error_type) for name, trial in trials.items()} == rows
+    counted = {(each.state, each.stopped): each.number for each in store.sweeps.counts(["s"])}
+    assert counted[State.CANCELLED, True] == counted[State.CANCELLED, False] == 1
+    store.close()
+
+
+def test_the_column_for_stopped_trials_goes_again(settings: Settings) -> None:
+    """The way down to 0003 keeps the rows, and with their errors what the column said."""
+    migrate(settings)
+    store = Store(settings.database)
+    store.create(new_row("e1"), new_tags={})
+    store.close()
+    command.downgrade(alembic_config(settings.database), "0003")
+    engine = make_engine(settings.database)
+    assert "stopped" not in {column["name"] for column in inspect(engine).get_columns("experiments")}
+    with engine.connect() as connection:
+        assert list(connection.scalars(text("SELECT id FROM experiments"))) == ["e1"]
+    engine.dispose()
 
 
 def test_an_absent_server_is_one_line_without_the_password(settings: Settings) -> None:

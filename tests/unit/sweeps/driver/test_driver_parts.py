@@ -17,8 +17,9 @@ from sweeps.driver.policy import MOST_LOSSES, gpu_hours, limit_reached, shall_ru
 from sweeps.driver.trial_records import read_trials, write_trial
 from sweeps.job import main, sweep_id
 from sweeps.results.report import read_sweep_report
-from sweeps.results.trial_progress import TrialProgress, TrialState
+from sweeps.results.trial_progress import TrialProgress
 from tests.data_factories import make_report, spec_document
+from trainer.base.ends import End
 from trainer.base.errors import Cancelled, StoppedEarly
 from trainer.results.report import RunError
 from trainer.storage.layout import Storage
@@ -33,26 +34,25 @@ def sweep_of(**changes: Any) -> SweepSpec:
 
 
 @pytest.mark.parametrize(
-    ("state", "error", "losses", "detached", "runs"),
+    ("end", "error", "losses", "detached", "runs"),
     [
-        ("waiting", None, 0, False, True),
-        ("running", None, 0, False, True),
-        ("running", None, MOST_LOSSES, False, True),
-        ("waiting", None, 0, True, False),
-        ("completed", None, 0, False, False),
-        ("stopped", None, 0, False, False),
-        ("cancelled", None, 0, False, False),
-        ("failed", BAD, 0, False, False),
-        ("failed", LOST, 1, False, True),
-        ("failed", LOST, MOST_LOSSES, False, False),
-        ("failed", LOST, 1, True, False),
+        (None, None, 0, False, True),
+        (None, None, MOST_LOSSES, False, True),
+        (None, None, 0, True, False),
+        (End.COMPLETED, None, 0, False, False),
+        (End.STOPPED, None, 0, False, False),
+        (End.CANCELLED, None, 0, False, False),
+        (End.FAILED, BAD, 0, False, False),
+        (End.FAILED, LOST, 1, False, True),
+        (End.FAILED, LOST, MOST_LOSSES, False, False),
+        (End.FAILED, LOST, 1, True, False),
     ],
 )
 def test_what_a_new_driver_runs(
-    state: TrialState, error: RunError | None, losses: int, detached: bool, runs: bool
+    end: End | None, error: RunError | None, losses: int, detached: bool, runs: bool
 ) -> None:
     """What ended is left alone, but for a lost worker with tries left; what somebody took over always is."""
-    progress = TrialProgress(attempt=1, state=state, error=error)
+    progress = TrialProgress(attempt=1, end=end, error=error)
     assert shall_run(progress, losses, detached=detached) is runs
 
 

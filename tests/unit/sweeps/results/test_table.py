@@ -108,35 +108,53 @@ TWO = [[60, 40], [10, 90]]
 
 
 @pytest.mark.parametrize(
-    "other",
+    ("other", "why"),
     [
-        on([[50, 10, 10], [0, 20, 5], [0, 5, 100]]),
-        on(TWO, names=["sky", "road"]),
+        (on([[50, 10, 10], [0, 20, 5], [0, 5, 100]]), "3 instead of 2"),
+        (on(TWO, names=["sky", "road"]), "class 0 is 'sky', not 'class 0'"),
     ],
     ids=["another number", "other names"],
 )
 @pytest.mark.parametrize("metric", ["mIoU", "tail_mIoU"])
-def test_rows_of_other_classes(other: list[RunReport], metric: str) -> None:
+def test_rows_of_other_classes(other: list[RunReport], why: str, metric: str) -> None:
     """No class rows, no difference, no p-value, and a note for each of these."""
     made = two_rows(on(TWO), other, metric=metric)
     block = made.blocks[0]
     assert block.classes == ()
     assert (block.rows[1].delta, block.rows[1].p_value, block.rows[1].shared_seeds) == (None, None, 0)
     assert block.rows[1].scores["mIoU"].mean is not None
-    assert "scored on other labels than a, so without Δ and p: b" in made.notes
+    assert f"scored on other labels than a, so without Δ and p: b (other classes: {why})" in made.notes
     assert "rows differ in their classes, so none are listed" in made.notes
     assert not any(note.startswith("head, body and tail") for note in made.notes)
 
 
-@pytest.mark.parametrize("other", [on([[60, 41], [10, 90]]), on(TWO, images=11)], ids=["pixels", "pictures"])
-def test_rows_of_another_split(other: list[RunReport]) -> None:
+@pytest.mark.parametrize(
+    ("other", "why"),
+    [
+        (on([[60, 41], [10, 90]]), "101 pixels of 'class 0' instead of 100"),
+        (on(TWO, images=11), "11 pictures instead of 10"),
+    ],
+    ids=["pixels", "pictures"],
+)
+def test_rows_of_another_split(other: list[RunReport], why: str) -> None:
     """The same classes with other labels, as of another split: IoU side by side, nothing subtracted."""
     made = two_rows(on(TWO), other)
     assert (made.blocks[0].rows[1].delta, made.blocks[0].rows[1].shared_seeds) == (None, 0)
     first = made.blocks[0].classes[0]
     assert None not in first.iou
     assert (first.delta_iou[0], first.delta_iou[1]) == (0.0, None)
-    assert made.notes[0] == "scored on other labels than a, so without Δ and p: b"
+    assert made.notes[0] == f"scored on other labels than a, so without Δ and p: b ({why})"
+
+
+def test_data_that_changed_within_a_row() -> None:
+    """A mean over trials of different labels is compared with nothing, on whichever side it stands."""
+    plain, mixed = on(TWO), [on(TWO)[0], on(TWO, images=11)[1]]
+    made = two_rows(plain, mixed)
+    assert (made.blocks[0].rows[1].delta, made.blocks[0].classes[0].delta_iou[1]) == (None, None)
+    assert made.notes[0].endswith("b (11 pictures instead of 10)")
+    made = two_rows(mixed, plain)
+    assert (made.blocks[0].rows[1].delta, made.blocks[0].classes[0].delta_iou[1]) == (None, None)
+    assert "b (the reference's own trials differ in their labels)" in made.notes[0]
 
 
 def test_rows_trained_on_other_data() -> None:
@@ -146,7 +164,9 @@ def test_rows_trained_on_other_data() -> None:
     assert made.blocks[0].rows[1].delta == 0
     assert made.blocks[0].classes[0].delta_iou == (0, 0)
     assert made.notes[0] == "head, body and tail are other classes than for a: b"
-    assert two_rows(on(TWO), other, metric="head_mIoU").blocks[0].rows[1].delta is None
+    grouped = two_rows(on(TWO), other, metric="head_mIoU")
+    assert grouped.blocks[0].rows[1].delta is None
+    assert grouped.notes[0] == "head, body and tail are other classes than for a, so without Δ and p: b"
 
 
 def test_a_p_value_of_few_seeds_is_said() -> None:

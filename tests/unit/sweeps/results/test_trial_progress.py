@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from sweeps.document.spec import parse_sweep
-from sweeps.results.report import BestTrial, SweepReport, TrialCounts, read_sweep_report, write_sweep_report
+from sweeps.results.report import BestTrial, EndCounts, SweepReport, read_sweep_report, write_sweep_report
 from sweeps.results.trial_progress import TrialProgress, trial_progress
 from tests.data_factories import make_report, make_spec
+from trainer.base.ends import End
 from trainer.base.errors import Cancelled, ReportError, StoppedEarly
 from trainer.results.report import RunError, RunReport, write_report
 from trainer.storage.layout import Storage, trial_id
@@ -52,26 +53,26 @@ def test_a_trial_nobody_began_waits(storage: Storage) -> None:
     assert trial_progress(storage, TRIAL).attempt == 0
     storage.attempt(TRIAL, 1).path.mkdir()
     found = trial_progress(storage, TRIAL)
-    assert (found.attempt, found.state, found.iterations) == (1, "waiting", None)
+    assert (found.attempt, found.end, found.running, found.iterations) == (1, None, False, None)
 
 
 def test_a_begun_trial_runs(storage: Storage) -> None:
     """Its newest whole training line says how far it is; one cut short is not read."""
     begin(storage, 1, '{"kind": "train", "iteration": 20, "loss": 0.5}\n{"kind": "eval", "iter')
     found = trial_progress(storage, TRIAL)
-    assert (found.state, found.iteration, found.iterations, found.loss) == ("running", 20, 50, 0.5)
-    assert not found.ended
+    assert (found.running, found.iteration, found.iterations, found.loss) == (True, 20, 50, 0.5)
+    assert found.end is None
 
 
 def test_the_newest_attempt_decides(storage: Storage) -> None:
     """A report of an earlier attempt says nothing once there is another; attempts are numbers, not names."""
     leave(storage, 9, state="failed", result=None, error=RunError(type="WorkerLost", message="x"))
-    assert trial_progress(storage, TRIAL).state == "failed"
+    assert trial_progress(storage, TRIAL).end is End.FAILED
     begin(storage, 10)
     found = trial_progress(storage, TRIAL)
-    assert (found.attempt, found.state) == (10, "running")
+    assert (found.attempt, found.end, found.running) == (10, None, True)
     leave(storage, 11)
-    assert trial_progress(storage, TRIAL).state == "completed"
+    assert trial_progress(storage, TRIAL).end is End.COMPLETED
 
 
 def test_a_completed_trial_has_its_scores(storage: Storage) -> None:
@@ -81,16 +82,16 @@ def test_a_completed_trial_has_its_scores(storage: Storage) -> None:
     assert report.result is not None
     assert found.scores == next(iter(report.result.evaluation.values()))
     assert found.report == report
-    assert found.ended
+    assert found.end is End.COMPLETED
 
 
-@pytest.mark.parametrize(("kind", "state"), [(StoppedEarly, "stopped"), (Cancelled, "cancelled")])
-def test_stopped_early_is_not_cancelled(storage: Storage, kind: type, state: str) -> None:
+@pytest.mark.parametrize(("kind", "end"), [(StoppedEarly, End.STOPPED), (Cancelled, End.CANCELLED)])
+def test_stopped_early_is_not_cancelled(storage: Storage, kind: type, end: End) -> None:
     """A trial that the scheduler gave up is told from one that a person cancelled."""
     error = RunError(type=kind.__name__, message="why")
     leave(storage, 1, state="cancelled", result=None, error=error)
     found = trial_progress(storage, TRIAL)
-    assert (found.state, found.error, found.ended) == (state, error, True)
+    assert (found.end, found.error, found.running) == (end, error, False)
 
 
 def test_an_unreadable_report_is_a_failure(storage: Storage) -> None:
@@ -98,7 +99,7 @@ def test_an_unreadable_report_is_a_failure(storage: Storage) -> None:
     begin(storage, 1)
     storage.attempt(TRIAL, 1).report.write_text("{}")
     found = trial_progress(storage, TRIAL)
-    assert found.state == "failed"
+    assert found.end is End.FAILED
     assert found.error is not None
     assert found.error.type == "ReportError"
 
@@ -112,7 +113,7 @@ def test_sweep_report_round_trip(tmp_path: Path) -> None:
         attempt=2,
         state="completed",
         spec=parse_sweep({"base": make_spec().model_dump(mode="json"), "seeds": [0, 1]}),
-        trials=TrialCounts(completed=1, failed=1),
+        trials=EndCounts(completed=1, failed=1),
         best=BestTrial(experiment="swp-1-0000", row="baseline", value=43.95),
         started_at="2026-01-02T03:04:05+00:00",
         ended_at="2026-01-02T03:04:09+00:00",

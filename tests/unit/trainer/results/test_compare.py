@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from tests.data_factories import make_report, make_spec, scores_of
 from trainer.base.errors import ComparisonError
-from trainer.results.compare import Comparison, compare, difference
+from trainer.results.comparability import difference
+from trainer.results.compare import Comparison, compare
 from trainer.results.report import RunError, RunReport
 
 BASE = scores_of([[8, 2, 0], [1, 5, 0], [1, 1, 2]])
@@ -40,10 +41,21 @@ def test_table_by_hand() -> None:
 
 def test_undefined_scores_stay_undefined() -> None:
     """Where a class has no IoU in one experiment, it has none there and no difference."""
+    spurious = scores_of([[7, 2, 1], [1, 5, 0], [0, 0, 0]])
+    table = compare([make_report("a", scores=ABSENT), make_report("b", scores=spurious)])
+    assert table.classes[2].iou == (None, 0.0)
+    assert table.classes[2].delta_iou == (None, None)
+    assert table.rows[0].tail_mIoU is None
+
+
+def test_nothing_is_subtracted_across_labels() -> None:
+    """Scores stand side by side; no difference in any table, and a note that says why."""
     table = compare([make_report("a", scores=BASE), make_report("b", scores=ABSENT)])
-    assert table.classes[2].iou == (50.0, None)
-    assert table.classes[2].delta_iou == (0.0, None)
-    assert table.rows[1].tail_mIoU is None
+    assert (table.rows[0].delta_mIoU, table.rows[1].delta_mIoU) == (0, None)
+    assert table.rows[1].mIoU == ABSENT.mIoU is not None
+    assert [one.delta_iou for one in table.classes] == [(0.0, None)] * 3
+    told = "scored on other labels than the first, so without Δ and Remark 1: b"
+    assert f"{told} (0 pixels of 'class 2' instead of 4)" in table.notes
 
 
 def test_remark_1_in_the_table() -> None:
@@ -62,12 +74,10 @@ def test_remark_1_in_the_table() -> None:
 
 
 def test_remark_1_needs_the_same_labels() -> None:
-    """A class of another size has no remark, the others keep theirs, and a note says so."""
+    """A class of another size costs all of them their remark: false positives come from every pixel."""
     table = compare([make_report("a", scores=BASE), make_report("b", scores=ABSENT)])
-    assert [one.remark[1] is None for one in table.classes] == [False, False, True]
-    assert table.rows[1].remark is not None
-    assert table.rows[1].remark.classes == 2
-    assert any("Remark 1 is left out" in note for note in table.notes)
+    assert [one.remark[1] for one in table.classes] == [None] * 3
+    assert table.rows[1].remark is None
 
 
 @given(st.floats(0, 100) | st.none(), st.floats(0, 100) | st.none())
@@ -159,7 +169,7 @@ def test_unfair_comparisons_say_so() -> None:
     assert "another cut between head, body and tail than the first: b" in notes(first, cut)
     resumed = make_report("b").model_copy(update={"attempt": 2})
     assert "seconds of the last attempt alone: b" in notes(first, resumed)
-    assert "same labels" in notes(first, make_report("b", scores=ABSENT))
+    assert "scored on other labels" in notes(first, make_report("b", scores=ABSENT))
     frequencies = scores_of([[8, 2, 0], [1, 5, 0], [1, 1, 2]], pixels=[3, 2, 1])
     assert "training frequencies differ" in notes(first, make_report("b", scores=frequencies))
     assert "listed more than once: a" in notes(first, first)
