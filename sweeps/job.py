@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,12 +19,12 @@ from trainer.base.ends import End, ExitCode
 from trainer.base.errors import Problem, RegionRebalanceError, SpecError
 from trainer.base.files import write_atomically
 from trainer.base.schema_words import counted
-from trainer.job import (
-    DEFAULT_STORAGE,
+from trainer.run.arguments import (
+    add_shared_options,
     attempt_number,
-    has_password,
     identifier,
     make_storage,
+    parse_options,
     storage_at,
 )
 from trainer.run.attempt import run_error, utc_now_text
@@ -36,17 +35,13 @@ _MOST_LISTED = 200
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0 completed, 1 failed, 2 the sweep or command line is wrong, 143 cancelled."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    if has_password(options.mlflow_uri):
-        parser.error("--mlflow-uri: no user or password; set MLFLOW_TRACKING_USERNAME and …_PASSWORD")
+    options = parse_options(_parser(), arguments)
     storage = storage_at(options.storage)
-    roots = [Path(root) for root in options.data_root] if options.data_root else None
     try:
         sweep = parse_sweep(read_document(options.spec))
         name = options.sweep or sweep_id(sweep)
         _refuse_another(storage, name, sweep)
-        trials = resolve_trials(sweep, expand(sweep), data_roots=roots)
+        trials = resolve_trials(sweep, expand(sweep), data_roots=options.data_root)
     except (SpecError, OSError, MalformedDocument) as error:
         return _refuse(options, storage, error)
     if options.list:
@@ -67,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         mlflow_uri=options.mlflow_uri,
         trials=() if sweep.search == "optuna" else trials,
         total=count_trials(sweep),
-        resolve=lambda trial: resolve_trials(sweep, [trial], data_roots=roots)[0],
+        resolve=lambda trial: resolve_trials(sweep, [trial], data_roots=options.data_root)[0],
     )
     return Driver(task).run()
 
@@ -110,22 +105,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m sweeps.job", description=__doc__)
     parser.add_argument("--spec", type=Path, required=True, help="the sweep, as POST /sweeps takes it")
     parser.add_argument(
-        "--storage",
-        default=os.environ.get("REBALANCE_STORAGE", DEFAULT_STORAGE),
-        help="shared by all nodes (default: REBALANCE_STORAGE, or %(default)s)",
-    )
-    parser.add_argument(
         "--sweep",
         type=identifier,
         help="id; one given before goes on where it was (default: made from the document)",
     )
     parser.add_argument("--attempt", type=attempt_number, help="default: one more than the last")
-    parser.add_argument("--mlflow-uri", default=os.environ.get("MLFLOW_TRACKING_URI"))
-    parser.add_argument(
-        "--data-root",
-        action="append",
-        help="data must lie inside one of these (repeatable; default: anywhere)",
-    )
+    add_shared_options(parser)
     parser.add_argument("--list", action="store_true", help="print the trials and their cost, and stop")
     return parser
 

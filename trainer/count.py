@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from trainer.base.ends import ExitCode
 from trainer.base.errors import DataError, RegionRebalanceError
 from trainer.data.count_options import ABOUT, add_options
 from trainer.data.tally import Chunks, Tally, count_chunk
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from trainer.data.frequency_tables import FrequencyTable
     from trainer.data.mask_sets import MaskSet
 
-_FAILED, _BAD_INPUT, _INTERRUPTED, _TERMINATED = 1, 2, 130, 143
 _PLAIN_WIDTH = 160  # columns, where nobody's window says
 _TASKS_PER_CPU = 2  # that wait in Ray at a time
 _PATIENCE = 10.0  # seconds, with a cluster that does not answer
@@ -53,16 +53,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _run(options)
     except RegionRebalanceError as error:
         print(error, file=sys.stderr)
-        return _BAD_INPUT if isinstance(error, DataError) else _FAILED
+        return ExitCode.BAD_INPUT if isinstance(error, DataError) else ExitCode.FAILED
     except BrokenPipeError:  # the reader, such as `head`, has gone: nothing to complain about
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
         named = error.filename2 or error.filename  # of a rename, where to
         print(f"{named}: {error.strerror}" if named else error, file=sys.stderr)
-        return _FAILED
+        return ExitCode.FAILED
     except KeyboardInterrupt:
-        return _INTERRUPTED
+        return ExitCode.INTERRUPTED
 
 
 def count_with_ray(chunks: Chunks, legal: frozenset[int]) -> Iterator[Tally]:
@@ -244,7 +244,7 @@ def _ended_by_sigterm() -> Iterator[None]:
 
 def _terminate(number: int, frame: object) -> NoReturn:
     del number, frame
-    raise SystemExit(_TERMINATED)
+    raise SystemExit(ExitCode.TERMINATED)
 
 
 if __name__ == "__main__":

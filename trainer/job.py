@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import signal
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
-from urllib.parse import urlsplit
 
 from trainer.base.documents import MalformedDocument, read_document
 from trainer.base.ends import ExitCode
 from trainer.base.errors import Cancelled, DataError, RegionRebalanceError, SpecError
 from trainer.data.folders import resolve_spec
 from trainer.results.report import RunReport, write_report
+from trainer.run.arguments import (
+    add_shared_options,
+    attempt_number,
+    identifier,
+    make_storage,
+    parse_options,
+    storage_at,
+)
 from trainer.run.attempt import Attempt
 from trainer.spec.spec import ExperimentSpec, parse_spec, spec_hash
 from trainer.storage.layout import Storage
@@ -26,21 +32,13 @@ from trainer.task import Task
 if TYPE_CHECKING:
     from trainer.run.worker import Outcome
 
-_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")  # names a directory
-_ATTEMPT = re.compile(r"[1-9][0-9]{0,8}")
-DEFAULT_STORAGE = "~/.rebalance/storage"
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0 completed, 1 failed, 2 the spec or command line is wrong, 143 cancelled."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    if has_password(options.mlflow_uri):
-        parser.error("--mlflow-uri: no user or password; set MLFLOW_TRACKING_USERNAME and …_PASSWORD")
+    options = parse_options(_parser(), arguments)
     storage = storage_at(options.storage)
-    roots = [Path(root) for root in options.data_root] if options.data_root else None
     try:
-        spec = resolve_spec(parse_spec(read_document(options.spec)), data_roots=roots)
+        spec = resolve_spec(parse_spec(read_document(options.spec)), data_roots=options.data_root)
     except (SpecError, OSError, MalformedDocument) as error:
         return _refuse(options, storage, error)
     make_storage(storage)
@@ -55,17 +53,11 @@ def _parser() -> argparse.ArgumentParser:
         "--spec", type=Path, required=True, help="the experiment, as POST /experiments takes it"
     )
     parser.add_argument(
-        "--storage",
-        default=os.environ.get("REBALANCE_STORAGE", DEFAULT_STORAGE),
-        help="shared by all nodes (default: REBALANCE_STORAGE, or %(default)s)",
-    )
-    parser.add_argument(
         "--experiment",
         type=identifier,
         help="id; one given before resumes from its checkpoints (default: a new one)",
     )
     parser.add_argument("--attempt", type=attempt_number, default=1)
-    parser.add_argument("--mlflow-uri", default=os.environ.get("MLFLOW_TRACKING_URI"))
     parser.add_argument(
         "--mlflow-tag",
         action="append",
@@ -74,11 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="KEY=VALUE",
         help="of the experiment's run in MLflow (repeatable)",
     )
-    parser.add_argument(
-        "--data-root",
-        action="append",
-        help="data must lie inside one of these (repeatable; default: anywhere)",
-    )
+    add_shared_options(parser)
     parser.add_argument("--plan-only", action="store_true", help="print the rendered plan as JSON and stop")
     return parser
 
@@ -88,53 +76,6 @@ def _tag(text: str) -> tuple[str, str]:
     if not key or not equals:
         raise argparse.ArgumentTypeError(f"{text!r} is refused; allowed: KEY=VALUE")
     return key, value
-
-
-def has_password(uri: str | None) -> bool:
-    """The address is kept in plan.json and shown in process lists."""
-    parts = urlsplit(uri or "")
-    return bool(parts.username or parts.password)
-
-
-def identifier(text: str) -> str:
-    """An id as a flag has it: the name of a directory in storage."""
-    if not _ID.fullmatch(text):
-        wanted = "1 to 64 letters, digits, '.', '_' or '-', the first of them no '.'"
-        raise argparse.ArgumentTypeError(f"{text!r} is refused; allowed: {wanted}")
-    return text
-
-
-def attempt_number(text: str) -> int:
-    """The number of an attempt as a flag has it."""
-    if not _ATTEMPT.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is refused; allowed: an integer >= 1")
-    return int(text)
-
-
-def storage_at(text: str) -> Storage:
-    """The storage that `--storage` names; ends the process with a line where there can be none."""
-    try:
-        return Storage.at(text)
-    except (OSError, RuntimeError) as error:  # nobody's home directory; links in a circle
-        _refuse_storage(text, str(error))
-
-
-def make_storage(storage: Storage) -> None:
-    """Creates the directory where there is none; ends the process with a line where that cannot be."""
-    root = storage.root
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-    except FileExistsError:
-        _refuse_storage(root, "is not a directory")
-    except OSError as error:
-        _refuse_storage(root, f"cannot be made: {error.strerror}")
-    if not os.access(root, os.W_OK | os.X_OK):
-        _refuse_storage(root, "cannot be written to")
-
-
-def _refuse_storage(path: str | Path, got: str) -> NoReturn:
-    print(f"--storage: {path}: {got}; allowed: a directory that can be written to", file=sys.stderr)
-    sys.exit(ExitCode.BAD_INPUT)
 
 
 def _refuse(options: argparse.Namespace, storage: Storage, error: Exception) -> int:

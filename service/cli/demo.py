@@ -14,6 +14,7 @@ from service.client import RebalanceClient
 from service.local.instance import Embedded
 from service.local.supervisor import StopAsked
 from service.shared.states import State
+from trainer.base.ends import ExitCode
 from trainer.base.errors import RegionRebalanceError
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from service.shared.settings import Settings
 
 DATA_DIR = ".rebalance"
-INTERRUPTED = 130
 METHODS: tuple[dict[str, Any], ...] = (
     {"kind": "baseline"},
     {"kind": "balanced_softmax", "prior": "pixel"},
@@ -57,7 +57,7 @@ def demo_command(args: argparse.Namespace) -> int:
         return 0
 
     args.data_dir = args.data_dir or DATA_DIR
-    stopped = ("stopped; `make serve` goes on with the experiments", INTERRUPTED)
+    stopped = ("stopped; `make serve` goes on with the experiments", ExitCode.INTERRUPTED)
     return run_instance(args, console, work, stopped=stopped, port=0)
 
 

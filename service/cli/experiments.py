@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any
 from service.client.client import POLL_SECONDS, ApiUnreachable, RebalanceClient
 from service.shared.endpoints import DEFAULT_API, FILE_NAME, find_api
 from service.shared.states import State
+from trainer.base.ends import ExitCode
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from service.shared.schemas import CatalogueItem, ExperimentPublic
-
-EXPERIMENT_FAILED, BAD_INPUT = 1, 2
 
 
 class BadArgument(ValueError):
@@ -202,7 +201,7 @@ def _wait(args: argparse.Namespace, client: RebalanceClient, seen: ExperimentPub
         print(f"{seen.id} notice: {notice_text(notice)}", file=sys.stderr)
     if seen.error is not None:
         print(f"{seen.id} {seen.state}: {seen.error.type}: {seen.error.message}", file=sys.stderr)
-    return 0 if seen.state is State.COMPLETED else EXPERIMENT_FAILED
+    return 0 if seen.state is State.COMPLETED else ExitCode.FAILED
 
 
 @contextmanager

@@ -3,45 +3,49 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import io
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NoReturn
+from functools import partial
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from trainer.base.ends import ExitCode
 from trainer.base.errors import RegionRebalanceError
 from trainer.data.count_options import ABOUT as FREQUENCIES
 from trainer.data.count_options import add_options
 
 if TYPE_CHECKING:
-    from service.client.client import ApiError, RebalanceClient
+    from service.client.client import ApiError
 
-FAILED, BAD_INPUT, UNREACHABLE, INTERRUPTED = 1, 2, 3, 130
-_ENDS = f"""exit codes: 0 done; {FAILED} the experiment or the service failed; {BAD_INPUT} bad input;
-            {UNREACHABLE} the API cannot be reached; {INTERRUPTED} interrupted"""
+_ENDS = """exit codes: {DONE} done; {FAILED} the experiment or the service failed; {BAD_INPUT} bad input;
+            {UNREACHABLE} the API cannot be reached; {INTERRUPTED} interrupted""".format_map(
+    ExitCode.__members__
+)
+# Each command: the function that does it, as `module:name` in this folder, and what it is for.
 _API_COMMANDS = {
-    "submit": "store an experiment and start it",
-    "list": "experiments, newest first",
-    "show": "one experiment and what happened to it",
-    "logs": "the log of an experiment's job",
-    "compare": "completed experiments side by side; the first is the reference",
-    "cancel": "ask for an experiment's end",
-    "retry": "another attempt at one that failed or was cancelled",
-    "reproduce": "a table of the paper on what one has, our numbers beside the paper's",
-    "datasets": "the data sets a spec can name",
-    "models": "the models a spec can name",
-    "methods": "the methods a spec can name",
+    "submit": ("experiments:submit", "store an experiment and start it"),
+    "list": ("experiments:list_", "experiments, newest first"),
+    "show": ("experiments:show", "one experiment and what happened to it"),
+    "logs": ("experiments:logs", "the log of an experiment's job"),
+    "compare": ("experiments:compare", "completed experiments side by side; the first is the reference"),
+    "cancel": ("experiments:cancel", "ask for an experiment's end"),
+    "retry": ("experiments:retry", "another attempt at one that failed or was cancelled"),
+    "reproduce": ("sweeps:reproduce", "a table of the paper on what one has, our numbers beside the paper's"),
+    "datasets": ("experiments:datasets", "the data sets a spec can name"),
+    "models": ("experiments:models", "the models a spec can name"),
+    "methods": ("experiments:methods", "the methods a spec can name"),
 }
 _SWEEP_COMMANDS = {
-    "submit": "store a sweep and start it",
-    "list": "sweeps, newest first",
-    "show": "one sweep and its trials",
-    "table": "what a sweep has measured so far",
-    "watch": "follow a sweep to its end, then print its table",
-    "cancel": "ask for a sweep's end",
-    "pause": "start no more trials; those that run finish",
-    "resume": "start trials again",
+    "submit": ("sweeps:submit", "store a sweep and start it"),
+    "list": ("sweeps:list_", "sweeps, newest first"),
+    "show": ("sweeps:show", "one sweep and its trials"),
+    "table": ("sweeps:table", "what a sweep has measured so far"),
+    "watch": ("sweeps:watch", "follow a sweep to its end, then print its table"),
+    "cancel": ("sweeps:cancel", "ask for a sweep's end"),
+    "pause": ("sweeps:pause", "start no more trials; those that run finish"),
+    "resume": ("sweeps:resume", "start trials again"),
 }
 _FORMATS = ("json", "markdown", "csv", "latex")
 
@@ -50,7 +54,7 @@ class _Parser(argparse.ArgumentParser):
     """One line for a mistake, instead of the usage in full."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(BAD_INPUT, f"{self.prog}: {message}; see {self.prog} --help\n")
+        self.exit(ExitCode.BAD_INPUT, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,16 +66,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         _become([sys.executable, "-P", "-m", "trainer.count", *words[1:]])
     _make_printable(utf8=args.json)
     if (mistake := _contradiction(args)) is not None:
-        return _fail(mistake, BAD_INPUT)
+        return _fail(mistake, ExitCode.BAD_INPUT)
+    run: Callable[[argparse.Namespace], int] = args.func
     try:
-        return _run(args)
+        return run(args)
     except RegionRebalanceError as error:
-        return _fail(str(error), FAILED)
+        return _fail(str(error), ExitCode.FAILED)
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return ExitCode.INTERRUPTED
     except BrokenPipeError:  # the reader, such as `head`, has gone: nothing to complain about
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return ExitCode.DONE
 
 
 def _become(command: list[str]) -> NoReturn:
@@ -86,37 +91,30 @@ def _make_printable(*, utf8: bool) -> None:
             stream.reconfigure(encoding="utf-8" if utf8 else None, errors="backslashreplace")
 
 
-def _run(args: argparse.Namespace) -> int:
-    if args.command in _API_COMMANDS or args.command == "sweep":
-        return _ask(args)
-    if args.command == "demo":
-        from service.cli.demo import demo_command
-
-        return demo_command(args)
-    from service.cli.serve import serve_command
-
-    return serve_command(args)
+def _call(function: str, *arguments: Any) -> int:
+    """Exit code of a command's `function`, given as `module:name` and loaded only now."""
+    code: int = resolve_name(f"service.cli.{function}")(*arguments)
+    return code
 
 
-def _ask(args: argparse.Namespace) -> int:
-    """A command that only asks the API."""
+def _ask(function: str, args: argparse.Namespace) -> int:
+    """A command that only asks the API: `function` does it."""
     from service.cli import experiments
     from service.client.client import ApiError, ApiUnreachable, RebalanceClient
 
-    command = _function(args)
     try:
         with RebalanceClient(experiments.api_of(args)) as client:
-            return command(args, client)
+            return _call(function, args, client)
     except ApiUnreachable as error:
-        return _fail(str(error), UNREACHABLE)
+        return _fail(str(error), ExitCode.UNREACHABLE)
     except experiments.BadArgument as error:
-        return _fail(str(error), BAD_INPUT)
+        return _fail(str(error), ExitCode.BAD_INPUT)
     except ApiError as error:
         if args.json:
             print(error.problem.model_dump_json(), file=sys.stderr)
         else:
             print(_where(args, error) + "\n".join(error.lines()), file=sys.stderr)
-        return BAD_INPUT if error.status < 500 else FAILED
+        return ExitCode.BAD_INPUT if error.status < 500 else ExitCode.FAILED
 
 
 def _contradiction(args: argparse.Namespace) -> str | None:
@@ -140,15 +138,6 @@ def _where(args: argparse.Namespace, error: ApiError) -> str:
     return f"{args.spec}: " if of_file and getattr(args, "spec", "-") != "-" else ""
 
 
-def _function(args: argparse.Namespace) -> Callable[[argparse.Namespace, RebalanceClient], int]:
-    """What does the command; a sweep's are in a file of their own, which loads more."""
-    name = args.action if args.command == "sweep" else args.command
-    home = "sweeps" if args.command in ("sweep", "reproduce") else "experiments"
-    function: Callable[[argparse.Namespace, RebalanceClient], int]
-    function = getattr(importlib.import_module(f"service.cli.{home}"), "list_" if name == "list" else name)
-    return function
-
-
 def _fail(text: str, code: int) -> int:
     print(f"rebalance: {text}", file=sys.stderr)
     return code
@@ -163,7 +152,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    added = {name: _api_command(commands, name, text) for name, text in _API_COMMANDS.items()}
+    added = {name: _api_command(commands, name, *about) for name, about in _API_COMMANDS.items()}
     added["submit"].add_argument("spec", metavar="SPEC.json", help="the spec's file; - for stdin")
     added["submit"].add_argument("--wait", action="store_true", help="stay until it has ended")
     added["submit"].add_argument("--idempotency-key", metavar="KEY", help="the same key stores it only once")
@@ -192,9 +181,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _api_command(
-    commands: argparse._SubParsersAction[_Parser], name: str, text: str
+    commands: argparse._SubParsersAction[_Parser], name: str, function: str, text: str
 ) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=text, description=text)
+    parser.set_defaults(func=partial(_ask, function))
     parser.add_argument("--api", metavar="URL", help="the API's address; or REBALANCE_API")
     parser.add_argument("--data-dir", metavar="DIR", help="of a running `rebalance serve`: its API")
     parser.add_argument("--json", action="store_true", help="machine-readable output")
@@ -203,7 +193,7 @@ def _api_command(
 
 def _sweep(parser: _Parser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=_Parser)
-    added = {name: _api_command(actions, name, text) for name, text in _SWEEP_COMMANDS.items()}
+    added = {name: _api_command(actions, name, *about) for name, about in _SWEEP_COMMANDS.items()}
     added["submit"].add_argument("spec", metavar="SPEC.json", help="the sweep's file; - for stdin")
     either = added["submit"].add_mutually_exclusive_group()
     either.add_argument("--validate-only", action="store_true", help="only list trials and cost")
@@ -230,6 +220,7 @@ def _reproduce(parser: argparse.ArgumentParser) -> None:
 
 def _serve(parser: argparse.ArgumentParser) -> None:
     """Options left out come from REBALANCE_… variables: see service/shared/settings.py."""
+    parser.set_defaults(func=partial(_call, "serve:serve_command"))
     _instance(parser, "everything is kept here (~/.rebalance)")
     parser.add_argument("--host", help="where the API listens (127.0.0.1)")
     parser.add_argument("--port", type=int, metavar="N", help="of the API (8000); 0 for any free one")
@@ -239,6 +230,7 @@ def _serve(parser: argparse.ArgumentParser) -> None:
 
 
 def _demo(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(func=partial(_call, "demo:demo_command"))
     _instance(parser, "everything is kept here (.rebalance)")
     parser.add_argument("--iterations", type=_positive, metavar="N", help="fewer, to try it out")
 

@@ -17,6 +17,7 @@ from service.local.data_dir import DataDirInUse, DataDirUnusable, PortInUse
 from service.local.instance import Embedded
 from service.local.supervisor import StopAsked
 from service.shared.settings import Settings, SettingsError, load_settings
+from trainer.base.ends import ExitCode
 from trainer.base.errors import RegionRebalanceError
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-FAILED, BAD_INPUT = 1, 2
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _FLAGS = (
     "data_dir",
@@ -75,12 +75,12 @@ def run_instance(
         console.print(text, markup=False, soft_wrap=True)
         return code
     except (SettingsError, DataDirInUse, DataDirUnusable, PortInUse) as error:
-        return _fail(str(error), BAD_INPUT)
+        return _fail(str(error), ExitCode.BAD_INPUT)
     except RegionRebalanceError as error:
-        return _fail(str(error), FAILED)
+        return _fail(str(error), ExitCode.FAILED)
     except Exception as error:  # the process's outermost frame
         log.exception("unexpected end")
-        return _fail(f"{type(error).__name__}: {error}", FAILED)
+        return _fail(f"{type(error).__name__}: {error}", ExitCode.FAILED)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from service.cli.experiments import (
-    EXPERIMENT_FAILED,
     BadArgument,
     print_items,
     print_json,
@@ -19,6 +18,7 @@ from service.cli.experiments import (
 )
 from service.client import RebalanceClient
 from service.shared.states import State
+from trainer.base.ends import ExitCode
 from trainer.base.schema_words import counted
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def _wait(args: argparse.Namespace, client: RebalanceClient, seen: SweepPublic) 
     if seen.error is not None:
         print(f"{seen.id} {seen.state}: {seen.error.type}: {seen.error.message}", file=sys.stderr)
     whole = seen.state is State.COMPLETED and not seen.counts.failed
-    return 0 if whole else EXPERIMENT_FAILED
+    return 0 if whole else ExitCode.FAILED
 
 
 def _print_results(

@@ -12,7 +12,7 @@ from typing import Any
 from trainer.base.errors import ReportError
 from trainer.base.files import write_atomically
 from trainer.results.report import RunReport, read_report
-from trainer.storage.layout import AttemptDir, Storage, mlflow_ids
+from trainer.storage.layout import AttemptDir, Storage
 from trainer.storage.sink import last_record, whole_record
 
 _CHUNK_BYTES = 256 * 1024
@@ -41,11 +41,6 @@ def report_of(storage: Storage, experiment: str, attempt: int) -> RunReport | No
     if report is not None and (report.experiment, report.attempt) != (experiment, attempt):
         raise ReportError(f"report.json is of experiment {report.experiment}, attempt {report.attempt}")
     return report
-
-
-def mlflow_run_of(storage: Storage, experiment: str) -> dict[str, str]:
-    """{"run_id": …, "experiment_id": …}; empty while there is no run."""
-    return mlflow_ids(storage.mlflow_run(experiment))
 
 
 # ---------------------------------------------------------------- logs

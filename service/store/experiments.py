@@ -7,17 +7,17 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, insert, or_, select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.exc import IntegrityError
 
 from service.shared.states import LIVE, State
 from service.store.database import Database
-from service.store.jobs import Kind, Ledger, changes_of, event
-from service.store.records import Conflict, Experiment, Filters, Move, UnknownExperiment
+from service.store.experiment_rows import ExperimentRows
+from service.store.jobs import changes_of, event
+from service.store.records import Conflict, Experiment, Filters, Move
 from service.store.sweeps import SweepStore
-from service.store.tables import events, experiments, tags
+from service.store.tables import experiments, tags
 
-_EXPERIMENTS = Kind("experiment", experiments, events, events.c.experiment_id, Experiment, UnknownExperiment)
 _AGAIN: dict[str, Any] = dict.fromkeys(
     [
         *("ended_at", "cancel_requested_at", "error_type", "error_message", "headline", "progress"),
@@ -26,16 +26,12 @@ _AGAIN: dict[str, Any] = dict.fromkeys(
 )
 
 
-class Store(Ledger[Experiment]):
+class Store(ExperimentRows):
     """All reads and writes, on SQLite or Postgres; `sweeps` has those of sweeps. Any thread may call it."""
 
     def __init__(self, url: str) -> None:
-        super().__init__(
-            Database(url),
-            _EXPERIMENTS,
-            own_job=or_(experiments.c.sweep_id.is_(None), experiments.c.detached),
-        )
-        self.sweeps = SweepStore(self._database, self)
+        super().__init__(Database(url))
+        self.sweeps = SweepStore(self._database)
 
     def close(self) -> None:
         self._database.close()
@@ -75,19 +71,6 @@ class Store(Ledger[Experiment]):
                 raise
             return earlier
         return new
-
-    def insert_tagged(
-        self, connection: Connection, new: Sequence[tuple[Experiment, Mapping[str, str]]], reason: str
-    ) -> None:
-        """New experiments with their tags and first events, within a transaction."""
-        self.insert(connection, [row for row, _ in new], reason)
-        rows = [
-            {"experiment_id": row.id, "key": key, "value": value}
-            for row, its in new
-            for key, value in its.items()
-        ]
-        if rows:
-            connection.execute(insert(tags), rows)
 
     def retry(self, seen: Experiment, *, attempt: int, reason: str, now: datetime) -> Experiment:
         """Queues an experiment that failed or was cancelled again, as a job of its own.

@@ -5,20 +5,17 @@ from __future__ import annotations
 import json
 import logging
 import secrets
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
 from service.shared.states import State
-from service.store.records import Experiment, Sweep
+from service.store.records import Experiment, Sweep, Tagged
 from sweeps.document.spec import SweepSpec
 from trainer.base.errors import SpecError
 from trainer.spec.spec import ExperimentSpec, canonical_json, parse_spec, spec_hash
 from trainer.storage.layout import Storage, trial_id
 
 log = logging.getLogger(__name__)
-
-Tagged = tuple[Experiment, Mapping[str, str]]
 
 
 def new_experiment(identifier: str, spec: ExperimentSpec, now: datetime) -> Experiment:

@@ -104,6 +104,9 @@ class Experiment(Asked):
     stopped: bool = False  # early, by its sweep's scheduler; its state is cancelled
 
 
+Tagged = tuple[Experiment, Mapping[str, str]]  # a row and its tags
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sweep(Asked):
     """A grid or search of experiments, run by one job. `paused`: no further trial is to start."""

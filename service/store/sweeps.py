@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Protocol
 
-from sqlalchemy import Connection, Select, func, select, true
+from sqlalchemy import func, select, true
 from sqlalchemy.exc import IntegrityError
 
 from service.shared.states import ENDED, LIVE, State
 from service.store.database import Database
+from service.store.experiment_rows import ExperimentRows
 from service.store.jobs import Kind, Ledger
-from service.store.records import Conflict, Experiment, Sweep, TrialCount, UnknownSweep
+from service.store.records import Conflict, Experiment, Sweep, Tagged, TrialCount, UnknownSweep
 from service.store.tables import experiments, sweep_events, sweeps
 
-Tagged = Sequence[tuple[Experiment, Mapping[str, str]]]
 _SWEEPS = Kind("sweep", sweeps, sweep_events, sweep_events.c.sweep_id, Sweep, UnknownSweep)
 _AT_ONCE = 1000  # rows a statement
-
-
-class TrialRows(Protocol):
-    """What of the store of experiments is needed here."""
-
-    def insert_tagged(self, connection: Connection, new: Tagged, reason: str) -> None: ...
-
-    def select(self, query: Select[Any]) -> list[Experiment]: ...
 
 
 class SweepStore(Ledger[Sweep]):
     """All reads and writes of sweeps. Any thread may call it."""
 
-    def __init__(self, database: Database, trials: TrialRows) -> None:
+    def __init__(self, database: Database) -> None:
         super().__init__(database, _SWEEPS, own_job=true())
-        self._trials = trials
+        self._trials = ExperimentRows(database)
 
     def page(
         self, states: Sequence[State], *, cursor: str | None, limit: int
@@ -42,7 +33,7 @@ class SweepStore(Ledger[Sweep]):
         conditions = [sweeps.c.state.in_(states)] if states else []
         return self.listed(conditions, cursor=cursor, limit=limit)
 
-    def create(self, new: Sweep, trials: Tagged) -> Sweep:
+    def create(self, new: Sweep, trials: Sequence[Tagged]) -> Sweep:
         """Stores `new` with all its trials, or gives the sweep that has its idempotency key."""
         try:
             with self._database.writing() as connection:
@@ -57,7 +48,7 @@ class SweepStore(Ledger[Sweep]):
             return earlier
         return new
 
-    def add_trials(self, sweep: Sweep, trials: Tagged) -> None:
+    def add_trials(self, sweep: Sweep, trials: Sequence[Tagged]) -> None:
         """Stores trials that the search has drawn since."""
         with self._database.writing() as connection:
             self._trials.insert_tagged(connection, trials, f"drawn by sweep {sweep.id}")

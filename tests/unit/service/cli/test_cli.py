@@ -7,16 +7,18 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import pytest
 
-from service.cli.main import BAD_INPUT, FAILED, INTERRUPTED, UNREACHABLE, main
+from service.cli.main import build_parser, main
 from service.client import RebalanceClient
 from service.reconcile.reconciler import Reconciler, utc_now
 from service.store.experiments import Store
 from tests.data_factories import make_report, spec_document
 from tests.unit.service.served import Service, until
+from trainer.base.ends import ExitCode
 from trainer.results.report import RunError, write_report
 
 # Loading one of these would cost more than asking the API does.
@@ -75,6 +77,40 @@ def test_api_commands_load_nothing_heavy() -> None:
     assert not HEAVY & set(loaded.stdout.split())
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["submit", "-"], ["list"], ["show", "e"], ["logs", "e"], ["compare", "e"], ["cancel", "e"]),
+        *(
+            ["retry", "e"],
+            ["reproduce", "table1", "--dataset", "d", "--model", "m"],
+            ["datasets"],
+            ["models"],
+        ),
+        *(
+            ["methods"],
+            ["serve"],
+            ["demo"],
+            ["sweep", "submit", "-"],
+            ["sweep", "list"],
+            ["sweep", "show", "s"],
+        ),
+        *(
+            ["sweep", "table", "s"],
+            ["sweep", "watch", "s"],
+            ["sweep", "cancel", "s"],
+            ["sweep", "pause", "s"],
+        ),
+        ["sweep", "resume", "s"],
+    ],
+    ids=" ".join,
+)
+def test_every_command_has_its_function(words: list[str]) -> None:
+    """Named in the parser and loaded late, it is there."""
+    (name,) = build_parser().parse_args(words).func.args
+    assert callable(resolve_name(f"service.cli.{name}"))
+
+
 def test_submit_prints_the_experiment(
     service: Service, spec_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -130,18 +166,18 @@ def test_bad_specs_end_with_2_and_the_problem_lines(
     """The pointer of every problem, on stderr, no traceback; --json gives the problem document there."""
     path = tmp_path / "bad.json"
     path.write_text(text)
-    assert main(["submit", str(path), "--api", service.url]) == BAD_INPUT
+    assert main(["submit", str(path), "--api", service.url]) == ExitCode.BAD_INPUT
     captured = capsys.readouterr()
     assert captured.out == ""
     assert all(line in captured.err for line in lines)
     assert "Traceback" not in captured.err
-    assert main(["submit", str(path), "--api", service.url, "--json"]) == BAD_INPUT
+    assert main(["submit", str(path), "--api", service.url, "--json"]) == ExitCode.BAD_INPUT
     assert 400 <= json.loads(capsys.readouterr().err)["status"] < 500
 
 
 def test_a_missing_file_is_one_line(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
     """It names the argument, the file and what is allowed."""
-    assert main(["submit", "nowhere.json", "--api", service.url]) == BAD_INPUT
+    assert main(["submit", "nowhere.json", "--api", service.url]) == ExitCode.BAD_INPUT
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert "nowhere.json" in err
@@ -156,7 +192,7 @@ def test_wrong_arguments_are_one_line(argv: list[str], capsys: pytest.CaptureFix
     """Exit code 2, what is wrong, and where help is."""
     with pytest.raises(SystemExit) as caught:
         main(argv)
-    assert caught.value.code == BAD_INPUT
+    assert caught.value.code == ExitCode.BAD_INPUT
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert "--help" in err
@@ -164,11 +200,11 @@ def test_wrong_arguments_are_one_line(argv: list[str], capsys: pytest.CaptureFix
 
 def test_nobody_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit code 3 and one line, with the address or the directory that was looked at."""
-    assert main(["list", "--api", "http://127.0.0.1:9"]) == UNREACHABLE
+    assert main(["list", "--api", "http://127.0.0.1:9"]) == ExitCode.UNREACHABLE
     assert "no answer from http://127.0.0.1:9" in capsys.readouterr().err
-    assert main(["list", "--data-dir", str(tmp_path)]) == UNREACHABLE
+    assert main(["list", "--data-dir", str(tmp_path)]) == ExitCode.UNREACHABLE
     assert f"rebalance serve --data-dir {tmp_path}" in capsys.readouterr().err
-    assert main(["list", "--api", "nonsense"]) == UNREACHABLE
+    assert main(["list", "--api", "nonsense"]) == ExitCode.UNREACHABLE
 
 
 def test_the_api_is_found_in_this_order(
@@ -180,7 +216,7 @@ def test_the_api_is_found_in_this_order(
     assert main(["list", "--data-dir", str(service.directory)]) == 0
     monkeypatch.setenv("REBALANCE_API", "http://127.0.0.1:9")
     assert main(["list", "--data-dir", str(service.directory)]) == 0
-    assert main(["list"]) == UNREACHABLE
+    assert main(["list"]) == ExitCode.UNREACHABLE
     monkeypatch.setenv("REBALANCE_API", service.url)
     assert main(["list"]) == 0
     monkeypatch.delenv("REBALANCE_API")
@@ -209,8 +245,8 @@ def test_list_show_and_cancel(service: Service, capsys: pytest.CaptureFixture[st
     assert "baseline" in shown
     assert main(["show", wanted, "--json", "--api", service.url]) == 0
     assert _json(capsys)["cancel_requested_at"] is not None
-    assert main(["list", "--state", "flying", "--api", service.url]) == BAD_INPUT
-    assert main(["show", "nothing", "--api", service.url]) == BAD_INPUT
+    assert main(["list", "--state", "flying", "--api", service.url]) == ExitCode.BAD_INPUT
+    assert main(["show", "nothing", "--api", service.url]) == ExitCode.BAD_INPUT
 
 
 def test_wait_ends_with_the_experiment(
@@ -221,7 +257,7 @@ def test_wait_ends_with_the_experiment(
     for key, error in (("good", None), ("bad", RunError(type="DataError", message="label 77"))):
         assert main([*command[:2], *command[3:], key, "--json"]) == 0  # without --wait: its id
         _end(service, _json(capsys)["id"], error)
-        assert main([*command, key]) == (FAILED if error else 0)
+        assert main([*command, key]) == (ExitCode.FAILED if error else 0)
         captured = capsys.readouterr()
         if error:
             assert "failed: DataError: label 77" in captured.err
@@ -239,10 +275,10 @@ def test_ctrl_c_says_that_the_experiment_goes_on(
 
     monkeypatch.setattr(RebalanceClient, "follow", interrupted)
     monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(spec_document())))
-    assert main(["submit", "-", "--wait", "--api", service.url]) == INTERRUPTED
+    assert main(["submit", "-", "--wait", "--api", service.url]) == ExitCode.INTERRUPTED
     told = capsys.readouterr().err
     assert "the experiment goes on: rebalance show " in told
-    assert main(["cancel", told.split()[-1], "--wait", "--api", service.url]) == INTERRUPTED
+    assert main(["cancel", told.split()[-1], "--wait", "--api", service.url]) == ExitCode.INTERRUPTED
     assert "its end stays asked: rebalance show " in capsys.readouterr().err
 
 
@@ -273,7 +309,7 @@ def test_compare(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
     assert "Remark 1 held for " in out
     assert main(["compare", *ids, "--json", "--api", service.url]) == 0
     assert [row["experiment"] for row in _json(capsys)["rows"]] == ids
-    assert main(["compare", ids[0], _stored(service), "--api", service.url]) == BAD_INPUT
+    assert main(["compare", ids[0], _stored(service), "--api", service.url]) == ExitCode.BAD_INPUT
 
 
 @pytest.mark.parametrize(

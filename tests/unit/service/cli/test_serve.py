@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from service.cli.demo import METHODS, documents
-from service.cli.main import BAD_INPUT, main
+from service.cli.main import main
 from service.cli.serve import stop_on_signals
 from service.local.data_dir import DataDir
 from tests.unit.service.served import until
+from trainer.base.ends import ExitCode
 from trainer.spec.spec import parse_spec
 
 
@@ -32,7 +33,7 @@ def test_a_served_directory_is_refused(tmp_path: Path, capsys: pytest.CaptureFix
     """Exit code 2 and one line, for `serve` and `demo`; nothing was started, no file replaced."""
     with DataDir(tmp_path).locked():
         for command in ("serve", "demo"):
-            assert main([command, "--data-dir", str(tmp_path)]) == BAD_INPUT
+            assert main([command, "--data-dir", str(tmp_path)]) == ExitCode.BAD_INPUT
             err = capsys.readouterr().err
             assert err.count("\n") == 1
             assert "is being served already" in err
@@ -43,7 +44,7 @@ def test_a_port_in_use_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[
     """Before Ray and MLflow start, in one line."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        assert main(["serve", "--data-dir", str(tmp_path), "--port", port]) == BAD_INPUT
+        assert main(["serve", "--data-dir", str(tmp_path), "--port", port]) == ExitCode.BAD_INPUT
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert f"--port {port}" in err
@@ -52,7 +53,7 @@ def test_a_port_in_use_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 def test_refused_settings_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Settings from flags and from the environment are judged alike."""
-    assert main(["serve", "--data-dir", str(tmp_path), "--ray-address", "nowhere"]) == BAD_INPUT
+    assert main(["serve", "--data-dir", str(tmp_path), "--ray-address", "nowhere"]) == ExitCode.BAD_INPUT
     assert "REBALANCE_RAY_ADDRESS" in capsys.readouterr().err
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from service.cli.main import BAD_INPUT, FAILED, INTERRUPTED, main
+from service.cli.main import main
 from service.cli.sweep_tables import SweepView, print_results, print_sweep, sweeps_table
 from service.client import RebalanceClient
 from service.client.http import ApiError
@@ -34,6 +34,7 @@ from tests.data_factories import make_report, scores_of
 from tests.unit.service.cli.test_cli import HEAVY
 from tests.unit.service.served import Service, until
 from tests.unit.service.sweep_job import SweepJob, sweep_document
+from trainer.base.ends import ExitCode
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -168,7 +169,7 @@ def test_bad_sweeps_are_told_by_pointer(
     """As the API says it, with the exit code of bad input."""
     path = tmp_path / "bad.json"
     path.write_text(json.dumps(sweep_document(axes=[{"pointer": "/method/lamda", "grid": [0]}])))
-    assert run(service, "sweep", "submit", str(path)) == BAD_INPUT
+    assert run(service, "sweep", "submit", str(path)) == ExitCode.BAD_INPUT
     assert capsys.readouterr().err.startswith("/axes/0/pointer: /method/lamda is not a field")
 
 
@@ -204,7 +205,7 @@ def test_retry(service: Service, client: RebalanceClient, engine: Engine, capsys
     engine.step()
     assert run(service, "retry", job.id(0)) == 0
     assert "queued, attempt 2" in capsys.readouterr().out
-    assert run(service, "retry", job.id(1)) == BAD_INPUT
+    assert run(service, "retry", job.id(1)) == ExitCode.BAD_INPUT
 
 
 def test_reproduce_waits_and_prints_both_numbers(service: Service, engine: Engine, capsys: Any) -> None:
@@ -232,7 +233,7 @@ def test_reproduce_waits_and_prints_both_numbers(service: Service, engine: Engin
 def test_an_unknown_preset(service: Service, capsys: Any) -> None:
     """The names that there are."""
     options = ("--dataset", "digit_scenes", "--model", "small")
-    assert run(service, "reproduce", "table99", *options) == BAD_INPUT
+    assert run(service, "reproduce", "table99", *options) == ExitCode.BAD_INPUT
     assert "table1, table5" in capsys.readouterr().err
 
 
@@ -244,7 +245,7 @@ def test_waiting_for_a_sweep_that_fails(service: Service, client: RebalanceClien
     job.fail(1)
     job.end()
     until(lambda: engine.step() or engine.store.sweeps.get(identifier).state.ended)
-    assert run(service, "sweep", "watch", identifier) == FAILED
+    assert run(service, "sweep", "watch", identifier) == ExitCode.FAILED
 
 
 def test_a_list_of_sweeps_loads_nothing_heavy() -> None:
@@ -392,7 +393,7 @@ def test_options_that_would_do_nothing(
     except SystemExit as ended:
         code = ended.code
     told = capsys.readouterr().err
-    assert code == BAD_INPUT
+    assert code == ExitCode.BAD_INPUT
     assert told.count("\n") == 1
     assert flag in told
     assert len(list(client.sweeps())) == before
@@ -410,7 +411,7 @@ def test_ctrl_c_says_that_the_sweep_goes_on(
     identifier = client.submit_sweep(sweep_document()).id
     monkeypatch.setattr(RebalanceClient, "follow_sweep", interrupted)
     for told in ("the sweep goes on", "its end stays asked"):
-        assert run(service, "sweep", "watch", identifier) == INTERRUPTED
+        assert run(service, "sweep", "watch", identifier) == ExitCode.INTERRUPTED
         assert f"{told}: rebalance sweep watch {identifier}\n" in capsys.readouterr().err
         client.cancel_sweep(identifier)
 
@@ -480,7 +481,7 @@ def test_one_trial_is_no_trials(service: Service, tmp_path: Path, capsys: Any) -
 
 def test_trials_of_no_sweep(service: Service, capsys: Any) -> None:
     """A list of an unknown sweep's trials is refused like the sweep itself."""
-    assert run(service, "list", "--sweep", "nope") == BAD_INPUT
+    assert run(service, "list", "--sweep", "nope") == ExitCode.BAD_INPUT
     assert "no sweep 'nope'" in capsys.readouterr().err
 
 
@@ -490,7 +491,7 @@ def test_a_file_that_is_none_is_named(service: Service, tmp_path: Path, capsys: 
     path = tmp_path / "huge.json"
     path.write_text(text)
     for command in (["sweep", "submit"], ["submit"]):
-        assert run(service, *command, str(path)) == BAD_INPUT
+        assert run(service, *command, str(path)) == ExitCode.BAD_INPUT
         assert capsys.readouterr().err.startswith(f"{path}: ")
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.reconcile import run_directories
-from trainer.storage.layout import Storage
+from trainer.storage.layout import Storage, mlflow_ids
 
 
 @pytest.fixture
@@ -88,4 +88,4 @@ def test_progress_is_the_newest_training_line(storage: Storage) -> None:
 def test_mlflow_json_that_is_not_ready_is_no_run(storage: Storage, content: str) -> None:
     """A file just being written gives nothing, not an error."""
     storage.mlflow_run("e1").write_text(content)
-    assert run_directories.mlflow_run_of(storage, "e1") == {}
+    assert mlflow_ids(storage.mlflow_run("e1")) == {}

@@ -1,0 +1,33 @@
+"""Rows of experiments: what the stores of experiments and of sweeps both do with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, insert, or_
+
+from service.store.database import Database
+from service.store.jobs import Kind, Ledger
+from service.store.records import Experiment, Tagged, UnknownExperiment
+from service.store.tables import events, experiments, tags
+
+_EXPERIMENTS = Kind("experiment", experiments, events, events.c.experiment_id, Experiment, UnknownExperiment)
+
+
+class ExperimentRows(Ledger[Experiment]):
+    """The ledger of experiments, trials included. Any thread may call it."""
+
+    def __init__(self, database: Database) -> None:
+        own_job = or_(experiments.c.sweep_id.is_(None), experiments.c.detached)
+        super().__init__(database, _EXPERIMENTS, own_job=own_job)
+
+    def insert_tagged(self, connection: Connection, new: Sequence[Tagged], reason: str) -> None:
+        """New experiments with their tags and first events, within a transaction."""
+        self.insert(connection, [row for row, _ in new], reason)
+        rows = [
+            {"experiment_id": row.id, "key": key, "value": value}
+            for row, its in new
+            for key, value in its.items()
+        ]
+        if rows:
+            connection.execute(insert(tags), rows)

@@ -1,0 +1,88 @@
+"""What the command lines of both jobs share: flags, what they accept, and the storage they name."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+from trainer.base.ends import ExitCode
+from trainer.storage.layout import Storage
+
+_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")  # names a directory
+_ATTEMPT = re.compile(r"[1-9][0-9]{0,8}")
+_DEFAULT_STORAGE = "~/.rebalance/storage"
+
+
+def add_shared_options(parser: argparse.ArgumentParser) -> None:
+    """--storage, --mlflow-uri and --data-root."""
+    parser.add_argument(
+        "--storage",
+        default=os.environ.get("REBALANCE_STORAGE", _DEFAULT_STORAGE),
+        help="shared by all nodes (default: REBALANCE_STORAGE, or %(default)s)",
+    )
+    parser.add_argument("--mlflow-uri", default=os.environ.get("MLFLOW_TRACKING_URI"))
+    parser.add_argument(
+        "--data-root",
+        action="append",
+        type=Path,
+        help="data must lie inside one of these (repeatable; default: anywhere)",
+    )
+
+
+def parse_options(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options; ends the process with a line where they are wrong.
+
+    MLflow's address may name nobody: it is kept in plan.json, and shown in lists of processes.
+    """
+    options = parser.parse_args(arguments)
+    parts = urlsplit(options.mlflow_uri or "")
+    if parts.username or parts.password:
+        parser.error("--mlflow-uri: no user or password; set MLFLOW_TRACKING_USERNAME and …_PASSWORD")
+    return options
+
+
+def identifier(text: str) -> str:
+    """An id as a flag has it: the name of a directory in storage."""
+    if not _ID.fullmatch(text):
+        wanted = "1 to 64 letters, digits, '.', '_' or '-', the first of them no '.'"
+        raise argparse.ArgumentTypeError(f"{text!r} is refused; allowed: {wanted}")
+    return text
+
+
+def attempt_number(text: str) -> int:
+    """The number of an attempt as a flag has it."""
+    if not _ATTEMPT.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is refused; allowed: an integer >= 1")
+    return int(text)
+
+
+def storage_at(text: str) -> Storage:
+    """The storage that `--storage` names; ends the process with a line where there can be none."""
+    try:
+        return Storage.at(text)
+    except (OSError, RuntimeError) as error:  # nobody's home directory; links in a circle
+        _refuse_storage(text, str(error))
+
+
+def make_storage(storage: Storage) -> None:
+    """Creates the directory where there is none; ends the process with a line where that cannot be."""
+    root = storage.root
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        _refuse_storage(root, "is not a directory")
+    except OSError as error:
+        _refuse_storage(root, f"cannot be made: {error.strerror}")
+    if not os.access(root, os.W_OK | os.X_OK):
+        _refuse_storage(root, "cannot be written to")
+
+
+def _refuse_storage(path: str | Path, got: str) -> NoReturn:
+    print(f"--storage: {path}: {got}; allowed: a directory that can be written to", file=sys.stderr)
+    sys.exit(ExitCode.BAD_INPUT)
