@@ -14,10 +14,9 @@ from sweeps.document.expand import Trial, count_trials, expand, num_draws
 from sweeps.document.resolve import resolve_trials
 from sweeps.document.spec import SweepSpec, parse_sweep
 from sweeps.results.report import SweepReport, write_sweep_report
-from trainer.base.documents import MalformedDocument, read_document
+from trainer.base.documents import MalformedDocument, parse_document, read_document
 from trainer.base.ends import End, ExitCode
 from trainer.base.errors import Problem, RegionRebalanceError, SpecError
-from trainer.base.files import write_atomically
 from trainer.base.schema_words import counted
 from trainer.run.arguments import (
     add_shared_options,
@@ -28,7 +27,7 @@ from trainer.run.arguments import (
     storage_at,
 )
 from trainer.run.attempt import run_error, utc_now_text
-from trainer.storage.layout import Storage, newest_attempt
+from trainer.storage.layout import Storage
 
 _MOST_LISTED = 200
 
@@ -51,9 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from sweeps.driver.sweep_task import SweepTask
 
     directory = storage.sweep(name)
-    write_atomically(directory.spec, sweep.model_dump_json(indent=1) + "\n")
-    attempt = options.attempt or newest_attempt(directory.path) + 1
-    write_atomically(directory.attempt(attempt).spec, sweep.model_dump_json(indent=1) + "\n")
+    directory.spec.write(sweep.model_dump_json(indent=1) + "\n")
+    attempt = options.attempt or directory.newest_attempt() + 1
+    directory.attempt(attempt).spec.write(sweep.model_dump_json(indent=1) + "\n")
     task = SweepTask(
         sweep=sweep,
         identifier=name,
@@ -122,10 +121,10 @@ def _refuse_another(storage: Storage, identifier: str, sweep: SweepSpec) -> None
         SpecError: the id belongs to a sweep that is not this one. Name and limits may change, but for the
             number of trials; tags are a part of the trials.
     """
-    path = storage.sweep(identifier).spec
-    if not path.exists():
+    file = storage.sweep(identifier).spec
+    if not file.exists():
         return
-    before, now = _lasting(parse_sweep(read_document(path))), _lasting(sweep)
+    before, now = _lasting(parse_sweep(parse_document(file.read_bytes()))), _lasting(sweep)
     got = f"{identifier} is another sweep's id: that one began otherwise"
     wanted = "what it began with, or another --sweep; /name and the other limits may change"
     changed = [pointer for pointer in now if now[pointer] != before[pointer]]
@@ -147,7 +146,7 @@ def _list(sweep: SweepSpec, identifier: str, trials: Sequence[Trial], storage: S
         print(f"{draws} draws, not {asked}: the axes have no more settings, and each is run once")
     if sweep.search == "optuna":
         print("drawn as it goes; such as:")
-    measured = pixel_seconds(stored_reports(storage.root / "runs"))
+    measured = pixel_seconds(stored_reports(storage))
     for trial in trials[:_MOST_LISTED]:
         one = cost_of([trial.spec], pixel_seconds=measured).train_seconds
         time = "" if one is None else f", about {one:.0f} s"

@@ -48,7 +48,7 @@ def create_app(settings: Settings, backend: Backend | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with ExitStack() as opened:
-            settings.layout.root.mkdir(parents=True, exist_ok=True)
+            settings.layout.folder.make()
             store = Store(settings.database)
             opened.callback(store.close)
             runs = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 from service.reconcile import run_directories
@@ -21,6 +20,7 @@ from service.shared.settings import Settings
 from service.shared.states import State
 from service.store.records import Asked, Event, Experiment
 from trainer.storage.layout import mlflow_ids
+from trainer.storage.port import StoredFile
 
 
 def experiment_public(row: Experiment, settings: Settings) -> ExperimentPublic:
@@ -87,7 +87,7 @@ def error_public(row: Asked) -> ErrorPublic | None:
     return ErrorPublic(type=row.error_type, message=row.error_message or "") if row.error_type else None
 
 
-def mlflow_page(settings: Settings, run_id: str | None, remembered: Path) -> str | None:
+def mlflow_page(settings: Settings, run_id: str | None, remembered: StoredFile) -> str | None:
     """The run's page in MLflow's own interface, where it is a server and the job said which experiment."""
     server = settings.mlflow_server
     if server is None or run_id is None:

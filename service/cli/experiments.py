@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from service.shared.schemas import CatalogueItem, ExperimentPublic
+    from service.shared.sweep_schemas import SweepPublic
 
 
 class BadArgument(ValueError):
@@ -55,11 +56,7 @@ def submit(args: argparse.Namespace, client: RebalanceClient) -> int:
     stored = client.submit(read_spec(args.spec), idempotency_key=args.idempotency_key)
     if args.wait:
         return _wait(args, client, stored)
-    if args.json:
-        print_json(stored)
-    else:
-        print(f"{stored.id}  {stored.name}: {stored.state}")
-    return 0
+    return tell(args, stored, stored.state)
 
 
 def show(args: argparse.Namespace, client: RebalanceClient) -> int:
@@ -136,11 +133,7 @@ def cancel(args: argparse.Namespace, client: RebalanceClient) -> int:
     if args.wait:
         _wait(args, client, seen)
         return 0
-    if args.json:
-        print_json(seen)
-    else:
-        print(f"{seen.id}  {seen.name}: {seen.state}, cancel asked")
-    return 0
+    return tell(args, seen, f"{seen.state}, cancel asked")
 
 
 def retry(args: argparse.Namespace, client: RebalanceClient) -> int:
@@ -148,11 +141,7 @@ def retry(args: argparse.Namespace, client: RebalanceClient) -> int:
     seen = client.retry(args.id)
     if args.wait:
         return _wait(args, client, seen)
-    if args.json:
-        print_json(seen)
-    else:
-        print(f"{seen.id}  {seen.name}: {seen.state}, attempt {seen.attempt}")
-    return 0
+    return tell(args, seen, f"{seen.state}, attempt {seen.attempt}")
 
 
 def datasets(args: argparse.Namespace, client: RebalanceClient) -> int:
@@ -238,6 +227,15 @@ def _print_log(content: bytes, *, as_json: bool) -> None:
     else:
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
+
+
+def tell(args: argparse.Namespace, seen: ExperimentPublic | SweepPublic, text: str) -> int:
+    """Exit code 0, once the answer is told: all of it with --json, else a line that ends in `text`."""
+    if args.json:
+        print_json(seen)
+    else:
+        print(f"{seen.id}  {seen.name}: {text}")
+    return ExitCode.DONE
 
 
 def print_json(answer: BaseModel) -> None:

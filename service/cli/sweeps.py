@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from service.cli.experiments import (
     print_json,
     print_table,
     read_spec,
+    tell,
     told_on_interrupt,
 )
 from service.client import RebalanceClient
@@ -33,7 +33,7 @@ def submit(args: argparse.Namespace, client: RebalanceClient) -> int:
     stored = client.submit_sweep(text, idempotency_key=args.idempotency_key)
     if args.wait:
         return _wait(args, client, stored)
-    return _told(args, stored, f"{stored.state}, {counted(stored.counts.total, 'trial')}")
+    return tell(args, stored, f"{stored.state}, {counted(stored.counts.total, 'trial')}")
 
 
 def watch(args: argparse.Namespace, client: RebalanceClient) -> int:
@@ -75,19 +75,19 @@ def table(args: argparse.Namespace, client: RebalanceClient) -> int:
 def cancel(args: argparse.Namespace, client: RebalanceClient) -> int:
     """Asks for a sweep's end."""
     seen = client.cancel_sweep(args.id)
-    return _told(args, seen, f"{seen.state}, cancel asked")
+    return tell(args, seen, f"{seen.state}, cancel asked")
 
 
 def pause(args: argparse.Namespace, client: RebalanceClient) -> int:
     """No more trials for now."""
     seen = client.pause_sweep(args.id)
-    return _told(args, seen, f"{seen.state}, paused; {_running_on(seen.counts.running)}")
+    return tell(args, seen, f"{seen.state}, paused; {_running_on(seen.counts.running)}")
 
 
 def resume(args: argparse.Namespace, client: RebalanceClient) -> int:
     """Trials are started again."""
     seen = client.resume_sweep(args.id)
-    return _told(args, seen, f"{seen.state}, goes on")
+    return tell(args, seen, f"{seen.state}, goes on")
 
 
 def reproduce(args: argparse.Namespace, client: RebalanceClient) -> int:
@@ -163,11 +163,3 @@ def _running_on(count: int) -> str:
     if count == 0:
         return "none runs"
     return f"{counted(count, 'trial')} {'runs to its end' if count == 1 else 'run to their end'}"
-
-
-def _told(args: argparse.Namespace, seen: SweepPublic, text: str) -> int:
-    if args.json:
-        print(json.dumps(seen.model_dump(mode="json", by_alias=True), indent=1, ensure_ascii=False))
-    else:
-        print(f"{seen.id}  {seen.name}: {text}")
-    return 0

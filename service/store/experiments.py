@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, select, update
-from sqlalchemy.exc import IntegrityError
 
 from service.shared.states import LIVE, State
 from service.store.database import Database
@@ -61,16 +60,8 @@ class Store(ExperimentRows):
 
     def create(self, new: Experiment, *, new_tags: Mapping[str, str]) -> Experiment:
         """Stores `new` and its first event, or gives the experiment that has its idempotency key."""
-        try:
-            with self._database.writing() as connection:
-                self.insert_tagged(connection, [(new, new_tags)], "stored")
-        except IntegrityError:
-            # Another request with the same key was faster; anything else is a mistake of ours.
-            earlier = self.find_request(new.idempotency_key) if new.idempotency_key else None
-            if earlier is None:
-                raise
-            return earlier
-        return new
+        row = (new, new_tags)
+        return self.store_once(new, lambda connection: self.insert_tagged(connection, [row], "stored"))
 
     def retry(self, seen: Experiment, *, attempt: int, reason: str, now: datetime) -> Experiment:
         """Queues an experiment that failed or was cancelled again, as a job of its own.

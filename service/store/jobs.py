@@ -5,12 +5,13 @@ Changes of state go through `transition` and the few steps of the classes above 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Column, ColumnElement, Connection, Select, Table, and_, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
 
 from service.shared.states import State
 from service.store.database import Database
@@ -125,9 +126,7 @@ class Ledger(Generic[Row]):
             Conflict: it has ended.
         """
         with self._database.writing() as connection:
-            here = self.read(connection, identifier, lock=True)
-            if here.state.ended:
-                raise Conflict(f"{self._kind.word} {identifier} has ended already: it is {here.state}")
+            here = self.read_live(connection, identifier)
             if here.cancel_requested_at is None:
                 self.write(connection, identifier, cancel_requested_at=now, updated_at=now)
             return self.read(connection, identifier)
@@ -185,9 +184,33 @@ class Ledger(Generic[Row]):
             raise self._kind.unknown(identifier)
         return self._kind.record.from_row(row._asdict())
 
+    def read_live(self, connection: Connection, identifier: str) -> Row:
+        """The row, locked, within a transaction.
+
+        Raises:
+            Conflict: it has ended.
+        """
+        here = self.read(connection, identifier, lock=True)
+        if here.state.ended:
+            raise Conflict(f"{self._kind.word} {identifier} has ended already: it is {here.state}")
+        return here
+
     def write(self, connection: Connection, identifier: str, **changes: Any) -> None:
         """Changes columns of a row, within a transaction; never its state without its event."""
         connection.execute(update(self._table).where(self._table.c.id == identifier).values(changes))
+
+    def store_once(self, new: Row, write: Callable[[Connection], None]) -> Row:
+        """What `write` has stored in one transaction: `new`, or the row that has its idempotency key."""
+        try:
+            with self._database.writing() as connection:
+                write(connection)
+        except IntegrityError:
+            # Another request with the same key was faster; anything else is a mistake of ours.
+            earlier = self.find_request(new.idempotency_key) if new.idempotency_key else None
+            if earlier is None:
+                raise
+            return earlier
+        return new
 
     def insert(self, connection: Connection, rows: Sequence[Row], reason: str) -> None:
         """New rows, each with its first event."""

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import func, select, true
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, func, select, true
 
 from service.shared.states import ENDED, LIVE, State
 from service.store.database import Database
 from service.store.experiment_rows import ExperimentRows
 from service.store.jobs import Kind, Ledger
-from service.store.records import Conflict, Experiment, Sweep, Tagged, TrialCount, UnknownSweep
+from service.store.records import Experiment, Sweep, Tagged, TrialCount, UnknownSweep
 from service.store.tables import experiments, sweep_events, sweeps
 
 _SWEEPS = Kind("sweep", sweeps, sweep_events, sweep_events.c.sweep_id, Sweep, UnknownSweep)
@@ -35,18 +34,14 @@ class SweepStore(Ledger[Sweep]):
 
     def create(self, new: Sweep, trials: Sequence[Tagged]) -> Sweep:
         """Stores `new` with all its trials, or gives the sweep that has its idempotency key."""
-        try:
-            with self._database.writing() as connection:
-                self.insert(connection, [new], "stored")
-                for start in range(0, len(trials), _AT_ONCE):
-                    part = trials[start : start + _AT_ONCE]
-                    self._trials.insert_tagged(connection, part, f"stored with sweep {new.id}")
-        except IntegrityError:
-            earlier = self.find_request(new.idempotency_key) if new.idempotency_key else None
-            if earlier is None:
-                raise
-            return earlier
-        return new
+
+        def write(connection: Connection) -> None:
+            self.insert(connection, [new], "stored")
+            for start in range(0, len(trials), _AT_ONCE):
+                part = trials[start : start + _AT_ONCE]
+                self._trials.insert_tagged(connection, part, f"stored with sweep {new.id}")
+
+        return self.store_once(new, write)
 
     def add_trials(self, sweep: Sweep, trials: Sequence[Tagged]) -> None:
         """Stores trials that the search has drawn since."""
@@ -60,9 +55,7 @@ class SweepStore(Ledger[Sweep]):
             Conflict: it has ended.
         """
         with self._database.writing() as connection:
-            here = self.read(connection, sweep_id, lock=True)
-            if here.state.ended:
-                raise Conflict(f"sweep {sweep_id} has ended already: it is {here.state}")
+            here = self.read_live(connection, sweep_id)
             if here.paused is not paused:
                 self.write(connection, sweep_id, paused=paused, updated_at=now)
             return self.read(connection, sweep_id)

@@ -19,6 +19,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import closing
 from typing import Any, NoReturn
 
 from sweeps.driver.mlflow_parent import ParentRun
@@ -52,8 +53,7 @@ class Driver:
 
     def run(self) -> int:
         """Runs the sweep with everything printed kept in log.txt; the exit code."""
-        self._dir.path.mkdir(parents=True, exist_ok=True)
-        with tee_output(self._dir.log):
+        with closing(self._dir.log.appending()) as kept, tee_output(kept):
             error: Exception | None = None
             try:
                 self._catch_signals()
@@ -71,7 +71,7 @@ class Driver:
 
     def _run(self) -> None:
         task = self._task
-        print(f"sweep {task.identifier}, attempt {task.attempt}: {task.directory.path}", flush=True)
+        print(f"sweep {task.identifier}, attempt {task.attempt}: {task.directory}", flush=True)
         self._owns_cluster = launch.connect(show_workers=False)
         self._catch_signals()  # Ray has put its own handlers over ours
         self._parent = ParentRun(task.sweep, task.identifier, task.storage, task.mlflow_uri)
@@ -109,7 +109,7 @@ class Driver:
         best = board.best()
         if best is not None:
             told += f"; best {self._task.sweep.metric} {best.value:.2f}: {best.row} ({best.experiment})"
-        print(f"{told}\ntable: {self._task.directory.table.with_suffix('.md')}", flush=True)
+        print(f"{told}\ntable: {self._task.directory.tables['markdown']}", flush=True)
 
     def _report(self, error: Exception | None) -> SweepReport:
         document: dict[str, Any] = {

@@ -8,13 +8,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from sweeps.document.spec import SweepSpec
 from sweeps.results.table import Table
 from trainer.base.ends import End
-from trainer.base.files import write_atomically
 from trainer.storage.layout import Storage, SweepDir, mlflow_ids
 from trainer.tracking.mlflow_compat import LOGGED_ARTIFACTS, NOTE, PARENT_RUN
 from trainer.tracking.tracker import MlflowTracker, RunInfo, Tracker, TrackerError, open_noted
@@ -23,7 +21,6 @@ log = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_TABLES = 30.0
 _SECONDS_AFTER_FAILURE = 60.0
-_VIEW = "comparison.json"  # in the form that MLflow's table view shows
 
 
 class ParentRun:
@@ -97,7 +94,7 @@ class ParentRun:
         tags = {
             "rebalance.sweep": self._id,
             NOTE: f"sweep over {sweep.base.dataset.name}, {sweep.base.model.name}",
-            LOGGED_ARTIFACTS: json.dumps([{"path": _VIEW, "type": "table"}]),
+            LOGGED_ARTIFACTS: json.dumps([{"path": self._directory.comparison.name, "type": "table"}]),
             **{f"tag.{key}": value for key, value in sweep.tags.items()},
         }
         document = sweep.model_dump(mode="json", exclude={"base", "tags", "name"})
@@ -107,17 +104,11 @@ class ParentRun:
 
     def _log_tables(self, table: Table) -> None:
         assert self._tracker is not None
-        view = self._directory.path / _VIEW
-        write_atomically(view, json.dumps(table_view(table)) + "\n")
-        for path in (view, *table_files(self._directory).values()):
-            if path.exists():
-                self._tracker.log_file(path)
-
-
-def table_files(directory: SweepDir) -> dict[str, Path]:
-    """Where the table lies, by the name of its format."""
-    suffixes = {"json": ".json", "markdown": ".md", "csv": ".csv", "latex": ".tex"}
-    return {name: directory.table.with_suffix(suffix) for name, suffix in suffixes.items()}
+        view = self._directory.comparison
+        view.write(json.dumps(table_view(table)) + "\n")
+        for file in (view, *self._directory.tables.values()):
+            if file.exists():
+                self._tracker.log_file(file.local)
 
 
 def table_view(table: Table) -> dict[str, Any]:

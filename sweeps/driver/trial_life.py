@@ -14,7 +14,6 @@ from sweeps.execution.pool import Pool
 from sweeps.execution.task import TaskEnd
 from sweeps.results.trial_progress import lost_attempts
 from trainer.base.errors import NodeLost, WorkerLost
-from trainer.base.files import write_atomically
 from trainer.results.report import RunReport, read_report, write_report
 from trainer.run.attempt import Attempt
 from trainer.spec.spec import canonical_json
@@ -56,7 +55,7 @@ class TrialLife:
     def next_attempt(self, trial: Trial) -> int:
         """Makes the trial's next attempt, which does not run yet; its number."""
         attempt = self._newest(trial) + 1
-        write_atomically(self._dir(trial, attempt).spec, canonical_json(trial.spec) + "\n")
+        self._dir(trial, attempt).spec.write(canonical_json(trial.spec) + "\n")
         return attempt
 
     def live(self, trial: Trial, attempt: int) -> None:

@@ -89,7 +89,7 @@ class TrialRuns(TrialDriver):
             ask_to_stop(self._sweep.storage.stop(self._sweep.experiment(number)), reason)
 
     def check_in(self) -> None:
-        if self._sweep.directory.attempt(self._sweep.attempt + 1).path.exists():
+        if self._sweep.directory.attempt(self._sweep.attempt + 1).exists():
             self._give_up("a newer attempt at this sweep has begun")
 
     def drain(self) -> None:

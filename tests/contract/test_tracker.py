@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from trainer.storage.posix import PosixFile
 from trainer.tracking import mlflow_compat
 from trainer.tracking.tracker import (
     BackgroundTracker,
@@ -145,16 +146,16 @@ def test_one_run_whoever_dies_when(
     """A process dies before its run is made, another before it could note it: the third has the same run."""
     monkeypatch.chdir(tmp_path)
     make, read = port
-    note = tmp_path / "mlflow.json"
-    note.write_text('{"key": "k1"}')
+    note = PosixFile(tmp_path / "mlflow.json")
+    note.write('{"key": "k1"}')
     made = open_noted(make(), note, info())
-    note.write_text('{"key": "k1"}')
+    note.write('{"key": "k1"}')
     again = open_noted(make(), note, info())
     assert again == made
     assert json.loads(note.read_text()) == {**made._asdict(), "key": "k1"}
     assert read(made.run_id)["params"]["method.kind"] == "baseline"
     assert open_noted(make(), note, info()) == made
-    assert open_noted(make(), tmp_path / "other.json", info()) != made
+    assert open_noted(make(), PosixFile(tmp_path / "other.json"), info()) != made
 
 
 def test_a_later_attempt_continues_the_run(

@@ -74,7 +74,7 @@ def make_storage(storage: Storage) -> None:
     """Creates the directory where there is none; ends the process with a line where that cannot be."""
     root = storage.root
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        storage.folder.make()
     except FileExistsError:
         _refuse_storage(root, "is not a directory")
     except OSError as error:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from trainer.base.ends import End
 from trainer.base.errors import Cancelled, WorkerLost
-from trainer.base.files import write_atomically
 from trainer.base.tee import tee_output
 from trainer.results.report import RunError, RunReport, RunResult, write_report
 from trainer.storage.layout import AttemptDir, mlflow_ids
@@ -60,7 +60,7 @@ class Attempt:
         self._plan = self.make_plan(_say)
         for each in self._plan.notices:
             self.notice(each)
-        write_atomically(self.dir.plan, self._plan.model_dump_json(indent=1) + "\n")
+        self.dir.plan.write(self._plan.model_dump_json(indent=1) + "\n")
         return self._plan
 
     def run(
@@ -72,10 +72,9 @@ class Attempt:
             work: prepares this attempt and trains it.
             unreported: errors after which another attempt follows: they are returned, without a report.
         """
-        self.dir.path.mkdir(parents=True, exist_ok=True)
-        with tee_output(self.dir.log):
+        with closing(self.dir.log.appending()) as kept, tee_output(kept):
             logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-            _say(f"experiment {self.task.experiment}, attempt {self.task.attempt}: {self.dir.path}")
+            _say(f"experiment {self.task.experiment}, attempt {self.task.attempt}: {self.dir}")
             lost = True
             try:
                 outcome = work(self)

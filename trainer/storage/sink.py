@@ -6,10 +6,10 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, Protocol
 
 from trainer.storage.orders import Orders
+from trainer.storage.port import StoredFile
 
 Record = Mapping[str, Any]
 _TAIL_BYTES = 64 * 1024
@@ -24,9 +24,8 @@ class Sink(Protocol):
 class FileSink:
     """Appends records as JSON lines with a Unix time; after each it obeys what is asked of the attempt."""
 
-    def __init__(self, path: Path, *, orders: Orders, forward: Callable[[Record], None]) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._stream = path.open("a", encoding="utf-8", buffering=1)
+    def __init__(self, file: StoredFile, *, orders: Orders, forward: Callable[[Record], None]) -> None:
+        self._stream = file.appending()
         self._orders = orders
         self._forward = forward
 
@@ -39,7 +38,7 @@ class FileSink:
         stamped = {"time": time.time(), **record}
         # NaN and infinity are not JSON; a curve has a gap there.
         clean = {key: value for key, value in stamped.items() if not _is_bad_float(value)}
-        self._stream.write(json.dumps(clean) + "\n")
+        self._stream.write(f"{json.dumps(clean)}\n".encode())
         self._forward(clean)
         self._orders.obey(clean)
 
@@ -54,30 +53,14 @@ class NullSink:
         del record
 
 
-def read_records(path: Path) -> list[dict[str, Any]]:
+def read_records(file: StoredFile) -> list[dict[str, Any]]:
     """All whole lines of a metrics.jsonl; a line cut short by a kill is left out."""
-    records = []
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return []
-    for line in text.splitlines():
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
-    return records
+    return [record for line in file.lines() if (record := whole_record(line)) is not None]
 
 
-def last_record(path: Path, kind: str) -> dict[str, Any] | None:
+def last_record(file: StoredFile, kind: str) -> dict[str, Any] | None:
     """The newest whole record of `kind`, without reading all of a long file; None where there is none."""
-    try:
-        with path.open("rb") as stream:
-            stream.seek(max(0, path.stat().st_size - _TAIL_BYTES))
-            lines = stream.readlines()
-    except FileNotFoundError:
-        return None
-    for line in reversed(lines):
+    for line in reversed(list(file.lines(max(0, file.size() - _TAIL_BYTES)))):
         record = whole_record(line)
         if record is not None and record.get("kind") == kind:
             return record

@@ -9,7 +9,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from trainer.base.files import write_atomically
 from trainer.plan import Plan
 from trainer.results.report import RunReport, RunResult, Scores
 from trainer.spec.methods import label
@@ -68,9 +67,9 @@ def finish_run(attempt: Task, report: RunReport, *, plan: Plan | None, replay: b
                 send(record, tracker)
         if plan is not None and report.result is not None:
             _log_result(plan, report.result, tracker)
-        for path in (attempt.attempt_dir.plan, attempt.attempt_dir.metrics, attempt.attempt_dir.log):
-            if path.exists():
-                tracker.log_file(path, f"attempts/{attempt.attempt}")
+        for file in (attempt.attempt_dir.plan, attempt.attempt_dir.metrics, attempt.attempt_dir.log):
+            if file.exists():
+                tracker.log_file(file.local, f"attempts/{attempt.attempt}")
         with TemporaryDirectory() as scratch:
             path = Path(scratch) / attempt.attempt_dir.report.name
             path.write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
@@ -95,10 +94,9 @@ def _log_result(plan: Plan, result: RunResult, tracker: Tracker) -> None:
             "images": plan.frequencies.region,
         },
     )
-    config = plan.attempt_dir.path / "config.json"
-    write_atomically(config, json.dumps(plan.config, indent=1) + "\n")
-    tracker.log_file(config)
-    tracker.log_file(plan.layout.root / result.checkpoint, "checkpoint")
+    plan.attempt_dir.config.write(json.dumps(plan.config, indent=1) + "\n")
+    tracker.log_file(plan.attempt_dir.config.local)
+    tracker.log_file(plan.layout.file(result.checkpoint).local, "checkpoint")
 
 
 def _last_seconds(plan: Plan) -> float:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from trainer.base.ends import RunStatus
-from trainer.base.files import write_atomically
 from trainer.storage.layout import mlflow_ids
+from trainer.storage.port import StoredFile
 
 log = logging.getLogger(__name__)
 
@@ -157,7 +157,7 @@ class _translated:
             raise TrackerError(f"{kind.__name__}: {str(error)[:300]}") from error
 
 
-def open_noted(tracker: Tracker, note: Path, info: RunInfo) -> RunIds:
+def open_noted(tracker: Tracker, note: StoredFile, info: RunInfo) -> RunIds:
     """Opens the run that the mlflow.json `note` names, or makes the one that it will name from then on.
 
     The run's key is noted before the run is made, so that a process that dies between the two leaves no
@@ -169,11 +169,11 @@ def open_noted(tracker: Tracker, note: Path, info: RunInfo) -> RunIds:
     known = mlflow_ids(note)
     key = known.get("key") or secrets.token_hex(8)
     if not known:
-        write_atomically(note, json.dumps({"key": key}) + "\n")
+        note.write(json.dumps({"key": key}) + "\n")
     run_id = known.get("run_id")
     ids = tracker.open(replace(info, run_id=run_id, key=key, maybe_made=bool(known)))
     if ids.run_id != run_id:
-        write_atomically(note, json.dumps({**ids._asdict(), "key": key}) + "\n")
+        note.write(json.dumps({**ids._asdict(), "key": key}) + "\n")
     return ids
 
 

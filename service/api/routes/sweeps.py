@@ -188,6 +188,6 @@ def _request_hash(document: object) -> str:
 
 
 def _preview(spec: SweepSpec, trials: tuple[Trial, ...], settings: Settings) -> SweepPreview:
-    measured = pixel_seconds(stored_reports(settings.layout.root / "runs"))
+    measured = pixel_seconds(stored_reports(settings.layout))
     cost = cost_of([each.spec for each in trials], trials=count_trials(spec), pixel_seconds=measured)
     return sweep_preview(spec, trials, cost)

@@ -78,7 +78,7 @@ def test_reports_are_read_once(client: TestClient, cluster: Cluster) -> None:
     job.begin(1)
     cluster.step()
     assert seeds_of(client, identifier) == [[0], []]
-    report = job.storage.attempt(job.id(0), 1).report
+    report = job.storage.attempt(job.id(0), 1).report.local
     report.rename(report.with_suffix(".away"))
     assert seeds_of(client, identifier) == [[0], []]
     job.complete(1)
@@ -110,7 +110,7 @@ def test_a_detached_trial_counts_at_once(client: TestClient, cluster: Cluster) -
 def test_a_report_that_is_none(client: TestClient, cluster: Cluster) -> None:
     """Its trial counts as one without a result, as in the job's own table; the others stand."""
     identifier = finished(client, cluster)
-    report = cluster.settings.layout.attempt(f"{identifier}-0000", 1).report
+    report = cluster.settings.layout.attempt(f"{identifier}-0000", 1).report.local
     report.write_bytes(b"\xff")
     assert seeds_of(client, identifier) == [[1], [0, 1]]
 
@@ -140,6 +140,6 @@ def test_few_tables_are_kept(client: TestClient, cluster: Cluster) -> None:
         assert seeds_of(client, identifier) == [[0, 1], [0, 1]]
     for identifier in identifiers:
         for number in range(4):
-            cluster.settings.layout.attempt(f"{identifier}-{number:04d}", 1).report.unlink()
+            cluster.settings.layout.attempt(f"{identifier}-{number:04d}", 1).report.delete()
     assert seeds_of(client, identifiers[-1]) == [[0, 1], [0, 1]]
     assert seeds_of(client, identifiers[0]) == [[], []]

@@ -157,7 +157,7 @@ def test_a_judged_trial_is_permitted_as_it_is_followed(tmp_path: Path) -> None:
     def wait(_: float) -> None:
         """What the trial does meanwhile: it trains on to its next evaluation, where it is permitted to."""
         following = permitted(attempt.permit) + 2
-        with attempt.metrics.open("a") as stream:
+        with attempt.metrics.local.open("a") as stream:
             stream.write(lines.pop(following, ""))
 
     follower = Follower(storage, "t", metric="mIoU", last=8)
