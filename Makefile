@@ -43,7 +43,7 @@ test: check
 	$(PY) -m pytest -q tests --ignore=tests/unit
 
 golden: setup
-	UPDATE_GOLDEN=1 $(PY) -m pytest -q tests/unit tests/integration -k "golden or code_links"
+	UPDATE_GOLDEN=1 $(PY) -m pytest -q tests/unit tests/integration -k golden
 
 bench: setup
 	@sh scripts/bench.sh

@@ -19,7 +19,6 @@ import sys
 import tempfile
 import time
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from trainer.results.report import RunReport, read_report
@@ -69,11 +68,12 @@ def _train_in_tune(storage: Storage, trials: int) -> list[float]:
     def one(config: dict[str, Any]) -> None:
         from trainer.run import launch
         from trainer.run.attempt import Attempt
+        from trainer.task import Task
 
         spec = parse_spec({**BASE, "seed": config["seed"]})
         experiment = f"train-{config['seed']}"
-        attempt = Attempt(spec, storage=Storage(Path(root)), experiment=experiment, attempt=1)
-        attempt.run(launch.run_attempt)
+        task = Task(experiment=experiment, attempt=1, spec=spec, storage=root)
+        Attempt(task).run(launch.run_attempt)
         tune.report({"seed": config["seed"]})
 
     tune.run(

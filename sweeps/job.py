@@ -48,13 +48,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.list:
         return _list(sweep, name, trials, storage)
     make_storage(storage)
-    from sweeps.driver.driver import Asked, Engine
+    from sweeps.driver.driver import Driver
+    from sweeps.driver.sweep_task import SweepTask
 
     directory = storage.sweep(name)
     directory.spec.write(sweep.model_dump_json(indent=1) + "\n")
     attempt = options.attempt or directory.newest_attempt() + 1
     directory.attempt(attempt).spec.write(sweep.model_dump_json(indent=1) + "\n")
-    asked = Asked(
+    task = SweepTask(
         sweep=sweep,
         identifier=name,
         attempt=attempt,
@@ -64,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         total=count_trials(sweep),
         resolve=lambda trial: resolve_trials(sweep, [trial], data_roots=options.data_root)[0],
     )
-    return Engine(asked).run()
+    return Driver(task).run()
 
 
 def _refuse(options: argparse.Namespace, storage: Storage, error: Exception) -> int:

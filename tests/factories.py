@@ -9,6 +9,7 @@ from trainer.plan import Plan, make_plan
 from trainer.spec.spec import ExperimentSpec, parse_spec
 from trainer.storage.layout import Storage
 from trainer.storage.sink import Record
+from trainer.task import Task
 
 
 def tiny_document(**overrides: Any) -> dict[str, Any]:
@@ -28,14 +29,9 @@ def tiny_spec(**overrides: Any) -> ExperimentSpec:
 
 
 def tiny_plan(storage: Path, *, experiment: str = "e1", attempt: int = 1, **overrides: Any) -> Plan:
-    return make_plan(
-        tiny_spec(**overrides),
-        storage=Storage.at(storage),
-        experiment=experiment,
-        attempt=attempt,
-        mlflow_uri=None,
-        say=lambda _: None,
-    )
+    spec, root = tiny_spec(**overrides), str(Storage.at(storage).root)
+    task = Task(experiment=experiment, attempt=attempt, spec=spec, storage=root)
+    return make_plan(task, lambda _: None)
 
 
 class ListSink:

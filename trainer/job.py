@@ -25,9 +25,10 @@ from trainer.run.arguments import (
     parse_options,
     storage_at,
 )
-from trainer.run.attempt import Attempt, Tracking
+from trainer.run.attempt import Attempt
 from trainer.spec.spec import ExperimentSpec, parse_spec, spec_hash
 from trainer.storage.layout import Storage
+from trainer.task import Task
 
 if TYPE_CHECKING:
     from trainer.run.worker import Outcome
@@ -95,14 +96,15 @@ def _refuse(options: argparse.Namespace, storage: Storage, error: Exception) -> 
 
 
 def _attempt(options: argparse.Namespace, spec: ExperimentSpec, storage: Storage, experiment: str) -> Attempt:
-    return Attempt(
-        spec,
-        storage=storage,
+    task = Task(
         experiment=experiment,
         attempt=options.attempt,
-        tracking=Tracking(options.mlflow_uri, dict(options.mlflow_tag)),
-        begun=_process_start(),
+        spec=spec,
+        storage=str(storage.root),
+        mlflow_uri=options.mlflow_uri,
+        mlflow_tags=dict(options.mlflow_tag),
     )
+    return Attempt(task, begun=_process_start())
 
 
 class Job:

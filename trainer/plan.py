@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from typing import Any
 from pydantic import Field
 
 from trainer.base.errors import DataError
-from trainer.base.strict_model import StrictModel
 from trainer.data.frequency import Counted, Frequencies, count_splits, frequencies_in
 from trainer.data.frequency_tables import find_table
 from trainer.data.labels.facts import LabelFacts
@@ -25,88 +24,59 @@ from trainer.mmseg_adapter.config import render_config
 from trainer.mmseg_adapter.decode import decode_strictly
 from trainer.spec.datasets import DigitScenes
 from trainer.spec.spec import ExperimentSpec, spec_hash
-from trainer.storage.layout import AttemptDir, Storage
+from trainer.storage.layout import Storage
 from trainer.storage.notices import Notice
+from trainer.task import Task
 
 _MOST_PROGRESS_RECORDS = 200
 _MOST_BETWEEN_CHECKPOINTS = 1000  # iterations
 _PACKAGES = ("torch", "ray", "onedl-mmsegmentation", "onedl-mmengine", "onedl-mmcv", "numpy")
 
 
-class Plan(StrictModel):
-    """One attempt, ready to run. `config` is mmengine's, rendered; see `mmseg_adapter.config.revive`."""
+class Plan(Task):
+    """A task, ready to run. `config` is mmengine's, rendered; see `mmseg_adapter.config.revive`."""
 
-    experiment: str
-    attempt: int
-    spec: ExperimentSpec
     spec_hash: str
     data: PreparedData
     frequencies: Frequencies
     config: dict[str, Any]
-    storage: str
     threads: int
     log_interval: int
     checkpoint_interval: int
-    mlflow_uri: str | None
-    mlflow_tags: dict[str, str] = Field(default_factory=dict)
-    judged: bool = False  # waits after each evaluation until a scheduler has looked at it
     versions: dict[str, str]
     notices: tuple[Notice, ...] = Field(default=(), strict=False)  # what was noticed of the data
 
-    @property
-    def layout(self) -> Storage:
-        return Storage.at(self.storage)
 
-    @property
-    def attempt_dir(self) -> AttemptDir:
-        return self.layout.attempt(self.experiment, self.attempt)
-
-
-def make_plan(
-    spec: ExperimentSpec,
-    *,
-    storage: Storage,
-    experiment: str,
-    attempt: int,
-    mlflow_uri: str | None,
-    say: Callable[[str], None],
-    mlflow_tags: Mapping[str, str] | None = None,
-    judged: bool = False,
-) -> Plan:
+def make_plan(task: Task, say: Callable[[str], None]) -> Plan:
     """Prepares the data, counts their labels, and renders the config.
 
     Raises:
         DataError: pictures or masks are not what the spec says.
     """
+    spec, storage = task.spec, task.layout
     data = prepare(spec.dataset, storage, say)
     (train, scored), pictures = _look_at(data, storage, say)
     facts = LabelFacts(spec.dataset.name, data.classes, train, scored, data.label_map)
     # On a CPU loading and training share the cores: more processes only cost start-up time.
     loader_workers = spec.resources.cpus_per_worker - 1 if spec.resources.gpus_per_worker else 0
-    work_dir = storage.attempt(experiment, attempt).path / "mmengine"
+    work_dir = task.attempt_dir.path / "mmengine"
     iterations = spec.schedule.iterations
     return Plan(
-        experiment=experiment,
-        attempt=attempt,
-        spec=spec,
+        **dict(task),
         spec_hash=spec_hash(spec),
         data=data,
         frequencies=_frequencies(spec, data, train),
         config=render_config(spec, data, work_dir=str(work_dir), loader_workers=loader_workers),
-        storage=str(storage.root),
         threads=spec.resources.cpus_per_worker,
         log_interval=max(1, iterations // _MOST_PROGRESS_RECORDS),
-        checkpoint_interval=_checkpoint_interval(spec, judged=judged),
-        mlflow_uri=mlflow_uri,
-        mlflow_tags=dict(mlflow_tags or {}),
-        judged=judged,
+        checkpoint_interval=_checkpoint_interval(spec, judged=task.judged),
         versions=installed_versions(),
         notices=(*label_notices(facts), *_notices(pictures, data)),
     )
 
 
 def _checkpoint_interval(spec: ExperimentSpec, *, judged: bool) -> int:
-    """Iterations between checkpoints; a judged run has one at each evaluation, where it may be halted."""
+    """Iterations between checkpoints; a judged run has one at each evaluation, where it may be stopped."""
     usual = max(1, min(_MOST_BETWEEN_CHECKPOINTS, spec.schedule.iterations // 10))
     between = spec.evaluation.interval
     if not judged or between is None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, cast
 from fastapi import Depends, Request
 from pydantic import BaseModel
 
+from service.api.fastapi_compat import query_parameters
 from service.api.requests import BODY_LIMIT_BYTES, BadParameter, BodyTooLarge, NotJson
 from service.api.table_cache import TableCache
 from service.reconcile.cluster import Backend
@@ -74,21 +75,13 @@ async def known_parameters(request: Request) -> None:
     Raises:
         BadParameter: naming each, and those that there are.
     """
-    allowed = [name for field in request.scope["route"].dependant.query_params for name in _names(field)]
+    allowed = query_parameters(request)
     unknown = [name for name in request.query_params if name not in allowed]
     if unknown:
         known = ", ".join(allowed) or "no parameters"
         raise BadParameter(
             tuple(Problem(f"/query/{escape(name[:80])}", "is no parameter here", known) for name in unknown)
         )
-
-
-def _names(field: Any) -> list[str]:
-    """A parameter by itself, or all those that one model describes."""
-    described = field.field_info.annotation
-    if isinstance(described, type) and issubclass(described, BaseModel):
-        return list(described.model_fields)
-    return [field.alias]
 
 
 def json_body(model: type[BaseModel], examples: Mapping[str, tuple[str, Any]]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from trainer.base.errors import ReportError
 from trainer.results.report import RunReport
 from trainer.storage.layout import AttemptDir, mlflow_ids
 from trainer.storage.port import StoredFile
+from trainer.tracking.mlflow_compat import PARENT_RUN
 
 RowT_contra = TypeVar("RowT_contra", bound=Asked, contravariant=True)
 
@@ -114,7 +115,7 @@ def _mlflow_tags(settings: Settings, row: Experiment) -> dict[str, str]:
         return {}
     tags = {"rebalance.sweep": row.sweep_id, "rebalance.row": row.trial_row or ""}
     parent = mlflow_ids(settings.layout.sweep(row.sweep_id).mlflow).get("run_id")
-    return {**tags, "mlflow.parentRunId": parent} if parent else tags
+    return {**tags, PARENT_RUN: parent} if parent else tags
 
 
 def sweep_command(settings: Settings, row: Sweep) -> list[str]:

@@ -1,4 +1,4 @@
-"""The port on Ray's Jobs API. The only file of the service that imports Ray, and only when first used."""
+"""The port on Ray's Jobs API. The service imports Ray here and in `ray_compat`, and only when first used."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from service.reconcile.cluster import (
     JobStatus,
     SubmitRefused,
 )
-from service.shared.proxies import Way, way_to
+from service.reconcile.ray_compat import patient_client
+from service.shared.proxies import way_to
 
 _CONNECT_SECONDS = 3.0
 _ANSWER_SECONDS = 30.0
@@ -41,9 +42,10 @@ class _Refused(BackendUnreachable):
 class RayBackend:
     """Runs command lines as jobs of the cluster whose Jobs API is at `address`."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, *, answer_seconds: float = _ANSWER_SECONDS) -> None:
         """Raises ProxyRefused where the environment names a proxy for `address` that cannot be used."""
         self._address = address
+        self._answer_seconds = answer_seconds
         self._way = way_to(address, os.environ)
         self._lock = threading.Lock()
         self._cached: Any = None
@@ -124,17 +126,10 @@ class RayBackend:
     def _client(self) -> Any:
         with self._lock:
             if self._cached is None:
-                self._cached = _patient_client(self._address, self._way)
+                self._cached = patient_client(
+                    self._address,
+                    connect_seconds=_CONNECT_SECONDS,
+                    answer_seconds=self._answer_seconds,
+                    proxies=self._way.for_requests,
+                )
             return self._cached
-
-
-def _patient_client(address: str, way: Way) -> Any:
-    """Ray's client, which waits for an answer for ever, made to give up; and to go `way`."""
-    from ray.job_submission import JobSubmissionClient
-
-    class PatientClient(JobSubmissionClient):  # type: ignore[misc]
-        def _do_request(self, method: str, endpoint: str, **arguments: Any) -> Any:
-            limits = {"timeout": (_CONNECT_SECONDS, _ANSWER_SECONDS), "proxies": way.for_requests}
-            return super()._do_request(method, endpoint, **{**limits, **arguments})
-
-    return PatientClient(address)

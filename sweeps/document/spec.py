@@ -85,21 +85,14 @@ class Asha(StrictModel):
     reduction_factor: int = Field(default=4, ge=2, le=100, description="One of so many goes on.")
 
 
-class Hyperband(StrictModel):
-    """HyperBand (Li et al. 2018): several such halvings, from many short trials to few long ones."""
-
-    kind: Literal["hyperband"] = "hyperband"
-    reduction_factor: int = Field(default=3, ge=2, le=100)
-
-
 def _from_kind(value: object) -> object:
     return {"kind": value} if isinstance(value, str) else value
 
 
-AnyScheduler = Annotated[NoScheduler | Asha | Hyperband, Field(discriminator="kind")]
+AnyScheduler = Annotated[NoScheduler | Asha, Field(discriminator="kind")]
 Scheduler = Annotated[
     AnyScheduler,
-    BeforeValidator(_from_kind, json_schema_input_type=Literal["none", "asha", "hyperband"] | AnyScheduler),
+    BeforeValidator(_from_kind, json_schema_input_type=Literal["none", "asha"] | AnyScheduler),
 ]
 
 
@@ -257,7 +250,7 @@ def _scheduler_problems(sweep: SweepSpec) -> list[Problem]:
         got = f"is {interval or 'null'}, and {scheduler.kind} judges trials while they run"
         wanted = f"iterations between evaluations, >= 1 and below the trials' {iterations}"
         return [Problem("/base/evaluation/interval", got, wanted)]
-    grace = scheduler.grace_iterations if isinstance(scheduler, Asha) else None
+    grace = scheduler.grace_iterations
     if grace is not None and grace >= iterations:
         wanted = f"below the trials' {iterations} iterations, or null"
         return [Problem("/scheduler/grace_iterations", f"with {grace} no trial is ever stopped", wanted)]

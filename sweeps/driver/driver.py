@@ -1,25 +1,34 @@
-"""One attempt at a sweep: what storage has already, what is still to run, and the report at its end."""
+"""One attempt at a sweep, from what storage has already to the report at its end.
+
+A sweep is read in one direction:
+
+1. `sweeps.job`: the document, its trials expanded and resolved: a `SweepTask`, which `Driver.run` drives.
+2. `remaining.source_of`: what is left of it, as a `Source` of trials (`sweeps.search.candidates`).
+3. `sweeps.search.tune.run_search` asks the source for the next trial while the driver has room for one …
+4. … and the driver to begin it: `TrialRuns.begin`; `sweeps.search.protocol` is all that it can ask.
+5. `TrialLife.live`, in a thread for each trial: `Pool.place` waits for room, and runs a `Task` there.
+6. The attempt writes its evaluations and its report into its run directory: nothing else comes back from it.
+7. The search reads evaluations there; a scheduler's verdict is a permit to go on, or `TrialRuns.stop`.
+8. `TrialLife` reads how it ended: another attempt follows a lost worker, else `Board.ended` records the end.
+9. `Board` rewrites the table, from reports alone; MLflow gets a copy (`ParentRun`).
+10. When the source is exhausted and every trial has ended, the last table and `SweepReport` are written.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from sweeps.document.expand import Trial
-from sweeps.document.spec import SweepSpec
 from sweeps.driver.mlflow_parent import ParentRun
-from sweeps.driver.policy import limit_reached
-from sweeps.driver.remaining import is_runnable, source_of
+from sweeps.driver.remaining import source_of
 from sweeps.driver.summary import Board
-from sweeps.driver.trial_records import read_trials, write_trial
-from sweeps.driver.trial_runs import Runs
-from sweeps.execution.pool import Pool, fits
-from sweeps.execution.task import Task
+from sweeps.driver.sweep_task import SweepTask
+from sweeps.driver.trial_records import read_trials
+from sweeps.driver.trial_runs import TrialRuns
+from sweeps.execution.pool import Pool
 from sweeps.results.formats import to_markdown
 from sweeps.results.report import SweepReport, write_sweep_report
 from sweeps.search.candidates import Source
@@ -28,40 +37,19 @@ from trainer.base.errors import Cancelled
 from trainer.base.tee import tee_output
 from trainer.run import launch
 from trainer.run.attempt import run_error, utc_now_text
-from trainer.storage.layout import Storage, trial_id
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What to run, and where. `trials` are all of a grid or random search; optuna makes its own."""
-
-    sweep: SweepSpec
-    identifier: str
-    attempt: int
-    storage: Storage
-    mlflow_uri: str | None
-    trials: Sequence[Trial]
-    total: int
-    resolve: Callable[[Trial], Trial]
-
-
-class Engine:
+class Driver:
     """This process as the driver of a sweep."""
 
-    def __init__(self, asked: Asked) -> None:
-        self._asked = asked
-        self._directory = asked.storage.sweep(asked.identifier)
-        self._dir = self._directory.attempt(asked.attempt)
+    def __init__(self, task: SweepTask) -> None:
+        self._task = task
+        self._dir = task.attempt_dir
         self._started_at, self._began = utc_now_text(), time.monotonic()
-        self._judged = asked.sweep.scheduler.kind != "none"
         self._owns_cluster = False
         self._board: Board | None = None
         self._parent: ParentRun | None = None
-        self._pool = Pool(most=asked.sweep.limits.concurrent_trials, held=self._directory.pause.exists)
-        self._kinds = {trial.spec.resources for trial in asked.trials} or {asked.sweep.base.resources}
-        self._gpu_hours_before = 0.0
-        self._source: Source | None = None
-        self._limit: str | None = None  # why trials were left that nobody begins
+        self._runs: TrialRuns | None = None
 
     def run(self) -> int:
         """Runs the sweep with everything printed kept in log.txt; the exit code."""
@@ -82,130 +70,55 @@ class Engine:
         return report.state.exit_code
 
     def _run(self) -> None:
-        from sweeps.search import tune
-
-        asked = self._asked
-        print(f"sweep {asked.identifier}, attempt {asked.attempt}: {self._directory}", flush=True)
+        task = self._task
+        print(f"sweep {task.identifier}, attempt {task.attempt}: {task.directory}", flush=True)
         self._owns_cluster = launch.connect(show_workers=False)
         self._catch_signals()  # Ray has put its own handlers over ours
-        self._parent = ParentRun(asked.sweep, asked.identifier, asked.storage, asked.mlflow_uri)
-        known = asked.trials or read_trials(self._directory)
+        self._parent = ParentRun(task.sweep, task.identifier, task.storage, task.mlflow_uri)
+        known = task.trials or read_trials(task.directory)
         self._board = Board(
-            asked.sweep,
-            asked.identifier,
-            asked.storage,
-            attempt=asked.attempt,
+            task.sweep,
+            task.identifier,
+            task.storage,
+            attempt=task.attempt,
             trials=known,
-            total=asked.total,
+            total=task.total,
             parent=self._parent,
         )
-        self._gpu_hours_before = self._board.gpu_hours() if asked.sweep.limits.gpu_hours else 0.0
-        runs = Runs(
-            asked.storage,
-            asked.identifier,
-            pool=self._pool,
+        self._runs = TrialRuns(
+            task,
+            pool=Pool(most=task.sweep.limits.concurrent_trials, paused=task.directory.pause.exists),
             watcher=self._board,
-            task=self._task,
-            broken=self._end_now,
+            parent=self._parent,
+            give_up=self._end_now,
+            gpu_hours_before=self._board.gpu_hours() if task.sweep.limits.gpu_hours else 0.0,
+            began=self._began,
         )
-        self._source = source = source_of(
-            asked.sweep,
-            known,
-            identifier=asked.identifier,
-            storage=asked.storage,
-            board=self._board,
-            resolve=asked.resolve,
-        )
+        source = source_of(task, known, board=self._board)
         if not source.exhausted:
-            # A sweep that is paused at its start has no room now: Tune would never ask for a trial.
-            tune.prepare_environment(max(1, self._room()))
-            begin = self._beginner(runs, source)
-            feed = tune.Feed(asked.sweep, source, begin=begin, room=self._room, over=self._over)
-            decisions = tune.Decisions(asked.sweep, feed, stop=runs.stop, go_on=runs.go_on)
-            tune.run_tune(asked.sweep, feed, decisions, trials=asked.total, directory=self._dir.path)
-        runs.drain()
-        self._pool.end_idle()
-        self._sum_up()
+            _search(task, source, self._runs)
+        self._runs.drain()
+        self._sum_up(self._board, self._runs.limit)
 
-    def _task(self, trial: Trial, attempt: int) -> Task:
-        assert self._parent is not None
-        return Task(
-            storage=str(self._asked.storage.root),
-            experiment=self._id(trial),
-            attempt=attempt,
-            spec=trial.spec,
-            mlflow_uri=self._asked.mlflow_uri,
-            mlflow_tags=self._parent.tags_of(trial.row),
-            judged=self._judged,
-        )
-
-    def _beginner(self, runs: Runs, source: Source) -> Callable[[Trial], Mapping[str, Any]]:
-        """Begins a trial, unless it is only told again, and says what Tune's side needs to follow it."""
-        asked = self._asked
-
-        def begin(trial: Trial) -> Mapping[str, Any]:
-            write_trial(self._directory, trial, self._id(trial))
-            if is_runnable(asked.storage, self._id(trial)):
-                runs.begin(trial)
-            if source.exhausted and asked.sweep.scheduler.kind != "hyperband":  # that one halts and resumes
-                self._pool.no_more()
-            spec = trial.spec
-            return {
-                "number": trial.number,
-                "experiment": self._id(trial),
-                "storage": str(asked.storage.root),
-                "metric": asked.sweep.metric,
-                "iterations": spec.schedule.iterations,
-                "interval": spec.evaluation.interval or spec.schedule.iterations,
-                "judged": self._judged,
-            }
-
-        return begin
-
-    def _room(self) -> int:
-        """How many trials Tune may have at a time: one more than run, so that a place is filled at once."""
-        if self._directory.pause.exists():
-            self._pool.end_idle()
-            return 0
-        limits = self._asked.sweep.limits
-        most = max(fits(resources) for resources in self._kinds)
-        at_once = max(1, min(most, limits.concurrent_trials or most))
-        limited = limits.seconds is not None or limits.gpu_hours is not None
-        return at_once + (self._asked.sweep.search != "optuna" and not self._judged and not limited)
-
-    def _over(self) -> bool:
-        """Whether no further trial is begun; ends this process where a newer driver has taken over."""
-        if self._directory.attempt(self._asked.attempt + 1).exists():
-            self._end_now("a newer attempt at this sweep has begun")
-        assert self._source is not None
-        seconds = time.monotonic() - self._began
-        hours = self._gpu_hours_before + self._pool.gpu_hours()
-        reached = limit_reached(self._asked.sweep.limits, seconds=seconds, gpu_hours=hours)
-        if reached and not self._limit and not self._source.exhausted:
-            self._limit = f"not all trials were begun: {reached}"
-            print(f"no further trial is begun: {reached}", flush=True)
-        return reached is not None
-
-    def _sum_up(self) -> None:
-        assert self._board is not None
-        table = self._board.show_last(self._limit)
+    def _sum_up(self, board: Board, limit: str | None) -> None:
+        table = board.show_last(limit)
         if table is not None:
             print(f"\n{to_markdown(table)}", flush=True)
-        counts = {name: count for name, count in self._board.counts().model_dump().items() if count}
+        counts = {name: count for name, count in board.counts().model_dump().items() if count}
         told = ", ".join(f"{count} {name}" for name, count in counts.items())
-        best = self._board.best()
+        best = board.best()
         if best is not None:
-            told += f"; best {self._asked.sweep.metric} {best.value:.2f}: {best.row} ({best.experiment})"
-        print(f"{told}\ntable: {self._directory.tables['markdown']}", flush=True)
+            told += f"; best {self._task.sweep.metric} {best.value:.2f}: {best.row} ({best.experiment})"
+        print(f"{told}\ntable: {self._task.directory.tables['markdown']}", flush=True)
 
     def _report(self, error: Exception | None) -> SweepReport:
         document: dict[str, Any] = {
-            "sweep": self._asked.identifier,
-            "attempt": self._asked.attempt,
+            "sweep": self._task.identifier,
+            "attempt": self._task.attempt,
             "state": End.of(error).reported,
-            "spec": self._asked.sweep,
+            "spec": self._task.sweep,
             "error": run_error(error) if error else None,
-            "limit": self._limit,
+            "limit": self._runs.limit if self._runs else None,
             "mlflow_run_id": self._parent.run_id if self._parent else None,
             "started_at": self._started_at,
             "ended_at": utc_now_text(),
@@ -213,9 +126,6 @@ class Engine:
         if self._board is not None:
             document |= {"trials": self._board.counts(), "best": self._board.best()}
         return SweepReport.model_validate(document)
-
-    def _id(self, trial: Trial) -> str:
-        return trial_id(self._asked.identifier, trial.number)
 
     def _catch_signals(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -235,3 +145,17 @@ class Engine:
         if self._owns_cluster:
             launch.kill_own_cluster()
         os._exit(report.state.exit_code)
+
+
+def _search(task: SweepTask, source: Source, runs: TrialRuns) -> None:
+    from sweeps.search.tune import run_search  # 1.5 s, which a sweep that has ended is spared
+
+    run_search(
+        task.sweep,
+        source,
+        runs,
+        identifier=task.identifier,
+        storage=task.storage,
+        trials=task.total,
+        directory=task.attempt_dir.path,
+    )

@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -14,7 +14,8 @@ from sweeps.document.spec import SweepSpec
 from sweeps.results.table import Table
 from trainer.base.ends import End
 from trainer.storage.layout import Storage, SweepDir, mlflow_ids
-from trainer.tracking.tracker import MlflowTracker, RunInfo, TrackerError, open_noted
+from trainer.tracking.mlflow_compat import LOGGED_ARTIFACTS, NOTE, PARENT_RUN
+from trainer.tracking.tracker import MlflowTracker, RunInfo, Tracker, TrackerError, open_noted
 
 log = logging.getLogger(__name__)
 
@@ -25,11 +26,20 @@ _SECONDS_AFTER_FAILURE = 60.0
 class ParentRun:
     """The sweep's run, the same for all its drivers. A server that does not answer costs a warning only."""
 
-    def __init__(self, sweep: SweepSpec, identifier: str, storage: Storage, uri: str | None) -> None:
+    def __init__(
+        self,
+        sweep: SweepSpec,
+        identifier: str,
+        storage: Storage,
+        uri: str | None,
+        *,
+        connect: Callable[[str], Tracker] = MlflowTracker,
+    ) -> None:
         self._sweep = sweep
         self._id = identifier
         self._directory: SweepDir = storage.sweep(identifier)
-        self._tracker: MlflowTracker | None = None
+        self._connect = connect
+        self._tracker: Tracker | None = None
         self._shown = self._quiet_until = 0.0
         self._telling = threading.Lock()
         if uri is not None:
@@ -42,7 +52,7 @@ class ParentRun:
     def tags_of(self, row: str) -> dict[str, str]:
         """What a trial's run is tagged with, so that MLflow shows it below this one."""
         tags = {"rebalance.sweep": self._id, "rebalance.row": row}
-        return {**tags, "mlflow.parentRunId": self.run_id} if self.run_id else tags
+        return {**tags, PARENT_RUN: self.run_id} if self.run_id else tags
 
     def show(self, table: Table, numbers: Mapping[str, float], step: int, *, last: bool = False) -> None:
         """Logs the numbers, and the table with its files at most every half minute.
@@ -72,7 +82,7 @@ class ParentRun:
 
     def _open(self, uri: str) -> None:
         try:
-            tracker = MlflowTracker(uri)
+            tracker = self._connect(uri)
             open_noted(tracker, self._directory.mlflow, self._info())
         except TrackerError as error:
             log.warning("MLflow is not reached, the sweep goes on without: %s", error)
@@ -83,11 +93,8 @@ class ParentRun:
         sweep = self._sweep
         tags = {
             "rebalance.sweep": self._id,
-            "mlflow.note.content": f"sweep over {sweep.base.dataset.name}, {sweep.base.model.name}",
-            # What MLflow's own log_table would set; that one appends, and this table is rewritten.
-            "mlflow.loggedArtifacts": json.dumps(
-                [{"path": self._directory.comparison.name, "type": "table"}]
-            ),
+            NOTE: f"sweep over {sweep.base.dataset.name}, {sweep.base.model.name}",
+            LOGGED_ARTIFACTS: json.dumps([{"path": self._directory.comparison.name, "type": "table"}]),
             **{f"tag.{key}": value for key, value in sweep.tags.items()},
         }
         document = sweep.model_dump(mode="json", exclude={"base", "tags", "name"})

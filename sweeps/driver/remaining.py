@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from sweeps.document.expand import Trial
-from sweeps.document.spec import SweepSpec
 from sweeps.driver.policy import shall_run
 from sweeps.driver.summary import Board
+from sweeps.driver.sweep_task import SweepTask
 from sweeps.results.trial_progress import lost_attempts, trial_progress
 from sweeps.search.candidates import Listed, Source, Suggested
 from trainer.base.ends import End
-from trainer.storage.layout import Storage, trial_id
+from trainer.storage.layout import Storage
 from trainer.storage.sink import last_record
 
 
@@ -23,18 +23,16 @@ def is_runnable(storage: Storage, experiment: str) -> bool:
 
 
 def source_of(
-    sweep: SweepSpec,
-    known: Sequence[Trial],
-    *,
-    identifier: str,
-    storage: Storage,
-    board: Board,
-    resolve: Callable[[Trial], Trial],
+    task: SweepTask, known: Sequence[Trial], *, board: Board, draw: Callable[..., Source] = Suggested
 ) -> Source:
-    """The trials to come. What has ended of `known` comes again only where a scheduler must learn of it."""
+    """The trials to come. What has ended of `known` comes again only where a scheduler must learn of it.
+
+    `draw` makes the source of a sweep whose trials are drawn as it goes.
+    """
+    sweep, storage = task.sweep, task.storage
 
     def experiment(trial: Trial) -> str:
-        return trial_id(identifier, trial.number)
+        return task.experiment(trial.number)
 
     def score(trial: Trial) -> float | None:
         """Of a trial that was stopped early, what it had reached."""
@@ -52,12 +50,12 @@ def source_of(
     replayed = frozenset(
         trial.number
         for trial in ended
-        if sweep.scheduler.kind != "none"
+        if task.judged
         and board.report_of(trial.number) is not None
         and not storage.detached(experiment(trial)).exists()  # somebody else's now: it may run
     )
     if sweep.search == "optuna":
         told = [(trial, None if trial.number in runnable else (score(trial),)) for trial in known]
-        return Suggested(sweep, told, first=replayed, resolve=resolve)
+        return draw(sweep, told, first=replayed, resolve=task.resolve)
     left = runnable | replayed if runnable else frozenset()
     return Listed([trial for trial in known if trial.number in left], first=replayed)

@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sweeps.document.expand import Trial
@@ -29,7 +29,10 @@ _TIMES_AS_LONG = 10  # a table of thousands of trials takes seconds: not after e
 
 
 class Board:
-    """Told of trials by any thread. `trials` are those known at the start; optuna's come as they begin."""
+    """Told of trials by any thread. `trials` are those known at the start; optuna's come as they begin.
+
+    `make_table` and `clock` (seconds) are arguments for the sake of tests.
+    """
 
     def __init__(
         self,
@@ -41,12 +44,16 @@ class Board:
         trials: Sequence[Trial],
         total: int,
         parent: ParentRun,
+        make_table: Callable[..., Table] = sweep_table,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._sweep = sweep
         self._id = identifier
         self._storage = storage
         self._directory = storage.sweep(identifier)
         self._parent = parent
+        self._make_table = make_table
+        self._clock = clock
         self._total = total
         self._lock = threading.Lock()
         self._next_table = 0.0
@@ -70,7 +77,7 @@ class Board:
             self._trials[trial.number] = trial
             self._reports[trial.number] = report
             self._tell(trial, "ended", self._end_line(report), state=report.end, value=self.value_of(report))
-            if time.monotonic() < self._next_table:
+            if self._clock() < self._next_table:
                 return
             table, numbers = self._write_table()
         self._show(table, numbers)
@@ -134,12 +141,12 @@ class Board:
 
     def _write_table(self, limit: str | None = None) -> tuple[Table, dict[str, float]]:
         """The table, in storage as well, and the numbers beside it."""
-        begun = time.monotonic()
+        begun = self._clock()
         entries = [
             entry_of(trial.row, trial.spec.seed, self._reports.get(number))
             for number, trial in sorted(self._trials.items())
         ]
-        table = sweep_table(self._sweep, entries, limit=limit)
+        table = self._make_table(self._sweep, entries, limit=limit)
         try:
             for name, file in self._directory.tables.items():
                 file.write(FORMATS[name](table))
@@ -149,7 +156,7 @@ class Board:
         numbers = {f"trials/{name}": float(count) for name, count in counts.model_dump().items()}
         if best is not None:
             numbers[f"best/{self._sweep.metric}"] = best.value
-        now = time.monotonic()
+        now = self._clock()
         self._next_table = now + _TIMES_AS_LONG * (now - begun)
         return table, numbers
 

@@ -1,194 +1,99 @@
-"""The life of each trial in a driver: its attempts one after another, each in the pool."""
+"""The driver's side of a search: trials are begun and stopped here, within the sweep's limits."""
 
 from __future__ import annotations
 
-import logging
 import threading
+import time
 from collections.abc import Callable
-from typing import Protocol
 
 from sweeps.document.expand import Trial
-from sweeps.driver.policy import worth_another_try
+from sweeps.driver.mlflow_parent import ParentRun
+from sweeps.driver.policy import limit_reached
+from sweeps.driver.remaining import is_runnable
+from sweeps.driver.sweep_task import SweepTask
+from sweeps.driver.trial_life import TrialLife, Watcher
+from sweeps.driver.trial_records import write_trial
 from sweeps.execution.pool import Pool
-from sweeps.execution.task import Task, TaskEnd
-from sweeps.results.trial_progress import lost_attempts
-from trainer.base.errors import NodeLost, Paused, StoppedEarly, WorkerLost
-from trainer.results.report import RunReport, read_report, write_report
-from trainer.run.cluster import require_resources
-from trainer.spec.spec import Resources, canonical_json
-from trainer.storage.layout import Storage, trial_id
-from trainer.storage.orders import ask_to_stop, stop_asked
-
-log = logging.getLogger(__name__)
+from sweeps.search.protocol import TrialDriver
+from trainer.base.errors import StoppedEarly
+from trainer.storage.orders import ask_to_stop
 
 
-class Watcher(Protocol):
-    """Who is told how trials go, from any thread."""
-
-    def started(self, trial: Trial, attempt: int) -> None: ...
-
-    def lost(self, trial: Trial, attempt: int, message: str) -> None: ...
-
-    def ended(self, trial: Trial, report: RunReport) -> None: ...
-
-
-class Runs:
-    """A thread for each trial that was begun and has not ended."""
+class TrialRuns(TrialDriver):
+    """A thread for each trial that was begun and has not ended: it waits for a place, then for the end."""
 
     def __init__(
         self,
-        storage: Storage,
-        sweep: str,
+        sweep: SweepTask,
         *,
         pool: Pool,
         watcher: Watcher,
-        task: Callable[[Trial, int], Task],
-        broken: Callable[[str], None],
+        parent: ParentRun,
+        give_up: Callable[[str], object],
+        gpu_hours_before: float = 0.0,
+        began: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`broken` ends this process: a trial can neither run nor be reported on."""
-        self._storage = storage
+        """`give_up` ends this process.
+
+        Args:
+            gpu_hours_before: those of earlier drivers, which count for the limit.
+            began: when the driver began, by `clock` (seconds); None: now.
+        """
         self._sweep = sweep
         self._pool = pool
-        self._watcher = watcher
-        self._task = task
-        self._broken = broken
-        self._possible: set[Resources] = set()
-        self._trials: dict[int, Trial] = {}
+        self._give_up = give_up
+        self._gpu_hours_before = gpu_hours_before
+        self._clock = clock
+        self._began = clock() if began is None else began
+        self._life = TrialLife(sweep, pool=pool, watcher=watcher, parent=parent, give_up=give_up)
+        self._kinds = {trial.spec.resources for trial in sweep.trials} or {sweep.sweep.base.resources}
         self._threads: dict[int, threading.Thread] = {}
-        self._lock = threading.Lock()
-        self._halted: set[int] = set()
+        self.limit: str | None = None  # why trials were left that nobody begins
 
-    def begin(self, trial: Trial) -> None:
-        """Makes the trial's next attempt, and runs it as soon as there is room."""
-        stop = self._storage.stop(self._id(trial))
-        if isinstance(stop_asked(stop), Paused):
-            stop.delete()
-        attempt = self._make_attempt(trial)
-        thread = threading.Thread(target=self._live, args=(trial, attempt), daemon=True)
-        self._trials[trial.number] = trial
-        self._threads[trial.number] = thread
-        thread.start()
+    def room(self) -> int:
+        """One more than run where nothing must be waited for, so that a place is filled at once."""
+        if self._sweep.directory.pause.exists():
+            self._pool.end_idle()
+            return 0
+        limits = self._sweep.sweep.limits
+        most = max(self._pool.fits(resources) for resources in self._kinds)
+        at_once = max(1, min(most, limits.concurrent_trials or most))
+        limited = limits.seconds is not None or limits.gpu_hours is not None
+        return at_once + (self._sweep.sweep.search != "optuna" and not self._sweep.judged and not limited)
 
-    def go_on(self, number: int) -> None:
-        """Begins another attempt at a trial that was halted."""
-        if number not in self._threads:
-            return
-        self._threads[number].join()
-        with self._lock:
-            halted = number in self._halted
-            self._halted.discard(number)
-        if halted:
-            self.begin(self._trials[number])
+    def may_begin(self) -> bool:
+        seconds = self._clock() - self._began
+        hours = self._gpu_hours_before + self._pool.gpu_hours()
+        reached = limit_reached(self._sweep.sweep.limits, seconds=seconds, gpu_hours=hours)
+        if reached and not self.limit:
+            self.limit = f"not all trials were begun: {reached}"
+            print(f"no further trial is begun: {reached}", flush=True)
+        return reached is None
 
-    def stop(self, number: int, order: StoppedEarly) -> None:
-        """Ends a trial that its scheduler gave up; nothing happens to one that has ended."""
-        if number not in self._threads:
-            return
-        trial = self._trials[number]
-        path = self._storage.stop(self._id(trial))
-        with self._lock:
-            if number in self._halted:
-                self._halted.discard(number)
-                self._refuse(trial, self._storage.newest_attempt(self._id(trial)), order)
-            elif self._threads[number].is_alive():
-                if isinstance(stop_asked(path), Paused):
-                    path.delete()
-                ask_to_stop(path, order)
+    def begin(self, trial: Trial, *, last: bool) -> None:
+        """Notes the trial, makes its next attempt, and leaves both to a thread."""
+        experiment = self._sweep.experiment(trial.number)
+        write_trial(self._sweep.directory, trial, experiment)
+        if is_runnable(self._sweep.storage, experiment):
+            attempt = self._life.next_attempt(trial)
+            thread = threading.Thread(target=self._life.live, args=(trial, attempt), daemon=True)
+            self._threads[trial.number] = thread
+            thread.start()
+        if last:
+            self._pool.no_more()
+
+    def stop(self, number: int, reason: StoppedEarly) -> None:
+        """Leaves the order as a file, which the training loop reads, and a thread before it begins one."""
+        if number in self._threads and self._threads[number].is_alive():
+            ask_to_stop(self._sweep.storage.stop(self._sweep.experiment(number)), reason)
+
+    def check_in(self) -> None:
+        if self._sweep.directory.attempt(self._sweep.attempt + 1).exists():
+            self._give_up("a newer attempt at this sweep has begun")
 
     def drain(self) -> None:
-        """Waits until all have ended."""
+        """Waits until all that were begun have ended, and ends their workers."""
         for thread in list(self._threads.values()):
             thread.join()
-
-    def _live(self, trial: Trial, attempt: int) -> None:
-        try:
-            while self._try(trial, attempt):
-                attempt += 1
-        except Exception as error:  # the thread's outermost frame: the trial must not vanish without a word
-            log.exception("trial %s", trial.number)
-            try:
-                self._end_badly(trial, error)
-            except Exception as worse:
-                log.exception("trial %s has no report", trial.number)
-                self._broken(f"trial {trial.number} cannot be reported on: {worse}")
-
-    def _end_badly(self, trial: Trial, error: Exception) -> None:
-        """What has been reported stands: then it was only the telling that failed."""
-        attempt = self._storage.newest_attempt(self._id(trial))
-        if not self._storage.attempt(self._id(trial), attempt).report.exists():
-            self._refuse(trial, attempt, error)
-
-    def _try(self, trial: Trial, attempt: int) -> bool:
-        """Runs one attempt; True where another, already made, follows."""
-        experiment = self._id(trial)
-        stop = self._storage.stop(experiment)
-        self._require(trial.spec.resources)
-
-        def begins() -> bool:
-            if stop.exists():
-                return False
-            self._watcher.started(trial, attempt)
-            return True
-
-        end = None if stop.exists() else self._pool.run(self._task(trial, attempt), begins)
-        if end is None or end.end == "paused":
-            self._halt(trial, attempt)
-        elif end.end == "lost":
-            return self._after_loss(trial, attempt, end)
-        else:
-            report = read_report(self._storage.attempt(experiment, attempt).report)
-            assert report is not None
-            if report.error and self._worth_another_try(trial, report):  # a full disk
-                self._watcher.lost(trial, attempt, report.error.message)
-                self._make_attempt(trial)
-                return True
-            self._watcher.ended(trial, report)
-        return False
-
-    def _worth_another_try(self, trial: Trial, report: RunReport, *, written: bool = True) -> bool:
-        assert report.error is not None
-        losses = lost_attempts(self._storage, self._id(trial), None if written else report)
-        return worth_another_try(report.error, losses)
-
-    def _require(self, resources: Resources) -> None:
-        """Refuses what the cluster never had. What it had once is waited for: a lost node is replaced."""
-        if resources not in self._possible:
-            require_resources(resources)
-            self._possible.add(resources)
-
-    def _halt(self, trial: Trial, attempt: int) -> None:
-        """What was asked of the trial decides whether it is over."""
-        with self._lock:
-            asked = stop_asked(self._storage.stop(self._id(trial)))
-            if asked is None or isinstance(asked, Paused):
-                self._halted.add(trial.number)
-            else:
-                self._refuse(trial, attempt, asked)
-
-    def _after_loss(self, trial: Trial, attempt: int, end: TaskEnd) -> bool:
-        """Notes the loss; the next attempt is made before this one's report: the trial never seems over."""
-        written = read_report(self._storage.attempt(self._id(trial), attempt).report)
-        if written is not None:  # it was lost after its work
-            self._watcher.ended(trial, written)
-            return False
-        error = NodeLost(end.message) if end.node else WorkerLost(end.message)
-        self._watcher.lost(trial, attempt, end.message)
-        report = self._task(trial, attempt).make().report(error=error)
-        if not self._worth_another_try(trial, report, written=False):
-            self._refuse(trial, attempt, error)
-            return False
-        self._make_attempt(trial)
-        write_report(report, self._storage.attempt(self._id(trial), attempt).report)
-        return True
-
-    def _refuse(self, trial: Trial, attempt: int, error: Exception) -> None:
-        self._watcher.ended(trial, self._task(trial, attempt).make().refuse(error))
-
-    def _make_attempt(self, trial: Trial) -> int:
-        attempt = self._storage.newest_attempt(self._id(trial)) + 1
-        file = self._storage.attempt(self._id(trial), attempt).spec
-        file.write(canonical_json(trial.spec) + "\n")
-        return attempt
-
-    def _id(self, trial: Trial) -> str:
-        return trial_id(self._sweep, trial.number)
+        self._pool.end_idle()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import gc
 from typing import TYPE_CHECKING
 
-from sweeps.execution.task import Task, end_of
-from trainer.base.errors import Paused
+from sweeps.execution.task import end_of
 from trainer.mmseg_adapter import quiet_imports
+from trainer.run.attempt import Attempt
+from trainer.task import Task
 
 if TYPE_CHECKING:
-    from trainer.run.attempt import Attempt
     from trainer.run.worker import Outcome
 
 
@@ -25,7 +25,7 @@ class WarmWorker:
 
     def run(self, task: str) -> str:
         """A Task as JSON in, its TaskEnd as JSON out."""
-        end = end_of(Task.model_validate_json(task).make().run(_work, unreported=(Paused,)))
+        end = end_of(Attempt(Task.model_validate_json(task)).run(_work))
         _forget_device_memory()
         gc.collect()
         return end.model_dump_json()

@@ -6,25 +6,23 @@ not at all, in the order of asking, and actors that idle give way. So something 
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import ray
 
 from sweeps.execution.actor import WarmWorker
-from sweeps.execution.process import MARK
-from sweeps.execution.task import Task, TaskEnd, end_of
+from sweeps.execution.apart import run_apart
+from sweeps.execution.cluster import Cluster, RayCluster
+from sweeps.execution.task import TaskEnd, end_of
 from trainer.base.ends import End
-from trainer.run.cluster import alive_nodes, loss_of, places
+from trainer.run.cluster import alive_nodes, loss_of
 from trainer.spec.spec import Resources
-from trainer.storage.layout import Storage
+from trainer.task import Task
 
 _LOOK_SECONDS = 0.5  # how often a trial that waits looks at the pause file and the cluster
 
@@ -43,17 +41,25 @@ class Shape(NamedTuple):
         )
 
 
-def fits(resources: Resources) -> int:
-    """How many trials with these resources the cluster has room for, were it empty."""
-    return places(resources.cpus_per_worker, resources.gpus_per_worker) // resources.workers
-
-
 class Pool:
-    """Runs tasks from any number of threads, at most `most` at once; none starts while `held()`."""
+    """Places for trials, for any number of threads, at most `most` at once; none is given while `paused()`.
 
-    def __init__(self, *, most: int | None, held: Callable[[], bool]) -> None:
+    `cluster` and `clock` (seconds) are arguments for the sake of tests.
+    """
+
+    def __init__(
+        self,
+        *,
+        most: int | None,
+        paused: Callable[[], bool],
+        cluster: Cluster | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._most = most
-        self._held = held
+        self._paused = paused
+        self._cluster = cluster or RayCluster()
+        self._clock = clock
+        self._possible: set[Resources] = set()
         self._changed = threading.Condition()
         self._waiting: deque[object] = deque()
         self._busy: list[tuple[Shape, float]] = []  # and since when
@@ -61,9 +67,24 @@ class Pool:
         self._last = False
         self._gpu_seconds = 0.0
 
+    def fits(self, resources: Resources) -> int:
+        """How many trials with these resources the cluster has room for, were it empty."""
+        places = self._cluster.places(resources.cpus_per_worker, resources.gpus_per_worker)
+        return places // resources.workers
+
+    def require(self, resources: Resources) -> None:
+        """Refuses what the cluster never had. What it had once is waited for: a lost node is replaced.
+
+        Raises:
+            ResourcesUnavailable: naming what is asked for and what there is.
+        """
+        if resources not in self._possible:
+            self._cluster.require(resources)
+            self._possible.add(resources)
+
     def gpu_hours(self) -> float:
-        """What trials have held until now, halted and lost ones and those that run included."""
-        now = time.monotonic()
+        """What trials have held until now, lost ones and those that run included."""
+        now = self._clock()
         with self._changed:
             running = sum(shape.gpus * (now - since) for shape, since in self._busy)
             return (self._gpu_seconds + running) / 3600
@@ -74,19 +95,25 @@ class Pool:
             self._last = True
             self._end_unneeded()
 
-    def run(self, task: Task, begins: Callable[[], bool]) -> TaskEnd | None:
-        """Waits for room, then runs `task`; None where `begins` then says that it shall not run after all.
+    @contextmanager
+    def place(self, resources: Resources) -> Iterator[Callable[[Task], TaskEnd]]:
+        """Waits for room and holds it; yields what runs a task there, for who still has one to run.
 
         Raises:
-            ray.exceptions.RayError: other than a lost worker, e.g. one that ran out of memory.
+            ray.exceptions.RayError: when run: other than a lost worker, e.g. one that ran out of memory.
         """
-        shape = Shape.of(task.spec.resources)
-        alone = task.spec.resources.workers == 1
+        shape, alone = Shape.of(resources), resources.workers == 1
         with self._room(shape, warm=alone) as idle:
-            if not begins():
-                self._put_back(shape, idle)
-                return None
-            return self._in_actor(task, shape, idle) if alone else run_apart(task)
+            unused = [idle]
+
+            def run(task: Task) -> TaskEnd:
+                return self._in_actor(task, shape, unused.pop()) if alone else run_apart(task)
+
+            try:
+                yield run
+            finally:
+                if unused:
+                    self._put_back(shape, unused.pop())
 
     def end_idle(self) -> None:
         """Ends the actors that have nothing to do."""
@@ -99,7 +126,7 @@ class Pool:
         """Holds what `shape` takes; an idle actor of that shape, None where a new one has to be made."""
         with self._changed:
             self._wait_for(shape, warm=warm)
-            held = (shape, time.monotonic())
+            held = (shape, self._clock())
             self._busy.append(held)
             place = self._idle_like(shape) if warm else None
             idle = None if place is None else self._idle.pop(place)[1]
@@ -109,7 +136,7 @@ class Pool:
         finally:
             with self._changed:
                 self._busy.remove(held)
-                self._gpu_seconds += shape.gpus * (time.monotonic() - held[1])
+                self._gpu_seconds += shape.gpus * (self._clock() - held[1])
                 self._changed.notify_all()
 
     def _wait_for(self, shape: Shape, *, warm: bool) -> None:
@@ -125,14 +152,14 @@ class Pool:
         return next((place for place, (kept, _) in enumerate(self._idle) if kept == shape), None)
 
     def _has_room(self, shape: Shape, *, warm: bool) -> bool:
-        if self._held():
+        if self._paused():
             self.end_idle()
             return False
         if self._most is not None and len(self._busy) >= self._most:
             return False
         if warm and self._idle_like(shape) is not None:
             return True
-        if not _has_room(ray.cluster_resources(), shape, [taken for taken, _ in self._busy]):
+        if not _has_room(self._cluster.resources(), shape, [taken for taken, _ in self._busy]):
             return False
         self.end_idle()  # of other shapes: spread over the nodes, they could block one that fits in sum
         return True
@@ -169,43 +196,14 @@ class Pool:
 
 
 def _has_begun(task: Task) -> bool:
-    return Storage.at(task.storage).attempt(task.experiment, task.attempt).log.exists()
+    return task.attempt_dir.log.exists()
 
 
 def _new_actor(shape: Shape) -> Any:
     return ray.remote(WarmWorker).options(num_cpus=shape.cpus, num_gpus=shape.gpus).remote()
 
 
-def _has_room(total: dict[str, float], shape: Shape, taken: list[Shape]) -> bool:
+def _has_room(total: Mapping[str, float], shape: Shape, taken: list[Shape]) -> bool:
     cpus = shape.cpus + sum(one.cpus for one in taken)
     gpus = shape.gpus + sum(one.gpus for one in taken)
     return cpus <= total.get("CPU", 0) and gpus <= total.get("GPU", 0)
-
-
-def run_apart(task: Task) -> TaskEnd:
-    """Runs a task in `sweeps.execution.process`; what that process prints is in the attempt's log.txt."""
-    environment = {
-        **os.environ,
-        "RAY_ADDRESS": ray.get_runtime_context().gcs_address,
-        "PYTHONIOENCODING": "utf-8:backslashreplace",
-    }
-    with subprocess.Popen(
-        [sys.executable, "-m", "sweeps.execution.process"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-        env=environment,
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(task.model_dump_json() + "\n")
-        process.stdin.flush()
-        last, end = "", None
-        for line in process.stdout:  # Ray may copy a worker's output after our own last line
-            last = line.strip() or last
-            if line.startswith(MARK):
-                end = TaskEnd.model_validate_json(line.removeprefix(MARK))
-        code = process.wait()
-    return end or TaskEnd(end="lost", message=f"the trial's process ended with {code}: {last[:500]}")

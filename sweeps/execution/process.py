@@ -10,11 +10,12 @@ import os
 import sys
 import threading
 
-from sweeps.execution.task import Task, TaskEnd, end_of
-from trainer.base.errors import Paused, WorkerLost
+from sweeps.execution.task import TaskEnd, end_of
+from trainer.base.errors import WorkerLost
 from trainer.run import launch
 from trainer.run.attempt import Attempt
 from trainer.run.worker import Outcome
+from trainer.task import Task
 
 MARK = "sweeps.execution.process: "
 
@@ -22,7 +23,7 @@ MARK = "sweeps.execution.process: "
 def main() -> int:
     task = Task.model_validate_json(sys.stdin.readline())
     threading.Thread(target=_end_with_driver, daemon=True).start()
-    end: TaskEnd = end_of(task.make().run(_work, unreported=(Paused, WorkerLost)))
+    end: TaskEnd = end_of(Attempt(task).run(_work, unreported=(WorkerLost,)))
     print(f"{MARK}{end.model_dump_json()}", flush=True)
     return 0
 

@@ -23,21 +23,21 @@ class Seen:
 
 
 class Follower:
-    """Reads a run directory as it grows. What comes before iteration `seen`, or was told, is not told again.
+    """Reads a run directory as it grows. What was told is not told again.
 
     `last` is the trial's last iteration.
     """
 
-    def __init__(self, storage: Storage, experiment: str, *, metric: str, last: int, seen: int = 0) -> None:
+    def __init__(self, storage: Storage, experiment: str, *, metric: str, last: int) -> None:
         self._storage = storage
         self._experiment = experiment
         self._metric = metric
         self._last = last
-        self._newest = seen
+        self._newest = 0
         self._queue: deque[Seen] = deque()
         self._offsets: dict[int, int] = {}
         self._permitted: tuple[int, int] | None = None
-        self.told = Seen(seen, None)
+        self._told = Seen(0, None)
 
     def poll(self) -> Seen | None:
         """The next evaluation or the end; None while there is nothing new."""
@@ -54,23 +54,17 @@ class Follower:
         if ready:
             step: Seen | None = self._queue.popleft()
         else:
-            step = None if report is None else self._end(report, [*self._queue, self.told][0])
-        self.told = step or self.told
+            step = None if report is None else self._end(report, [*self._queue, self._told][0])
+        self._told = step or self._told
         return step
-
-    @property
-    def over(self) -> bool:
-        """Whether the newest attempt has its report."""
-        attempt = self._storage.newest_attempt(self._experiment)
-        return self._storage.attempt(self._experiment, attempt).report.exists()
 
     def go_on(self) -> None:
         """Permits the newest attempt, if it is not over, to train beyond what was told last."""
         attempt = self._storage.newest_attempt(self._experiment)
-        here = (attempt, self.told.iteration)
+        here = (attempt, self._told.iteration)
         directory = self._storage.attempt(self._experiment, attempt)
         if all(here) and here != self._permitted and not directory.report.exists():
-            permit(directory.permit, self.told.iteration)
+            permit(directory.permit, self._told.iteration)
             self._permitted = here
 
     def _end(self, report: RunReport, last: Seen) -> Seen:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ray import tune
 
-from sweeps.search.evaluations import Follower
-from trainer.base.errors import Paused
+from sweeps.search.evaluations import Follower, Seen
 from trainer.storage.layout import Storage
-from trainer.storage.orders import ask_to_stop
 
 _SHORTEST_WAIT, _LONGEST_WAIT = 0.02, 0.5  # seconds
 _PATIENCE = 25.0  # a wait is this part of the time since something came
@@ -26,56 +24,56 @@ class Followed(NamedTuple):
     storage: str
     metric: str
     iterations: int
-    interval: int
     judged: bool
 
 
 class FollowedTrial(tune.Trainable):  # type: ignore[misc]
-    """One evaluation a step. Tune's decisions go out as files: permit, or stop with `Paused`."""
+    """One evaluation a step, which Tune asks for where its scheduler lets the trial go on."""
 
     def setup(self, config: dict[str, Any]) -> None:
-        self._begin(config, seen=0)
+        self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._begin(new_config, seen=0)
+        self._begin(new_config)
         return True
 
-    def _begin(self, config: dict[str, Any], *, seen: int) -> None:
+    def _begin(self, config: dict[str, Any]) -> None:
         self._followed = Followed(**{name: config[name] for name in Followed._fields})
-        self._runs_at = Storage(Path(self._followed.storage))
         self._follower = Follower(
-            self._runs_at,
+            Storage(Path(self._followed.storage)),
             self._followed.experiment,
             metric=self._followed.metric,
             last=self._followed.iterations,
-            seen=seen,
         )
 
     def step(self) -> dict[str, Any]:
-        """Waits for the next evaluation. `ended` tells the trial's own end from a scheduler's."""
-        since = time.monotonic()
-        while True:
-            if self._followed.judged:
-                self._follower.go_on()
-            seen = self._follower.poll()
-            if seen is not None and (seen.ended or seen.value is not None):
-                break
-            waited = time.monotonic() - since
-            time.sleep(min(_LONGEST_WAIT, max(_SHORTEST_WAIT, waited / _PATIENCE)))
-        evaluation = math.ceil(seen.iteration / self._followed.interval)
-        result = {"iteration": seen.iteration, "evaluation": evaluation, "ended": seen.ended}
-        return {
-            **result,
-            "done": seen.ended,
-            **({self._followed.metric: seen.value} if seen.value is not None else {}),
-        }
+        """The next evaluation, or the end."""
+        seen = next_evaluation(self._follower, judged=self._followed.judged)
+        return told(seen, self._followed.metric)
 
-    def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
-        """Tune saves a trial only to pause it."""
-        del checkpoint_dir
-        if not self._follower.over:
-            ask_to_stop(self._runs_at.stop(self._followed.experiment), Paused("halted by the scheduler"))
-        return {"seen": self._follower.told.iteration}
 
-    def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
-        self._begin(self.config, seen=(checkpoint or {}).get("seen", 0))
+def next_evaluation(
+    follower: Follower,
+    *,
+    judged: bool,
+    sleep: Callable[[float], object] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> Seen:
+    """The next evaluation that has a value, or the end; waits for it.
+
+    A `judged` trial is permitted to train on first: that it is followed further is the scheduler's word.
+    """
+    since = clock()
+    while True:
+        if judged:
+            follower.go_on()
+        seen = follower.poll()
+        if seen is not None and (seen.ended or seen.value is not None):
+            return seen
+        sleep(min(_LONGEST_WAIT, max(_SHORTEST_WAIT, (clock() - since) / _PATIENCE)))
+
+
+def told(seen: Seen, metric: str) -> dict[str, Any]:
+    """What Tune is told, and with it scheduler and search; `ended`: by itself, not by a scheduler."""
+    result = {"iteration": seen.iteration, "ended": seen.ended, "done": seen.ended}
+    return result if seen.value is None else {**result, metric: seen.value}

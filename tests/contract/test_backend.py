@@ -258,20 +258,19 @@ class Stranger(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture(params=["fake", "refused", "silent", 200, 401, 403, 404, 500, 503])
-def away(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Backend]:
+def away(request: pytest.FixtureRequest) -> Iterator[Backend]:
     """A cluster that is not there: off, refusing connections, silent, or somebody else altogether."""
     if request.param == "fake":
         fake = FakeBackend()
         fake.down = True
         yield fake
         return
-    monkeypatch.setattr("service.reconcile.ray_backend._ANSWER_SECONDS", 0.3)
     if isinstance(request.param, int):
         with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stranger) as server:
             server.code = request.param  # type: ignore[attr-defined]
             thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
             thread.start()
-            yield RayBackend(f"http://127.0.0.1:{server.server_port}")
+            yield RayBackend(f"http://127.0.0.1:{server.server_port}", answer_seconds=0.3)
             server.shutdown()
             thread.join(10)
         return
@@ -279,7 +278,7 @@ def away(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
         listener.bind(("127.0.0.1", 0))
         if request.param == "silent":
             listener.listen()
-        yield RayBackend(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        yield RayBackend(f"http://127.0.0.1:{listener.getsockname()[1]}", answer_seconds=0.3)
 
 
 def test_a_cluster_that_is_away(away: Backend) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from trainer.storage.posix import PosixFile
+from trainer.tracking import mlflow_compat
 from trainer.tracking.tracker import (
     BackgroundTracker,
     MlflowTracker,
@@ -128,6 +129,15 @@ def test_a_run_keeps_what_it_is_given(
     assert run["tags"]["rebalance.experiment"] == "e1"
     assert run["metrics"] == {"train/loss": [(1, 2.5), (2, 1.5)], "eval/mIoU": [(2, 20.0)]}
     assert {"per_class.json", "report.json"} <= run["files"]
+
+
+def test_mlflow_means_these_tags() -> None:
+    """The names in trainer/tracking/mlflow_compat.py are MLflow's own."""
+    from mlflow.utils import mlflow_tags
+
+    assert mlflow_compat.PARENT_RUN == mlflow_tags.MLFLOW_PARENT_RUN_ID
+    assert mlflow_compat.NOTE == mlflow_tags.MLFLOW_RUN_NOTE
+    assert mlflow_compat.LOGGED_ARTIFACTS == mlflow_tags.MLFLOW_LOGGED_ARTIFACTS
 
 
 def test_one_run_whoever_dies_when(

@@ -233,6 +233,55 @@ def test_choosing_by_method_is_seen(line: str) -> None:
     assert chooses_by_method(ast.parse(line), {"RegionRebalance", "Dice"}, {"baseline", "dice"})
 
 
+PRIVATE = re.compile(r"_[A-Za-z]\w*")
+OURS = {"self", "cls"}
+DOCUMENTED = {"_exit", "_asdict", "_fields", "_replace"} | {"_SubParsersAction"}  # the last: argparse's type
+
+
+def private_uses(tree: ast.AST) -> list[int]:
+    """Lines that use a private name of something else: attribute, part of a module, method of a base."""
+    lines = []
+    for node in ast.walk(tree):
+        names: list[str] = []
+        if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") not in OURS:
+            names = [node.attr]
+        elif isinstance(node, ast.ImportFrom):
+            names = [*(node.module or "").split("."), *(alias.name for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [part for alias in node.names for part in alias.name.split(".")]
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("getattr", "hasattr", "setattr"):
+            names = [str(getattr(argument, "value", "")) for argument in node.args[1:2]]
+        if any(PRIVATE.fullmatch(name) and name not in DOCUMENTED for name in names):
+            lines.append(node.lineno)
+    return lines
+
+
+def test_private_names_of_libraries_are_in_compat_files() -> None:
+    """What a library may move without a word is used in its room's compat file alone, which a test holds."""
+    found = {
+        str(path.relative_to(ROOT)): lines
+        for path in sources()
+        if not path.stem.endswith("_compat") and (lines := private_uses(ast.parse(path.read_text())))
+    }
+    assert not found
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "runner._train_loop",
+        "from ray.train.v2._internal import x",
+        "from ray.tune.schedulers.hyperband import _Bracket",
+        "import ray._private.node",
+        "getattr(loader, '_iterator', None)",
+        "super()._do_request()",
+    ],
+)
+def test_private_uses_are_seen(line: str) -> None:
+    """The check above is not blind: each way of using a private name is found."""
+    assert private_uses(ast.parse(line)) == [1]
+
+
 def test_files_and_functions_stay_small() -> None:
     """No file above 300 lines, no function above 60; docs/STYLE.md aims at 250 and 40."""
     too_long = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping
@@ -237,27 +236,19 @@ def test_links_lead_somewhere() -> None:
     assert not broken
 
 
-CODE_LINK = re.compile(r"\[`(\w+)`\]\(\.\./([\w/]+\.py)#L(\d+)\)")
-
-
-def line_of(name: str, path: str) -> int:
-    """Where a file defines a function or class, from 1."""
-    lines = (ROOT / path).read_text().splitlines()
-    return next(i for i, line in enumerate(lines, 1) if re.match(rf"(def|class) {name}\b", line))
+CODE_LINK = re.compile(r"\[`(\w+)`\]\(\.\./([\w/]+\.py)(#\w+)?\)")
 
 
 def test_code_links() -> None:
-    """Every line of code that docs/method.md names is where that function or class begins."""
-    page = ROOT / "docs/method.md"
-    text = page.read_text()
-    if os.environ.get("UPDATE_GOLDEN"):
-        text = CODE_LINK.sub(lambda m: f"[`{m[1]}`](../{m[2]}#L{line_of(m[1], m[2])})", text)
-        page.write_text(text)
-    links = CODE_LINK.findall(text)
+    """Each link of docs/method.md with a name leads to the file that defines it, whatever the line."""
+    links = CODE_LINK.findall((ROOT / "docs/method.md").read_text())
     assert len(links) > len(METHODS)
-    assert [(name, path, int(line)) for name, path, line in links] == [
-        (name, path, line_of(name, path)) for name, path, _ in links
+    wrong = [
+        f"{name} in {path}{line}"
+        for name, path, line in links
+        if line or not re.search(rf"^(def|class) {name}\b", (ROOT / path).read_text(), re.MULTILINE)
     ]
+    assert not wrong
 
 
 def test_every_method_is_explained() -> None:

@@ -96,7 +96,3 @@ class Cancelled(RegionRebalanceError):
 
 class StoppedEarly(Cancelled):
     """The scheduler of a sweep gave the trial up: others are better at the same rung."""
-
-
-class Paused(Cancelled):
-    """The scheduler of a sweep halted the trial; it goes on in another attempt, so there is no report."""

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from mmengine.model import is_model_wrapper
 
+from trainer.mmseg_adapter.mmengine_compat import continue_at
 from trainer.storage.port import StoredFile, StoredFolder
 
 _NAME = re.compile(r"iter_(\d+)\.pth")
@@ -48,7 +49,7 @@ class TrainingCheckpoints:
             runner.optim_wrapper.load_state_dict(payload["optimizer"])
             for scheduler, state in zip(runner.param_schedulers, payload["param_schedulers"], strict=True):
                 scheduler.load_state_dict(state)
-            runner.train_loop._iter = iteration  # mmengine's own resume sets the same field
+            continue_at(runner, iteration)
             return iteration
         return 0
 

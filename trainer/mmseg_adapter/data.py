@@ -73,11 +73,15 @@ class PositionSampler(Sampler[int]):
     Rank r of n takes the r-th n-th of every global batch, so that n workers together see what one would.
     """
 
-    def __init__(self, dataset: Any, global_batch_size: int, seed: int) -> None:
+    def __init__(
+        self, dataset: Any, global_batch_size: int, seed: int, place: tuple[int, int] | None = None
+    ) -> None:
+        """`place` is (rank, number of ranks); None: as torch.distributed says."""
         self._size = len(dataset)
         self._global_batch_size = global_batch_size
         self._seed = seed
-        self._rank, self._world_size = get_dist_info()
+        taken: tuple[int, int] = place or get_dist_info()
+        self._rank, self._world_size = taken
         self._skipped = 0
 
     def skip(self, num_samples: int) -> None:

@@ -6,7 +6,9 @@ import logging
 from typing import Any
 
 from mmengine.logging import MMLogger
-from mmengine.utils import ManagerMixin
+
+from trainer.mmseg_adapter.mmengine_compat import built_loops, global_registries, inner_iterator
+from trainer.mmseg_adapter.torch_compat import end_workers, kept_iterator
 
 
 def quiet_logger(name: str) -> None:
@@ -21,28 +23,14 @@ def forget_run(runner: Any) -> None:
     Left to garbage collection, a loader worker takes 5 s and each run keeps a file open.
     """
     if runner is not None:
-        for loop in (runner._train_loop, runner._val_loop):
-            _stop_loader(getattr(loop, "dataloader", None), getattr(loop, "dataloader_iterator", None))
+        for loop in built_loops(runner):
+            end_workers(kept_iterator(getattr(loop, "dataloader", None)))
+            end_workers(inner_iterator(getattr(loop, "dataloader_iterator", None)))
         runner.visualizer.close()
-    for kind in _subclasses(ManagerMixin):
-        instances = kind.__dict__.get("_instance_dict")
-        if not instances:
-            continue
+    for instances in global_registries():
         for instance in instances.values():
             for handler in list(getattr(instance, "handlers", ())):
                 instance.removeHandler(handler)
                 if isinstance(handler, logging.FileHandler):
                     handler.close()
         instances.clear()
-
-
-def _stop_loader(loader: Any, wrapped_iterator: Any) -> None:
-    for iterator in (getattr(loader, "_iterator", None), getattr(wrapped_iterator, "_iterator", None)):
-        stop = getattr(iterator, "_shutdown_workers", None)
-        if stop is not None:
-            stop()
-
-
-def _subclasses(kind: type) -> list[type]:
-    direct: list[type] = kind.__subclasses__()
-    return [*direct, *(deeper for child in direct for deeper in _subclasses(child))]

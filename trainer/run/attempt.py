@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from trainer.base.ends import End
 from trainer.base.errors import Cancelled, DiskFull, WorkerLost
 from trainer.base.files import full_disk_told, is_disk_full
 from trainer.base.tee import tee_output
 from trainer.results.report import RunError, RunReport, RunResult, write_report
-from trainer.spec.spec import ExperimentSpec
-from trainer.storage.layout import AttemptDir, Storage, mlflow_ids
+from trainer.storage.layout import AttemptDir, mlflow_ids
 from trainer.storage.notices import Notice, add_notice, read_notices
 from trainer.storage.reserve import free_reserve, take_reserve
+from trainer.task import Task
 
 if TYPE_CHECKING:
     from trainer.plan import Plan
@@ -26,34 +26,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class Tracking(NamedTuple):
-    """Where an attempt is tracked besides its run directory, and with which tags of its own."""
-
-    uri: str | None = None
-    tags: Mapping[str, str] = {}
-
-
 class Attempt:
-    """One try at an experiment. `begun` is when this process, or its part in the attempt, began."""
+    """A task as it runs. `begun` is when this process, or its part in the attempt, began."""
 
-    def __init__(
-        self,
-        spec: ExperimentSpec,
-        *,
-        storage: Storage,
-        experiment: str,
-        attempt: int,
-        tracking: Tracking | None = None,
-        judged: bool = False,
-        begun: float | None = None,
-    ) -> None:
-        self.spec = spec
-        self.dir: AttemptDir = storage.attempt(experiment, attempt)
-        self._storage = storage
-        self._experiment = experiment
-        self._attempt = attempt
-        self._tracking = tracking or Tracking()
-        self._judged = judged
+    def __init__(self, task: Task, *, begun: float | None = None) -> None:
+        self.task = task
+        self.dir: AttemptDir = task.attempt_dir
         now = time.time()
         self._marks: list[tuple[str, float]] = [("start", now if begun is None else begun), ("imports", now)]
         self._started_at = utc_now_text()
@@ -77,16 +55,7 @@ class Attempt:
         """
         from trainer.plan import make_plan
 
-        return make_plan(
-            self.spec,
-            storage=self._storage,
-            experiment=self._experiment,
-            attempt=self._attempt,
-            mlflow_uri=self._tracking.uri,
-            mlflow_tags=self._tracking.tags,
-            judged=self._judged,
-            say=say,
-        )
+        return make_plan(self.task, say)
 
     def prepare(self) -> Plan:
         """Makes the plan, keeps it beside the report, and says what was noticed of the data."""
@@ -110,7 +79,7 @@ class Attempt:
         """
         with full_disk_told(self.dir.path), closing(self.dir.log.appending()) as kept, tee_output(kept):
             logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-            _say(f"experiment {self._experiment}, attempt {self._attempt}: {self.dir}")
+            _say(f"experiment {self.task.experiment}, attempt {self.task.attempt}: {self.dir}")
             lost = True
             try:
                 take_reserve(self.dir)
@@ -143,10 +112,10 @@ class Attempt:
         pairs = zip(self._marks, self._marks[1:], strict=False)
         return RunReport.model_validate(
             {
-                "experiment": self._experiment,
-                "attempt": self._attempt,
+                "experiment": self.task.experiment,
+                "attempt": self.task.attempt,
                 "state": End.of(error).reported,
-                "spec": self.spec,
+                "spec": self.task.spec,
                 "result": RunResult.model_validate(outcome["result"]) if outcome else None,
                 "error": run_error(error) if error else None,
                 "mlflow_run_id": self._run_id(),
@@ -160,19 +129,11 @@ class Attempt:
     def finish(self, report: RunReport, *, replay: bool) -> None:
         """Tells MLflow; report.json comes last, for with it the attempt counts as ended."""
         self._finished = report
-        if self._tracking.uri:
-            from trainer.tracking.run_log import Tracked, finish_run
+        if self.task.mlflow_uri:
+            from trainer.tracking.run_log import finish_run
 
-            tracked = Tracked(
-                self.spec,
-                self._storage,
-                self._experiment,
-                self._attempt,
-                self._tracking.uri,
-                self._tracking.tags,
-            )
             try:
-                finish_run(tracked, report, plan=self._plan, replay=replay)
+                finish_run(self.task, report, plan=self._plan, replay=replay)
             except DiskFull as error:  # for MLflow's copies; what was measured stands
                 log.warning("MLflow has not taken the end of this run: %s", error)
             report = report.model_copy(update={"mlflow_run_id": self._run_id()})
@@ -200,7 +161,7 @@ class Attempt:
         return report
 
     def _run_id(self) -> str | None:
-        return mlflow_ids(self._storage.mlflow_run(self._experiment)).get("run_id")
+        return mlflow_ids(self.task.layout.mlflow_run(self.task.experiment)).get("run_id")
 
 
 def run_error(error: BaseException) -> RunError:

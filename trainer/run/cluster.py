@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import ray
@@ -10,49 +11,60 @@ import ray
 from trainer.base.errors import NodeLost, ResourcesUnavailable, WorkerLost
 from trainer.spec.spec import Resources
 
+Nodes = Callable[[], list[dict[str, Any]]]  # as `ray.nodes` answers
+
 _RESOURCE_WAIT_SECONDS = 30.0
 _VERDICT_SECONDS = 60.0  # Ray takes a node for dead some 10 s after it has fallen silent
 
 
-def require_resources(resources: Resources) -> None:
-    """Refuses what the cluster can never give.
+def require_resources(
+    resources: Resources, *, nodes: Nodes = ray.nodes, wait_seconds: float = _RESOURCE_WAIT_SECONDS
+) -> None:
+    """Refuses what the cluster can never give; nodes may still be joining for `wait_seconds`.
 
     Raises:
         ResourcesUnavailable: naming what is asked for and what there is.
     """
-    deadline = time.monotonic() + _RESOURCE_WAIT_SECONDS
-    while missing := _missing(resources, [node["Resources"] for node in _alive()]):
+    deadline = time.monotonic() + wait_seconds
+    while missing := _missing(resources, [node["Resources"] for node in _alive(nodes)]):
         if time.monotonic() > deadline:
             raise ResourcesUnavailable("; ".join(missing))
-        time.sleep(1)  # nodes may still be joining
+        time.sleep(1)
 
 
-def places(cpus: float, gpus: float) -> int:
+def places(cpus: float, gpus: float, *, nodes: Nodes = ray.nodes) -> int:
     """How many workers of this size the nodes have room for, were they empty."""
-    return sum(_places(node["Resources"], cpus, gpus) for node in _alive())
+    return sum(_places(node["Resources"], cpus, gpus) for node in _alive(nodes))
 
 
-def alive_nodes() -> frozenset[str]:
+def alive_nodes(nodes: Nodes = ray.nodes) -> frozenset[str]:
     """The ids of the nodes that Ray takes for alive."""
-    return frozenset(str(node["NodeID"]) for node in _alive())
+    return frozenset(str(node["NodeID"]) for node in _alive(nodes))
 
 
-def loss_of(failure: BaseException, message: str, before: frozenset[str]) -> WorkerLost:
+def loss_of(
+    failure: BaseException,
+    message: str,
+    before: frozenset[str],
+    *,
+    nodes: Nodes = ray.nodes,
+    sleep: Callable[[float], object] = time.sleep,
+) -> WorkerLost:
     """The loss of a worker: NodeLost where one of the nodes `before`, alive when it began, is gone.
 
     A worker that merely does not answer is waited for until Ray has noticed that its node is dead.
     """
     silent = isinstance(failure, ray.exceptions.ActorUnavailableError)
     deadline = time.monotonic() + (_VERDICT_SECONDS if silent else 0)
-    while before <= alive_nodes():
+    while before <= alive_nodes(nodes):
         if time.monotonic() >= deadline:
             return WorkerLost(message)
-        time.sleep(0.5)
+        sleep(0.5)
     return NodeLost(message)
 
 
-def _alive() -> list[dict[str, Any]]:
-    return [node for node in ray.nodes() if node["Alive"]]
+def _alive(nodes: Nodes) -> list[dict[str, Any]]:
+    return [node for node in nodes() if node["Alive"]]
 
 
 def _places(node: dict[str, float], cpus: float, gpus: float) -> int:

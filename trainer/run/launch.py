@@ -12,6 +12,7 @@ from trainer.base.errors import WorkerLost
 from trainer.plan import Plan
 from trainer.run.attempt import Attempt
 from trainer.run.cluster import alive_nodes, loss_of, require_resources
+from trainer.run.ray_compat import lean_trainer, unwrapped
 from trainer.run.worker import Outcome, ray_worker
 
 # The controller asks its workers how they are at this interval; the default of 2 s is added to each run.
@@ -77,7 +78,7 @@ def launch(plan: Plan) -> Outcome:
     per_worker: dict[str, float] = {"CPU": resources.cpus_per_worker}
     if resources.gpus_per_worker:
         per_worker["GPU"] = resources.gpus_per_worker
-    trainer = _trainer_class()(
+    trainer = lean_trainer()(
         ray_worker,
         train_loop_config={"plan": plan.model_dump_json()},
         scaling_config=ScalingConfig(
@@ -101,33 +102,13 @@ def launch(plan: Plan) -> Outcome:
     return outcome
 
 
-def _trainer_class() -> type[Any]:
-    """TorchTrainer without its placement group cleaner.
-
-    That detached process (3 s of imports on a core the workers want) frees the placement group of a
-    controller that died. Ours belongs to the job, and Ray frees it when the job's driver ends.
-    """
-    from ray.train.torch import TorchTrainer
-    from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
-
-    class LeanTrainer(TorchTrainer):  # type: ignore[misc]
-        def _register_sigint_handler(self, controller: Any) -> None:
-            del controller  # the job's own handler writes a report before it ends
-
-        def _create_default_callbacks(self) -> list[Any]:
-            callbacks = super()._create_default_callbacks()
-            return [one for one in callbacks if not isinstance(one, PlacementGroupCleanerCallback)]
-
-    return LeanTrainer
-
-
 def cause_of(error: Exception, nodes: frozenset[str] = frozenset()) -> BaseException:
     """What really happened: the first worker's own exception, or a loss where it left none.
 
     `nodes`: those that were alive when it began. Memory that ran out is no loss: it would run out again.
     """
     failures: dict[int, Any] = getattr(error, "worker_failures", {})
-    own: list[BaseException] = [_unwrapped(failure) for _, failure in sorted(failures.items())]
+    own: list[BaseException] = [unwrapped(failure) for _, failure in sorted(failures.items())]
     raised = [failure for failure in own if not isinstance(failure, ray.exceptions.RayError)]
     if raised:
         return _most_telling(raised)
@@ -143,15 +124,6 @@ def cause_of(error: Exception, nodes: frozenset[str] = frozenset()) -> BaseExcep
 def _in_one_line(failure: BaseException) -> str:
     """Class and first line of the message, which may be empty."""
     return ": ".join([type(failure).__name__, *str(failure).strip().splitlines()[:1]])
-
-
-def _unwrapped(failure: BaseException) -> BaseException:
-    """The exception the training code raised, out of the wrappers Ray put around it."""
-    for attribute in ("_base_exc", "cause", "health_check_failure"):
-        inner = getattr(failure, attribute, None)
-        if isinstance(inner, BaseException):
-            return _unwrapped(inner)
-    return failure
 
 
 def _most_telling(raised: list[BaseException]) -> BaseException:

@@ -20,26 +20,12 @@ from trainer.mmseg_adapter.evaluation import LabelLoop  # noqa: F401 - val_cfg n
 from trainer.mmseg_adapter.head import attach, deployable_state
 from trainer.mmseg_adapter.hooks import CheckpointHook, EvaluationHook, ProgressHook, SeedingHook
 from trainer.mmseg_adapter.isolation import quiet_logger
+from trainer.mmseg_adapter.mmengine_compat import QuietRunner
 from trainer.plan import Plan
 from trainer.results.metrics import Counts, frequency_groups
 from trainer.results.report import Scores, make_scores
 from trainer.spec.datasets import IGNORE_INDEX
 from trainer.storage.sink import Sink
-
-
-class _QuietRunner(Runner):  # type: ignore[misc]
-    """The Runner without its printed and saved copies of the config (the plan has it, and yapf takes 0.35 s)
-    and without a second initialisation of the model.
-    """
-
-    def dump_config(self) -> None:
-        return None
-
-    def _log_env(self, env_cfg: Any) -> None:
-        del env_cfg
-
-    def _init_model_weights(self) -> None:
-        return None
 
 
 class Evaluations:
@@ -110,7 +96,7 @@ def build_runner(plan: Plan, sink: Sink, evaluations: Evaluations) -> Runner:
     config.pop("model")
     config["visualizer"] = {"type": "Visualizer", "name": _name(plan), "vis_backends": []}
     distributed = get_world_size() > 1
-    runner: Runner = _QuietRunner(
+    runner: Runner = QuietRunner(
         model=model,
         launcher="pytorch" if distributed else "none",
         experiment_name=_name(plan),

@@ -108,11 +108,10 @@ def _rank_zero(plan: Plan, around: Callable[[Sink], Sink], marks: Marks) -> Outc
 
 def _rank_zero_sink(plan: Plan) -> tuple[FileSink, Any]:
     """metrics.jsonl, copied to MLflow by a thread that starts with the first record."""
-    from trainer.tracking.run_log import open_run, send, tracked
+    from trainer.tracking.run_log import open_run, send
     from trainer.tracking.tracker import BackgroundTracker
 
-    attempt = tracked(plan)
-    tracker = BackgroundTracker(lambda: open_run(attempt)) if attempt else None
+    tracker = BackgroundTracker(lambda: open_run(plan)) if plan.mlflow_uri else None
 
     def forward(record: Any) -> None:
         if tracker:

@@ -1,4 +1,4 @@
-"""What others ask of a running attempt, as files in its run directory: stop, pause, go on."""
+"""What others ask of a running attempt, as files in its run directory: stop, go on."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from trainer.base.errors import Cancelled, Paused, StoppedEarly
+from trainer.base.errors import Cancelled, StoppedEarly
 from trainer.storage.layout import AttemptDir
 from trainer.storage.port import StoredFile
 
 _POLL_SECONDS = 0.02
-_KINDS: dict[str, type[Cancelled]] = {kind.__name__: kind for kind in (StoppedEarly, Paused)}
+_KINDS: dict[str, type[Cancelled]] = {kind.__name__: kind for kind in (StoppedEarly,)}
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Orders:
         Raises:
             Cancelled: somebody asked it to stop, or a newer attempt has begun: two must never write the
                 same checkpoints.
-            StoppedEarly, Paused: a sweep's scheduler did.
+            StoppedEarly: a sweep's scheduler did.
         """
         self._check()
         if self.permit is None or record["kind"] != "eval" or record["iteration"] >= self.last:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,9 +12,10 @@ from typing import Any
 from trainer.plan import Plan
 from trainer.results.report import RunReport, RunResult, Scores
 from trainer.spec.methods import label
-from trainer.spec.spec import SINGLE_SCALE, ExperimentSpec, spec_hash
-from trainer.storage.layout import AttemptDir, Storage
+from trainer.spec.spec import SINGLE_SCALE, spec_hash
 from trainer.storage.sink import Record, read_records
+from trainer.task import Task
+from trainer.tracking.mlflow_compat import NOTE
 from trainer.tracking.tracker import (
     BackgroundTracker,
     MlflowTracker,
@@ -36,33 +36,11 @@ def send(record: Record, tracker: Tracker | BackgroundTracker) -> None:
         tracker.log_metrics(int(record["iteration"]), float(record["time"]), values)
 
 
-@dataclass(frozen=True)
-class Tracked:
-    """What of an attempt is known before its plan: enough to open its run, or to mark it failed."""
-
-    spec: ExperimentSpec
-    storage: Storage
-    experiment: str
-    attempt: int
-    mlflow_uri: str
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def dir(self) -> AttemptDir:
-        return self.storage.attempt(self.experiment, self.attempt)
-
-
-def tracked(plan: Plan) -> Tracked | None:
-    """The plan's attempt, None where nobody tracks it."""
-    if plan.mlflow_uri is None:
-        return None
-    return Tracked(plan.spec, plan.layout, plan.experiment, plan.attempt, plan.mlflow_uri, plan.mlflow_tags)
-
-
-def open_run(attempt: Tracked) -> Tracker:
+def open_run(attempt: Task) -> Tracker:
     """The experiment's run in MLflow, the same for all attempts; its id is remembered in storage."""
+    assert attempt.mlflow_uri is not None
     tracker = MlflowTracker(attempt.mlflow_uri)
-    open_noted(tracker, attempt.storage.mlflow_run(attempt.experiment), _run_info(attempt))
+    open_noted(tracker, attempt.layout.mlflow_run(attempt.experiment), _run_info(attempt))
     return tracker
 
 
@@ -77,7 +55,7 @@ def metrics_in(record: Record) -> dict[str, float]:
     }
 
 
-def finish_run(attempt: Tracked, report: RunReport, *, plan: Plan | None, replay: bool) -> None:
+def finish_run(attempt: Task, report: RunReport, *, plan: Plan | None, replay: bool) -> None:
     """Completes and closes the run; `replay` sends the curves again from metrics.jsonl.
 
     A tracking server that cannot be reached costs a warning, never the result.
@@ -85,15 +63,15 @@ def finish_run(attempt: Tracked, report: RunReport, *, plan: Plan | None, replay
     try:
         tracker = open_run(attempt)
         if replay:
-            for record in read_records(attempt.dir.metrics):
+            for record in read_records(attempt.attempt_dir.metrics):
                 send(record, tracker)
         if plan is not None and report.result is not None:
             _log_result(plan, report.result, tracker)
-        for file in (attempt.dir.plan, attempt.dir.metrics, attempt.dir.log):
+        for file in (attempt.attempt_dir.plan, attempt.attempt_dir.metrics, attempt.attempt_dir.log):
             if file.exists():
                 tracker.log_file(file.local, f"attempts/{attempt.attempt}")
         with TemporaryDirectory() as scratch:
-            path = Path(scratch) / attempt.dir.report.name
+            path = Path(scratch) / attempt.attempt_dir.report.name
             path.write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
             tracker.log_file(path)
         tracker.close(report.state.mlflow_status)
@@ -139,16 +117,14 @@ def per_class_columns(scores: Scores) -> dict[str, list[Any]]:
     return {heads.get(name, name): [getattr(row, name) for row in scores.classes] for name in names}
 
 
-def _run_info(attempt: Tracked) -> RunInfo:
+def _run_info(attempt: Task) -> RunInfo:
     spec = attempt.spec
     tags = {
         "rebalance.experiment": attempt.experiment,
         "rebalance.spec_hash": spec_hash(spec),
-        "mlflow.note.content": (
-            f"{label(spec.method)} on {spec.dataset.name}, {spec.model.name}, seed {spec.seed}"
-        ),
+        NOTE: (f"{label(spec.method)} on {spec.dataset.name}, {spec.model.name}, seed {spec.seed}"),
         **{f"tag.{key}": value for key, value in spec.tags.items()},
-        **attempt.tags,
+        **attempt.mlflow_tags,
     }
     params = _flat(spec.model_dump(mode="json", exclude={"tags", "name"}))
     return RunInfo(group=spec.dataset.name, name=spec.name, params=params, tags=tags)

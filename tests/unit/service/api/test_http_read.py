@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -314,15 +315,13 @@ def test_not_ready_without_tables(tmp_path: Path) -> None:
         check_problem(client.post("/experiments", json=spec_document()), 503)
 
 
-def test_an_unexpected_error_is_a_problem_without_details(
-    app: FastAPI, client: TestClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unexpected_error_is_a_problem_without_details(app: FastAPI, client: TestClient) -> None:
     """500 as problem+json; what went wrong is for the log."""
 
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("secret")
 
-    monkeypatch.setattr(app.state.store, "get", broken)
+    app.state.store = SimpleNamespace(get=broken)
     answer = client.get("/experiments/x")
     assert answer.status_code == 500
     assert answer.headers["content-type"] == "application/problem+json"

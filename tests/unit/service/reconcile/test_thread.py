@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
+from typing import Any
 
 import pytest
 
@@ -15,11 +17,17 @@ from service.store.records import StoreUnavailable
 from tests.unit.service.conftest import World, until
 
 
-@pytest.fixture
-def loop(world: World) -> Iterator[ReconcilerLoop]:
-    made = ReconcilerLoop(world.reconciler, world.store, world.backend, poll_seconds=3600)
+@contextmanager
+def looping(world: World, reconciler: Any) -> Iterator[ReconcilerLoop]:
+    made = ReconcilerLoop(reconciler, world.store, world.backend, poll_seconds=3600)
     yield made
     made.stop()
+
+
+@pytest.fixture
+def loop(world: World) -> Iterator[ReconcilerLoop]:
+    with looping(world, world.reconciler) as made:
+        yield made
 
 
 def test_not_started_is_trouble(loop: ReconcilerLoop) -> None:
@@ -38,39 +46,37 @@ def test_wake_is_answered_long_before_the_interval(world: World, loop: Reconcile
     assert loop.trouble() == "the reconciler is not running"
 
 
-def test_a_database_that_comes_back_is_no_end(
-    world: World, loop: ReconcilerLoop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class Failing:
+    """A reconciler whose passes fail as long as it has an error."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error: Exception | None = error
+        self.passes: list[datetime] = []
+
+    def run_once(self, now: datetime, leads: object) -> None:
+        self.passes.append(now)
+        if self.error is not None:
+            raise self.error
+
+
+def test_a_database_that_comes_back_is_no_end(world: World) -> None:
     """A pass is given up, said so, and the next one is whole."""
-    failing = True
-    passes: list[datetime] = []
-
-    def run_once(now: datetime, leads: object) -> None:
-        passes.append(now)
-        if failing:
-            raise StoreUnavailable("disk is full")
-
-    monkeypatch.setattr(world.reconciler, "run_once", run_once)
-    loop.start()
-    until(lambda: len(passes) == 1 and loop.trouble() is not None)
-    assert "disk is full" in (loop.trouble() or "")
-    failing = False
-    loop.wake()
-    until(lambda: loop.trouble() is None)
+    failing = Failing(StoreUnavailable("disk is full"))
+    with looping(world, failing) as loop:
+        loop.start()
+        until(lambda: len(failing.passes) == 1 and loop.trouble() is not None)
+        assert "disk is full" in (loop.trouble() or "")
+        failing.error = None
+        loop.wake()
+        until(lambda: loop.trouble() is None)
 
 
-def test_a_mistake_of_ours_is_seen(
-    world: World, loop: ReconcilerLoop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_mistake_of_ours_is_seen(world: World) -> None:
     """An error nobody expected ends the thread, and /readyz says which."""
-
-    def run_once(now: datetime, leads: object) -> None:
-        raise ZeroDivisionError("oops")
-
-    monkeypatch.setattr(world.reconciler, "run_once", run_once)
-    loop.start()
-    until(lambda: "died" in (loop.trouble() or ""))
-    assert "ZeroDivisionError: oops" in (loop.trouble() or "")
+    with looping(world, Failing(ZeroDivisionError("oops"))) as loop:
+        loop.start()
+        until(lambda: "died" in (loop.trouble() or ""))
+        assert "ZeroDivisionError: oops" in (loop.trouble() or "")
 
 
 def test_the_second_service_waits_for_the_first(

@@ -1,4 +1,4 @@
-"""What a sweep's driver decides, without Ray: what runs again, what comes next, what a scheduler is told."""
+"""What a sweep's driver decides, without Ray: what runs again, what is kept, what is refused."""
 
 from __future__ import annotations
 
@@ -11,19 +11,17 @@ import pytest
 
 from sweeps.document.cost import cost_of
 from sweeps.document.estimate import cost_line, pixel_seconds
-from sweeps.document.expand import Trial, expand
+from sweeps.document.expand import expand
 from sweeps.document.spec import Limits, SweepSpec, parse_sweep
 from sweeps.driver.policy import MOST_LOSSES, gpu_hours, limit_reached, shall_run, worth_another_try
 from sweeps.driver.trial_records import read_trials, write_trial
 from sweeps.job import main, sweep_id
 from sweeps.results.report import read_sweep_report
 from sweeps.results.trial_progress import TrialProgress
-from sweeps.search.candidates import Listed, Suggested
-from sweeps.search.evaluations import Follower, Seen
 from tests.data_factories import make_report, spec_document
 from trainer.base.ends import End
-from trainer.base.errors import Cancelled, Paused, StoppedEarly
-from trainer.results.report import RunError, write_report
+from trainer.base.errors import Cancelled, StoppedEarly
+from trainer.results.report import RunError
 from trainer.storage.layout import AttemptDir, Storage
 from trainer.storage.orders import Orders, ask_to_stop, permit, permitted, stop_asked
 from trainer.storage.posix import PosixFile, PosixFolder
@@ -34,11 +32,6 @@ BAD = RunError(type="DataError", message="m")
 
 def sweep_of(**changes: Any) -> SweepSpec:
     return parse_sweep({"name": "s", "base": spec_document(), "seeds": [0, 1], **changes})
-
-
-def drawn_sweep(**changes: Any) -> SweepSpec:
-    axes = [{"pointer": "/schedule/learning_rate", "loguniform": [0.001, 0.1]}]
-    return sweep_of(axes=axes, search="optuna", limits={"trials": 3}, **changes)
 
 
 @pytest.mark.parametrize(
@@ -80,113 +73,6 @@ def test_limits() -> None:
     assert limit_reached(Limits(gpu_hours=0.5), seconds=0, gpu_hours=0.6) == "0.5 GPU hours are used"
 
 
-def test_trials_that_ended_are_told_first() -> None:
-    """Before anything new is judged, a scheduler learns of all that ended; then the list goes on in order."""
-    trials = expand(sweep_of(axes=[{"pointer": "/schedule/learning_rate", "grid": [0.1, 0.2]}]))
-    source = Listed(trials, first=frozenset({1, 3}))
-    order = [source.next() for _ in trials]
-    assert [trial.number for trial in order if trial] == [1, 3, 0, 2]
-    assert source.exhausted
-
-
-def values_of(trials: list[Trial]) -> list[Any]:
-    return [trial.settings["/schedule/learning_rate"] for trial in trials]
-
-
-def drain(source: Suggested, score: float) -> list[Trial]:
-    trials = []
-    while (trial := source.next()) is not None:
-        trials.append(trial)
-        source.ended(trial.number, score)
-    return trials
-
-
-def test_optuna_draws_a_trial_for_each_seed() -> None:
-    """As many draws as asked for, a trial for each seed, numbered without gaps; the same for one seed."""
-    trials = drain(Suggested(drawn_sweep()), 1.0)
-    assert [trial.number for trial in trials] == [0, 1, 2, 3, 4, 5]
-    assert [trial.spec.seed for trial in trials] == [0, 1] * 3
-    assert len(set(values_of(trials))) == 3
-    assert values_of(drain(Suggested(drawn_sweep()), 1.0)) == values_of(trials)
-
-
-def test_optuna_after_a_restart() -> None:
-    """Trials that ended are not drawn again, one that ran is run again, and new draws are new."""
-    sweep = drawn_sweep()
-    before = drain(Suggested(sweep), 1.0)[:3]
-    known = [(before[0], (40.0,)), (before[1], (None,)), (before[2], None)]
-    after = drain(Suggested(sweep, known), 1.0)  # type: ignore[arg-type]
-    assert [trial.number for trial in after] == [2, 3, 4, 5]
-    assert values_of(after)[0] == values_of(before)[2]
-    assert after[1].spec.seed == 1, "the seed that the killed driver had not begun"
-    assert after[1].settings == before[2].settings
-    assert not set(values_of(after)[2:]) & set(values_of(before))
-
-
-def test_optuna_for_each_variant() -> None:
-    """Each variant has draws of its own: what suits one method says nothing of another."""
-    variants = {"a": {"kind": "baseline"}, "b": {"kind": "dice"}}
-    trials = drain(Suggested(drawn_sweep(variants=variants)), 1.0)
-    assert [trial.variant for trial in trials] == ["a", "a", "b", "b"] * 3
-    assert [trial.number for trial in trials] == list(range(12))
-
-
-def evaluations(storage: Storage, attempt: int, *iterations: int) -> None:
-    path = storage.attempt("t", attempt).metrics.local
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lines = [
-        json.dumps({"kind": "eval", "iteration": each, "mIoU": float(each), "time": 1.0})
-        for each in iterations
-    ]
-    with path.open("a") as stream:
-        stream.write("".join(f"{line}\n" for line in lines))
-
-
-def test_a_trial_is_followed_over_its_attempts(tmp_path: Path) -> None:
-    """Each evaluation comes once, whichever attempt made it; the last comes with the report, as the end."""
-    storage = Storage.at(tmp_path)
-    follower = Follower(storage, "t", metric="mIoU", last=8)
-    assert follower.poll() is None
-    evaluations(storage, 1, 2, 4)
-    assert [follower.poll(), follower.poll(), follower.poll()] == [Seen(2, 2.0), Seen(4, 4.0), None]
-    evaluations(storage, 2, 4, 6, 8)
-    assert [follower.poll(), follower.poll()] == [Seen(6, 6.0), None]
-    report = make_report()
-    write_report(report, storage.attempt("t", 2).report)
-    assert report.result is not None
-    end = follower.poll()
-    assert end == Seen(report.result.iterations, report.result.evaluation["single_scale"].mIoU, ended=True)
-
-
-def test_a_stopped_trial_is_told_again_without_running(tmp_path: Path) -> None:
-    """After a restart its evaluations and its end come from the files: a scheduler has its rungs again."""
-    storage = Storage.at(tmp_path)
-    evaluations(storage, 1, 2, 4)
-    ended = make_report().model_copy(
-        update={
-            "state": "cancelled",
-            "result": None,
-            "error": RunError(type="StoppedEarly", message="stopped by asha"),
-        }
-    )
-    write_report(ended, storage.attempt("t", 1).report)
-    follower = Follower(storage, "t", metric="mIoU", last=8)
-    told = [follower.poll() for _ in range(3)]
-    assert told == [Seen(2, 2.0), Seen(4, 4.0), Seen(4, 4.0, ended=True)]
-    follower.go_on()
-    assert not storage.attempt("t", 1).permit.exists(), "nothing is asked of what has ended"
-
-
-def test_a_failed_trial_has_no_score(tmp_path: Path) -> None:
-    """Not even that of an earlier evaluation: a search would take it for how the setting does."""
-    storage = Storage.at(tmp_path)
-    evaluations(storage, 1, 2, 4)
-    failed = make_report().model_copy(update={"state": "failed", "result": None, "error": BAD})
-    write_report(failed, storage.attempt("t", 1).report)
-    follower = Follower(storage, "t", metric="mIoU", last=8)
-    assert [follower.poll() for _ in range(3)][-1] == Seen(4, None, ended=True)
-
-
 def test_a_judged_trial_waits_for_its_permit(tmp_path: Path) -> None:
     """It goes on when the permit names its evaluation, at once after the last, and ends when told to stop."""
     stop, let = PosixFile(tmp_path / "stop"), PosixFile(tmp_path / "permit")
@@ -215,7 +101,7 @@ def test_a_judged_trial_waits_for_its_permit(tmp_path: Path) -> None:
     [
         ("", Cancelled),
         ("enough", Cancelled),
-        ('{"type": "Paused", "message": "m"}', Paused),
+        ('{"type": "StoppedEarly", "message": "m"}', StoppedEarly),
         ("[1]", Cancelled),
     ],
 )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,65 +12,32 @@ from typing import Any
 import pytest
 
 from sweeps.document.expand import Trial, expand
-from sweeps.document.spec import SweepSpec, parse_sweep
-from sweeps.driver.driver import Asked, Engine
+from sweeps.document.spec import SweepSpec
 from sweeps.driver.mlflow_parent import ParentRun
 from sweeps.driver.remaining import source_of
 from sweeps.driver.summary import Board
-from sweeps.driver.trial_runs import Runs
-from sweeps.execution.pool import Pool, Shape
-from sweeps.execution.task import Task, TaskEnd
+from sweeps.driver.trial_runs import TrialRuns
+from sweeps.execution.pool import Pool
+from sweeps.execution.task import TaskEnd
 from sweeps.results.sweep_table import sweep_table
 from sweeps.results.table import Table
 from sweeps.results.trial_progress import lost_attempts
-from sweeps.search.candidates import Listed, Source
+from sweeps.search.candidates import Listed, Source, Suggested
 from tests.data_factories import make_report, spec_document
+from tests.unit.sweeps.driver.stubs import FixedCluster, StubPool, Told, sweep_of, task_of
 from trainer.base.errors import StoppedEarly
-from trainer.results.report import RunError, RunReport, read_report, write_report
+from trainer.results.report import RunError, read_report, write_report
+from trainer.spec.spec import Resources
 from trainer.storage.layout import Storage, trial_id
-from trainer.tracking.tracker import TrackerError
+from trainer.storage.orders import ask_to_stop
+from trainer.task import Task
+from trainer.tracking.tracker import RunIds, TrackerError
 
 ASHA = {
     "base": spec_document(evaluation={"interval": 2}, schedule={"iterations": 4}),
     "scheduler": {"kind": "asha"},
 }
-
-
-class StubPool:
-    """Answers for the pool: runs nothing, leaves the report of a completed trial."""
-
-    def __init__(self, storage: Storage, end: TaskEnd) -> None:
-        self._storage = storage
-        self._end = end
-
-    def run(self, task: Task, begins: Callable[[], bool]) -> TaskEnd | None:
-        assert begins()
-        if self._end.end == "completed":
-            write_report(make_report(), self._storage.attempt(task.experiment, task.attempt).report)
-        return self._end
-
-
-class Told:
-    """A watcher whose words can fail."""
-
-    def __init__(self, error: Exception | None = None) -> None:
-        self.lines: list[str] = []
-        self._error = error
-
-    def started(self, trial: Trial, attempt: int) -> None:
-        self.lines.append(f"started {attempt}")
-
-    def lost(self, trial: Trial, attempt: int, message: str) -> None:
-        self.lines.append(f"lost {attempt}")
-
-    def ended(self, trial: Trial, report: RunReport) -> None:
-        self.lines.append(report.state)
-        if self._error is not None:
-            raise self._error
-
-
-def sweep_of(**changes: Any) -> SweepSpec:
-    return parse_sweep({"name": "s", "base": spec_document(), "seeds": [0, 1], **changes})
+LOST = TaskEnd(end="lost", message="killed")
 
 
 @pytest.fixture
@@ -77,24 +45,21 @@ def storage(tmp_path: Path) -> Storage:
     return Storage.at(tmp_path)
 
 
-@pytest.fixture(autouse=True)
-def roomy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is no cluster to ask."""
-    monkeypatch.setattr("sweeps.driver.trial_runs.require_resources", lambda resources: None)
-
-
-def run_one(storage: Storage, end: TaskEnd, told: Told) -> list[str]:
-    """Runs a trial to its end; why the driver would have ended."""
-    broken: list[str] = []
-
-    def task(trial: Trial, attempt: int) -> Task:
-        return Task(storage=str(storage.root), experiment="s-0000", attempt=attempt, spec=trial.spec)
-
-    pool: Any = StubPool(storage, end)
-    runs = Runs(storage, "s", pool=pool, watcher=told, task=task, broken=broken.append)
-    runs.begin(expand(sweep_of())[0])
+def run_one(
+    storage: Storage, end: TaskEnd, told: Told, before: Callable[[Task], object] = lambda _: None
+) -> list[str]:
+    """Runs a trial to its end; why the driver would have given up."""
+    reasons: list[str] = []
+    sweep, pool = sweep_of(), StubPool(end, before)
+    runs = runs_of(storage, sweep, pool, watcher=told, give_up=reasons.append)
+    runs.begin(expand(sweep)[0], last=True)
     runs.drain()
-    return broken
+    return reasons
+
+
+def runs_of(storage: Storage, sweep: SweepSpec, pool: Any, **arguments: Any) -> TrialRuns:
+    task, parent = task_of(storage, sweep), ParentRun(sweep, "s", storage, None)
+    return TrialRuns(task, pool=pool, parent=parent, **{"watcher": Told(), "give_up": print, **arguments})
 
 
 def test_what_was_reported_stands(storage: Storage) -> None:
@@ -107,17 +72,37 @@ def test_what_was_reported_stands(storage: Storage) -> None:
     assert told.lines == ["started 1", "completed"]
 
 
-def test_a_trial_that_cannot_be_reported_on_ends_the_driver(
-    storage: Storage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_trial_that_cannot_be_reported_on_ends_the_driver(storage: Storage) -> None:
     """Without a report it would be waited for without end."""
 
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
+    def take_away(task: Task) -> None:
+        shutil.rmtree(task.attempt_dir.path)
+        task.attempt_dir.path.touch()  # no directory can be made here any more
 
-    monkeypatch.setattr("trainer.run.attempt.write_report", full)
-    (reason,) = run_one(storage, TaskEnd(end="lost", message="killed"), Told(ValueError("and the table")))
-    assert "trial 0 cannot be reported on: [Errno 28]" in reason
+    (reason,) = run_one(storage, LOST, Told(), take_away)
+    assert reason.startswith("trial 0 cannot be reported on: [Errno ")
+
+
+def test_a_trial_stopped_before_it_begins(storage: Storage) -> None:
+    """It never runs, and its report has the words of whoever stopped it."""
+    ask_to_stop(storage.stop("s-0000"), StoppedEarly("at iteration 4"))
+    told = Told()
+    assert run_one(storage, TaskEnd(end="completed"), told) == []
+    report = read_report(storage.attempt("s-0000", 1).report)
+    assert report is not None
+    assert report.error is not None
+    assert (report.error.type, report.error.message) == ("StoppedEarly", "at iteration 4")
+    assert told.lines == ["cancelled"]
+
+
+def test_a_newer_driver_is_noticed(storage: Storage) -> None:
+    """Two must never begin trials: the older one gives up as soon as the newer one has its directory."""
+    reasons: list[str] = []
+    runs = runs_of(storage, sweep_of(), StubPool(LOST), give_up=reasons.append)
+    runs.check_in()
+    storage.sweep("s").attempt(2).path.mkdir(parents=True)
+    runs.check_in()
+    assert reasons == ["a newer attempt at this sweep has begun"]
 
 
 def losses(storage: Storage, *types: str) -> int:
@@ -144,25 +129,29 @@ def test_a_trial_may_not_take_down_nodes_for_ever(storage: Storage) -> None:
 def test_each_trial_on_several_losses(storage: Storage) -> None:
     """Three lost workers end it; each loss has its attempt and its report."""
     told = Told()
-    run_one(storage, TaskEnd(end="lost", message="killed"), told)
+    run_one(storage, LOST, told)
     assert told.lines == ["started 1", "lost 1", "started 2", "lost 2", "started 3", "lost 3", "failed"]
 
 
 @contextmanager
-def board_of(storage: Storage, sweep: SweepSpec, trials: Sequence[Trial]) -> Iterator[Board]:
+def board_of(
+    storage: Storage, sweep: SweepSpec, trials: Sequence[Trial], **arguments: Any
+) -> Iterator[Board]:
     parent = ParentRun(sweep, "s", storage, None)
-    board = Board(sweep, "s", storage, attempt=1, trials=trials, total=len(trials), parent=parent)
+    board = Board(
+        sweep, "s", storage, attempt=1, trials=trials, total=len(trials), parent=parent, **arguments
+    )
     try:
         yield board
     finally:
         board.close()
 
 
-def source(storage: Storage, sweep: SweepSpec, known: Sequence[Trial]) -> Source:
+def source(
+    storage: Storage, sweep: SweepSpec, known: Sequence[Trial], draw: Callable[..., Source] = Suggested
+) -> Source:
     with board_of(storage, sweep, known) as board:
-        return source_of(
-            sweep, known, identifier="s", storage=storage, board=board, resolve=lambda trial: trial
-        )
+        return source_of(task_of(storage, sweep), known, board=board, draw=draw)
 
 
 def left(storage: Storage, sweep: SweepSpec) -> list[int]:
@@ -183,7 +172,7 @@ def test_a_scheduler_learns_first_of_what_has_ended(storage: Storage) -> None:
     assert left(storage, sweep.model_copy(update={"scheduler": sweep_of().scheduler})) == [0, 3]
 
 
-def test_optuna_and_its_scheduler_learn_the_same(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_optuna_and_its_scheduler_learn_the_same(storage: Storage) -> None:
     """A trial stopped early counts with what it had reached, a failed one with nothing."""
     pointer = "/schedule/learning_rate"
     axes = [{"pointer": pointer, "loguniform": [0.001, 0.1]}]
@@ -200,39 +189,39 @@ def test_optuna_and_its_scheduler_learn_the_same(storage: Storage, monkeypatch: 
         )
         directory.metrics.write('{"kind": "eval", "iteration": 2, "mIoU": 31.5, "time": 1.0}\n')
     told: list[Any] = []
-    monkeypatch.setattr(
-        "sweeps.driver.remaining.Suggested", lambda sweep, known, **rest: told.append((known, rest))
-    )
-    source(storage, sweep, known)
+
+    def draw(sweep: SweepSpec, known: Any, **rest: Any) -> Source:
+        told.append((known, rest))
+        return Listed(())
+
+    source(storage, sweep, known, draw)
     ((pairs, rest),) = told
     assert [ended for _, ended in pairs] == [(31.5,), (None,)]
     assert rest["first"] == {0, 1}
 
 
-def test_storage_that_fails_once_locks_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_storage_that_fails_once_locks_nobody_out() -> None:
     """Who cannot look whether there is room leaves the queue."""
     failures = [OSError("stale")]
 
-    def held() -> bool:
+    def paused() -> bool:
         if failures:
             raise failures.pop()
         return False
 
-    monkeypatch.setattr("sweeps.execution.pool.ray.cluster_resources", lambda: {"CPU": 1.0})
-    pool = Pool(most=None, held=held)
-    with pytest.raises(OSError, match="stale"), pool._room(Shape(1.0, 0.0), warm=True):
+    pool = Pool(most=None, paused=paused, cluster=FixedCluster(CPU=1.0))
+    with pytest.raises(OSError, match="stale"), pool.place(Resources()):
         pass
-    with pool._room(Shape(1.0, 0.0), warm=True) as idle:
-        assert idle is None
+    with pool.place(Resources()) as run:
+        assert callable(run)
 
 
-def test_gpu_hours_of_what_runs_and_ran(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gpu_hours_of_what_runs_and_ran() -> None:
     """Counted as long as the resources are held, whatever becomes of the trial."""
-    monkeypatch.setattr("sweeps.execution.pool.ray.cluster_resources", lambda: {"CPU": 1.0, "GPU": 2.0})
     now = [0.0]
-    monkeypatch.setattr("sweeps.execution.pool.time.monotonic", lambda: now[0])
-    pool = Pool(most=None, held=lambda: False)
-    with pool._room(Shape(1.0, 2.0), warm=True):
+    cluster = FixedCluster(CPU=2.0, GPU=2.0)
+    pool = Pool(most=None, paused=lambda: False, cluster=cluster, clock=lambda: now[0])
+    with pool.place(Resources(workers=2, gpus_per_worker=1)):
         now[0] = 1800.0
         assert pool.gpu_hours() == 1.0
         now[0] = 3600.0
@@ -240,9 +229,25 @@ def test_gpu_hours_of_what_runs_and_ran(monkeypatch: pytest.MonkeyPatch) -> None
     assert pool.gpu_hours() == 2.0
 
 
-def test_a_table_that_takes_long_is_not_made_for_each_trial(
-    storage: Storage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_room(storage: Storage) -> None:
+    """As many as fit or are allowed, and one to be ready where none has to wait for what others score; none
+    while the sweep is paused.
+    """
+    pool = Pool(most=None, paused=lambda: False, cluster=FixedCluster(CPU=4.0))
+    cases = (
+        ({}, 5),
+        ({"limits": {"concurrent_trials": 2}}, 3),
+        ({"limits": {"seconds": 9.0}}, 4),
+        (ASHA, 4),
+    )
+    for changes, room in cases:
+        assert runs_of(storage, sweep_of(**changes), pool).room() == room
+    pause = storage.sweep("s").pause
+    pause.write("")
+    assert runs_of(storage, sweep_of(), pool).room() == 0
+
+
+def test_a_table_that_takes_long_is_not_made_for_each_trial(storage: Storage) -> None:
     """Ten thousand trials: at most a tenth of the time; the last table has them all."""
     sweep, made, now = sweep_of(), [], [0.0]
 
@@ -251,9 +256,7 @@ def test_a_table_that_takes_long_is_not_made_for_each_trial(
         made.append(now[0])
         return sweep_table(*arguments, **fields)
 
-    monkeypatch.setattr("sweeps.driver.summary.sweep_table", slow)
-    monkeypatch.setattr("sweeps.driver.summary.time.monotonic", lambda: now[0])
-    with board_of(storage, sweep, expand(sweep)) as board:
+    with board_of(storage, sweep, expand(sweep), make_table=slow, clock=lambda: now[0]) as board:
         for trial in [*expand(sweep)] * 10:
             board.ended(trial, make_report())
             now[0] += 1.0
@@ -262,7 +265,7 @@ def test_a_table_that_takes_long_is_not_made_for_each_trial(
     assert len(made) == 3
 
 
-LIMIT = "not all trials were begun: 1e-09 seconds are over"
+LIMIT = "not all trials were begun: 10 seconds are over"
 
 
 def test_the_last_table_says_which_limit_was_reached(storage: Storage) -> None:
@@ -275,49 +278,48 @@ def test_the_last_table_says_which_limit_was_reached(storage: Storage) -> None:
     assert LIMIT in storage.sweep("s").tables["markdown"].read_text()
 
 
-def test_a_limit_counts_where_trials_are_left(storage: Storage) -> None:
-    """The driver's report names it, unless the last trial had been begun before it was reached."""
-    sweep = sweep_of(limits={"seconds": 1e-9})
-    trials = expand(sweep)
-    for left, limit in ((trials, LIMIT), ((), None)):
-        asked = Asked(
-            sweep=sweep,
-            identifier="s",
-            attempt=1,
-            storage=storage,
-            mlflow_uri=None,
-            trials=trials,
-            total=len(trials),
-            resolve=lambda trial: trial,
-        )
-        with board_of(storage, sweep, trials) as board:
-            engine = Engine(asked)
-            engine._board, engine._source = board, Listed(left)
-            assert engine._over()
-            assert engine._report(None).limit == limit
+def test_a_limit_is_kept_for_the_report(storage: Storage) -> None:
+    """Which limit was reached first, by this driver's clock and with the GPU hours of all drivers."""
+    now, pool = [5.0], StubPool(LOST)
+    sweep = sweep_of(limits={"seconds": 10, "gpu_hours": 1})
+    runs = runs_of(storage, sweep, pool, gpu_hours_before=0.5, began=2.0, clock=lambda: now[0])
+    assert runs.may_begin()
+    assert runs.limit is None
+    now[0] = 12.0
+    assert not runs.may_begin()
+    pool.hours = 0.5
+    assert not runs.may_begin()
+    assert runs.limit == LIMIT
+    assert not runs_of(storage, sweep, pool, gpu_hours_before=0.5).may_begin()
 
 
 def test_a_server_that_hangs_holds_up_one_thread(storage: Storage) -> None:
     """While one tells MLflow, and for a while after it failed, the others go on without."""
-    parent, calls, hanging = ParentRun(sweep_of(), "s", storage, None), [], threading.Event()
-    entered = threading.Event()
+    calls, hanging, entered = [], threading.Event(), threading.Event()
 
     class Hanging:
-        def log_metrics(self, *_: object) -> None:
-            calls.append(threading.get_ident())
+        def __init__(self, uri: str) -> None:
+            assert uri == "http://mlflow"
+
+        def open(self, info: object) -> RunIds:
+            return RunIds("r", "e")
+
+        def log_metrics(self, step: int, unix_seconds: float, values: Mapping[str, float]) -> None:
+            calls.append(step)
             entered.set()
             assert hanging.wait(10)
             raise TrackerError("no answer")
 
-    parent._tracker = Hanging()  # type: ignore[assignment]
-    table: Any = None
-    thread = threading.Thread(target=parent.show, args=(table, {}, 1))
+    connect: Any = Hanging
+    parent, table = ParentRun(sweep_of(), "s", storage, "http://mlflow", connect=connect), None
+    show: Any = parent.show
+    thread = threading.Thread(target=show, args=(table, {}, 1))
     thread.start()
     assert entered.wait(10)
-    parent.show(table, {}, 2)
+    show(table, {}, 2)
     hanging.set()
     thread.join()
-    parent.show(table, {}, 3)
-    assert len(calls) == 1
-    parent.show(table, {}, 4, last=True)
-    assert len(calls) == 2
+    show(table, {}, 3)
+    assert calls == [1]
+    show(table, {}, 4, last=True)
+    assert calls == [1, 4]

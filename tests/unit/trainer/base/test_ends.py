@@ -8,7 +8,7 @@ from service.shared.sweep_schemas import TrialCounts
 from sweeps.results.report import EndCounts
 from tests.data_factories import make_report
 from trainer.base.ends import End, ExitCode
-from trainer.base.errors import Cancelled, DataError, Paused, StoppedEarly
+from trainer.base.errors import Cancelled, DataError, StoppedEarly
 from trainer.results.report import RunError, RunReport
 
 
@@ -19,7 +19,6 @@ from trainer.results.report import RunError, RunReport
         (DataError("m"), End.FAILED, ExitCode.FAILED, "FAILED"),
         (KeyError("m"), End.FAILED, ExitCode.FAILED, "FAILED"),
         (Cancelled("m"), End.CANCELLED, ExitCode.TERMINATED, "KILLED"),
-        (Paused("m"), End.CANCELLED, ExitCode.TERMINATED, "KILLED"),
         (StoppedEarly("m"), End.STOPPED, ExitCode.TERMINATED, "KILLED"),
     ],
 )

@@ -26,7 +26,7 @@ from trainer.data.frequency_tables import (
     write_table,
 )
 from trainer.plan import make_plan
-from trainer.storage.layout import Storage
+from trainer.task import Task
 
 HEAD = ",".join(HEADER)
 GOOD = f"{HEAD}\n0,road,90,9\n1,tree,10,5\n2,car,0,0\n"
@@ -212,11 +212,11 @@ def test_a_table_takes_the_place_of_counting(tmp_path: Path) -> None:
     (root / "tables" / "t.csv").write_text(GOOD)
     dataset = {"name": "folder", "root": str(root), "frequency_table": "tables/t.csv"}
     spec = resolve_spec(make_spec(dataset=dataset, schedule={"crop_size": [32, 32]}), data_roots=[tmp_path])
-    common = {"storage": Storage(tmp_path / "s"), "experiment": "e", "mlflow_uri": None, "say": print}
-    plan = make_plan(spec, attempt=1, **common)
+    task = Task(experiment="e", attempt=1, spec=spec, storage=str(tmp_path / "s"))
+    plan = make_plan(task, print)
     assert (plan.frequencies.pixel, plan.frequencies.region) == (TABLE.pixel, TABLE.region)
     assert (plan.frequencies.images, plan.frequencies.source) == (2, "table tables/t.csv")
     mask = root / "annotations" / "train" / "p0.png"
     mask.write_bytes(mask.read_bytes()[:60])  # its header is whole
     with pytest.raises(DataError, match=r"1 mask cannot be read, first: p0\.png"):
-        make_plan(spec, attempt=2, **common)
+        make_plan(task.model_copy(update={"attempt": 2}), print)

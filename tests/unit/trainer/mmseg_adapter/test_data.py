@@ -13,43 +13,39 @@ import torch
 from mmengine.registry import DefaultScope
 
 from tests.factories import tiny_plan
-from trainer.mmseg_adapter import data as adapter
 from trainer.mmseg_adapter.config import revive
 from trainer.mmseg_adapter.data import PairedFolder, PositionSampler, ScalePicture, ShiftPicture
 
 SIZE = 10
 
 
-def sampler(
-    monkeypatch: pytest.MonkeyPatch, rank: int = 0, world_size: int = 1, batch: int = 4
-) -> PositionSampler:
-    monkeypatch.setattr(adapter, "get_dist_info", lambda: (rank, world_size))
-    return PositionSampler(range(SIZE), global_batch_size=batch, seed=7)
+def sampler(rank: int = 0, world_size: int = 1, batch: int = 4) -> PositionSampler:
+    return PositionSampler(range(SIZE), global_batch_size=batch, seed=7, place=(rank, world_size))
 
 
-def test_every_picture_once_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_picture_once_an_epoch() -> None:
     """Each pass over the stream holds each picture once, in another order than the pass before."""
-    stream = list(islice(sampler(monkeypatch), 2 * SIZE))
+    stream = list(islice(sampler(), 2 * SIZE))
     first, second = ([address % SIZE for address in part] for part in (stream[:SIZE], stream[SIZE:]))
     assert sorted(first) == sorted(second) == list(range(SIZE))
     assert first != second
     assert [address // SIZE for address in stream] == list(range(2 * SIZE))
 
 
-def test_ranks_share_what_one_would_take(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ranks_share_what_one_would_take() -> None:
     """Batch by batch, two ranks together draw what a single one draws."""
-    alone = list(islice(sampler(monkeypatch), 12))
-    left = list(islice(sampler(monkeypatch, 0, 2), 6))
-    right = list(islice(sampler(monkeypatch, 1, 2), 6))
+    alone = list(islice(sampler(), 12))
+    left = list(islice(sampler(0, 2), 6))
+    right = list(islice(sampler(1, 2), 6))
     together = [*left[:2], *right[:2], *left[2:4], *right[2:4], *left[4:], *right[4:]]
     assert together == alone
 
 
 @pytest.mark.parametrize("skipped", [0, 1, 9, 23])
-def test_skipping_leaves_the_rest_as_it_was(monkeypatch: pytest.MonkeyPatch, skipped: int) -> None:
+def test_skipping_leaves_the_rest_as_it_was(skipped: int) -> None:
     """skip(n) continues as if n samples had been drawn, across epochs too."""
-    whole = list(islice(sampler(monkeypatch), 40))
-    resumed = sampler(monkeypatch)
+    whole = list(islice(sampler(), 40))
+    resumed = sampler()
     resumed.skip(skipped)
     assert list(islice(resumed, 40 - skipped)) == whole[skipped:]
 

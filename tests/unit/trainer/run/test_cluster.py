@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import ray
 from ray.exceptions import ActorDiedError, ActorUnavailableError
 
 from trainer.base.errors import NodeLost, ResourcesUnavailable, WorkerLost
-from trainer.run import cluster
+from trainer.run.cluster import alive_nodes, loss_of, places, require_resources
 from trainer.spec.spec import Resources
 
 
@@ -17,22 +16,11 @@ def node(name: str, *, alive: bool = True, **resources: float) -> dict[str, Any]
     return {"NodeID": name, "Alive": alive, "Resources": resources}
 
 
-@pytest.fixture
-def nodes(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """What Ray says there is, to be changed by a test; nothing is waited for."""
-    found: list[dict[str, Any]] = []
-    monkeypatch.setattr(ray, "nodes", lambda: found)
-    monkeypatch.setattr(cluster, "_RESOURCE_WAIT_SECONDS", -1.0)
-    return found
-
-
-def test_room_is_counted_node_by_node(nodes: list[dict[str, Any]]) -> None:
+def test_room_is_counted_node_by_node() -> None:
     """Three free CPUs on two nodes each are no place for one worker of four; a dead node has none."""
-    nodes += [node("a", CPU=3.0, GPU=1.0), node("b", CPU=3.0), node("c", alive=False, CPU=64.0)]
-    assert cluster.places(1, 0) == 6
-    assert cluster.places(2, 0) == 2
-    assert cluster.places(4, 0) == 0
-    assert cluster.places(1, 0.5) == 2
+    found = [node("a", CPU=3.0, GPU=1.0), node("b", CPU=3.0), node("c", alive=False, CPU=64.0)]
+    sizes = [(1, 0.0), (2, 0.0), (4, 0.0), (1, 0.5)]
+    assert [places(cpus, gpus, nodes=lambda: found) for cpus, gpus in sizes] == [6, 2, 0, 2]
 
 
 @pytest.mark.parametrize(
@@ -47,28 +35,32 @@ def test_room_is_counted_node_by_node(nodes: list[dict[str, Any]]) -> None:
         ({"workers": 3, "cpus_per_worker": 2}, "3 worker(s) of 2 CPU"),
     ],
 )
-def test_what_no_node_has_is_refused(nodes: list[dict[str, Any]], wanted: dict[str, Any], said: str) -> None:
+def test_what_no_node_has_is_refused(wanted: dict[str, Any], said: str) -> None:
     """By name and number, also where the cluster has enough in sum."""
-    nodes += [node("a", CPU=3.0), node("b", CPU=3.0)]
-    cluster.require_resources(Resources(workers=6))
+    found = [node("a", CPU=3.0), node("b", CPU=3.0)]
+    require_resources(Resources(workers=6), nodes=lambda: found, wait_seconds=-1.0)
     with pytest.raises(ResourcesUnavailable) as caught:
-        cluster.require_resources(Resources(**wanted))
+        require_resources(Resources(**wanted), nodes=lambda: found, wait_seconds=-1.0)
     assert said in str(caught.value)
 
 
-def test_a_worker_that_went_with_its_node(nodes: list[dict[str, Any]]) -> None:
+def test_a_worker_that_went_with_its_node() -> None:
     """NodeLost where a node is gone, WorkerLost where all are there; a new node changes nothing."""
-    nodes += [node("a"), node("b")]
-    before = cluster.alive_nodes()
-    nodes.append(node("c"))
-    assert type(cluster.loss_of(ActorDiedError(), "m", before)) is WorkerLost
-    nodes[1]["Alive"] = False
-    assert type(cluster.loss_of(ActorDiedError(), "m", before)) is NodeLost
+    found = [node("a"), node("b")]
+    before = alive_nodes(lambda: found)
+    found.append(node("c"))
+    assert type(loss_of(ActorDiedError(), "m", before, nodes=lambda: found)) is WorkerLost
+    found[1]["Alive"] = False
+    assert type(loss_of(ActorDiedError(), "m", before, nodes=lambda: found)) is NodeLost
 
 
-def test_a_silent_worker_is_waited_for(nodes: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_worker_is_waited_for() -> None:
     """Ray notices a dead node late: until then its workers merely do not answer."""
-    nodes += [node("a")]
-    monkeypatch.setattr("trainer.run.cluster.time.sleep", lambda seconds: nodes[0].update(Alive=False))
+    found = [node("a")]
     silent = ActorUnavailableError("no answer", b"0" * 16)
-    assert type(cluster.loss_of(silent, "m", frozenset({"a"}))) is NodeLost
+
+    def sleep(_: float) -> None:
+        found[0]["Alive"] = False
+
+    loss = loss_of(silent, "m", frozenset({"a"}), nodes=lambda: found, sleep=sleep)
+    assert type(loss) is NodeLost

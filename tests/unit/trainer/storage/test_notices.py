@@ -8,12 +8,17 @@ from pathlib import Path
 from tests.data_factories import make_report
 from trainer.results.report import RunReport, read_report, write_report
 from trainer.run.attempt import Attempt
-from trainer.storage.layout import AttemptDir, Storage
+from trainer.storage.layout import AttemptDir
 from trainer.storage.notices import Notice, add_notice, read_notices
 from trainer.storage.posix import PosixFile, PosixFolder
+from trainer.task import Task
 
 FIRST = Notice(code="unseen_class", text="class 2 'car' has no training pixel", hint="look at the masks")
 SECOND = Notice(code="tracking", text="MLflow refused the run: zu voll, schließt")
+
+
+def attempt_in(storage: Path, number: int) -> Attempt:
+    return Attempt(Task(experiment="e1", attempt=number, spec=make_report().spec, storage=str(storage)))
 
 
 def test_notices_come_back_in_their_order(tmp_path: Path) -> None:
@@ -56,9 +61,7 @@ def test_writers_side_by_side_lose_nothing(tmp_path: Path) -> None:
 
 def test_the_report_has_the_notices_of_its_attempt(tmp_path: Path) -> None:
     """Those of another attempt are that one's; an attempt that fails reports them as well."""
-    storage = Storage.at(tmp_path)
-    one = Attempt(make_report().spec, storage=storage, experiment="e1", attempt=1)
-    two = Attempt(make_report().spec, storage=storage, experiment="e1", attempt=2)
+    one, two = attempt_in(tmp_path, 1), attempt_in(tmp_path, 2)
     one.notice(FIRST)
     two.notice(SECOND)
     assert one.report(error=ValueError("no")).notices == (FIRST,)
@@ -67,7 +70,7 @@ def test_the_report_has_the_notices_of_its_attempt(tmp_path: Path) -> None:
 
 def test_a_new_notice_is_printed_once(tmp_path: Path, capsys: object) -> None:
     """The log says it, with its hint; said again it is no news."""
-    attempt = Attempt(make_report().spec, storage=Storage.at(tmp_path), experiment="e1", attempt=1)
+    attempt = attempt_in(tmp_path, 1)
     attempt.notice(FIRST)
     attempt.notice(FIRST)
     printed = capsys.readouterr().out  # type: ignore[attr-defined]

@@ -1,0 +1,54 @@
+"""One attempt at a sweep as plain data: what to run, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sweeps.document.expand import Trial
+from sweeps.document.spec import SweepSpec
+from trainer.storage.layout import AttemptDir, Storage, SweepDir, trial_id
+from trainer.task import Task
+
+
+@dataclass(frozen=True)
+class SweepTask:
+    """`trials` are all of a grid or random search; optuna makes its own, which `resolve` fills in."""
+
+    sweep: SweepSpec
+    identifier: str
+    attempt: int
+    storage: Storage
+    mlflow_uri: str | None
+    trials: Sequence[Trial]
+    total: int
+    resolve: Callable[[Trial], Trial]
+
+    @property
+    def directory(self) -> SweepDir:
+        return self.storage.sweep(self.identifier)
+
+    @property
+    def attempt_dir(self) -> AttemptDir:
+        return self.directory.attempt(self.attempt)
+
+    @property
+    def judged(self) -> bool:
+        """Whether a scheduler looks at each evaluation."""
+        return self.sweep.scheduler.kind != "none"
+
+    def experiment(self, number: int) -> str:
+        """The id of the experiment that trial `number` is."""
+        return trial_id(self.identifier, number)
+
+    def task(self, trial: Trial, attempt: int, tags: Mapping[str, str]) -> Task:
+        """An attempt at one of its trials."""
+        return Task(
+            experiment=self.experiment(trial.number),
+            attempt=attempt,
+            spec=trial.spec,
+            storage=str(self.storage.root),
+            mlflow_uri=self.mlflow_uri,
+            mlflow_tags=dict(tags),
+            judged=self.judged,
+        )

@@ -1,0 +1,42 @@
+"""What a pool asks of the cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import ray
+
+from trainer.run import cluster
+from trainer.spec.spec import Resources
+
+
+class Cluster(Protocol):
+    """What there is to run trials on."""
+
+    def resources(self) -> Mapping[str, float]:
+        """What all its nodes have together, by Ray's names: {"CPU": 8.0, "GPU": 1.0, …}."""
+
+    def places(self, cpus: float, gpus: float) -> int:
+        """How many workers of this size its nodes have room for, were they empty."""
+
+    def require(self, resources: Resources) -> None:
+        """Returns once the cluster has what one trial takes, used by others or not.
+
+        Raises:
+            ResourcesUnavailable: it has not, and no node that would is joining.
+        """
+
+
+class RayCluster:
+    """The one that this process is connected to."""
+
+    def resources(self) -> Mapping[str, float]:
+        found: dict[str, float] = ray.cluster_resources()
+        return found
+
+    def places(self, cpus: float, gpus: float) -> int:
+        return cluster.places(cpus, gpus)
+
+    def require(self, resources: Resources) -> None:
+        cluster.require_resources(resources)

@@ -1,0 +1,75 @@
+"""What mmengine_compat.py and torch_compat.py take from mmengine and torch is there."""
+
+from __future__ import annotations
+
+import inspect
+
+import torch
+from mmengine.logging import MMLogger
+from mmengine.runner import IterBasedTrainLoop, Runner
+from torch.utils.data import DataLoader, TensorDataset
+
+from trainer.mmseg_adapter.mmengine_compat import (
+    QuietRunner,
+    built_loops,
+    continue_at,
+    global_registries,
+    inner_iterator,
+)
+from trainer.mmseg_adapter.torch_compat import end_workers, kept_iterator
+
+
+class Endless:
+    """As little of a runner as a loop asks for when it is made."""
+
+    def __init__(self) -> None:
+        self.train_loop = IterBasedTrainLoop(self, _loader(), max_iters=4)
+        self._train_loop, self._val_loop = self.train_loop, None
+
+
+def _loader() -> DataLoader[tuple[torch.Tensor, ...]]:
+    return DataLoader(TensorDataset(torch.zeros(4)), num_workers=1, persistent_workers=True)
+
+
+def test_the_runner_calls_what_is_quiet() -> None:
+    """mmengine still calls the methods that ours replaces."""
+    source = inspect.getsource(Runner)
+    for name in ("dump_config", "_log_env", "_init_model_weights"):
+        assert getattr(QuietRunner, name) is not getattr(Runner, name)
+        assert f"self.{name}(" in source
+
+
+def test_a_loop_goes_on_where_it_is_told() -> None:
+    """What `continue_at` sets is what the loop counts; the runner keeps its loops where we look for them."""
+    runner = Endless()
+    continue_at(runner, 3)
+    assert runner.train_loop.iter == 3
+    assert built_loops(runner) == (runner.train_loop, None)
+    source = inspect.getsource(Runner)
+    assert "self._train_loop" in source
+    assert "self._val_loop" in source
+
+
+def test_loader_processes_end_at_once() -> None:
+    """Of the endless iterator of a loop, and of a loader that keeps its own; each is where we look."""
+    loop = Endless().train_loop
+    endless = loop.dataloader_iterator
+    assert inner_iterator(endless) is None, "mmengine begins when the first batch is asked for"
+    next(endless)
+    kept, inner = kept_iterator(loop.dataloader), inner_iterator(endless)
+    assert kept is inner
+    (process,) = inner._workers
+    assert process.is_alive()
+    end_workers(kept)
+    process.join(10)
+    assert not process.is_alive()
+    end_workers(kept_iterator(_loader()))  # none yet: nothing to end
+
+
+def test_registries_are_found() -> None:
+    """A logger that mmengine was asked for once is in one of them, by its name."""
+    name = "test-registries-are-found"
+    logger = MMLogger.get_instance(name)
+    assert any(registry.get(name) is logger for registry in global_registries())
+    for registry in global_registries():
+        registry.pop(name, None)
