@@ -155,7 +155,7 @@ class Attempt:
         """Tells MLflow; report.json comes last, for with it the attempt counts as ended."""
         self._finished = report
         if self._tracking.uri:
-            from trainer.tracking.run_log import Tracked, finish_run
+            from trainer.tracking.run_log import Tracked, tell_end
 
             tracked = Tracked(
                 self.spec,
@@ -165,8 +165,9 @@ class Attempt:
                 self._tracking.uri,
                 self._tracking.tags,
             )
-            finish_run(tracked, report, plan=self._plan, replay=replay)
-            report = report.model_copy(update={"mlflow_run_id": self._run_id()})
+            tell_end(tracked, report, again=replay)
+            told = {"mlflow_run_id": self._run_id(), "notices": read_notices(self.dir)}
+            report = report.model_copy(update=told)
         write_report(report, self.dir.report)
 
     def _say_end(self, report: RunReport) -> None:

@@ -119,6 +119,14 @@ class Storage:
         """{"run_id": …, "experiment_id": …}: the MLflow run that all attempts share."""
         return self.experiment(experiment) / "mlflow.json"
 
+    def tracking(self, experiment: str) -> Path:
+        """How the last one fared who sent something to MLflow: see `trainer.storage.tracking`."""
+        return self.experiment(experiment) / "tracking.json"
+
+    def track_requests(self, experiment: str) -> Path:
+        """N/ for each time that everything was to be sent to MLflow again: its request, and its log."""
+        return self.experiment(experiment) / "track"
+
     def stop(self, experiment: str) -> Path:
         """A file that asks the experiment to end: its training loop looks for it at every record."""
         return self.experiment(experiment) / "stop"

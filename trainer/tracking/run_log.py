@@ -1,42 +1,27 @@
-"""What one experiment leaves in MLflow: curves while it runs, tables, figures and files at its end."""
+"""What an experiment leaves in MLflow, and when."""
 
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from trainer.base.files import write_atomically
 from trainer.plan import Plan
 from trainer.results.report import HEADLINE, RunReport, RunResult, Scores
 from trainer.spec.methods import label
 from trainer.spec.spec import ExperimentSpec, spec_hash
 from trainer.storage.layout import AttemptDir, Storage
 from trainer.storage.sink import Record, read_records
-from trainer.tracking.tracker import (
-    BackgroundTracker,
-    MlflowTracker,
-    RunInfo,
-    RunStatus,
-    Tracker,
-    TrackerError,
-    open_noted,
-)
-
-log = logging.getLogger(__name__)
+from trainer.tracking.outcome import Outcome
+from trainer.tracking.tracker import MlflowTracker, Point, RunInfo, RunStatus, Tracker, open_noted
+from trainer.tracking.trouble import TrackerError, translated, within
 
 _STATUS: dict[str, RunStatus] = {"completed": "FINISHED", "failed": "FAILED", "cancelled": "KILLED"}
+_END_SECONDS = 120.0
 _NOT_METRICS = frozenset({"kind", "iteration", "time", "message"})
-
-
-def send(record: Record, tracker: Tracker | BackgroundTracker) -> None:
-    """Logs the numbers of one record of metrics.jsonl, if it has any."""
-    if values := metrics_in(record):
-        tracker.log_metrics(int(record["iteration"]), float(record["time"]), values)
 
 
 @dataclass(frozen=True)
@@ -54,6 +39,11 @@ class Tracked:
     def dir(self) -> AttemptDir:
         return self.storage.attempt(self.experiment, self.attempt)
 
+    @property
+    def outcome(self) -> Outcome:
+        """Where it is kept what MLflow took of this attempt."""
+        return Outcome(self.storage, self.experiment, self.attempt, by=f"attempt {self.attempt}")
+
 
 def tracked(plan: Plan) -> Tracked | None:
     """The plan's attempt, None where nobody tracks it."""
@@ -63,10 +53,36 @@ def tracked(plan: Plan) -> Tracked | None:
 
 
 def open_run(attempt: Tracked) -> Tracker:
-    """The experiment's run in MLflow, the same for all attempts; its id is remembered in storage."""
+    """The experiment's run in MLflow, the same for all attempts; its id is remembered in storage.
+
+    One that had to be made anew has from the start what was measured so far. That it was, or that one was
+    restored, is noticed.
+
+    Raises:
+        TrackerError: MLflow did not take it.
+    """
     tracker = MlflowTracker(attempt.mlflow_uri)
-    open_noted(tracker, attempt.storage.mlflow_run(attempt.experiment), _run_info(attempt))
+    opened = open_noted(tracker, attempt.storage.mlflow_run(attempt.experiment), _run_info(attempt))
+    if opened.replaced:
+        replay(attempt, tracker)
+        attempt.outcome.fact(
+            f"MLflow no longer had this experiment's run; run {opened.ids.run_id} replaces it"
+        )
+    elif opened.restored:
+        attempt.outcome.fact("MLflow had deleted the run or its experiment; what was deleted is restored")
     return tracker
+
+
+def points_in(attempt: AttemptDir) -> list[Point]:
+    """The curves of an attempt, as its metrics.jsonl has them."""
+    found = [point_of(record) for record in read_records(attempt.metrics)]
+    return [point for point in found if point is not None]
+
+
+def point_of(record: Record) -> Point | None:
+    """The numbers of one record of metrics.jsonl, None where it has none."""
+    values = metrics_in(record)
+    return Point(int(record["iteration"]), float(record["time"]), values) if values else None
 
 
 def metrics_in(record: Record) -> dict[str, float]:
@@ -80,54 +96,101 @@ def metrics_in(record: Record) -> dict[str, float]:
     }
 
 
-def finish_run(attempt: Tracked, report: RunReport, *, plan: Plan | None, replay: bool) -> None:
-    """Completes and closes the run; `replay` sends the curves again from metrics.jsonl.
+def tell_end(attempt: Tracked, report: RunReport, *, again: bool, seconds: float = _END_SECONDS) -> None:
+    """Sends the end of an attempt and closes the run, within `seconds`, whatever MLflow does.
 
-    A tracking server that cannot be reached costs a warning, never the result.
+    What it does not take is noted, and costs the result nothing.
     """
+    again = again or attempt.outcome.behind
     try:
-        tracker = open_run(attempt)
-        if replay:
-            for record in read_records(attempt.dir.metrics):
-                send(record, tracker)
-        if plan is not None and report.result is not None:
-            _log_result(plan, report.result, tracker)
-        for path in (attempt.dir.plan, attempt.dir.metrics, attempt.dir.log):
-            if path.exists():
-                tracker.log_file(path, f"attempts/{attempt.attempt}")
-        with TemporaryDirectory() as scratch:
-            path = Path(scratch) / attempt.dir.report.name
-            path.write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
-            tracker.log_file(path)
-        tracker.close(_STATUS[report.state])
+        with translated():
+            within(seconds, lambda: finish_run(attempt, report, open_run(attempt), again=again))
     except TrackerError as error:
-        log.warning("MLflow has not taken the end of this run: %s", error)
+        parts = ("curves, " if again else "") + ("tables, checkpoint, " if report.result else "")
+        attempt.outcome.trouble(error, f"{parts}log and report of attempt {attempt.attempt}")
+    else:
+        attempt.outcome.taken()
 
 
-def _log_result(plan: Plan, result: RunResult, tracker: Tracker) -> None:
+def finish_run(
+    attempt: Tracked,
+    report: RunReport | None,
+    tracker: Tracker,
+    *,
+    again: bool,
+    status: RunStatus | None = None,
+) -> None:
+    """Completes and closes the run.
+
+    Args:
+        report: of this attempt, None where its job left none.
+        tracker: with the run open.
+        again: whether all that was measured is sent once more.
+        status: the run's in the end, None for what the report says; without either it stays open.
+
+    Raises:
+        TrackerError: MLflow did not take it.
+        OSError: the run directory cannot be read.
+    """
+    if again:
+        replay(attempt, tracker)
+    if report is not None and report.result is not None:
+        _log_result(attempt, report.result, tracker)
+    _send_files(attempt.dir, attempt.attempt, tracker)
+    if report is not None:
+        _log_text(attempt.dir.report.name, report.model_dump_json(indent=1), tracker)
+    last = status or (_STATUS[report.state] if report is not None else None)
+    if last is not None:
+        tracker.close(last)
+
+
+def replay(attempt: Tracked, tracker: Tracker) -> None:
+    """Sends what all attempts have measured so far; MLflow keeps each point once. Raises TrackerError."""
+    _send_earlier(attempt, tracker)
+    tracker.log_points(points_in(attempt.dir))
+
+
+def _send_earlier(attempt: Tracked, tracker: Tracker) -> None:
+    for number in range(1, attempt.attempt):
+        here = attempt.storage.attempt(attempt.experiment, number)
+        tracker.log_points(points_in(here))
+        _send_files(here, number, tracker)
+
+
+def _send_files(here: AttemptDir, number: int, tracker: Tracker) -> None:
+    for path in (here.plan, here.metrics, here.log):
+        if path.exists():
+            tracker.log_file(path, f"attempts/{number}")
+
+
+def _log_text(name: str, text: str, tracker: Tracker) -> None:
+    with TemporaryDirectory() as scratch:
+        path = Path(scratch) / name
+        path.write_text(text + "\n", encoding="utf-8")
+        tracker.log_file(path)
+
+
+def _log_result(attempt: Tracked, result: RunResult, tracker: Tracker) -> None:
     for mode, scores in result.evaluation.items():
         tracker.log_table(f"per_class_{mode}", per_class_columns(scores))
         prefix = "" if mode == "single_scale" else f"{mode}/"
         headline = {f"{prefix}{name}": value for name, value in headline_of(scores).items()}
-        tracker.log_metrics(result.iterations, _last_seconds(plan), headline)
-    tracker.log_table(
-        "class_frequencies",
-        {
-            "id": list(range(len(plan.data.classes))),
-            "class": plan.data.classes,
-            "pixels": plan.frequencies.pixel,
-            "images": plan.frequencies.region,
-        },
-    )
-    config = plan.attempt_dir.path / "config.json"
-    write_atomically(config, json.dumps(plan.config, indent=1) + "\n")
-    tracker.log_file(config)
-    tracker.log_file(plan.layout.root / result.checkpoint, "checkpoint")
+        tracker.log_points([Point(result.iterations, _last_seconds(attempt.dir), headline)])
+    classes = next(iter(result.evaluation.values())).classes
+    names = {"id": "id", "class": "name", "pixels": "pixel_frequency", "images": "region_frequency"}
+    table = {name: [getattr(row, of) for row in classes] for name, of in names.items()}
+    tracker.log_table("class_frequencies", table)
+    if attempt.dir.plan.exists():
+        plan = json.loads(attempt.dir.plan.read_text(encoding="utf-8"))
+        _log_text("config.json", json.dumps(plan["config"], indent=1), tracker)
+    checkpoint = attempt.storage.root / result.checkpoint
+    if checkpoint.exists():  # somebody may have made room since
+        tracker.log_file(checkpoint, "checkpoint")
 
 
-def _last_seconds(plan: Plan) -> float:
+def _last_seconds(here: AttemptDir) -> float:
     """Unix time of the attempt's last record: equal on every replay, so that MLflow keeps one point."""
-    records = read_records(plan.attempt_dir.metrics)
+    records = read_records(here.metrics)
     return float(records[-1]["time"]) if records else 0.0
 
 

@@ -27,7 +27,9 @@ from tests.data_factories import make_report, spec_document
 from trainer.base.errors import StoppedEarly
 from trainer.results.report import RunError, RunReport, read_report, write_report
 from trainer.storage.layout import Storage, trial_id
-from trainer.tracking.tracker import TrackerError
+from trainer.storage.notices import read_notices
+from trainer.tracking.tracker import Opened, RunIds, RunInfo
+from trainer.tracking.trouble import TrackerError
 
 ASHA = {
     "base": spec_document(evaluation={"interval": 2}, schedule={"iterations": 4}),
@@ -299,17 +301,19 @@ def test_a_limit_counts_where_trials_are_left(storage: Storage) -> None:
 
 def test_a_server_that_hangs_holds_up_one_thread(storage: Storage) -> None:
     """While one tells MLflow, and for a while after it failed, the others go on without."""
-    parent, calls, hanging = ParentRun(sweep_of(), "s", storage, None), [], threading.Event()
-    entered = threading.Event()
+    calls, hanging, entered = [], threading.Event(), threading.Event()
 
     class Hanging:
-        def log_metrics(self, *_: object) -> None:
+        def open(self, info: RunInfo) -> Opened:
+            return Opened(RunIds("m1", "0"))
+
+        def log_points(self, _: object) -> None:
             calls.append(threading.get_ident())
             entered.set()
             assert hanging.wait(10)
             raise TrackerError("no answer")
 
-    parent._tracker = Hanging()  # type: ignore[assignment]
+    parent = ParentRun(sweep_of(), "s", storage, "http://mlflow", make=lambda uri: Hanging())  # type: ignore[arg-type,return-value]
     table: Any = None
     thread = threading.Thread(target=parent.show, args=(table, {}, 1))
     thread.start()
@@ -321,3 +325,7 @@ def test_a_server_that_hangs_holds_up_one_thread(storage: Storage) -> None:
     assert len(calls) == 1
     parent.show(table, {}, 4, last=True)
     assert len(calls) == 2
+    (notice,) = read_notices(storage.sweep("s").attempt(1))
+    assert notice.text.startswith(
+        "MLflow answered with an error: no answer. Missing there: the sweep's newest"
+    )

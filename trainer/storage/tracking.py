@@ -1,0 +1,94 @@
+"""What is known of MLflow's copy of an experiment: tracking.json, and who asked to send it again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import Field, ValidationError
+
+from trainer.base.files import write_atomically
+from trainer.base.strict_model import StrictModel
+from trainer.storage.layout import newest_attempt
+
+Document = TypeVar("Document", bound=StrictModel)
+CODE = "tracking"  # of notices
+_REQUEST = "request.json"
+
+
+class Trouble(StrEnum):
+    """Why MLflow did not take what was sent."""
+
+    DELETED = "deleted"  # the run or its experiment lies in its bin
+    REFUSED = "refused"
+    UNREACHABLE = "unreachable"
+    FULL = "full"
+    SLOW = "slow"
+    BROKEN = "broken"  # it answers, and what it answers is an error, or nothing that makes sense
+
+    @property
+    def said(self) -> str:
+        """How a sentence about MLflow goes on."""
+        return _SAID[self]
+
+
+_SAID = {
+    Trouble.DELETED: "has deleted the run or its experiment",
+    Trouble.REFUSED: "refused",
+    Trouble.UNREACHABLE: "was not reached",
+    Trouble.FULL: "has no space left",
+    Trouble.SLOW: "did not answer in time",
+    Trouble.BROKEN: "answered with an error",
+}
+
+
+class TrackingRecord(StrictModel):
+    """How the last one to send something fared. `behind`: something is missing in MLflow."""
+
+    state: Literal["ok", "behind"]
+    by: str = Field(description="attempt N, or track N: see `TrackRequest`.")
+    trouble: Trouble | None = Field(default=None, strict=False)
+    text: str = ""
+
+    @property
+    def behind(self) -> bool:
+        return self.state == "behind"
+
+
+class TrackRequest(StrictModel):
+    """Somebody wants everything sent to MLflow again: runs/EXPERIMENT/track/N/, N from 1."""
+
+    asked_at: str = Field(description="ISO 8601, UTC.")
+    by_person: bool
+
+
+def read_record(path: Path) -> TrackingRecord | None:
+    """What tracking.json says; None where there is none, or it is damaged."""
+    return _read(TrackingRecord, path)
+
+
+def write_record(path: Path, record: TrackingRecord) -> None:
+    """Replaces tracking.json. Raises OSError."""
+    write_atomically(path, record.model_dump_json() + "\n")
+
+
+def read_requests(directory: Path) -> Iterator[tuple[int, TrackRequest]]:
+    """Every request by its number, newest first, up to one that is missing or damaged."""
+    number = newest_attempt(directory)
+    while number and (found := _read(TrackRequest, directory / str(number) / _REQUEST)) is not None:
+        yield number, found
+        number -= 1
+
+
+def write_request(directory: Path, number: int, request: TrackRequest) -> None:
+    """Notes a request, before anything is done about it. Raises OSError."""
+    write_atomically(directory / str(number) / _REQUEST, request.model_dump_json() + "\n")
+
+
+def _read(kind: type[Document], path: Path) -> Document | None:
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError, ValidationError):
+        return None
