@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from trainer.base.documents import MalformedDocument, read_document
 from trainer.base.errors import Cancelled, DataError, RegionRebalanceError, SpecError
 from trainer.data.folders import resolve_spec
-from trainer.results.report import RunReport, write_report
+from trainer.results.report import RunReport
 from trainer.run.attempt import Attempt, Tracking
 from trainer.spec.spec import ExperimentSpec, parse_spec, spec_hash
 from trainer.storage.layout import Storage
@@ -206,7 +206,7 @@ class Job:
         cancelled = Cancelled(f"stopped by {signal.Signals(signum).name}")
         # Stopped while MLflow was being told, what was measured stands.
         report = self._attempt.report(error=cancelled, final=True)
-        write_report(report, self._attempt.dir.report)
+        self._attempt.keep(report)
         if self._owns_cluster:
             from trainer.run import launch
 

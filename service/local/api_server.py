@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import logging
 import socket
+import sys
 import threading
 import time
 import urllib.request
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError, URLError
 
 from service.local.data_dir import url_of
 from service.local.supervisor import StopAsked
+from service.shared.schemas import Readiness
 from trainer.base.errors import RegionRebalanceError
+from trainer.base.files import full_disk_told
 
 if TYPE_CHECKING:
     from uvicorn import Server
@@ -41,10 +46,23 @@ class _Lines(logging.Formatter):
         return super().format(record) + "".join(f" {name}={value}" for name, value in extra.items())
 
 
+class _LogFile(logging.FileHandler):
+    """Says once on stderr that it cannot write, where logging prints a traceback for each line."""
+
+    _told = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        del record
+        if not self._told:
+            self._told = True
+            print(f"rebalance: {self.baseFilename} is not written on: {sys.exc_info()[1]}", file=sys.stderr)
+
+
 def log_to(path: Path) -> logging.Handler:
     """Sends everything logged in this process to a file, appended. Close the handler when done."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, encoding="utf-8")
+    with full_disk_told(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handler = _LogFile(path, encoding="utf-8")
     handler.setFormatter(_Lines("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)
@@ -77,15 +95,22 @@ class ApiServer:
         self._server = uvicorn.Server(config)
         self._thread.start()
 
-    def wait(self, stop: threading.Event, limit_seconds: float) -> None:
-        """Returns once /readyz says yes.
+    def wait(
+        self, stop: threading.Event, limit_seconds: float, *, needed: Collection[str] = ()
+    ) -> Mapping[str, str]:
+        """Returns once /readyz says yes, and that the parts `needed` are well; what is not, and why.
 
         Raises:
             ApiFailed: naming what is not ready.
             StopAsked: `stop` was set first.
         """
         deadline = time.monotonic() + limit_seconds
-        while (trouble := self._trouble()) is not None:
+        while True:
+            trouble, degraded = self._readiness()
+            missing = [f"{name}: {degraded[name]}" for name in needed if name in degraded]
+            trouble = trouble or "; ".join(missing)
+            if not trouble:
+                return degraded
             if not self._thread.is_alive():
                 raise ApiFailed(f"the API does not start; see {self._log_file}")
             if time.monotonic() > deadline:
@@ -120,17 +145,17 @@ class ApiServer:
         except Exception:  # the thread's outermost frame
             log.exception("the API died")
 
-    def _trouble(self) -> str | None:
-        """What /readyz complains of; None when it is content."""
+    def _readiness(self) -> tuple[str, Mapping[str, str]]:
+        """What keeps /readyz from saying yes, and else which parts are not well."""
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(f"{url_of(self._bound)}/readyz", timeout=30):
-                return None
+            with opener.open(f"{url_of(self._bound)}/readyz", timeout=30) as answer:
+                return "", Readiness.model_validate_json(answer.read()).troubles()
         except HTTPError as error:
             with error:
-                return _detail(error.read()) or f"HTTP {error.code}"
-        except (URLError, OSError) as error:
-            return str(error)
+                return _detail(error.read()) or f"HTTP {error.code}", {}
+        except (URLError, OSError, http.client.HTTPException, ValueError) as error:
+            return str(error) or type(error).__name__, {}
 
 
 def _detail(body: bytes) -> str:

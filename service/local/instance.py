@@ -138,8 +138,11 @@ class Embedded:
         self._api = ApiServer(create_app(settings), bound, self.directory.logs / "service.log")
         stack.callback(self._api.stop)
         self._api.start()
-        self._api.wait(self._stop, _READY_SECONDS)
+        own = ("backend", "reconciler") if self._settings.ray_address is None else ()
+        degraded = self._api.wait(self._stop, _READY_SECONDS, needed=own)
         self._notices.line(f"API: ready after {time.monotonic() - began:.1f} s")
+        for name, why in degraded.items():
+            self._notices.line(f"{name}: {why}; experiments are taken, and wait for it")
 
     def _own_environment(self) -> dict[str, str | None]:
         """What libraries in this process and in our children read from the environment."""

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from service.local.data_dir import DataDir, free_ports
 from service.local.processes import Program
+from trainer.base.files import write_atomically
 
 RAY = "ray"
 MLFLOW = "mlflow"
@@ -104,9 +105,7 @@ def write_ray_token(directory: DataDir) -> None:
     """Makes the token that clients of Ray must show, where there is none yet; readable by its owner alone."""
     if directory.ray_token.exists():
         return
-    handle = os.open(directory.ray_token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        stream.write(secrets.token_hex(32))
+    write_atomically(directory.ray_token, secrets.token_hex(32), mode=0o600)
 
 
 def remove_leftovers(details: Mapping[str, Any]) -> None:

@@ -36,6 +36,6 @@ def migrate(settings: Settings) -> None:
     try:
         command.upgrade(alembic_config(settings.database), "head")
     except DBAPIError as error:
-        raise StoreUnavailable(f"{where} cannot be used: {words_of(error)}") from error
+        raise StoreUnavailable(f"{where} cannot be used: {words_of(error, url)}") from error
     except CommandError as error:
         raise StoreUnavailable(f"{where} has a schema that this version does not know: {error}") from error

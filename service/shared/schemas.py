@@ -6,7 +6,7 @@ They ignore fields they do not know, so that an older client can read a newer se
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -145,10 +145,14 @@ class CatalogueItem(Public):
 
 
 class Readiness(Public):
-    """What /readyz found: `ok`, or why a part is not."""
+    """What /readyz found. `degraded`: experiments are taken, and wait for a part that is not well."""
 
-    status: str
-    checks: dict[str, str]
+    status: Literal["ok", "degraded"]
+    checks: dict[str, str] = Field(description="For each part `ok`, or why it is not.")
+
+    def troubles(self) -> dict[str, str]:
+        """The parts that are not well, and why."""
+        return {name: why for name, why in self.checks.items() if why != "ok"}
 
 
 class ProblemItem(Public):

@@ -29,7 +29,7 @@ class Database:
         lead = tables.Leadership(self._engine)
 
         def ours() -> bool:
-            with _mapped_errors():
+            with self._mapped_errors():
                 return lead.acquire()
 
         try:
@@ -39,23 +39,22 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        with _mapped_errors(), self._engine.connect() as connection:
+        with self._mapped_errors(), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """One transaction, given back whole where the block raises."""
-        with _mapped_errors(), self._writer.begin() as connection:
+        with self._mapped_errors(), self._writer.begin() as connection:
             yield connection
 
-
-@contextmanager
-def _mapped_errors() -> Iterator[None]:
-    try:
-        yield
-    except (IntegrityError, DataError):
-        raise  # of these rows: the database is well
-    except DBAPIError as error:
-        raise StoreUnavailable(tables.words_of(error)) from error
-    except PoolTimeout as error:
-        raise StoreUnavailable(str(error)) from error
+    @contextmanager
+    def _mapped_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (IntegrityError, DataError):
+            raise  # of these rows: the database is well
+        except DBAPIError as error:
+            raise StoreUnavailable(tables.words_of(error, self._engine.url)) from error
+        except PoolTimeout as error:
+            raise StoreUnavailable(str(error)) from error

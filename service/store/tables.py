@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import fcntl
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
 from sqlalchemy import (
     JSON,
+    URL,
     Boolean,
     Column,
     Connection,
@@ -33,6 +35,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeDecorator
 
 BUSY_TIMEOUT_MS = 10_000
+_SQLITE_FULL, _SQLITE_BROKEN = "database or disk is full", "disk I/O error"
+_LITTLE_BYTES = 64 * 1024  # SQLite asks for so much at a time for what its processes share
 _LEADER_KEY = 220401969  # any constant: the name of the advisory lock on Postgres
 
 
@@ -168,9 +172,25 @@ def make_engine(url: str) -> Engine:
     return engine
 
 
-def words_of(error: DBAPIError) -> str:
-    """What the database itself says, in one line, without what SQLAlchemy puts around it."""
-    return " ".join(str(error.orig).split())
+def words_of(error: DBAPIError, url: URL) -> str:
+    """What the database at `url` itself says, in one line, without what SQLAlchemy puts around it.
+
+    Where the disk under a SQLite file is full, which SQLite also takes for one that is broken, it names the
+    directory.
+    """
+    words = " ".join(str(error.orig).split())
+    database = url.database if url.get_backend_name() == "sqlite" else None
+    if database and (_SQLITE_FULL in words or (_SQLITE_BROKEN in words and _is_full(Path(database).parent))):
+        return f"no space left in {Path(database).parent} ({words})"
+    return words
+
+
+def _is_full(directory: Path) -> bool:
+    try:
+        found = os.statvfs(directory)
+    except OSError:
+        return False
+    return found.f_bavail * found.f_frsize < _LITTLE_BYTES
 
 
 def writing(engine: Engine) -> Engine:

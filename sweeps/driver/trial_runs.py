@@ -139,8 +139,17 @@ class Runs:
         else:
             report = read_report(self._storage.attempt(experiment, attempt).report)
             assert report is not None
+            if report.error and self._worth_another_try(trial, report):  # a full disk
+                self._watcher.lost(trial, attempt, report.error.message)
+                self._make_attempt(trial)
+                return True
             self._watcher.ended(trial, report)
         return False
+
+    def _worth_another_try(self, trial: Trial, report: RunReport, *, written: bool = True) -> bool:
+        assert report.error is not None
+        losses = lost_attempts(self._storage, self._id(trial), None if written else report)
+        return worth_another_try(report.error, losses)
 
     def _require(self, resources: Resources) -> None:
         """Refuses what the cluster never had. What it had once is waited for: a lost node is replaced."""
@@ -166,8 +175,7 @@ class Runs:
         error = NodeLost(end.message) if end.node else WorkerLost(end.message)
         self._watcher.lost(trial, attempt, end.message)
         report = self._task(trial, attempt).make().report(error=error)
-        assert report.error is not None
-        if not worth_another_try(report.error, lost_attempts(self._storage, self._id(trial), report)):
+        if not self._worth_another_try(trial, report, written=False):
             self._refuse(trial, attempt, error)
             return False
         self._make_attempt(trial)

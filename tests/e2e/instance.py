@@ -71,7 +71,8 @@ class Instance:
         )
         try:
             document = json.loads((self.data_dir / "endpoints.json").read_text())
-            if httpx.get(f"{document['api']}/readyz", trust_env=False).status_code != 200:
+            found = httpx.get(f"{document['api']}/readyz", trust_env=False)
+            if found.status_code != 200 or found.json()["status"] != "ok":
                 return None
         except (FileNotFoundError, ValueError, httpx.HTTPError):
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 
 
@@ -49,6 +50,23 @@ class ReportError(RegionRebalanceError):
 
 class ResourcesUnavailable(RegionRebalanceError):
     """The cluster can never give what the spec asks for."""
+
+
+class DiskFull(RegionRebalanceError, OSError):
+    """The disk, or somebody's share of it, has no room for what was to be written in `directory`.
+
+    An OSError as well: whoever is ready for a write that fails is ready for this one.
+    """
+
+    def __init__(self, directory: str) -> None:
+        super().__init__(errno.ENOSPC, "no space left", directory)
+        self.directory = directory
+
+    def __str__(self) -> str:
+        return f"no space left in {self.directory}"
+
+    def __reduce__(self) -> tuple[type[DiskFull], tuple[str]]:
+        return type(self), (self.directory,)
 
 
 class WorkerLost(RegionRebalanceError):

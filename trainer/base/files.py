@@ -2,24 +2,79 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from trainer.base.errors import DiskFull
 
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Replaces `path` as a whole: a reader sees the old content or the new, never a part. Text is UTF-8."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def write_atomically(path: Path, content: str | bytes, *, mode: int = 0o644) -> None:
+    """Replaces `path` as a whole: a reader sees the old content or the new, never a part. Text is UTF-8.
+
+    `mode`: mkstemp's 0600 would hide the file from a service under another user.
+
+    Raises:
+        DiskFull: there is no room; the old content stays, and nothing of the new one.
+    """
+    with full_disk_told(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(_encoded(content))
+                stream.flush()
+                os.fsync(stream.fileno())
+            Path(temporary).chmod(mode)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def full_disk_told(directory: Path) -> Iterator[None]:
+    """Raises DiskFull for `directory` where the block fails for want of room, in whatever words.
+
+    A library may put an error of its own around the system's: torch's writer of checkpoints does.
+    """
     try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(_encoded(content))
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).chmod(0o644)  # mkstemp's 0600 would hide it from a service under another user
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        yield
+    except DiskFull:
+        raise
+    except Exception as error:
+        if is_disk_full(error):
+            raise DiskFull(str(directory)) from error
+        raise
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether the error, or one that led to it, says that a disk or a share of it (a quota) is full."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return True
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def append_whole(stream: io.FileIO, content: bytes) -> None:
+    """Writes all of `content` at the end of an unbuffered file, or takes back what it wrote of it."""
+    before = os.fstat(stream.fileno()).st_size
+    rest = memoryview(content)
+    try:
+        while rest:
+            rest = rest[stream.write(rest) or 0 :]
+    except OSError:
+        with suppress(OSError):
+            stream.truncate(before)
         raise
 
 
@@ -29,14 +84,17 @@ def write_where_asked(path: Path, content: str | bytes) -> None:
     Replaced, /dev/null would be an ordinary file from then on, for everybody on the machine.
 
     Raises:
+        DiskFull: there is no room for it.
         OSError: naming `path`, not the temporary file beside it.
     """
     try:
         if path.exists() and not path.is_file():
-            with path.open("wb") as stream:  # of a directory: an error
+            with full_disk_told(path), path.open("wb") as stream:  # of a directory: an error
                 stream.write(_encoded(content))
         else:
             write_atomically(Path(os.path.realpath(path)), content)
+    except DiskFull:
+        raise
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
 

@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _CHUNK = 65536
@@ -39,7 +39,14 @@ def tee_output(path: Path) -> Iterator[None]:
 
 
 def _pump(reading: int, terminal: int, log: int) -> None:
+    """Takes everything, also where one end takes nothing: a writer of a pipe that nobody reads hangs."""
     while chunk := os.read(reading, _CHUNK):
-        os.write(log, chunk)
-        os.write(terminal, chunk)
+        for end in (log, terminal):
+            with suppress(OSError):  # a full disk, a terminal that went away
+                _write_all(end, chunk)
     os.close(reading)
+
+
+def _write_all(end: int, chunk: bytes) -> None:
+    while chunk:
+        chunk = chunk[os.write(end, chunk) :]

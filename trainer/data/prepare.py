@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainer.base.errors import DataError
+from trainer.base.files import full_disk_told
 from trainer.data import digits
 from trainer.data.folders import CLASSES_FILE, read_classes
 from trainer.data.splits import list_pairs
@@ -43,6 +44,7 @@ def prepare(
 
     Raises:
         DataError: the files changed since the spec was resolved.
+        DiskFull: there is no room for the scenes; none of them stays.
     """
     entry = DATASETS[dataset.name]
     if isinstance(dataset, DigitScenes):
@@ -73,16 +75,17 @@ def _rendered(dataset: DigitScenes, storage: Storage, say: Callable[[str], None]
     if target.is_dir():
         return target
     say(f"rendering {dataset.train_images} + {dataset.eval_images} digit scenes into {target.name}")
-    storage.datasets.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=storage.datasets, prefix=f".{target.name}.") as scratch:
-        made = Path(scratch) / "scenes"
-        _write_scenes(dataset, made)
-        try:
-            made.rename(target)
-        except OSError:
-            if not target.is_dir():
-                raise
-            shutil.rmtree(made)
+    with full_disk_told(storage.datasets):
+        storage.datasets.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=storage.datasets, prefix=f".{target.name}.") as scratch:
+            made = Path(scratch) / "scenes"
+            _write_scenes(dataset, made)
+            try:
+                made.rename(target)
+            except OSError:
+                if not target.is_dir():
+                    raise
+                shutil.rmtree(made)
     return target
 
 

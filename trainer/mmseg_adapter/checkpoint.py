@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from mmengine.model import is_model_wrapper
 
+from trainer.base.files import full_disk_told
+
 _NAME = re.compile(r"iter_(\d+)\.pth")
 _KEEP = 2  # the one before is the way out when the newest is damaged
 
@@ -69,17 +71,22 @@ def bare(model: torch.nn.Module) -> torch.nn.Module:
 
 
 def save_atomically(payload: Mapping[str, Any], path: Path) -> None:
-    """torch.save to a temporary name, fsync, rename: a file of this name is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """torch.save to a temporary name, fsync, rename: a file of this name is whole.
+
+    Raises:
+        DiskFull: there is no room; nothing of it stays.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as stream:
-            torch.save(dict(payload), stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with full_disk_told(path.parent):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("wb") as stream:
+                torch.save(dict(payload), stream)
+                stream.flush()
+                os.fsync(stream.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -8,13 +8,14 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from trainer.base.errors import Cancelled, WorkerLost
-from trainer.base.files import write_atomically
+from trainer.base.errors import Cancelled, DiskFull, WorkerLost
+from trainer.base.files import full_disk_told, is_disk_full, write_atomically
 from trainer.base.tee import tee_output
 from trainer.results.report import RunError, RunReport, RunResult, write_report
 from trainer.spec.spec import ExperimentSpec
 from trainer.storage.layout import AttemptDir, Storage, mlflow_ids
 from trainer.storage.notices import Notice, add_notice, read_notices
+from trainer.storage.reserve import free_reserve, take_reserve
 
 if TYPE_CHECKING:
     from trainer.plan import Plan
@@ -101,17 +102,21 @@ class Attempt:
         Args:
             work: prepares this attempt and trains it.
             unreported: errors after which another attempt follows: they are returned, without a report.
+
+        Raises:
+            DiskFull: there is no room, not even for the report.
         """
-        self.dir.path.mkdir(parents=True, exist_ok=True)
-        with tee_output(self.dir.log):
+        with full_disk_told(self.dir.path), tee_output(self.dir.log):
             logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
             _say(f"experiment {self._experiment}, attempt {self._attempt}: {self.dir.path}")
             lost = True
             try:
+                take_reserve(self.dir)
                 outcome = work(self)
                 lost = outcome["tracking_lost"]
                 report = self.report(outcome=outcome)
             except unreported as error:
+                free_reserve(self.dir)
                 _say(f"{type(error).__name__}: {error}")
                 return error
             except Cancelled as error:
@@ -168,6 +173,15 @@ class Attempt:
             tell_end(tracked, report, again=replay)
             told = {"mlflow_run_id": self._run_id(), "notices": read_notices(self.dir)}
             report = report.model_copy(update=told)
+        self.keep(report)
+
+    def keep(self, report: RunReport) -> None:
+        """Writes report.json, for which room was kept.
+
+        Raises:
+            DiskFull: others have taken that, too.
+        """
+        free_reserve(self.dir)
         write_report(report, self.dir.report)
 
     def _say_end(self, report: RunReport) -> None:
@@ -188,10 +202,12 @@ class Attempt:
 
 
 def run_error(error: BaseException) -> RunError:
-    """The report's form of an exception; only lost workers are worth another try as they are."""
-    message = str(error).strip() or "(no message)"
+    """The report's form of an exception; lost workers and full disks are worth another try as they are."""
+    kind, message = type(error), str(error).strip() or "(no message)"
+    if is_disk_full(error) and kind is not DiskFull:  # met where none of our writers stands
+        kind, message = DiskFull, f"no space left on a disk that the job writes to: {message}"
     return RunError(
-        type=type(error).__name__, message=message[:4000], retryable=isinstance(error, WorkerLost)
+        type=kind.__name__, message=message[:4000], retryable=issubclass(kind, (WorkerLost, DiskFull))
     )
 
 

@@ -39,6 +39,11 @@ class AttemptDir:
         return self.path / "notices.jsonl"
 
     @property
+    def reserve(self) -> Path:
+        """Room on the disk for the report: see `trainer.storage.reserve`."""
+        return self.path / ".reserve"
+
+    @property
     def permit(self) -> Path:
         """The iteration up to which a sweep's scheduler has judged: see `trainer.storage.orders`."""
         return self.path / "permit"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from trainer.base.files import append_whole, full_disk_told
 from trainer.storage.orders import Orders
 
 Record = Mapping[str, Any]
@@ -25,8 +26,10 @@ class FileSink:
     """Appends records as JSON lines with a Unix time; after each it obeys what is asked of the attempt."""
 
     def __init__(self, path: Path, *, orders: Orders, forward: Callable[[Record], None]) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._stream = path.open("a", encoding="utf-8", buffering=1)
+        with full_disk_told(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._stream = path.open("ab", buffering=0)
+        self._path = path
         self._orders = orders
         self._forward = forward
 
@@ -35,11 +38,13 @@ class FileSink:
 
         Raises:
             Cancelled: the attempt shall not go on, see `Orders.obey`.
+            DiskFull: there is no room for the line.
         """
         stamped = {"time": time.time(), **record}
         # NaN and infinity are not JSON; a curve has a gap there.
         clean = {key: value for key, value in stamped.items() if not _is_bad_float(value)}
-        self._stream.write(json.dumps(clean) + "\n")
+        with full_disk_told(self._path.parent):
+            append_whole(self._stream, (json.dumps(clean) + "\n").encode())
         self._forward(clean)
         self._orders.obey(clean)
 

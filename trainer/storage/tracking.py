@@ -38,7 +38,7 @@ _SAID = {
     Trouble.DELETED: "has deleted the run or its experiment",
     Trouble.REFUSED: "refused",
     Trouble.UNREACHABLE: "was not reached",
-    Trouble.FULL: "has no space left",
+    Trouble.FULL: "could not store it, a disk being full",
     Trouble.SLOW: "did not answer in time",
     Trouble.BROKEN: "answered with an error",
 }

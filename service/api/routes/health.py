@@ -1,4 +1,4 @@
-"""/healthz: the process answers. /readyz: everything it needs answers as well."""
+"""/healthz: the process answers. /readyz: what it needs to take requests does, and how the rest is."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ from service.reconcile.reconciler import utc_now
 from service.shared.schemas import Health, Readiness
 from service.store.experiments import Store
 from service.store.records import StoreUnavailable
-from trainer.base.errors import Problem
+from trainer.base.errors import DiskFull, Problem
+from trainer.base.files import full_disk_told
 
 router = APIRouter(tags=["health"])
+_NEEDED = frozenset({"database", "storage"})  # to take requests; without the rest they are kept
+_PROBE = bytes(4096)  # a full disk takes a file, but nothing in it
 
 
 @router.get("/healthz")
@@ -31,7 +34,10 @@ def healthz(request: Request) -> Health:
 def readyz(
     store: StoreDep, backend: BackendDep, settings: SettingsDep, reconciler: ReconcilerDep
 ) -> Response:
-    """Database, storage, cluster and reconciler are all well; otherwise 503, naming what is not."""
+    """Whether requests can be taken: 503, naming each part that is not well, where database or storage fails.
+
+    Without the cluster experiments are stored and wait: 200 and `degraded`, with the reason at the part.
+    """
     checks = {
         "database": _database(store),
         "storage": _storage(settings.layout.root),
@@ -39,11 +45,11 @@ def readyz(
         "reconciler": reconciler.trouble(),
     }
     failed = {name: why for name, why in checks.items() if why is not None}
-    if failed:
+    if not _NEEDED.isdisjoint(failed):
         told = "; ".join(f"{name}: {why}" for name, why in failed.items())
         errors = [Problem(f"/checks/{name}", why, "ok") for name, why in failed.items()]
         return problem(HTTPStatus.SERVICE_UNAVAILABLE, "Not ready", told, kind="not-ready", errors=errors)
-    found = Readiness(status="ok", checks=dict.fromkeys(checks, "ok"))
+    found = Readiness(status="degraded" if failed else "ok", checks=dict.fromkeys(checks, "ok") | failed)
     return JSONResponse(found.model_dump(mode="json"))
 
 
@@ -57,8 +63,11 @@ def _database(store: Store) -> str | None:
 
 def _storage(root: Path) -> str | None:
     try:
-        with tempfile.TemporaryFile(dir=root):
+        with full_disk_told(root), tempfile.TemporaryFile(dir=root, buffering=0) as stream:
+            stream.write(_PROBE)
             return None
+    except DiskFull as error:
+        return str(error)
     except OSError as error:
         return f"cannot write to {root}: {error.strerror}"
 
