@@ -7,9 +7,11 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 from trainer.base.documents import MalformedDocument
 from trainer.base.errors import RegionRebalanceError
+from trainer.base.tee import tee_output
 from trainer.job import DEFAULT_STORAGE, has_password, identifier, mlflow_tag, storage_at
 from trainer.tracking.catch_up import catch_up, newest
 from trainer.tracking.trouble import TrackerError
@@ -39,8 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{experiment}: {error}", file=sys.stderr)
         return _BAD_INPUT
     by = f"track {options.number}" if options.number else "track by hand"
-    trouble = catch_up(attempt, by=by, status=options.status, seconds=_SECONDS)
-    print(_told(experiment, attempt.attempt, trouble), flush=True)
+    log = storage.track_requests(experiment) / str(options.number) / "log.txt"
+    with tee_output(log) if options.number else nullcontext():
+        trouble = catch_up(attempt, by=by, status=options.status, seconds=_SECONDS)
+        print(_told(experiment, attempt.attempt, trouble), flush=True)
     return _FAILED if trouble else 0
 
 

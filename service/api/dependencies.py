@@ -8,6 +8,7 @@ from typing import Annotated, Any, cast
 from fastapi import Depends, Request
 from pydantic import BaseModel
 
+from service.api.mlflow_facts import RunFacts
 from service.api.requests import BODY_LIMIT_BYTES, BadParameter, BodyTooLarge, NotJson
 from service.reconcile.cluster import Backend
 from service.reconcile.thread import ReconcilerLoop
@@ -33,6 +34,10 @@ def _settings(request: Request) -> Settings:
 
 def _reconciler(request: Request) -> ReconcilerLoop:
     return cast(ReconcilerLoop, request.app.state.reconciler)
+
+
+def _facts(request: Request) -> RunFacts:
+    return cast(RunFacts, request.app.state.run_facts)
 
 
 def _wake(request: Request) -> Callable[[], None]:
@@ -98,5 +103,6 @@ StoreDep = Annotated[Store, Depends(_store)]
 BackendDep = Annotated[Backend, Depends(_backend)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
 ReconcilerDep = Annotated[ReconcilerLoop, Depends(_reconciler)]
+FactsDep = Annotated[RunFacts, Depends(_facts)]
 WakeDep = Annotated[Callable[[], None], Depends(_wake)]
 JsonBodyDep = Annotated[bytes, Depends(_json_body)]

@@ -156,6 +156,19 @@ def retry(args: argparse.Namespace, client: RebalanceClient) -> int:
     return 0
 
 
+def track(args: argparse.Namespace, client: RebalanceClient) -> int:
+    """Has everything of experiments that have ended sent to MLflow again."""
+    found = [client.track(each) for each in args.id]
+    if args.json:
+        print_items(found)
+        return 0
+    for each in found:
+        print(
+            f"{each.id}  {each.name}: a job sends it to MLflow again; how it went: rebalance show {each.id}"
+        )
+    return 0
+
+
 def datasets(args: argparse.Namespace, client: RebalanceClient) -> int:
     """The data sets a spec can name."""
     return _catalogue(args, client.datasets())

@@ -149,9 +149,14 @@ def _ended(
         error_type=error.type if error else None,
         error_message=error.message[:_LONGEST_MESSAGE] if error else None,
         headline=headline,
-        mlflow_status_due=_MLFLOW_STATUS[to],
+        mlflow_status_due=mlflow_status(to),
     )
     return Decision(to, reason, outcome)
+
+
+def mlflow_status(ended: State) -> str:
+    """The final status of the MLflow run of what has ended so."""
+    return _MLFLOW_STATUS[ended]
 
 
 def refused(row: Asked, why: str) -> Decision:

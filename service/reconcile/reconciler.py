@@ -6,24 +6,19 @@ ids are computed, and every change of state is a compare-and-set.
 
 from __future__ import annotations
 
-import logging
 from datetime import UTC, datetime, timedelta
 
-from service.reconcile.cluster import Backend, BackendUnreachable, RunCloser
+from service.reconcile.cluster import Backend, RunCloser
 from service.reconcile.decide import Rules
 from service.reconcile.job_follower import Cluster, Follower, Mishaps
 from service.reconcile.job_kinds import ExperimentWork, SweepWork
+from service.reconcile.tracking import Tracking
 from service.reconcile.trial_follower import Trials
 from service.shared.settings import Settings
 from service.shared.states import State
 from service.store.experiments import Store
-from service.store.jobs import Ledger
 from service.store.records import Experiment, Sweep
 
-log = logging.getLogger(__name__)
-
-_MLFLOW_PAUSE = timedelta(seconds=30)
-_MLFLOW_AT_ONCE = 10
 _UNSETTLED_AT_ONCE = 10
 _SPARE = 10  # so many that cannot be submitted keep nobody behind them waiting
 _WITH_JOB = tuple(state for state in State if state.has_job)
@@ -43,7 +38,6 @@ class Reconciler:
     ) -> None:
         self._store = store
         self._settings = settings
-        self._runs = runs
         self._cluster = Cluster(backend)
         self._mishaps = Mishaps()
         self._trials = Trials(store, settings, self._mishaps.confined)
@@ -51,10 +45,10 @@ class Reconciler:
         common = (self._cluster, rules, self._mishaps)
         self._experiments = Follower(store, ExperimentWork(settings), *common)
         self._sweeps = Follower(store.sweeps, SweepWork(settings), *common, before_end=self._trials.settle)
-        self._mlflow_next: datetime | None = None
+        self._tracking = Tracking(store, settings, self._cluster, runs, self._mishaps)
 
     def run_once(self, now: datetime) -> None:
-        """Follows jobs and trials, drops what was cancelled in the queue, submits, and closes MLflow runs.
+        """Follows jobs and trials, drops what was cancelled in the queue, submits, and sees to MLflow runs.
 
         Raises:
             StoreUnavailable: the database does not answer; the next pass goes on from there.
@@ -70,7 +64,7 @@ class Reconciler:
             self._sweeps.drop(sweep, now)
         self._follow_trials(now)
         self._submit(now)
-        self._close_runs(now)
+        self._tracking.settle(now)
 
     def _follow_trials(self, now: datetime) -> None:
         for sweep in self._store.sweeps.in_states(*_NOT_ENDED):
@@ -95,25 +89,3 @@ class Reconciler:
                 free -= self._sweeps.submit(row, now)
             else:
                 free -= self._experiments.submit(row, now)
-
-    def _close_runs(self, now: datetime) -> None:
-        """Gives MLflow runs the status that their jobs could not; MLflow's absence delays only this."""
-        if self._mlflow_next is not None and now < self._mlflow_next:
-            return
-        self._mlflow_next = None
-        if self._close_some(self._store, now):
-            self._close_some(self._store.sweeps, now)
-
-    def _close_some(self, ledger: Ledger[Experiment] | Ledger[Sweep], now: datetime) -> bool:
-        """False where MLflow does not answer."""
-        for row in ledger.with_mlflow_due(limit=_MLFLOW_AT_ONCE):
-            if self._runs is not None and row.mlflow_run_id is not None and row.mlflow_status_due is not None:
-                try:
-                    with self._mishaps.confined(row.id):
-                        self._runs.close_run(row.mlflow_run_id, row.mlflow_status_due)
-                except BackendUnreachable as error:
-                    log.warning("mlflow unreachable", extra={"experiment": row.id, "reason": str(error)})
-                    self._mlflow_next = now + _MLFLOW_PAUSE
-                    return False
-            ledger.mlflow_settled(row.id)  # after a mishap too: ten such rows would keep all others waiting
-        return True

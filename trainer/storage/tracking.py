@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import AwareDatetime, Field, ValidationError
 
 from trainer.base.files import write_atomically
 from trainer.base.strict_model import StrictModel
@@ -60,8 +60,9 @@ class TrackingRecord(StrictModel):
 class TrackRequest(StrictModel):
     """Somebody wants everything sent to MLflow again: runs/EXPERIMENT/track/N/, N from 1."""
 
-    asked_at: str = Field(description="ISO 8601, UTC.")
+    asked_at: AwareDatetime = Field(strict=False)
     by_person: bool
+    attempt: int = Field(description="The newest when it was asked for.")
 
 
 def read_record(path: Path) -> TrackingRecord | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import re
 import threading
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
+from trainer.base.files import is_disk_full
 from trainer.storage.tracking import Trouble
 
 Value = TypeVar("Value")
@@ -75,7 +75,7 @@ def trouble_of(error: BaseException) -> TrackerError:
 
 def _kind_of(error: BaseException) -> Trouble:
     chain = list(_chain(error))
-    if any(isinstance(each, OSError) and each.errno in (errno.ENOSPC, errno.EDQUOT) for each in chain):
+    if is_disk_full(error):
         return Trouble.FULL
     code = str(getattr(error, "error_code", ""))
     text = " ".join(str(each) for each in chain).lower()
