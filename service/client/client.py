@@ -138,7 +138,7 @@ class RebalanceClient(SweepCalls):
         return self.ask(ExperimentPublic, "POST", f"/experiments/{segment(experiment_id)}/retry")
 
     def track(self, experiment_id: str) -> ExperimentPublic:
-        """Has everything of one that has ended sent to MLflow again. 409 for others, and without an MLflow."""
+        """Sends everything of one that has ended to MLflow again. 409 for others, and without an MLflow."""
         return self.ask(ExperimentPublic, "POST", f"/experiments/{segment(experiment_id)}/track")
 
     def compare(self, experiment_ids: Sequence[str]) -> Comparison:

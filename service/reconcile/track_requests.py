@@ -52,4 +52,4 @@ def ask_to_track(store: Store, settings: Settings, row: Experiment, now: datetim
         raise Conflict(f"experiment {row.id} has left nothing that could be sent: no attempt ever ran")
     if pending_try(settings.layout, row) is None:
         note_try(settings.layout, row, by_person=True, now=now)
-    return store.mlflow_due(row.id, mlflow_status(row.state))
+    return store.mlflow_due(row.id, mlflow_status(row.state), now=now)

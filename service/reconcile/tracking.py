@@ -48,7 +48,7 @@ class Tracking:
         self._runs = runs
         self._mishaps = mishaps
         self._silent_until: datetime | None = None
-        self._later: dict[str, datetime] = {}
+        self._later: dict[tuple[str, datetime], datetime] = {}  # not before; a row that has changed at once
         self._sending: set[str] = set()
 
     def settle(self, now: datetime) -> None:
@@ -62,7 +62,7 @@ class Tracking:
                     self._cluster.note_unreachable(str(error))
                 except OSError as error:
                     log.warning("storage trouble", extra={"experiment": row.id, "reason": str(error)})
-            self._later[row.id] = now + _LOOK_AGAIN
+            self._wait(row, now)
         for sweep in self._due(self._store.sweeps, now):
             if self._reach(now):
                 self._close(self._store.sweeps, sweep, now)
@@ -71,7 +71,7 @@ class Tracking:
         """Those that are looked at in this pass: ones that wait keep nobody waiting."""
         self._later = {each: at for each, at in self._later.items() if at > now}
         rows = ledger.with_mlflow_due(limit=_AT_ONCE + len(self._later))
-        return [row for row in rows if row.id not in self._later][:_AT_ONCE]
+        return [row for row in rows if (row.id, row.updated_at) not in self._later][:_AT_ONCE]
 
     def _settle(self, row: Experiment, now: datetime) -> None:
         record, tries = read_record(self._storage.tracking(row.id)), tries_of(self._storage, row)
@@ -95,7 +95,10 @@ class Tracking:
             self._store.tell(row, _GIVEN_UP.format(row.id), now=now)
             self._store.mlflow_settled(row.id)
         elif row.id not in self._sending:
-            self._later[row.id] = now + _LOOK_AGAIN
+            self._wait(row, now)
+
+    def _wait(self, row: Experiment, now: datetime) -> None:
+        self._later[row.id, row.updated_at] = now + _LOOK_AGAIN
 
     def _submit(self, row: Experiment, each: Try, now: datetime) -> None:
         job_id = _job_id(row, each)

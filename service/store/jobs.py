@@ -168,10 +168,10 @@ class Ledger(Generic[Row]):
         with self._database.writing() as connection:
             self.record(connection, [event(row.id, now, row.attempt, row.state, row.state, reason)])
 
-    def mlflow_due(self, identifier: str, status: str) -> Row:
+    def mlflow_due(self, identifier: str, status: str, *, now: datetime) -> Row:
         """Notes that the MLflow run has to be seen to: something may be missing there."""
         with self._database.writing() as connection:
-            self.write(connection, identifier, mlflow_status_due=status)
+            self.write(connection, identifier, mlflow_status_due=status, updated_at=now)
             return self.read(connection, identifier)
 
     def mlflow_settled(self, identifier: str, *, run_id: str | None = None) -> None:
