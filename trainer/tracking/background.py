@@ -14,7 +14,7 @@ from trainer.tracking.trouble import TrackerError, trouble_of
 
 log = logging.getLogger(__name__)
 
-_CLOSE_SECONDS = 20.0
+_CLOSE_SECONDS = 30.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 60.0, 900.0  # seconds
 
 
