@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from service.reconcile.cluster import RunFact
@@ -25,7 +27,7 @@ from trainer.storage.tracking import Trouble, read_record
 from trainer.track import main as track
 
 pytestmark = pytest.mark.integration
-LIMIT_SECONDS = 180.0
+LIMIT_SECONDS = 300.0
 
 
 class Mlflow:
@@ -44,7 +46,13 @@ class Mlflow:
         command += ["--backend-store-uri", f"sqlite:///{self._directory}/mlflow.db"]
         command += ["--artifacts-destination", str(self._directory / "artifacts")]
         with (self._directory / "mlflow.log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self._directory)
+            self._process = subprocess.Popen(
+                command,
+                stdout=log,
+                stderr=log,
+                cwd=self._directory,
+                env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+            )
         pause, end = threading.Event(), time.monotonic() + LIMIT_SECONDS
         while not self._healthy():
             assert time.monotonic() < end
@@ -52,7 +60,12 @@ class Mlflow:
 
     def stop(self) -> None:
         if self._process is not None:
-            self._process.terminate()
+            family = [psutil.Process(self._process.pid)]
+            family += family[0].children(recursive=True)
+            for each in family:
+                with suppress(psutil.NoSuchProcess):
+                    each.terminate()
+            psutil.wait_procs(family, timeout=30)
             self._process.wait(30)
             self._process = None
 
@@ -73,9 +86,11 @@ def mlflow(tmp_path: Path) -> Iterator[Mlflow]:
     directory = tmp_path / "mlflow"
     directory.mkdir()
     server = Mlflow(directory)
-    server.start()
-    yield server
-    server.stop()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
 
 
 def train(storage: Storage, experiment: str, uri: str) -> RunReport:
