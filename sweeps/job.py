@@ -15,10 +15,10 @@ from sweeps.document.expand import Trial, count_trials, expand, num_draws
 from sweeps.document.resolve import resolve_trials
 from sweeps.document.spec import SweepSpec, parse_sweep
 from sweeps.results.report import SweepReport, write_sweep_report
-from trainer.base.documents import MalformedDocument, read_document
+from trainer.base.documents import MalformedDocument, parse_document, read_document
 from trainer.base.errors import Problem, RegionRebalanceError, SpecError
-from trainer.base.files import write_atomically
 from trainer.base.schema_words import counted
+from trainer.base.text import make_streams_printable
 from trainer.job import (
     DEFAULT_STORAGE,
     attempt_number,
@@ -28,7 +28,7 @@ from trainer.job import (
     storage_at,
 )
 from trainer.run.attempt import run_error, utc_now_text
-from trainer.storage.layout import Storage, newest_attempt
+from trainer.storage.layout import Storage
 
 _EXIT_USAGE = 2
 _MOST_LISTED = 200
@@ -36,6 +36,7 @@ _MOST_LISTED = 200
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0 completed, 1 failed, 2 the sweep or command line is wrong, 143 cancelled."""
+    make_streams_printable(utf8=True)  # what is printed is log.txt, too
     parser = _parser()
     options = parser.parse_args(arguments)
     if has_password(options.mlflow_uri):
@@ -55,9 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from sweeps.driver.driver import Asked, Engine
 
     directory = storage.sweep(name)
-    write_atomically(directory.spec, sweep.model_dump_json(indent=1) + "\n")
-    attempt = options.attempt or newest_attempt(directory.path) + 1
-    write_atomically(directory.attempt(attempt).spec, sweep.model_dump_json(indent=1) + "\n")
+    directory.spec.write(sweep.model_dump_json(indent=1) + "\n")
+    attempt = options.attempt or directory.newest_attempt() + 1
+    directory.attempt(attempt).spec.write(sweep.model_dump_json(indent=1) + "\n")
     asked = Asked(
         sweep=sweep,
         identifier=name,
@@ -136,10 +137,10 @@ def _refuse_another(storage: Storage, identifier: str, sweep: SweepSpec) -> None
         SpecError: the id belongs to a sweep that is not this one. Name and limits may change, but for the
             number of trials; tags are a part of the trials.
     """
-    path = storage.sweep(identifier).spec
-    if not path.exists():
+    file = storage.sweep(identifier).spec
+    if not file.exists():
         return
-    before, now = _lasting(parse_sweep(read_document(path))), _lasting(sweep)
+    before, now = _lasting(parse_sweep(parse_document(file.read_bytes()))), _lasting(sweep)
     got = f"{identifier} is another sweep's id: that one began otherwise"
     wanted = "what it began with, or another --sweep; /name and the other limits may change"
     changed = [pointer for pointer in now if now[pointer] != before[pointer]]
@@ -161,7 +162,7 @@ def _list(sweep: SweepSpec, identifier: str, trials: Sequence[Trial], storage: S
         print(f"{draws} draws, not {asked}: the axes have no more settings, and each is run once")
     if sweep.search == "optuna":
         print("drawn as it goes; such as:")
-    measured = pixel_seconds(stored_reports(storage.root / "runs"))
+    measured = pixel_seconds(stored_reports(storage))
     for trial in trials[:_MOST_LISTED]:
         one = cost_of([trial.spec], pixel_seconds=measured).train_seconds
         time = "" if one is None else f", about {one:.0f} s"

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import tempfile
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, cast
 
 from service.reconcile.cluster import (
     AlreadySubmitted,
@@ -106,3 +111,157 @@ class FakeRuns:
     def ping(self) -> None:
         if self.down:
             raise BackendUnreachable("MLflow is down")
+
+
+@dataclass
+class MemoryDisk:
+    """Content by path, as `StoredFile` and `StoredFolder` of shared storage in memory."""
+
+    files: dict[tuple[str, ...], bytes] = field(default_factory=dict)
+    folders: dict[tuple[str, ...], int] = field(default_factory=dict)
+    changes: dict[tuple[str, ...], int] = field(default_factory=dict)
+    clock: int = 0
+
+    def tick(self) -> int:
+        self.clock += 1
+        return self.clock
+
+    def make(self, key: tuple[str, ...]) -> None:
+        for end in range(len(key) + 1):
+            if key[:end] not in self.folders:
+                self.folders[key[:end]] = self.tick()
+                if end:
+                    self.folders[key[: end - 1]] = self.tick()
+
+    def put(self, key: tuple[str, ...], content: bytes) -> None:
+        self.make(key[:-1])
+        if key not in self.files:
+            self.folders[key[:-1]] = self.tick()
+        self.files[key], self.changes[key] = content, self.tick()
+
+
+class _Appending(io.RawIOBase):
+    def __init__(self, disk: MemoryDisk, key: tuple[str, ...]) -> None:
+        self._disk, self._key = disk, key
+        disk.put(key, disk.files.get(key, b""))
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: Any) -> int:
+        self._disk.put(self._key, self._disk.files[self._key] + bytes(content))
+        return len(content)
+
+
+@dataclass(frozen=True)
+class MemoryFile:
+    """See `trainer.storage.port.StoredFile`."""
+
+    disk: MemoryDisk
+    key: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "/".join(self.key)
+
+    @property
+    def name(self) -> str:
+        return self.key[-1]
+
+    @property
+    def local(self) -> Path:
+        """A copy."""
+        path = Path(tempfile.mkdtemp()) / self.name
+        path.write_bytes(self.read_bytes())
+        return path
+
+    def exists(self) -> bool:
+        return self.key in self.disk.files
+
+    def size(self) -> int:
+        return len(self.disk.files.get(self.key, b""))
+
+    def modified_ns(self) -> int | None:
+        return self.disk.changes[self.key] if self.exists() else None
+
+    def read_bytes(self, start: int = 0, stop: int | None = None) -> bytes:
+        if not self.exists():
+            raise FileNotFoundError(str(self))
+        return self.disk.files[self.key][start:stop]
+
+    def read_text(self) -> str:
+        return self.read_bytes().decode()
+
+    def lines(self, start: int = 0) -> Iterator[bytes]:
+        yield from io.BytesIO(self.disk.files.get(self.key, b"")[start:])
+
+    def write(self, content: str | bytes) -> None:
+        self.disk.put(self.key, content.encode() if isinstance(content, str) else content)
+
+    @contextmanager
+    def writing(self) -> Iterator[BinaryIO]:
+        stream = io.BytesIO()
+        yield stream
+        self.write(stream.getvalue())
+
+    def appending(self) -> BinaryIO:
+        return cast(BinaryIO, _Appending(self.disk, self.key))
+
+    def delete(self) -> None:
+        if self.disk.files.pop(self.key, None) is not None:
+            self.disk.folders[self.key[:-1]] = self.disk.tick()
+
+
+@dataclass(frozen=True)
+class MemoryFolder:
+    """See `trainer.storage.port.StoredFolder`."""
+
+    disk: MemoryDisk = field(default_factory=MemoryDisk)
+    key: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return "/".join(self.key)
+
+    @property
+    def name(self) -> str:
+        return self.key[-1]
+
+    @property
+    def local(self) -> Path:
+        """A copy."""
+        root = Path(tempfile.mkdtemp())
+        for key, content in self.disk.files.items():
+            if key[: len(self.key)] == self.key:
+                path = root.joinpath(*key[len(self.key) :])
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+        return root
+
+    def file(self, name: str) -> MemoryFile:
+        return MemoryFile(self.disk, (*self.key, *name.split("/")))
+
+    def folder(self, name: str) -> MemoryFolder:
+        return MemoryFolder(self.disk, (*self.key, name))
+
+    def exists(self) -> bool:
+        return self.key in self.disk.folders
+
+    def make(self) -> None:
+        self.disk.make(self.key)
+
+    def names(self) -> list[str]:
+        depth = len(self.key)
+        keys = (*self.disk.files, *self.disk.folders)
+        return sorted({key[depth] for key in keys if len(key) == depth + 1 and key[:depth] == self.key})
+
+    def modified_ns(self) -> int | None:
+        return self.disk.folders.get(self.key)
+
+    def publish(self, name: str, fill: Callable[[Path], None]) -> MemoryFolder:
+        target = self.folder(name)
+        if not target.exists():
+            made = Path(tempfile.mkdtemp()) / "made"
+            fill(made)
+            for path in sorted(made.rglob("*")):
+                if path.is_file():
+                    self.disk.put((*target.key, *path.relative_to(made).parts), path.read_bytes())
+        return target

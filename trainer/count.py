@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from trainer.base.errors import DataError, RegionRebalanceError
+from trainer.base.text import make_streams_printable
 from trainer.data.count_options import ABOUT, add_options
 from trainer.data.tally import Chunks, Tally, count_chunk
 
@@ -42,11 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0 done, 1 not counted or not written, 2 bad input, 130 interrupted, 143 terminated."""
     parser = argparse.ArgumentParser(prog="python -m trainer.count", description=ABOUT)
     add_options(parser)
+    make_streams_printable()
     options = parser.parse_args(arguments)
+    make_streams_printable(utf8=options.json)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    for stream in (sys.stdout, sys.stderr):  # a class name that the terminal's encoding lacks ends nothing
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(encoding="utf-8" if options.json else None, errors="backslashreplace")
     try:
         _refuse_contradictions(options)
         with _ended_by_sigterm():

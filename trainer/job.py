@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from trainer.base.documents import MalformedDocument, read_document
 from trainer.base.errors import Cancelled, DataError, RegionRebalanceError, SpecError
+from trainer.base.text import make_streams_printable
 from trainer.data.folders import resolve_spec
 from trainer.results.report import RunReport
 from trainer.run.attempt import Attempt, Tracking
@@ -33,6 +34,7 @@ DEFAULT_STORAGE = "~/.rebalance/storage"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0 completed, 1 failed, 2 the spec or command line is wrong, 143 cancelled."""
+    make_streams_printable(utf8=True)  # what is printed is log.txt, too
     parser = _parser()
     options = parser.parse_args(arguments)
     if has_password(options.mlflow_uri):
@@ -124,7 +126,7 @@ def make_storage(storage: Storage) -> None:
     """Creates the directory where there is none; ends the process with a line where that cannot be."""
     root = storage.root
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        storage.folder.make()
     except FileExistsError:
         _refuse_storage(root, "is not a directory")
     except OSError as error:

@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, closing
 
 from trainer.base.documents import MalformedDocument
 from trainer.base.errors import RegionRebalanceError
@@ -41,8 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{experiment}: {error}", file=sys.stderr)
         return _BAD_INPUT
     by = f"track {options.number}" if options.number else "track by hand"
-    log = storage.track_requests(experiment) / str(options.number) / "log.txt"
-    with tee_output(log) if options.number else nullcontext():
+    with ExitStack() as opened:
+        if options.number:
+            log = storage.track_request(experiment, options.number).log.appending()
+            opened.enter_context(tee_output(opened.enter_context(closing(log))))
         trouble = catch_up(attempt, by=by, status=options.status, seconds=_SECONDS)
         print(_told(experiment, attempt.attempt, trouble), flush=True)
     return _FAILED if trouble else 0

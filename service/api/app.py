@@ -8,14 +8,25 @@ from contextlib import ExitStack, asynccontextmanager, closing
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api import problems
 from service.api.dependencies import known_parameters
 from service.api.mlflow_facts import RunFacts
 from service.api.openapi import add_schemas
-from service.api.routes import catalogue, comparisons, docs, experiments, health, outputs, sweep_table, sweeps
+from service.api.routes import (
+    catalogue,
+    comparisons,
+    docs,
+    events,
+    experiments,
+    health,
+    outputs,
+    sweep_table,
+    sweeps,
+)
+from service.api.table_cache import TableCache
 from service.reconcile.cluster import Backend, RunCloser
 from service.reconcile.mlflow_runs import MlflowRuns
 from service.reconcile.ray_backend import RayBackend
@@ -51,7 +62,7 @@ def create_app(settings: Settings, backend: Backend | None = None, runs: RunClos
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with ExitStack() as opened:
-            settings.layout.root.mkdir(parents=True, exist_ok=True)
+            settings.layout.folder.make()
             store = Store(settings.database)
             opened.callback(store.close)
             mlflow = runs
@@ -64,7 +75,7 @@ def create_app(settings: Settings, backend: Backend | None = None, runs: RunClos
             app.state.backend = cluster
             app.state.reconciler = loop
             app.state.run_facts = RunFacts(mlflow)
-            app.state.tables = sweep_table.Tables()
+            app.state.tables = TableCache()
             loop.start()
             opened.callback(loop.stop)
             yield
@@ -76,16 +87,24 @@ def create_app(settings: Settings, backend: Backend | None = None, runs: RunClos
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        responses=problems.documented(HTTPStatus.MISDIRECTED_REQUEST),
     )
     problems.install(app)
     if settings.host in _LOOPBACK:
         app.add_middleware(_OwnNames)
-    for part in (experiments, outputs, sweeps, sweep_table, comparisons, catalogue):
-        app.include_router(part.router, dependencies=[Depends(known_parameters)])
+    for part in (experiments, outputs, events, sweeps, sweep_table, comparisons):
+        _include(app, part.router, HTTPStatus(422), HTTPStatus.SERVICE_UNAVAILABLE)
+    _include(app, catalogue.router, HTTPStatus(422))
     for part in (health, docs):
         app.include_router(part.router)
     _complete_openapi(app)
     return app
+
+
+def _include(app: FastAPI, router: APIRouter, *problem: HTTPStatus) -> None:
+    """Adds routes that refuse parameters they do not know; each may answer `problem` besides its own."""
+    may_answer = problems.documented(*problem)
+    app.include_router(router, dependencies=[Depends(known_parameters)], responses=may_answer)
 
 
 class _OwnNames:

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from service.api.mlflow_facts import RunFacts
 from service.api.requests import BODY_LIMIT_BYTES, BadParameter, BodyTooLarge, NotJson
+from service.api.table_cache import TableCache
 from service.reconcile.cluster import Backend
 from service.reconcile.thread import ReconcilerLoop
 from service.shared.settings import Settings
@@ -38,6 +39,10 @@ def _reconciler(request: Request) -> ReconcilerLoop:
 
 def _facts(request: Request) -> RunFacts:
     return cast(RunFacts, request.app.state.run_facts)
+
+
+def _tables(request: Request) -> TableCache:
+    return cast(TableCache, request.app.state.tables)
 
 
 def _wake(request: Request) -> Callable[[], None]:
@@ -102,6 +107,7 @@ def json_body(model: type[BaseModel], examples: Mapping[str, tuple[str, Any]]) -
 StoreDep = Annotated[Store, Depends(_store)]
 BackendDep = Annotated[Backend, Depends(_backend)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
+TablesDep = Annotated[TableCache, Depends(_tables)]
 ReconcilerDep = Annotated[ReconcilerLoop, Depends(_reconciler)]
 FactsDep = Annotated[RunFacts, Depends(_facts)]
 WakeDep = Annotated[Callable[[], None], Depends(_wake)]

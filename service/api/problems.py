@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterable
-from http import HTTPStatus
+from dataclasses import asdict
+from http import HTTPMethod, HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from service.api.requests import (
     BODY_LIMIT_BYTES,
@@ -42,10 +43,15 @@ from trainer.base.errors import (
     SpecError,
 )
 from trainer.base.pointers import pointer_to
+from trainer.base.text import printable
 
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+
+LOCATION = {
+    "Location": {"description": "Where it is from now on.", "schema": {"type": "string"}, "required": True}
+}
 
 _STATUS: dict[type[RegionRebalanceError], HTTPStatus] = {
     BadCursor: HTTPStatus.BAD_REQUEST,
@@ -95,19 +101,20 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(kind, _ours)
     app.add_exception_handler(RequestValidationError, _framework_validation)
     app.add_exception_handler(HTTPException, _framework_http)
+    app.add_exception_handler(OSError, _storage)
     app.add_exception_handler(Exception, _unexpected)
 
 
 def problem(
     status: HTTPStatus, title: str, detail: str, *, kind: str | None = None, errors: Iterable[Problem] = ()
 ) -> Response:
-    """One answer of type application/problem+json (RFC 9457)."""
+    """One answer of type application/problem+json (RFC 9457), whatever is in its texts."""
     document = {
         "type": f"urn:region-rebalance:problem:{kind}" if kind else "about:blank",
         "title": title,
         "status": int(status),
-        "detail": detail,
-        "errors": [{"pointer": e.pointer, "got": e.got, "allowed": e.allowed} for e in errors],
+        "detail": printable(detail),
+        "errors": [{name: printable(text) for name, text in asdict(each).items()} for each in errors],
     }
     return JSONResponse(document, status_code=int(status), media_type=MEDIA_TYPE)
 
@@ -179,11 +186,21 @@ def _framework_http(request: Request, error: Exception) -> Response:
 
 def _methods_at(request: Request) -> str:
     """Every method of this path: the framework names only those of the first route that has it."""
-    path, found = request.url.path, set[str]()
-    for template, methods in request.app.openapi()["paths"].items():
-        if re.fullmatch(re.sub(r"\{[^}]*\}", "[^/]+", template), path):
-            found |= {method.upper() for method in methods}
-    return ", ".join(sorted(found)) or "GET"  # what the document leaves out can only be read
+    routes = request.app.router.routes
+    found = [
+        m
+        for m in HTTPMethod
+        if any(r.matches({**request.scope, "method": m})[0] is Match.FULL for r in routes)
+    ]
+    return ", ".join(sorted(found))
+
+
+def _storage(request: Request, error: Exception) -> Response:
+    """Routes open files below the storage only: it is away, closed to us, or full."""
+    assert isinstance(error, OSError)
+    log.error("storage failed", extra={"path": request.url.path, "reason": repr(error)})
+    told = f"{error.strerror or type(error).__name__}: {error.filename or 'no file was named'}"
+    return problem(HTTPStatus.SERVICE_UNAVAILABLE, "Storage unavailable", told, kind="storage-unavailable")
 
 
 def _unexpected(request: Request, error: Exception) -> Response:

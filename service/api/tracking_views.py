@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from service.api.mlflow_facts import RunFacts
 from service.reconcile.cluster import RunFact
@@ -13,6 +12,7 @@ from service.shared.settings import Settings
 from service.shared.states import State
 from service.store.records import Asked, Experiment
 from trainer.storage.layout import mlflow_ids
+from trainer.storage.port import StoredFile
 from trainer.storage.tracking import TrackingRecord, read_record
 
 _LOST = {RunFact.DELETED: "has deleted this experiment's run", RunFact.GONE: "has no run of this experiment"}
@@ -61,13 +61,13 @@ def _hint(row: Experiment, *, sending: bool) -> str | None:
     return f"rebalance track {row.id}"
 
 
-def runs_in(notes: Iterable[Path]) -> dict[str, str]:
+def runs_in(notes: Iterable[StoredFile]) -> dict[str, str]:
     """The runs that the mlflow.json files of experiments or sweeps name, for `RunFacts.of`."""
     found = [mlflow_ids(note) for note in notes]
     return {ids["run_id"]: ids["experiment_id"] for ids in found if {"run_id", "experiment_id"} <= ids.keys()}
 
 
-def mlflow_page(row: Asked, settings: Settings, note: Path, facts: RunFacts) -> str | None:
+def mlflow_page(row: Asked, settings: Settings, note: StoredFile, facts: RunFacts) -> str | None:
     """The run's page in MLflow's own interface, if it is a server and the run is there, as far as is known.
 
     Args:

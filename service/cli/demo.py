@@ -15,6 +15,7 @@ from service.local.instance import Embedded
 from service.local.supervisor import StopAsked
 from service.shared.states import State
 from trainer.base.errors import RegionRebalanceError
+from trainer.base.text import printable, printable_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -103,7 +104,11 @@ def _all_completed(client: RebalanceClient, ended: list[ExperimentPublic]) -> No
     complaints = []
     for each in ended:
         if each.state is not State.COMPLETED:
-            why = f"{each.error.type}: {each.error.message}" if each.error else "no error was given"
+            why = (
+                printable_lines(f"{each.error.type}: {each.error.message}")
+                if each.error
+                else "no error was given"
+            )
             tail = client.logs(each.id).text.rstrip().splitlines()[-15:]
             complaints.append("\n".join((f"{each.id} ({each.name}) {each.state}: {why}", *tail)))
     if complaints:
@@ -118,4 +123,4 @@ def _conclude(console: Console, comparison: Document, settings: Settings, *, as_
     for line in _CLOSING.format(data_dir=settings.data_dir).splitlines():
         console.print(line, markup=False, soft_wrap=True)
     for note in comparison["notes"]:
-        console.print(f"note: {note}", markup=False, soft_wrap=True)
+        console.print(f"note: {printable(note)}", markup=False, soft_wrap=True)

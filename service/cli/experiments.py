@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from service.client.client import POLL_SECONDS, ApiError, ApiUnreachable, RebalanceClient
 from service.shared.endpoints import DEFAULT_API, FILE_NAME, find_api
 from service.shared.states import State
+from trainer.base.text import printable, printable_lines
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -127,7 +128,7 @@ def compare(args: argparse.Namespace, client: RebalanceClient) -> int:
     if args.classes:
         console.print(classes_table(found), correlation_table(found), *remark_tables(found))
     for note in found["notes"]:
-        console.print(f"note: {note}", markup=False)
+        console.print(f"note: {printable(note)}", markup=False)
     return 0
 
 
@@ -218,7 +219,8 @@ def _wait(args: argparse.Namespace, client: RebalanceClient, seen: ExperimentPub
     for notice in seen.notices:
         print(f"{seen.id} notice: {notice_text(notice)}", file=sys.stderr)
     if seen.error is not None:
-        print(f"{seen.id} {seen.state}: {seen.error.type}: {seen.error.message}", file=sys.stderr)
+        told = printable_lines(f"{seen.error.type}: {seen.error.message}")
+        print(f"{seen.id} {seen.state}: {told}", file=sys.stderr)
     return 0 if seen.state is State.COMPLETED else EXPERIMENT_FAILED
 
 
@@ -235,7 +237,7 @@ def told_on_interrupt(text: str) -> Iterator[None]:
 def read_spec(name: str) -> str:
     """The text of a file, or of stdin for "-"; sent as it is, for the service says what is wrong with it."""
     try:
-        return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+        return _stdin().decode() if name == "-" else Path(name).read_text(encoding="utf-8")
     except OSError as error:
         raise BadArgument(
             f"SPEC: cannot read {name} ({error.strerror}); allowed: a JSON file, or - for stdin"
@@ -244,6 +246,12 @@ def read_spec(name: str) -> str:
         raise BadArgument(
             f"SPEC: {name} is not UTF-8 at byte {error.start}; allowed: JSON in UTF-8"
         ) from None
+
+
+def _stdin() -> bytes:
+    """All of it, as it came: JSON is UTF-8, whatever the terminal's encoding."""
+    stream = getattr(sys.stdin, "buffer", None)
+    return stream.read() if stream is not None else sys.stdin.read().encode()
 
 
 def _print_log(content: bytes, *, as_json: bool) -> None:

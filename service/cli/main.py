@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import io
 import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
+from service.cli.dataset_options import add_dataset_options
 from trainer.base.errors import RegionRebalanceError
+from trainer.base.text import make_streams_printable, printable_lines
 from trainer.data.count_options import ABOUT as FREQUENCIES
 from trainer.data.count_options import add_options
 
@@ -57,11 +58,12 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; its exit code."""
     words = sys.argv[1:] if argv is None else argv
+    make_streams_printable()
     args = build_parser().parse_args(words)
     if args.command == "frequencies":
         # -P: a trainer.py or trainer/ where somebody stands is not ours
         _become([sys.executable, "-P", "-m", "trainer.count", *words[1:]])
-    _make_printable(utf8=args.json)
+    make_streams_printable(utf8=args.json)
     if (mistake := _contradiction(args)) is not None:
         return _fail(mistake, BAD_INPUT)
     try:
@@ -78,13 +80,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _become(command: list[str]) -> NoReturn:
     """Another program in this process's place: its signals, terminal and exit code are its own."""
     os.execv(command[0], command)
-
-
-def _make_printable(*, utf8: bool) -> None:
-    """A name with letters that the terminal's encoding lacks must not end a command; JSON is UTF-8 always."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(encoding="utf-8" if utf8 else None, errors="backslashreplace")
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -116,7 +111,7 @@ def _ask(args: argparse.Namespace) -> int:
         if args.json:
             print(error.problem.model_dump_json(), file=sys.stderr)
         else:
-            print(_where(args, error) + "\n".join(error.lines()), file=sys.stderr)
+            print(printable_lines(_where(args, error) + "\n".join(error.lines())), file=sys.stderr)
         return BAD_INPUT if error.status < 500 else FAILED
 
 
@@ -151,7 +146,7 @@ def _function(args: argparse.Namespace) -> Callable[[argparse.Namespace, Rebalan
 
 
 def _fail(text: str, code: int) -> int:
-    print(f"rebalance: {text}", file=sys.stderr)
+    print(f"rebalance: {printable_lines(text)}", file=sys.stderr)
     return code
 
 
@@ -225,9 +220,9 @@ def _reproduce(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dataset", required=True, metavar="NAME", help="see `rebalance datasets`")
     parser.add_argument("--model", required=True, metavar="NAME", help="see `rebalance models`")
     parser.add_argument("--seeds", type=_positive, default=3, metavar="N", help="0 to N - 1 (3)")
-    parser.add_argument("--root", metavar="DIR", help="where the data set lies, if it needs one")
     parser.add_argument("--iterations", type=_positive, metavar="N", help="(the model's own)")
     parser.add_argument("--format", choices=_FORMATS, help="of the table, for a file")
+    add_dataset_options(parser)
 
 
 def _serve(parser: argparse.ArgumentParser) -> None:

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
 from rich.table import Table
 
 from service.cli.progress import COLOURS, LiveBars
-from service.cli.tables import age, make_table, notice_text, number
+from service.cli.tables import age, cell, make_table, notice_text, number
 from service.shared.states import State
 from trainer.base.schema_words import counted
+from trainer.base.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -84,7 +84,7 @@ def sweeps_table(found: Iterable[SweepPublic], now: datetime) -> Table:
         table.add_row(
             each.id,
             f"[{COLOURS[each.state]}]{each.state}[/]{_asked(each)}" + (", paused" if each.paused else ""),
-            escape(each.name),
+            cell(each.name),
             f"{counts.completed}/{counts.total}",
             str(counts.stopped),
             str(counts.failed),
@@ -101,14 +101,14 @@ def print_sweep(console: Console, seen: SweepPublic) -> None:
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
     grid.add_row("id", seen.id)
-    grid.add_row("name", escape(seen.name))
-    grid.add_row("state", escape(_standing(seen)))
+    grid.add_row("name", cell(seen.name))
+    grid.add_row("state", cell(_standing(seen)))
     if seen.error:
-        grid.add_row("error", f"[red]{escape(seen.error.type)}[/]: {escape(seen.error.message)}")
+        grid.add_row("error", f"[red]{cell(seen.error.type)}[/]: {cell(seen.error.message)}")
     for notice in seen.notices:
-        grid.add_row("notice", escape(notice_text(notice)))
+        grid.add_row("notice", cell(notice_text(notice)))
     if seen.links.mlflow:
-        grid.add_row("MLflow", escape(seen.links.mlflow))
+        grid.add_row("MLflow", cell(seen.links.mlflow))
     console.print(grid)
     console.print(trials_table(seen))
     for line in _failures(seen):
@@ -129,7 +129,7 @@ def trials_table(seen: SweepPublic) -> Table:
         state = f"[{COLOURS[trial.state]}]{state}[/]" + (", on its own" if trial.detached else "")
         if not trial.state.ended:
             state += _asked(trial) or ("" if trial.detached else _asked(seen))
-        table.add_row(trial.experiment, state, escape(trial.row), str(trial.seed), at, value)
+        table.add_row(trial.experiment, state, cell(trial.row), str(trial.seed), at, value)
     return table
 
 
@@ -152,7 +152,7 @@ def preview_table(preview: SweepPreview) -> Table:
     """The trials a sweep would have."""
     table = make_table("trial", "row", "seed", right=2, fold=(1,))
     for trial in preview.trials[:_MOST_SHOWN]:
-        table.add_row(str(trial.number), escape(trial.row), str(trial.seed))
+        table.add_row(str(trial.number), cell(trial.row), str(trial.seed))
     return table
 
 
@@ -179,7 +179,7 @@ def print_results(console: Console, results: Results, *, classes: bool = False) 
     if blocks:
         console.print(f"Δ and p (paired t-test over shared seeds) against {results.reference}", markup=False)
     for note in results.notes:
-        console.print(f"note: {note}", markup=False)
+        console.print(f"note: {printable(note)}", markup=False)
 
 
 def _scores(results: Results, block: Block) -> Table:
@@ -188,7 +188,7 @@ def _scores(results: Results, block: Block) -> Table:
     grid = score_grid(results, block, "±")
     table = make_table(*grid.titles, right=grid.words, fold=(0,))
     for row in grid.rows:
-        table.add_row(*map(escape, row))
+        table.add_row(*map(cell, row))
     return table
 
 
@@ -201,7 +201,7 @@ def _classes(results: Results, block: Block) -> Table:
     table = make_table(*titles, right=2)
     for each in block.classes:
         deltas = [number(each.delta_iou[place], signed=True) for place in others]
-        table.add_row(escape(each.name), each.group, number(each.iou[base]), *deltas)
+        table.add_row(cell(each.name), each.group, number(each.iou[base]), *deltas)
     return table
 
 

@@ -8,6 +8,7 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from service.cli.dataset_options import dataset_document
 from service.cli.experiments import (
     EXPERIMENT_FAILED,
     BadArgument,
@@ -20,6 +21,7 @@ from service.cli.experiments import (
 from service.client import RebalanceClient
 from service.shared.states import State
 from trainer.base.schema_words import counted
+from trainer.base.text import printable_lines
 
 if TYPE_CHECKING:
     from service.shared.sweep_schemas import SweepPublic
@@ -100,9 +102,9 @@ def _preset_document(args: argparse.Namespace) -> dict[str, Any]:
     from sweeps.document.presets import preset_sweep
     from trainer.base.errors import SpecError
 
-    dataset = {"name": args.dataset} | ({"root": args.root} if args.root else {})
+    dataset, seeds = dataset_document(args), range(args.seeds)
     try:
-        document = preset_sweep(args.preset, dataset=dataset, model=args.model, seeds=range(args.seeds))
+        document = preset_sweep(args.preset, dataset=dataset, model=args.model, seeds=seeds)
     except SpecError as error:
         raise BadArgument(f"PRESET: {error.problems[0].got}; allowed: {error.problems[0].allowed}") from None
     if args.iterations is not None:
@@ -142,7 +144,8 @@ def _wait(args: argparse.Namespace, client: RebalanceClient, seen: SweepPublic) 
     if seen.counts.completed:
         _print_results(args, client, seen.id)
     if seen.error is not None:
-        print(f"{seen.id} {seen.state}: {seen.error.type}: {seen.error.message}", file=sys.stderr)
+        told = printable_lines(f"{seen.error.type}: {seen.error.message}")
+        print(f"{seen.id} {seen.state}: {told}", file=sys.stderr)
     whole = seen.state is State.COMPLETED and not seen.counts.failed
     return 0 if whole else EXPERIMENT_FAILED
 

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from service.cli.progress import COLOURS
+from trainer.base.text import printable_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
 Document = Mapping[str, Any]
 _SCORES = ("mIoU", "mAcc", "aAcc", "head_mIoU", "body_mIoU", "tail_mIoU")
 NONE = "–"
+
+
+def cell(text: str) -> str:
+    """Markup that shows `text` as it is, with escapes for what is hidden in it: it comes from outside."""
+    return escape(printable_lines(text))
 
 
 def number(value: float | None, *, signed: bool = False) -> str:
@@ -47,9 +53,9 @@ def experiments_table(found: Iterable[ExperimentPublic], now: datetime) -> Table
         table.add_row(
             each.id,
             _state(each),
-            escape(each.name),
-            escape(_named(each.spec.get("method"), "kind")),
-            escape(_named(each.spec.get("dataset"), "name")),
+            cell(each.name),
+            cell(_named(each.spec.get("method"), "kind")),
+            cell(_named(each.spec.get("dataset"), "name")),
             f"{each.progress.iteration}/{each.progress.iterations}" if each.progress else "",
             number(headline.mIoU) if headline else "",
             number(headline.tail_mIoU) if headline else "",
@@ -66,25 +72,25 @@ def print_experiment(
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
     grid.add_row("id", each.id)
-    grid.add_row("name", escape(each.name))
+    grid.add_row("name", cell(each.name))
     grid.add_row("state", _state(each) + (f", attempt {each.attempt}" if each.attempt > 1 else ""))
-    grid.add_row("method", escape(_compact(each.spec.get("method"))))
-    grid.add_row("data set", escape(_compact(each.spec.get("dataset"))))
-    grid.add_row("model", escape(_compact(each.spec.get("model"))))
-    grid.add_row("schedule", escape(_compact(each.spec.get("schedule"))))
+    grid.add_row("method", cell(_compact(each.spec.get("method"))))
+    grid.add_row("data set", cell(_compact(each.spec.get("dataset"))))
+    grid.add_row("model", cell(_compact(each.spec.get("model"))))
+    grid.add_row("schedule", cell(_compact(each.spec.get("schedule"))))
     if each.progress:
         grid.add_row("progress", f"{each.progress.iteration}/{each.progress.iterations}")
     if each.error:
-        grid.add_row("error", f"[red]{escape(each.error.type)}[/]: {escape(each.error.message)}")
+        grid.add_row("error", f"[red]{cell(each.error.type)}[/]: {cell(each.error.message)}")
     for notice in each.notices:
-        grid.add_row("notice", escape(notice_text(notice)))
+        grid.add_row("notice", cell(notice_text(notice)))
     if each.headline:
         grid.add_row("scores", headline_text(each.headline))
     grid.add_row("report", f"{api}{each.links.report}")
     if each.tracking and each.tracking.state != "ok":
-        grid.add_row("tracking", escape(tracking_text(each.tracking)))
+        grid.add_row("tracking", cell(tracking_text(each.tracking)))
     if each.links.mlflow:
-        grid.add_row("MLflow", escape(each.links.mlflow))
+        grid.add_row("MLflow", cell(each.links.mlflow))
     console.print(grid)
     table = make_table("at", "attempt", "from", "to", "reason")
     table.columns[4].no_wrap = False
@@ -93,7 +99,7 @@ def print_experiment(
         left, to = event.from_state or "", str(event.to_state)
         if left == to:
             left, to = "", "notice"
-        table.add_row(at, str(event.attempt), left, to, escape(event.reason))
+        table.add_row(at, str(event.attempt), left, to, cell(event.reason))
     console.print(table)
 
 
@@ -123,7 +129,7 @@ def comparison_table(comparison: Document) -> Table:
     for position, row in enumerate(comparison["rows"]):
         table.add_row(
             row["experiment"],
-            escape(row["method"]),
+            cell(row["method"]),
             str(row["seed"]),
             number(row["mIoU"]),
             number(row["delta_mIoU"], signed=True) if position else "",
@@ -144,7 +150,7 @@ def classes_table(comparison: Document) -> Table:
     for each in comparison["classes"]:
         deltas = [number(delta, signed=True) for delta in each["delta_iou"][1:]]
         counts = (f"{each['pixel_frequency']:,}", f"{each['region_frequency']:,}")
-        table.add_row(escape(each["name"]), each["group"], *counts, number(each["iou"][0]), *deltas)
+        table.add_row(cell(each["name"]), each["group"], *counts, number(each["iou"][0]), *deltas)
     return table
 
 
@@ -155,7 +161,7 @@ def correlation_table(comparison: Document) -> Table:
     table.columns[2].justify = table.columns[3].justify = "right"
     for row in comparison["rows"]:
         correlations = (number(row["pearson_pixel"]), number(row["pearson_region"]))
-        table.add_row(row["experiment"], escape(row["method"]), *correlations)
+        table.add_row(row["experiment"], cell(row["method"]), *correlations)
     return table
 
 
@@ -164,7 +170,7 @@ def remark_tables(comparison: Document) -> Iterator[Table]:
     first, *others = comparison["rows"]
     for position, row in enumerate(others, start=1):
         table = make_table("class", "Acc", "gain g", "FP' − (1+g)·FP", "", "g·n", "Remark 1", "IoU")
-        table.title = escape(
+        table.title = cell(
             f"{row['experiment']} {row['method']} against {first['experiment']} {first['method']}"
         )
         table.title_justify = table.caption_justify = "left"
@@ -173,7 +179,7 @@ def remark_tables(comparison: Document) -> Iterator[Table]:
             column.justify = "right"
         for each in comparison["classes"]:
             if (found := each["remark"][position]) is not None:
-                table.add_row(escape(each["name"]), *_remark_cells(found))
+                table.add_row(cell(each["name"]), *_remark_cells(found))
         yield table
 
 
@@ -205,7 +211,7 @@ def catalogue_table(items: Iterable[CatalogueItem]) -> Table:
     table = make_table("name", "title", "parameters")
     table.columns[1].no_wrap = table.columns[2].no_wrap = False
     for item in items:
-        table.add_row(escape(item.name), escape(item.title), escape(_parameters(item.json_schema)))
+        table.add_row(cell(item.name), cell(item.title), cell(_parameters(item.json_schema)))
     return table
 
 
@@ -213,7 +219,7 @@ def make_table(*columns: str, right: int | None = None, fold: Sequence[int] = ()
     """An empty table; columns from `right` on are aligned right, those in `fold` may take several lines."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=right is not None)
     for column in columns:
-        table.add_column(escape(column), no_wrap=True, overflow="fold")
+        table.add_column(cell(column), no_wrap=True, overflow="fold")
     for each in table.columns[right:] if right is not None else ():
         each.justify = "right"
     for place in fold:

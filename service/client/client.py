@@ -25,6 +25,7 @@ from service.client.http import (
     first,
     looks,
     segment,
+    utf8,
 )
 from service.client.sweeps import SweepCalls
 from service.shared.schemas import (
@@ -77,7 +78,7 @@ class RebalanceClient(SweepCalls):
         headers = {"Content-Type": "application/json"}
         if idempotency_key is not None:
             headers["Idempotency-Key"] = idempotency_key
-        return self.ask(ExperimentPublic, "POST", "/experiments", content=body.encode(), headers=headers)
+        return self.ask(ExperimentPublic, "POST", "/experiments", content=utf8(body), headers=headers)
 
     def experiment(self, experiment_id: str) -> ExperimentPublic:
         """One experiment as it stands now."""

@@ -116,9 +116,18 @@ class ApiCaller:
             raise ApiUnreachable(
                 f"no answer from {self.base_url} ({why}); is `rebalance serve` running there?"
             ) from None
+        except UnicodeEncodeError as error:
+            raise ApiError(400, _unsent(error)) from None
         if response.is_success:
             return response
         raise ApiError(response.status_code, _problem_of(response))
+
+
+def _unsent(error: UnicodeEncodeError) -> ProblemDetail:
+    """What the service would say of a parameter or header that HTTP cannot carry."""
+    encoding = error.encoding.upper()
+    detail = f"{error.object[:80]!r} cannot be sent: it is not {encoding}; allowed: text in {encoding}"
+    return ProblemDetail(title="Text that cannot be sent", status=400, detail=detail)
 
 
 def _problem_of(response: httpx.Response) -> ProblemDetail:
@@ -163,7 +172,12 @@ def looks(
 
 def segment(text: str) -> str:
     """One path segment, whatever is in the text."""
-    return quote(text, safe="") or "-"
+    return quote(text, safe="", errors="surrogateescape") or "-"
+
+
+def utf8(text: str) -> bytes:
+    """`text` as it is sent; lone surrogates as they are, for the service says what is wrong with them."""
+    return text.encode("utf-8", "surrogatepass")
 
 
 def first(items: Iterator[Any], limit: int | None) -> Iterator[Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel
 
-from service.client.http import PATIENCE, POLL_SECONDS, ApiCaller, Params, first, looks, segment
+from service.client.http import PATIENCE, POLL_SECONDS, ApiCaller, Params, first, looks, segment, utf8
 from service.shared.schemas import EventPublic, Page
 
 if TYPE_CHECKING:  # they load the catalogues or numpy: only who asks for a sweep pays for it
@@ -109,5 +109,5 @@ class SweepCalls(ApiCaller):
 
 def _body(spec: BaseModel | Mapping[str, Any] | str) -> bytes:
     if isinstance(spec, BaseModel):
-        return spec.model_dump_json().encode()
-    return (spec if isinstance(spec, str) else json.dumps(spec)).encode()
+        return utf8(spec.model_dump_json())
+    return utf8(spec if isinstance(spec, str) else json.dumps(spec))

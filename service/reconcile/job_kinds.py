@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from service.reconcile import run_directories
@@ -13,6 +12,7 @@ from sweeps.results.report import SweepReport, read_sweep_report
 from trainer.base.errors import ReportError
 from trainer.results.report import RunReport
 from trainer.storage.layout import AttemptDir, mlflow_ids
+from trainer.storage.port import StoredFile
 
 RowT_contra = TypeVar("RowT_contra", bound=Asked, contravariant=True)
 
@@ -25,7 +25,7 @@ class Work(Protocol[RowT_contra]):
     def attempt(self, row: RowT_contra) -> AttemptDir:
         """Where the job of this attempt writes."""
 
-    def mlflow(self, row: RowT_contra) -> Path:
+    def mlflow(self, row: RowT_contra) -> StoredFile:
         """The file that names its MLflow run."""
 
     def command(self, row: RowT_contra) -> list[str]:
@@ -54,7 +54,7 @@ class ExperimentWork:
     def attempt(self, row: Experiment) -> AttemptDir:
         return self._storage.attempt(row.id, row.attempt)
 
-    def mlflow(self, row: Experiment) -> Path:
+    def mlflow(self, row: Experiment) -> StoredFile:
         return self._storage.mlflow_run(row.id)
 
     def command(self, row: Experiment) -> list[str]:
@@ -83,7 +83,7 @@ class SweepWork:
     def attempt(self, row: Sweep) -> AttemptDir:
         return self._storage.sweep(row.id).attempt(row.attempt)
 
-    def mlflow(self, row: Sweep) -> Path:
+    def mlflow(self, row: Sweep) -> StoredFile:
         return self._storage.sweep(row.id).mlflow
 
     def command(self, row: Sweep) -> list[str]:
@@ -131,7 +131,7 @@ def sweep_command(settings: Settings, row: Sweep) -> list[str]:
     return _command(settings, "sweeps.job", spec, ["--sweep", row.id, "--attempt", str(row.attempt)])
 
 
-def _command(settings: Settings, module: str, spec: Path, names: list[str]) -> list[str]:
+def _command(settings: Settings, module: str, spec: StoredFile, names: list[str]) -> list[str]:
     command = [settings.job_python, "-m", module, "--spec", str(spec)]
     command += ["--storage", str(settings.layout.root), *names]
     if settings.mlflow_uri is not None:

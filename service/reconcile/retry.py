@@ -6,7 +6,6 @@ from datetime import datetime
 
 from service.store.experiments import Store
 from service.store.records import Conflict, Experiment
-from trainer.base.files import write_atomically
 from trainer.storage.layout import Storage
 
 
@@ -26,9 +25,9 @@ def retry(store: Store, storage: Storage, row: Experiment, now: datetime) -> Exp
     reason = "retried on request"
     if row.sweep_id is not None:
         # Before the row: from here on no job of the sweep, not even a later one, touches the trial.
-        write_atomically(storage.detached(row.id), "retried on request\n")
+        storage.detached(row.id).write("retried on request\n")
         reason = "retried on request, in a job of its own"
-    storage.stop(row.id).unlink(missing_ok=True)
+    storage.stop(row.id).delete()
     return store.retry(row, attempt=attempt, reason=reason, now=now)
 
 

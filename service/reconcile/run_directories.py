@@ -6,13 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from trainer.base.errors import ReportError
-from trainer.base.files import write_atomically
 from trainer.results.report import RunReport, read_report
 from trainer.storage.layout import AttemptDir, Storage, mlflow_ids
+from trainer.storage.port import StoredFile
 from trainer.storage.sink import last_record, whole_record
 
 _CHUNK_BYTES = 256 * 1024
@@ -20,7 +19,7 @@ _CHUNK_BYTES = 256 * 1024
 
 def keep_log(here: AttemptDir, text: str) -> None:
     """Keeps what the job's command printed as the log that it did not write itself."""
-    write_atomically(here.log, text)
+    here.log.write(text)
 
 
 def write_spec(here: AttemptDir, canonical_spec: str) -> None:
@@ -28,7 +27,7 @@ def write_spec(here: AttemptDir, canonical_spec: str) -> None:
 
     Its being there says that a submit of this attempt was tried.
     """
-    write_atomically(here.spec, canonical_spec + "\n")
+    here.spec.write(canonical_spec + "\n")
 
 
 def report_of(storage: Storage, experiment: str, attempt: int) -> RunReport | None:
@@ -55,7 +54,7 @@ def mlflow_run_of(storage: Storage, experiment: str) -> dict[str, str]:
 class LogSlice:
     """The bytes of several files in a row from `offset` up to `end`, as they stood when asked."""
 
-    files: tuple[tuple[Path, int], ...]  # with the size to read up to
+    files: tuple[tuple[StoredFile, int], ...]  # with the size to read up to
     offset: int
 
     @property
@@ -65,9 +64,9 @@ class LogSlice:
     def chunks(self) -> Iterator[bytes]:
         """The bytes, in pieces."""
         skip = self.offset
-        for path, size in self.files:
+        for file, size in self.files:
             if skip < size:
-                yield from _read(path, skip, size)
+                yield from _read(file, skip, size)
             skip = max(0, skip - size)
 
 
@@ -75,27 +74,23 @@ def log_slice(storage: Storage, experiment: str, attempts: range, offset: int) -
     """The logs of `attempts` in a row, from byte `offset` on, never ending inside a character."""
     found = []
     for attempt in attempts:
-        path = storage.attempt(experiment, attempt).log
-        size = path.stat().st_size if path.exists() else 0
-        found.append((path, size - _cut_character(path, size)))
+        file = storage.attempt(experiment, attempt).log
+        size = file.size()
+        found.append((file, size - _cut_character(file, size)))
     return LogSlice(tuple(found), offset)
 
 
-def _read(path: Path, start: int, stop: int) -> Iterator[bytes]:
-    with path.open("rb") as stream:
-        stream.seek(start)
-        while start < stop and (chunk := stream.read(min(_CHUNK_BYTES, stop - start))):
-            start += len(chunk)
-            yield chunk
+def _read(file: StoredFile, start: int, stop: int) -> Iterator[bytes]:
+    while start < stop and (chunk := file.read_bytes(start, min(start + _CHUNK_BYTES, stop))):
+        start += len(chunk)
+        yield chunk
 
 
-def _cut_character(path: Path, size: int) -> int:
+def _cut_character(file: StoredFile, size: int) -> int:
     """How many bytes at the end are the beginning of a UTF-8 character whose rest is not yet written."""
     if size == 0:
         return 0
-    with path.open("rb") as stream:
-        stream.seek(max(0, size - 3))
-        tail = stream.read(3)
+    tail = file.read_bytes(max(0, size - 3), size)
     for back, byte in enumerate(reversed(tail), start=1):
         if byte < 0x80:
             return 0
@@ -111,14 +106,10 @@ def _cut_character(path: Path, size: int) -> int:
 def metric_lines(storage: Storage, experiment: str, attempts: range) -> Iterator[dict[str, Any]]:
     """Every whole line of metrics.jsonl, attempt by attempt, each with its `attempt`."""
     for attempt in attempts:
-        path = storage.attempt(experiment, attempt).metrics
-        if not path.exists():
-            continue
-        with path.open("rb") as stream:
-            for line in stream:
-                item = whole_record(line)
-                if item is not None:
-                    yield {**item, "attempt": attempt}
+        for line in storage.attempt(experiment, attempt).metrics.lines():
+            item = whole_record(line)
+            if item is not None:
+                yield {**item, "attempt": attempt}
 
 
 def progress_of(storage: Storage, experiment: str, attempt: int, iterations: int) -> dict[str, Any] | None:

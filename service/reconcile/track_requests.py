@@ -9,13 +9,13 @@ from service.reconcile.decide_tracking import Try, answered
 from service.shared.settings import Settings
 from service.store.experiments import Store
 from service.store.records import Conflict, Experiment
-from trainer.storage.layout import Storage, newest_attempt
+from trainer.storage.layout import Storage
 from trainer.storage.tracking import TrackRequest, read_record, read_requests, write_request
 
 
 def tries_of(storage: Storage, row: Experiment) -> list[Try]:
     """Every try since the row's newest attempt began, newest first."""
-    found = read_requests(storage.track_requests(row.id))
+    found = read_requests(storage, row.id)
     return [
         Try(number, each.asked_at, each.by_person) for number, each in found if each.attempt == row.attempt
     ]
@@ -31,10 +31,8 @@ def pending_try(storage: Storage, row: Experiment) -> Try | None:
 
 def note_try(storage: Storage, row: Experiment, *, by_person: bool, now: datetime) -> Try:
     """Notes one more, before anything is done about it. Raises OSError."""
-    directory = storage.track_requests(row.id)
-    number = newest_attempt(directory) + 1
-    write_request(directory, number, TrackRequest(asked_at=now, by_person=by_person, attempt=row.attempt))
-    return Try(number, now, by_person)
+    request = TrackRequest(asked_at=now, by_person=by_person, attempt=row.attempt)
+    return Try(write_request(storage, row.id, request), now, by_person)
 
 
 def ask_to_track(store: Store, settings: Settings, row: Experiment, now: datetime) -> Experiment:

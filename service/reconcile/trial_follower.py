@@ -11,7 +11,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from service.reconcile.decide_trial import Phase, move_of
 from service.shared.settings import Settings
@@ -21,7 +20,6 @@ from service.store.new_rows import drawn_trial
 from service.store.records import Experiment, Move, Sweep
 from sweeps.driver.policy import worth_another_try
 from sweeps.results.trial_progress import lost_attempts, trial_progress
-from trainer.base.files import write_atomically
 from trainer.storage.layout import Storage, mlflow_ids
 from trainer.storage.notices import read_notices
 from trainer.storage.tracking import read_record
@@ -68,7 +66,7 @@ class Trials:
         self._move(rows, phase, now)
         for experiment in self._store.trials_to_stop(sweep.id):
             if not self._storage.stop(experiment).exists():
-                write_atomically(self._storage.stop(experiment), "cancel was asked\n")
+                self._storage.stop(experiment).write("cancel was asked\n")
 
     def settle(self, sweep: Sweep, to: State, now: datetime) -> None:
         """Ends every trial of a sweep of which nothing will run any more."""
@@ -109,15 +107,15 @@ class Trials:
 
     def _newly_begun(self, sweep: Sweep, now: datetime) -> list[int]:
         """Numbers of queued trials that the job has begun; those it has drawn itself are stored first."""
-        directory = self._storage.sweep(sweep.id).trials
-        changed_ns = _changed_ns(directory)
+        directory = self._storage.sweep(sweep.id)
+        changed_ns = directory.trials.modified_ns()
         last = self._looks.get(sweep.id)
         if changed_ns is None:
             return []
         if last is not None and last.changed_ns == changed_ns and now - last.at < _TRUSTED:
             return last.begun
         states = self._store.sweeps.trial_states(sweep.id)
-        numbers = sorted(int(path.stem) for path in directory.glob("*.json") if path.stem.isdecimal())
+        numbers = directory.trial_numbers()
         drawn = [
             trial
             for number in numbers
@@ -134,22 +132,15 @@ class Trials:
 
     def _keep_paused(self, sweep: Sweep) -> None:
         """What a request asked for, where it was cut off; a pause that somebody made by hand stays."""
-        path = self._storage.sweep(sweep.id).pause
-        if sweep.paused != path.exists() and (sweep.paused or path.read_bytes() == _PAUSED.encode()):
+        file = self._storage.sweep(sweep.id).pause
+        if sweep.paused != file.exists() and (sweep.paused or file.read_bytes() == _PAUSED.encode()):
             set_pause(self._storage, sweep.id, paused=sweep.paused)
 
 
 def set_pause(storage: Storage, sweep_id: str, *, paused: bool) -> None:
     """Writes or removes the file that keeps a sweep's job from starting trials. Raises OSError."""
-    path = storage.sweep(sweep_id).pause
+    file = storage.sweep(sweep_id).pause
     if not paused:
-        path.unlink(missing_ok=True)
-    elif not path.exists():
-        write_atomically(path, _PAUSED)
-
-
-def _changed_ns(directory: Path) -> int | None:
-    try:
-        return directory.stat().st_mtime_ns
-    except FileNotFoundError:
-        return None
+        file.delete()
+    elif not file.exists():
+        file.write(_PAUSED)

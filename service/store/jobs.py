@@ -16,6 +16,7 @@ from service.shared.states import State
 from service.store.database import Database
 from service.store.records import NOTHING, Asked, Conflict, Cursor, Event, Outcome
 from trainer.base.errors import RegionRebalanceError
+from trainer.base.text import storable
 from trainer.storage.notices import Notice
 
 Row = TypeVar("Row", bound=Asked)
@@ -228,7 +229,7 @@ def event(
         "attempt": attempt,
         "from_state": left,
         "to_state": to,
-        "reason": reason,
+        "reason": storable(reason),
     }
 
 

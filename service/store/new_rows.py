@@ -61,9 +61,9 @@ def trial_row(sweep_id: str, number: int, row: str, spec: ExperimentSpec, now: d
 
 def drawn_trial(storage: Storage, sweep: Sweep, number: int, now: datetime) -> Tagged | None:
     """A trial that the sweep's job has begun and nobody stored, from trials/NNNN.json; None if it is none."""
-    path = storage.sweep(sweep.id).trial(number)
+    file = storage.sweep(sweep.id).trial(number)
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(file.read_text())
         spec = parse_spec(found["spec"])
         return trial_row(sweep.id, number, str(found["row"]), spec, now), spec.tags
     except (ValueError, KeyError, TypeError, SpecError) as error:

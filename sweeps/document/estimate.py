@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 
 from sweeps.document.cost import Cost, crop_pixels
 from trainer.base.errors import ReportError
 from trainer.base.schema_words import counted
 from trainer.results.report import RunReport, read_report
 from trainer.spec.spec import ExperimentSpec
+from trainer.storage.layout import Storage
 
 _MOST_REPORTS = 200
 
@@ -33,12 +33,13 @@ def pixel_seconds(reports: Iterable[RunReport]) -> Callable[[ExperimentSpec], fl
     return of
 
 
-def stored_reports(runs: Path) -> Iterator[RunReport]:
-    """Reports of the newest first attempts below `runs`."""
-    paths = sorted(runs.glob("*/1/report.json"), key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in paths[:_MOST_REPORTS]:
+def stored_reports(storage: Storage) -> Iterator[RunReport]:
+    """Reports of the newest first attempts in `storage`."""
+    files = (storage.attempt(name, 1).report for name in storage.experiments.names())
+    ended = [(at, file) for file in files if (at := file.modified_ns()) is not None]
+    for _, file in sorted(ended, key=lambda each: each[0], reverse=True)[:_MOST_REPORTS]:
         try:
-            report = read_report(path)
+            report = read_report(file)
         except ReportError:
             continue
         if report is not None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from sweeps.document.json_fields import identity, label, neighbours, put, rounded
+from sweeps.document.json_fields import identity, label, list_of, neighbours, put, rounded, within
 from sweeps.document.spec import MAX_TRIALS, Axis, SweepSpec
 from trainer.base.errors import Problem, SpecError
 from trainer.base.pointers import shown
@@ -227,7 +227,7 @@ def told(sweep: SweepSpec, trial: str, settings: Settings, problem: Problem) -> 
     """A trial's problem, at the place of the sweep where its value was given."""
     got = f"{trial}: {problem.pointer or 'the experiment'}: {problem.got}"
     for number, axis in enumerate(sweep.axes):
-        if f"{problem.pointer}/".startswith(f"{axis.pointer}/"):
+        if within(problem.pointer, axis.pointer) or problem.pointer == list_of(axis.pointer):
             place = axis.place(settings[axis.pointer])
             spot = "" if place is None else f"/{place}"
             return Problem(f"/axes/{number}/{axis.given[0]}{spot}", got, problem.allowed)

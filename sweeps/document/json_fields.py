@@ -76,7 +76,18 @@ def is_range(low: float, high: float) -> bool:
 
 def overlap(one: str, other: str) -> bool:
     """Whether two pointers name one field, or one of them a field inside the other's."""
-    return f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/")
+    return within(one, other) or within(other, one)
+
+
+def within(pointer: str, field: str) -> bool:
+    """Whether `pointer` names the field, or one inside it."""
+    return f"{pointer}/".startswith(f"{field}/")
+
+
+def list_of(pointer: str) -> str | None:
+    """The list that `pointer` names an item of; None where it names none."""
+    parent, _, last = pointer.rpartition("/")
+    return parent if _INDEX.fullmatch(last) else None
 
 
 def label(pointer: str, others: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -65,8 +66,7 @@ class Engine:
 
     def run(self) -> int:
         """Runs the sweep with everything printed kept in log.txt; the exit code."""
-        self._dir.path.mkdir(parents=True, exist_ok=True)
-        with tee_output(self._dir.log):
+        with closing(self._dir.log.appending()) as kept, tee_output(kept):
             error: Exception | None = None
             try:
                 self._catch_signals()
@@ -86,7 +86,7 @@ class Engine:
         from sweeps.search import tune
 
         asked = self._asked
-        print(f"sweep {asked.identifier}, attempt {asked.attempt}: {self._directory.path}", flush=True)
+        print(f"sweep {asked.identifier}, attempt {asked.attempt}: {self._directory}", flush=True)
         self._owns_cluster = launch.connect(show_workers=False)
         self._catch_signals()  # Ray has put its own handlers over ours
         self._parent = ParentRun(asked.sweep, asked.identifier, asked.storage, asked.mlflow_uri)
@@ -176,7 +176,7 @@ class Engine:
 
     def _over(self) -> bool:
         """Whether no further trial is begun; ends this process where a newer driver has taken over."""
-        if self._directory.attempt(self._asked.attempt + 1).path.exists():
+        if self._directory.attempt(self._asked.attempt + 1).exists():
             self._end_now("a newer attempt at this sweep has begun")
         assert self._source is not None
         seconds = time.monotonic() - self._began
@@ -197,7 +197,7 @@ class Engine:
         best = self._board.best()
         if best is not None:
             told += f"; best {self._asked.sweep.metric} {best.value:.2f}: {best.row} ({best.experiment})"
-        print(f"{told}\ntable: {self._directory.table.with_suffix('.md')}", flush=True)
+        print(f"{told}\ntable: {self._directory.tables['markdown']}", flush=True)
 
     def _report(self, error: Exception | None) -> SweepReport:
         state = "completed" if error is None else "cancelled" if isinstance(error, Cancelled) else "failed"

@@ -8,13 +8,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from sweeps.document.spec import SweepSpec
 from sweeps.results.table import Table
-from trainer.base.files import write_atomically
-from trainer.storage.layout import Storage, SweepDir, mlflow_ids, newest_attempt
+from trainer.storage.layout import Storage, SweepDir, mlflow_ids
 from trainer.storage.notices import Notice, add_notice
 from trainer.storage.tracking import CODE
 from trainer.tracking.tracker import MlflowTracker, Point, RunInfo, RunStatus, Tracker, open_noted
@@ -25,7 +23,6 @@ log = logging.getLogger(__name__)
 _SECONDS_BETWEEN_TABLES = 30.0
 _SECONDS_AFTER_FAILURE = 60.0
 _SECONDS_TO_TELL = 90.0
-_VIEW = "comparison.json"  # in the form that MLflow's table view shows
 _STATUS: dict[str, RunStatus] = {"completed": "FINISHED", "failed": "FAILED", "cancelled": "KILLED"}
 
 
@@ -96,7 +93,7 @@ class ParentRun:
             self._tracker = None
             self._quiet_until = time.monotonic() + _SECONDS_AFTER_FAILURE
             text = f"{error.told}. Missing there: the sweep's newest table, until one is taken"
-            attempt = self._directory.attempt(max(1, newest_attempt(self._directory.path)))
+            attempt = self._directory.attempt(max(1, self._directory.newest_attempt()))
             with suppress(OSError):
                 add_notice(attempt, Notice(code=CODE, text=text))
 
@@ -120,7 +117,9 @@ class ParentRun:
             "rebalance.sweep": self._id,
             "mlflow.note.content": f"sweep over {sweep.base.dataset.name}, {sweep.base.model.name}",
             # What MLflow's own log_table would set; that one appends, and this table is rewritten.
-            "mlflow.loggedArtifacts": json.dumps([{"path": _VIEW, "type": "table"}]),
+            "mlflow.loggedArtifacts": json.dumps(
+                [{"path": self._directory.comparison.name, "type": "table"}]
+            ),
             **{f"tag.{key}": value for key, value in sweep.tags.items()},
         }
         document = sweep.model_dump(mode="json", exclude={"base", "tags", "name"})
@@ -129,17 +128,11 @@ class ParentRun:
         return RunInfo(group=sweep.base.dataset.name, name=name, params=params, tags=tags)
 
     def _log_tables(self, table: Table, tracker: Tracker) -> None:
-        view = self._directory.path / _VIEW
-        write_atomically(view, json.dumps(table_view(table)) + "\n")
-        for path in (view, *table_files(self._directory).values()):
-            if path.exists():
-                tracker.log_file(path)
-
-
-def table_files(directory: SweepDir) -> dict[str, Path]:
-    """Where the table lies, by the name of its format."""
-    suffixes = {"json": ".json", "markdown": ".md", "csv": ".csv", "latex": ".tex"}
-    return {name: directory.table.with_suffix(suffix) for name, suffix in suffixes.items()}
+        view = self._directory.comparison
+        view.write(json.dumps(table_view(table)) + "\n")
+        for file in (view, *self._directory.tables.values()):
+            if file.exists():
+                tracker.log_file(file.local)
 
 
 def table_view(table: Table) -> dict[str, Any]:

@@ -7,18 +7,17 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, TextIO
+from typing import Any
 
 from sweeps.document.expand import Trial
 from sweeps.document.spec import SweepSpec
-from sweeps.driver.mlflow_parent import ParentRun, table_files
+from sweeps.driver.mlflow_parent import ParentRun
 from sweeps.driver.policy import gpu_hours
 from sweeps.results.formats import FORMATS
 from sweeps.results.report import BestTrial, TrialCounts
 from sweeps.results.sweep_table import entry_of, sweep_table
 from sweeps.results.table import Table
 from sweeps.results.trial_progress import attempt_reports, is_stopped_early, trial_progress
-from trainer.base.files import write_atomically
 from trainer.results.report import RunReport
 from trainer.storage.layout import Storage, trial_id
 
@@ -51,9 +50,7 @@ class Board:
         self._next_table = 0.0
         self._trials = {trial.number: trial for trial in trials}
         self._reports = {number: self._stored(number) for number in self._trials}
-        path = self._directory.attempt(attempt).metrics
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._events: TextIO = path.open("a", encoding="utf-8", buffering=1)
+        self._events = self._directory.attempt(attempt).metrics.appending()
 
     def started(self, trial: Trial, attempt: int) -> None:
         with self._lock:
@@ -151,8 +148,8 @@ class Board:
         ]
         table = sweep_table(self._sweep, entries, limit=limit)
         try:
-            for name, path in table_files(self._directory).items():
-                write_atomically(path, FORMATS[name](table))
+            for name, file in self._directory.tables.items():
+                file.write(FORMATS[name](table))
         except OSError as error:  # the reports are what counts: the table is made of them again
             log.warning("the table is not written: %s", error)
         counts, best = self.counts(), self.best()
@@ -187,4 +184,4 @@ class Board:
             "message": text,
             **facts,
         }
-        self._events.write(json.dumps(record) + "\n")
+        self._events.write(f"{json.dumps(record)}\n".encode())

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pydantic import JsonValue
 
 from sweeps.document.expand import Trial
-from trainer.base.files import write_atomically
 from trainer.base.strict_model import StrictModel
 from trainer.spec.spec import ExperimentSpec
 from trainer.storage.layout import SweepDir
@@ -28,8 +27,8 @@ class TrialRecord(StrictModel):
 
 def write_trial(directory: SweepDir, trial: Trial, experiment: str) -> None:
     """Notes a trial; one that is noted already stays as it is."""
-    path = directory.trial(trial.number)
-    if not path.exists():
+    file = directory.trial(trial.number)
+    if not file.exists():
         record = TrialRecord(
             number=trial.number,
             row=trial.row,
@@ -38,13 +37,13 @@ def write_trial(directory: SweepDir, trial: Trial, experiment: str) -> None:
             experiment=experiment,
             spec=trial.spec,
         )
-        write_atomically(path, record.model_dump_json(indent=1) + "\n")
+        file.write(record.model_dump_json(indent=1) + "\n")
 
 
 def read_trials(directory: SweepDir) -> tuple[Trial, ...]:
     """The trials noted so far, by number."""
     found = (
-        TrialRecord.model_validate_json(path.read_text(encoding="utf-8"))
-        for path in directory.trials.glob("[0-9]*.json")
+        TrialRecord.model_validate_json(directory.trial(number).read_text())
+        for number in directory.trial_numbers()
     )
-    return tuple(sorted((record.trial for record in found), key=lambda trial: trial.number))
+    return tuple(record.trial for record in found)

@@ -13,7 +13,6 @@ from sweeps.execution.pool import Pool
 from sweeps.execution.task import Task, TaskEnd
 from sweeps.results.trial_progress import lost_attempts
 from trainer.base.errors import NodeLost, Paused, StoppedEarly, WorkerLost
-from trainer.base.files import write_atomically
 from trainer.results.report import RunReport, read_report, write_report
 from trainer.run.cluster import require_resources
 from trainer.spec.spec import Resources, canonical_json
@@ -63,7 +62,7 @@ class Runs:
         """Makes the trial's next attempt, and runs it as soon as there is room."""
         stop = self._storage.stop(self._id(trial))
         if isinstance(stop_asked(stop), Paused):
-            stop.unlink()
+            stop.delete()
         attempt = self._make_attempt(trial)
         thread = threading.Thread(target=self._live, args=(trial, attempt), daemon=True)
         self._trials[trial.number] = trial
@@ -93,7 +92,7 @@ class Runs:
                 self._refuse(trial, self._storage.newest_attempt(self._id(trial)), order)
             elif self._threads[number].is_alive():
                 if isinstance(stop_asked(path), Paused):
-                    path.unlink()
+                    path.delete()
                 ask_to_stop(path, order)
 
     def drain(self) -> None:
@@ -187,8 +186,8 @@ class Runs:
 
     def _make_attempt(self, trial: Trial) -> int:
         attempt = self._storage.newest_attempt(self._id(trial)) + 1
-        path = self._storage.attempt(self._id(trial), attempt).spec
-        write_atomically(path, canonical_json(trial.spec) + "\n")
+        file = self._storage.attempt(self._id(trial), attempt).spec
+        file.write(canonical_json(trial.spec) + "\n")
         return attempt
 
     def _id(self, trial: Trial) -> str:

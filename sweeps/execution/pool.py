@@ -183,13 +183,17 @@ def _has_room(total: dict[str, float], shape: Shape, taken: list[Shape]) -> bool
 
 def run_apart(task: Task) -> TaskEnd:
     """Runs a task in `sweeps.execution.process`; what that process prints is in the attempt's log.txt."""
-    environment = {**os.environ, "RAY_ADDRESS": ray.get_runtime_context().gcs_address}
+    environment = {
+        **os.environ,
+        "RAY_ADDRESS": ray.get_runtime_context().gcs_address,
+        "PYTHONIOENCODING": "utf-8:backslashreplace",
+    }
     with subprocess.Popen(
         [sys.executable, "-m", "sweeps.execution.process"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
         errors="replace",
         env=environment,
     ) as process:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Final, Literal
 
 from pydantic import Field
 
 from sweeps.document.spec import SweepSpec
-from trainer.base.files import write_atomically
 from trainer.base.strict_model import StrictModel
 from trainer.results.report import RunError, read_whole
+from trainer.storage.port import StoredFile
 
 SCHEMA_VERSION: Final = 1
 
@@ -54,11 +53,11 @@ class SweepReport(StrictModel):
     ended_at: str
 
 
-def write_sweep_report(report: SweepReport, path: Path) -> None:
+def write_sweep_report(report: SweepReport, file: StoredFile) -> None:
     """Writes `report` as JSON, atomically: a report that exists is whole."""
-    write_atomically(path, report.model_dump_json(indent=1) + "\n")
+    file.write(report.model_dump_json(indent=1) + "\n")
 
 
-def read_sweep_report(path: Path) -> SweepReport | None:
-    """The report at `path`, None where there is none yet; errors as in `read_whole`."""
-    return read_whole(SweepReport, path)
+def read_sweep_report(file: StoredFile) -> SweepReport | None:
+    """The report in `file`, None where there is none yet; errors as in `read_whole`."""
+    return read_whole(SweepReport, file)

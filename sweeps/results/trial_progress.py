@@ -113,7 +113,7 @@ def _reached(here: AttemptDir) -> int:
 
 def _iterations(here: AttemptDir) -> int | None:
     try:
-        found = json.loads(here.spec.read_text(encoding="utf-8"))["schedule"]["iterations"]
+        found = json.loads(here.spec.read_text())["schedule"]["iterations"]
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
     return found if isinstance(found, int) else None

@@ -88,14 +88,8 @@ class Follower:
             return None
 
     def _read(self, attempt: int) -> None:
-        path = self._storage.attempt(self._experiment, attempt).metrics
-        try:
-            with path.open("rb") as stream:
-                stream.seek(self._offsets.get(attempt, 0))
-                lines = stream.readlines()
-        except FileNotFoundError:
-            return
-        for line in lines:
+        metrics = self._storage.attempt(self._experiment, attempt).metrics
+        for line in metrics.lines(self._offsets.get(attempt, 0)):
             if not line.endswith(b"\n"):
                 break
             self._offsets[attempt] = self._offsets.get(attempt, 0) + len(line)

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import pytest
 
+from trainer.storage.posix import PosixFile
 from trainer.storage.tracking import Trouble
 from trainer.tracking.tracker import MlflowTracker, Opened, Point, RunIds, RunInfo, Tracker, open_noted
 from trainer.tracking.trouble import TrackerError
@@ -233,16 +234,16 @@ def test_everything_sent_twice_is_there_once(server: Server, make_info: Info) ->
 
 def test_one_run_whoever_dies_when(server: Server, make_info: Info, tmp_path: Path) -> None:
     """A process dies before its run is made, another before it could note it: the third has the same run."""
-    note = tmp_path / "mlflow.json"
-    note.write_text('{"key": "k1"}')
+    note = PosixFile(tmp_path / "mlflow.json")
+    note.write('{"key": "k1"}')
     made = open_noted(server.connect(), note, make_info())
-    note.write_text('{"key": "k1"}')
+    note.write('{"key": "k1"}')
     again = open_noted(server.connect(), note, make_info())
     assert again == made
     assert json.loads(note.read_text()) == {**made.ids._asdict(), "key": "k1"}
     assert server.read(made.ids.run_id)["params"]["method.kind"] == "baseline"
     assert open_noted(server.connect(), note, make_info()) == made
-    assert open_noted(server.connect(), tmp_path / "other.json", make_info()) != made
+    assert open_noted(server.connect(), PosixFile(tmp_path / "other.json"), make_info()) != made
 
 
 def test_a_later_attempt_continues_the_run(server: Server, make_info: Info) -> None:
@@ -264,7 +265,7 @@ def test_a_later_attempt_continues_the_run(server: Server, make_info: Info) -> N
 @pytest.mark.parametrize("delete", ["delete_run", "delete_group"])
 def test_what_was_deleted_is_restored(server: Server, make_info: Info, tmp_path: Path, delete: str) -> None:
     """The run, or all of its group, in the bin: writing fails, opening brings it back as it was."""
-    note, first = tmp_path / "mlflow.json", server.connect()
+    note, first = PosixFile(tmp_path / "mlflow.json"), server.connect()
     made = open_noted(first, note, make_info())
     first.log_points(CURVE[:1])
     getattr(server, delete)(made.ids)
@@ -279,9 +280,9 @@ def test_what_was_deleted_is_restored(server: Server, make_info: Info, tmp_path:
 
 def test_a_new_run_in_a_deleted_group(server: Server, make_info: Info, tmp_path: Path) -> None:
     """Another experiment on the same data: the group comes back, and the run is there."""
-    made = open_noted(server.connect(), tmp_path / "one.json", make_info())
+    made = open_noted(server.connect(), PosixFile(tmp_path / "one.json"), make_info())
     server.delete_group(made.ids)
-    new = open_noted(server.connect(), tmp_path / "two.json", make_info())
+    new = open_noted(server.connect(), PosixFile(tmp_path / "two.json"), make_info())
     assert (new.restored, new.replaced) == (True, False)
     assert new.ids.experiment_id == made.ids.experiment_id
     assert server.read(new.ids.run_id)["status"] == "RUNNING"
@@ -289,7 +290,7 @@ def test_a_new_run_in_a_deleted_group(server: Server, make_info: Info, tmp_path:
 
 def test_what_is_gone_is_made_anew(server: Server, make_info: Info, tmp_path: Path) -> None:
     """Nothing is left of the run: another takes its place, which is said, and noted from then on."""
-    note = tmp_path / "mlflow.json"
+    note = PosixFile(tmp_path / "mlflow.json")
     made = open_noted(server.connect(), note, make_info())
     server.delete_run(made.ids)
     server.empty_bin(made.ids)

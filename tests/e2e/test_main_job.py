@@ -107,7 +107,7 @@ def test_two_workers_count_each_picture_once(
     attempt = storage(instance).attempt(completed["two"].id, 1)
     plan = Plan.model_validate_json(attempt.plan.read_text())
     model = build_model(plan)
-    final = storage(instance).checkpoints(completed["two"].id) / "final.pth"
+    final = storage(instance).checkpoints(completed["two"].id).local / "final.pth"
     model.load_state_dict(load(final, weights_only=True)["state_dict"], strict=True)
     model.eval()
     config = revive(plan.config["val_dataloader"]["dataset"])

@@ -169,7 +169,7 @@ def checked(sweep: Faulty, untouched: Faulty) -> dict[str, int]:
         for k in sweep.attempts(name)[1:]:
             repeated += max(0, max(sweep.at(name, j) for j in range(1, k)) - sweep.resumed(name, k))
         mine, theirs = (
-            torch.load(sweep.storage.checkpoints(each) / "final.pth", weights_only=True)["state_dict"]
+            torch.load(sweep.storage.checkpoints(each).local / "final.pth", weights_only=True)["state_dict"]
             for each in (name, other)
         )
         equal += all(torch.equal(mine[key], theirs[key]) for key in theirs) and mine.keys() == theirs.keys()

@@ -82,7 +82,7 @@ def test_a_grid_to_its_table(instance: Instance, completed: SweepPublic) -> None
 
 def test_job_and_service_agree_on_the_table(instance: Instance, completed: SweepPublic) -> None:
     """What the job left in storage is what the route answers."""
-    left = Storage.at(instance.data_dir / "storage").sweep(completed.id).table
+    left = Storage.at(instance.data_dir / "storage").sweep(completed.id).table.local
     with instance.client() as client:
         assert Table.model_validate_json(left.read_text()) == client.sweep_table(completed.id)
 

@@ -24,7 +24,7 @@ def test_training_on_one_gpu(tmp_path: Path) -> None:
     plan = tiny_plan(tmp_path, method="region_rebalance", resources={"gpus_per_worker": 1})
     result = train(plan, ListSink())
     assert result.evaluation["single_scale"].images == 50
-    final = plan.layout.checkpoints(plan.experiment) / "final.pth"
+    final = plan.layout.checkpoints(plan.experiment).local / "final.pth"
     state = torch.load(final, weights_only=True)["state_dict"]
     assert all(value.device.type == "cpu" for value in state.values())
 

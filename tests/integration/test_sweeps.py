@@ -59,7 +59,9 @@ def test_a_grid_to_its_table(tmp_path: Path, cluster: str) -> None:
     assert theirs.result is not None
     assert ours.result is not None
     assert ours.result.evaluation == theirs.result.evaluation
-    assert same_weights(*(sweep.storage.checkpoints(name) / "final.pth" for name in ("alone", "s-0003")))
+    assert same_weights(
+        *(sweep.storage.checkpoints(name).local / "final.pth" for name in ("alone", "s-0003"))
+    )
     _tracked_below_one_run(uri, report, ours)
 
 
@@ -117,7 +119,7 @@ def test_troubles_stay_with_their_trial(
     for process in warm_actors():
         process.kill()
     until(lambda: sweep.iteration(2) > 5 or sweep.iteration(2, 2) > 5, "trial 2 runs")
-    sweep.storage.stop(sweep.id(2)).write_text("enough of this one")
+    sweep.storage.stop(sweep.id(2)).write("enough of this one")
     report = sweep.finish(driver)
     assert report.trials.model_dump() == {
         "completed": 2, "failed": 3, "cancelled": 1, "stopped": 0, "waiting": 0
@@ -150,18 +152,18 @@ def test_pause_and_resume(
     limits = {"concurrent_trials": 1}
     sweep = Sweep(tmp_path, document(iterations=20, seeds=[0, 1, 2], limits=limits), cluster)
     sweep.dir.path.mkdir(parents=True)
-    sweep.dir.pause.touch()
+    sweep.dir.pause.write("")
     driver = sweep.start()
     until(lambda: (sweep.dir.attempt(1).path / "tune").exists(), "the driver waits")
     assert sweep.storage.newest_attempt(sweep.id(0)) == 0
-    sweep.dir.pause.unlink()
+    sweep.dir.pause.delete()
     until(lambda: sweep.iteration(0) >= 1, "trial 0 runs")
-    sweep.dir.pause.touch()
+    sweep.dir.pause.write("")
     until(lambda: sweep.report(0), "trial 0 ends")
     until(lambda: not warm_actors(), "the idle actor ends")
     assert driver.poll() is None
     assert sweep.iteration(1) == 0
-    sweep.dir.pause.unlink()
+    sweep.dir.pause.delete()
     assert sweep.finish(driver).trials.completed == 3
 
 
@@ -189,7 +191,9 @@ def test_asha_stops_trials_and_remembers_it(tmp_path: Path, cluster: str) -> Non
     assert report.trials.stopped >= len(early)
     assert report.trials.completed >= 1
     assert all(sweep.storage.newest_attempt(sweep.id(number)) == 1 for number in early)
-    assert all(list(sweep.storage.checkpoints(sweep.id(number)).glob("iter_10.pth")) for number in early)
+    assert all(
+        list(sweep.storage.checkpoints(sweep.id(number)).local.glob("iter_10.pth")) for number in early
+    )
     assert any("stopped early" in note for note in sweep.table().notes)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.mlflow_stub import Answering, BinThatKeeps, always, stub
+from trainer.storage.posix import PosixFile
 from trainer.storage.tracking import Trouble
 from trainer.tracking.tracker import MlflowTracker, RunIds, RunInfo, open_noted
 from trainer.tracking.trouble import TrackerError
@@ -81,10 +82,11 @@ def test_a_full_disk_is_seen_behind_mlflows_retries() -> None:
 def test_where_nothing_may_be_restored_all_is_made_anew(tmp_path: Path) -> None:
     """The experiment in MLflow's bin keeps its name: a new one has a number behind it, and is found again."""
     with stub(BinThatKeeps("digit_scenes")) as uri:
-        made = open_noted(MlflowTracker(uri), tmp_path / "one.json", INFO)
+        note = PosixFile(tmp_path / "one.json")
+        made = open_noted(MlflowTracker(uri), note, INFO)
         assert made.ids == RunIds("r0", "2")
-        assert json.loads((tmp_path / "one.json").read_text())["run_id"] == "r0"
-        assert open_noted(MlflowTracker(uri), tmp_path / "two.json", INFO).ids == RunIds("r1", "2")
+        assert json.loads(note.read_text())["run_id"] == "r0"
+        assert open_noted(MlflowTracker(uri), PosixFile(tmp_path / "two.json"), INFO).ids == RunIds("r1", "2")
 
 
 def test_an_address_that_is_none() -> None:

@@ -248,6 +248,57 @@ def test_files_and_functions_stay_small() -> None:
     assert not too_long
 
 
+# Where files are a person's or this machine's own, not shared storage's.
+OWN_FILES = (
+    "trainer/storage",
+    "trainer/base",
+    "trainer/data",
+    "trainer/count.py",
+    "service/local",
+    "service/cli",
+)
+OF_A_PATH = {"mkdir", "glob", "rglob", "iterdir", "unlink", "touch", "write_text", "write_bytes", "rename"}
+
+
+def files_by_hand(tree: ast.AST) -> list[int]:
+    """Lines that open, make, list or remove a file by its path."""
+    return [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and (node.func.attr in OF_A_PATH or (node.func.attr == "open" and _has_mode(node)))
+    ]
+
+
+def _has_mode(call: ast.Call) -> bool:
+    given = [*call.args, *(keyword.value for keyword in call.keywords if keyword.arg == "mode")]
+    return any(isinstance(each, ast.Constant) and str(each.value)[:1] in "rwax" for each in given)
+
+
+def test_shared_storage_is_behind_its_port() -> None:
+    """Nobody but trainer/storage opens, makes, lists or removes files of the storage by their paths."""
+    allowed = {
+        "service/shared/endpoints.py",  # of the data directory
+        "service/store/tables.py",  # SQLite's file
+        "trainer/tracking/run_log.py",  # a scratch directory
+    }
+    found = {
+        name: lines
+        for path in sources()
+        if not (name := str(path.relative_to(ROOT))).startswith(OWN_FILES)
+        and name not in allowed
+        and (lines := files_by_hand(ast.parse(path.read_text())))
+    }
+    assert not found
+
+
+@pytest.mark.parametrize("line", ["path.mkdir()", "path.open('rb')", "path.open(mode='w')", "x.glob('*')"])
+def test_a_file_opened_by_hand_is_seen(line: str) -> None:
+    """The check above is not blind."""
+    assert files_by_hand(ast.parse(line)) == [1]
+
+
 def error_classes() -> list[type[RegionRebalanceError]]:
     """Every error of the tree, wherever it is defined; found by reading, so nothing heavy is imported."""
     names = {

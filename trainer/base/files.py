@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import errno
-import io
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from trainer.base.errors import DiskFull
 
@@ -23,12 +23,23 @@ def write_atomically(path: Path, content: str | bytes, *, mode: int = 0o644) -> 
     Raises:
         DiskFull: there is no room; the old content stays, and nothing of the new one.
     """
+    with writing_atomically(path, mode=mode) as stream:
+        stream.write(_encoded(content))
+
+
+@contextmanager
+def writing_atomically(path: Path, *, mode: int = 0o644) -> Iterator[BinaryIO]:
+    """A stream whose content becomes `path` when the block ends; if it raises, `path` is as it was.
+
+    Raises:
+        DiskFull: there is no room; the old content stays, and nothing of the new one.
+    """
     with full_disk_told(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(handle, "wb") as stream:
-                stream.write(_encoded(content))
+                yield stream
                 stream.flush()
                 os.fsync(stream.fileno())
             Path(temporary).chmod(mode)
@@ -65,7 +76,7 @@ def is_disk_full(error: BaseException | None) -> bool:
     return False
 
 
-def append_whole(stream: io.FileIO, content: bytes) -> None:
+def append_whole(stream: BinaryIO, content: bytes) -> None:
     """Writes all of `content` at the end of an unbuffered file, or takes back what it wrote of it."""
     before = os.fstat(stream.fileno()).st_size
     rest = memoryview(content)

@@ -7,7 +7,6 @@ what the API documents.
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
@@ -15,10 +14,10 @@ from pydantic import ValidationError
 
 from trainer.base.errors import Problem
 from trainer.base.schema_words import allowed_at, fields_at, keys_allowed_at
+from trainer.base.text import printable
 
 _LONGEST_SHOWN = 80
 _MOST_TOLD = 50  # a small document can hold very many mistakes
-_HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # controls, also of direction; half pairs; ends of lines
 _SIZE_ERRORS = {"too_short", "too_long"}
 _BOUNDS = {
     "greater_than": "is not above the minimum",
@@ -39,7 +38,7 @@ _BOUNDS = {
 
 def escape(token: object) -> str:
     """One reference token of a JSON pointer (RFC 6901)."""
-    return _writable(str(token)).replace("~", "~0").replace("/", "~1")
+    return printable(str(token)).replace("~", "~0").replace("/", "~1")
 
 
 def problems_of(error: ValidationError, document: object, schema: Mapping[str, Any]) -> tuple[Problem, ...]:
@@ -168,20 +167,4 @@ def shown(value: object) -> str:
         text = json.dumps(value, ensure_ascii=False, default=str)
     except RecursionError:
         return "a deeply nested value"
-    return _writable(text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…")
-
-
-def hidden_letter(text: str) -> str | None:
-    """The first character that cannot be seen or turns others around; None where there is none."""
-    if text.isprintable():
-        return None
-    return next((letter for letter in text if unicodedata.category(letter) in _HIDDEN), None)
-
-
-def _writable(text: str) -> str:
-    """Hidden characters as escapes: they would break lines, or the terminal, or UTF-8 (lone surrogates)."""
-    if hidden_letter(text) is None:
-        return text
-    return "".join(
-        f"\\u{ord(letter):04x}" if unicodedata.category(letter) in _HIDDEN else letter for letter in text
-    )
+    return printable(text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…")

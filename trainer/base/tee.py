@@ -7,15 +7,14 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from typing import BinaryIO
 
 _CHUNK = 65536
 
 
 @contextmanager
-def tee_output(path: Path) -> Iterator[None]:
-    """While open, file descriptors 1 and 2 go to where they went before and to the end of `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def tee_output(log: BinaryIO) -> Iterator[None]:
+    """While open, file descriptors 1 and 2 go to where they went before and into `log`."""
     sys.stdout.flush()
     sys.stderr.flush()
     saved = os.dup(1), os.dup(2)
@@ -23,19 +22,18 @@ def tee_output(path: Path) -> Iterator[None]:
     os.dup2(writing, 1)
     os.dup2(writing, 2)
     os.close(writing)
-    with path.open("ab", buffering=0) as log:
-        pump = threading.Thread(target=_pump, args=(reading, saved[0], log.fileno()), daemon=True)
-        pump.start()
-        try:
-            yield
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os.dup2(saved[0], 1)  # the last writers of the pipe: the pump sees its end
-            os.dup2(saved[1], 2)
-            pump.join(timeout=5)  # a child process that kept the pipe must not keep us
-            for descriptor in saved:
-                os.close(descriptor)
+    pump = threading.Thread(target=_pump, args=(reading, saved[0], log.fileno()), daemon=True)
+    pump.start()
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.dup2(saved[0], 1)  # the last writers of the pipe: the pump sees its end
+        os.dup2(saved[1], 2)
+        pump.join(timeout=5)  # a child process that kept the pipe must not keep us
+        for descriptor in saved:
+            os.close(descriptor)
 
 
 def _pump(reading: int, terminal: int, log: int) -> None:

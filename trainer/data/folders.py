@@ -176,5 +176,5 @@ def _split_problem(root: Path, split: str) -> tuple[str, str] | None:
         for path in (root / "images").glob("*")
         if path.is_dir() and (root / "annotations" / path.name).is_dir()
     )
-    got = " and ".join(f"{part}/{split}" for part in missing)
-    return f"{got} is not a directory", ", ".join(there) or "a directory in both images/ and annotations/"
+    got = f"there is no directory {' or '.join(f'{part}/{split}' for part in missing)}"
+    return got, ", ".join(there) or "a directory in both images/ and annotations/"

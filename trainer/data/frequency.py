@@ -10,15 +10,14 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from trainer.base.errors import DataError
-from trainer.base.files import write_atomically
 from trainer.data.frequency_tables import FrequencyTable
 from trainer.data.mask_sets import MaskSet, split_of
 from trainer.data.prepare import PreparedData
 from trainer.data.tally import Chunks, Tally, chunks_of, count_locally
 from trainer.storage.layout import Storage
+from trainer.storage.port import StoredFile
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +105,7 @@ def count(
         DataError: naming every kind of fault that a mask has; nothing is kept then.
         WorkerLost: a counting process was killed.
     """
-    kept = None if storage is None else _kept_path(masks, storage)
+    kept = None if storage is None else _kept_file(masks, storage)
     known = None if kept is None else _read_kept(kept, len(masks.classes))
     if known is not None:
         advance(len(masks.masks))
@@ -158,10 +157,10 @@ def _faults(masks: MaskSet, tally: Tally) -> list[str]:
     return faults
 
 
-def _read_kept(path: Path, num_classes: int) -> Frequencies | None:
+def _read_kept(file: StoredFile, num_classes: int) -> Frequencies | None:
     """A kept count; None where there is none, or it is not whole."""
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
+        kept = json.loads(file.read_text())
         counted = Frequencies(tuple(kept["pixel"]), tuple(kept["region"]), kept["images"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -172,15 +171,15 @@ def _read_kept(path: Path, num_classes: int) -> Frequencies | None:
     return counted if whole and kept.get("format") == _FORMAT else None
 
 
-def _keep(counted: Frequencies, path: Path) -> None:
+def _keep(counted: Frequencies, file: StoredFile) -> None:
     kept = {"pixel": counted.pixel, "region": counted.region, "images": counted.images}
     try:
-        write_atomically(path, json.dumps({"format": _FORMAT, **kept}) + "\n")
+        file.write(json.dumps({"format": _FORMAT, **kept}) + "\n")
     except OSError as error:  # what was counted is right all the same
         log.warning("the class frequencies cannot be kept: %s", error)
 
 
-def _kept_path(masks: MaskSet, storage: Storage) -> Path:
+def _kept_file(masks: MaskSet, storage: Storage) -> StoredFile:
     """Named by the label mapping, the split, and the masks' names, sizes and times of change."""
     head = [_FORMAT, masks.split, list(masks.classes), masks.first_id, len(masks.masks)]
     digest = hashlib.sha256(json.dumps(head).encode())
@@ -190,4 +189,4 @@ def _kept_path(masks: MaskSet, storage: Storage) -> Path:
         except OSError as error:
             raise DataError(f"{mask}: {error.strerror}") from None
         digest.update(f"{mask.name}\0{facts.st_size}\0{facts.st_mtime_ns}\0".encode())
-    return storage.frequencies / f"{digest.hexdigest()}.json"
+    return storage.frequencies.file(f"{digest.hexdigest()}.json")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,25 +66,17 @@ def prepare(
 
 
 def _rendered(dataset: DigitScenes, storage: Storage, say: Callable[[str], None]) -> Path:
-    """Directory of the rendered scenes. It appears as a whole: when two jobs render, one's stays."""
+    """Directory of the rendered scenes."""
     parameters = {**dataset.model_dump(mode="json"), "version": digits.RENDERER_VERSION}
     key = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()[:16]
-    target = storage.datasets / f"{dataset.name}-{key}"
-    if target.is_dir():
-        return target
-    say(f"rendering {dataset.train_images} + {dataset.eval_images} digit scenes into {target.name}")
-    with full_disk_told(storage.datasets):
-        storage.datasets.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=storage.datasets, prefix=f".{target.name}.") as scratch:
-            made = Path(scratch) / "scenes"
-            _write_scenes(dataset, made)
-            try:
-                made.rename(target)
-            except OSError:
-                if not target.is_dir():
-                    raise
-                shutil.rmtree(made)
-    return target
+    name = f"{dataset.name}-{key}"
+
+    def render(root: Path) -> None:
+        say(f"rendering {dataset.train_images} + {dataset.eval_images} digit scenes into {name}")
+        _write_scenes(dataset, root)
+
+    with full_disk_told(storage.datasets.local):
+        return storage.datasets.publish(name, render).local
 
 
 def _write_scenes(dataset: DigitScenes, root: Path) -> None:

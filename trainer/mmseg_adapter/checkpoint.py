@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import re
 import zipfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.model import is_model_wrapper
 
-from trainer.base.files import full_disk_told
+from trainer.storage.port import StoredFile, StoredFolder
 
 _NAME = re.compile(r"iter_(\d+)\.pth")
 _KEEP = 2  # the one before is the way out when the newest is damaged
@@ -22,8 +20,8 @@ _KEEP = 2  # the one before is the way out when the newest is damaged
 class TrainingCheckpoints:
     """iter_N.pth files of one experiment, shared by all its attempts."""
 
-    def __init__(self, directory: Path, *, spec_hash: str) -> None:
-        self._directory = directory
+    def __init__(self, folder: StoredFolder, *, spec_hash: str) -> None:
+        self._folder = folder
         self._spec_hash = spec_hash
 
     def save(self, runner: Any, iteration: int) -> None:
@@ -36,14 +34,14 @@ class TrainingCheckpoints:
             # The scheduler hook ran before ours: these are the values of the next iteration.
             "param_schedulers": [_plain(scheduler.state_dict()) for scheduler in runner.param_schedulers],
         }
-        save_atomically(payload, self._directory / f"iter_{iteration}.pth")
-        for _, path in self._newest_first()[_KEEP:]:
-            path.unlink(missing_ok=True)
+        save_whole(payload, self._folder.file(f"iter_{iteration}.pth"))
+        for _, file in self._newest_first()[_KEEP:]:
+            file.delete()
 
     def restore(self, runner: Any) -> int:
         """Puts the newest whole checkpoint into `runner`; its iteration, 0 where there is none."""
-        for iteration, path in self._newest_first():
-            payload = _read(path)
+        for iteration, file in self._newest_first():
+            payload = _read(file)
             if payload is None or payload["spec_hash"] != self._spec_hash:
                 continue
             bare(runner.model).load_state_dict(payload["state_dict"])
@@ -54,13 +52,9 @@ class TrainingCheckpoints:
             return iteration
         return 0
 
-    def _newest_first(self) -> list[tuple[int, Path]]:
-        found = [
-            (int(match[1]), path)
-            for path in self._directory.glob("iter_*.pth")
-            if (match := _NAME.fullmatch(path.name))
-        ]
-        return sorted(found, reverse=True)
+    def _newest_first(self) -> list[tuple[int, StoredFile]]:
+        found = {int(match[1]): name for name in self._folder.names() if (match := _NAME.fullmatch(name))}
+        return [(iteration, self._folder.file(found[iteration])) for iteration in sorted(found, reverse=True)]
 
 
 def bare(model: torch.nn.Module) -> torch.nn.Module:
@@ -70,29 +64,20 @@ def bare(model: torch.nn.Module) -> torch.nn.Module:
     return inner
 
 
-def save_atomically(payload: Mapping[str, Any], path: Path) -> None:
-    """torch.save to a temporary name, fsync, rename: a file of this name is whole.
+def save_whole(payload: Mapping[str, Any], file: StoredFile) -> None:
+    """torch.save, whole or not at all: a checkpoint that is there can be read.
 
     Raises:
         DiskFull: there is no room; nothing of it stays.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with full_disk_told(path.parent):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as stream:
-                torch.save(dict(payload), stream)
-                stream.flush()
-                os.fsync(stream.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    with file.writing() as stream:
+        torch.save(dict(payload), stream)
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read(file: StoredFile) -> dict[str, Any] | None:
     """The checkpoint, or None where the file is damaged."""
     try:
-        payload: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        payload: dict[str, Any] = torch.load(file.local, map_location="cpu", weights_only=True)
     except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile):
         return None
     return payload

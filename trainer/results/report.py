@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
 from trainer.base.errors import ReportError
-from trainer.base.files import write_atomically
 from trainer.base.strict_model import StrictModel
+from trainer.base.text import AnyText
 from trainer.results import metrics
 from trainer.results.metrics import Counts, Group
 from trainer.spec.spec import ExperimentSpec
 from trainer.storage.notices import Notice
+from trainer.storage.port import StoredFile
 
 Document = TypeVar("Document", bound=StrictModel)
 SCHEMA_VERSION: Final = 1
@@ -60,7 +60,7 @@ class RunError(StrictModel):
     """Why an attempt ended without a result. `type` is the exception's class name."""
 
     type: str
-    message: str
+    message: AnyText
     retryable: bool = False
 
 
@@ -148,31 +148,31 @@ def make_scores(
     )
 
 
-def write_report(report: RunReport, path: Path) -> None:
+def write_report(report: RunReport, file: StoredFile) -> None:
     """Writes `report` as JSON, atomically: a report that exists is whole."""
-    write_atomically(path, report.model_dump_json(indent=1) + "\n")
+    file.write(report.model_dump_json(indent=1) + "\n")
 
 
-def read_report(path: Path) -> RunReport | None:
-    """The report at `path`, None where there is none yet; errors as in `read_whole`."""
-    return read_whole(RunReport, path)
+def read_report(file: StoredFile) -> RunReport | None:
+    """The report in `file`, None where there is none yet; errors as in `read_whole`."""
+    return read_whole(RunReport, file)
 
 
-def read_whole(kind: type[Document], path: Path) -> Document | None:
-    """The document of this kind at `path`, None where there is none yet.
+def read_whole(kind: type[Document], file: StoredFile) -> Document | None:
+    """The document of this kind in `file`, None where there is none yet.
 
     Raises:
         ReportError: the file is there but is not a document of this schema.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = file.read_text()
     except FileNotFoundError:
         return None
     except UnicodeDecodeError as error:
-        raise ReportError(f"{path.name}: byte {error.start} is not UTF-8") from None
+        raise ReportError(f"{file.name}: byte {error.start} is not UTF-8") from None
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:
         raise ReportError(
-            f"{path.name}: {error.error_count()} fields do not fit: {error.errors()[0]['msg']}"
+            f"{file.name}: {error.error_count()} fields do not fit: {error.errors()[0]['msg']}"
         ) from None

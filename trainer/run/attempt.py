@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from trainer.base.errors import Cancelled, DiskFull, WorkerLost
-from trainer.base.files import full_disk_told, is_disk_full, write_atomically
+from trainer.base.files import full_disk_told, is_disk_full
 from trainer.base.tee import tee_output
 from trainer.results.report import RunError, RunReport, RunResult, write_report
 from trainer.spec.spec import ExperimentSpec
@@ -91,7 +92,7 @@ class Attempt:
         self._plan = self.make_plan(_say)
         for each in self._plan.notices:
             self.notice(each)
-        write_atomically(self.dir.plan, self._plan.model_dump_json(indent=1) + "\n")
+        self.dir.plan.write(self._plan.model_dump_json(indent=1) + "\n")
         return self._plan
 
     def run(
@@ -106,9 +107,9 @@ class Attempt:
         Raises:
             DiskFull: there is no room, not even for the report.
         """
-        with full_disk_told(self.dir.path), tee_output(self.dir.log):
+        with full_disk_told(self.dir.path), closing(self.dir.log.appending()) as kept, tee_output(kept):
             logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-            _say(f"experiment {self._experiment}, attempt {self._attempt}: {self.dir.path}")
+            _say(f"experiment {self._experiment}, attempt {self._attempt}: {self.dir}")
             lost = True
             try:
                 take_reserve(self.dir)

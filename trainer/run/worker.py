@@ -36,7 +36,7 @@ def train(plan: Plan, sink: Sink, mark: Callable[[str], None] = lambda _: None) 
     from mmengine.dist import get_rank
 
     with quiet_imports():
-        from trainer.mmseg_adapter.checkpoint import save_atomically
+        from trainer.mmseg_adapter.checkpoint import save_whole
         from trainer.mmseg_adapter.isolation import forget_run
         from trainer.run.runner import Evaluations, build_runner, deployable_payload
 
@@ -56,9 +56,9 @@ def train(plan: Plan, sink: Sink, mark: Callable[[str], None] = lambda _: None) 
     finally:
         forget_run(runner)
     scores, images = evaluations.last
-    path = plan.layout.checkpoints(plan.experiment) / "final.pth"
+    checkpoint = plan.layout.final_checkpoint(plan.experiment)
     if get_rank() == 0:
-        save_atomically(payload, path)
+        save_whole(payload, plan.layout.file(checkpoint))
     mark("train")
     return RunResult(
         evaluation={"single_scale": scores},
@@ -66,7 +66,7 @@ def train(plan: Plan, sink: Sink, mark: Callable[[str], None] = lambda _: None) 
         train_seconds=seconds - evaluations.seconds,
         eval_seconds=evaluations.seconds,
         parameters=parameters,
-        checkpoint=str(path.relative_to(plan.layout.root)),
+        checkpoint=checkpoint,
         training_images=plan.data.train_images,
         eval_images=images,
         versions=plan.versions,
@@ -108,7 +108,7 @@ def _rank_zero(plan: Plan, around: Callable[[Sink], Sink], marks: Marks) -> Outc
 def _rank_zero_sink(plan: Plan, forward: Callable[[Record], None]) -> FileSink:
     """metrics.jsonl, whose records are handed on to MLflow."""
     orders = Orders(
-        superseded_by=plan.layout.attempt(plan.experiment, plan.attempt + 1).path,
+        superseded_by=plan.layout.attempt(plan.experiment, plan.attempt + 1),
         stop=plan.layout.stop(plan.experiment),
         permit=plan.attempt_dir.permit if plan.judged else None,
         last=plan.spec.schedule.iterations,

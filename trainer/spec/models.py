@@ -31,6 +31,8 @@ class Recipe:
     """A model of the catalogue: mmseg's model config as plain data, and its schedules.
 
     `schedules` maps a data set's name to the schedule fields it overrides; "" is for all others.
+    `norm_stride`: so many pixels of a crop's side lie behind one cell of the smallest map that goes through
+    batch norm; None where that map is pooled to a single cell, as in ASPP's branch of the whole picture.
     `num_classes` and `norm_cfg` are filled in when the plan is made.
     """
 
@@ -38,11 +40,24 @@ class Recipe:
     description: str
     source: str
     model: Mapping[str, Any]
+    norm_stride: int | None
     schedules: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def schedule_for(self, dataset_name: str) -> dict[str, Any]:
         """All schedule fields, with the data set's own over the common ones."""
         return {**self.schedules[""], **self.schedules.get(dataset_name, {})}
+
+    def norm_values(self, crop_size: tuple[int, int], pictures: int) -> int:
+        """How many values of a channel the smallest map gives batch norm, in training; it needs two.
+
+        Args:
+            crop_size: (height, width).
+            pictures: those that are normalised together.
+        """
+        if self.norm_stride is None:
+            return pictures
+        height, width = (-(-side // self.norm_stride) for side in crop_size)
+        return pictures * height * width
 
 
 _SMALL: dict[str, Any] = {
@@ -80,6 +95,7 @@ RECIPES: dict[str, Recipe] = {
         description="ResNet-18 layout, 28 base channels, three stages fused at stride 4, D = 128; untrained",
         source="laptop-size, ours; parts from mmsegmentation",
         model=_SMALL,
+        norm_stride=16,
         schedules={
             "": {
                 "iterations": 1000,

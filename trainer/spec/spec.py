@@ -11,14 +11,16 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
 
 from trainer.base.errors import Problem, SpecError
-from trainer.base.pointers import hidden_letter, problems_of
+from trainer.base.pointers import problems_of
 from trainer.base.strict_model import StrictModel
+from trainer.base.text import hidden_letter
 from trainer.spec.datasets import DATASETS, Dataset
 from trainer.spec.methods import Method
 from trainer.spec.models import RECIPES, Model
 
 Share = Annotated[float, Field(gt=0, lt=1)]
-Side = Annotated[int, Field(ge=16, le=2048)]
+SMALLEST_CROP = 16  # a side, in pixels
+Side = Annotated[int, Field(ge=SMALLEST_CROP, le=2048)]
 TagKey = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 _HIDDEN = r"\x00-\x1F\x7F-\x9F\u200B-\u200F\u2028-\u202E\u2060-\u206F\uFEFF"  # the best known of them
 
@@ -177,20 +179,60 @@ def _cross_checks(spec: ExperimentSpec) -> tuple[Problem, ...]:
                 "two shares above 0 and below 1, the first below the second",
             )
         )
+    if not problems:  # how many pictures a worker gets is known
+        problems += _norm_problems(spec)
+    problems += _shared_gpu_problems(spec.resources)
     size = DATASETS[spec.dataset.name].picture_size
     if size is not None:
         problems += crop_problems(spec, size)
     return tuple(problems)
 
 
+def _norm_problems(spec: ExperimentSpec) -> list[Problem]:
+    """Batch norm cannot train on one value a channel. On GPUs all workers normalise together."""
+    recipe, schedule, resources = RECIPES[spec.model.name], spec.schedule, spec.resources
+    parts = 1 if resources.gpus_per_worker else resources.workers
+    if recipe.norm_values(schedule.crop_size, schedule.batch_size // parts) > 1:
+        return []
+    height, width = schedule.crop_size
+    one = "1 picture" if resources.workers == 1 else "1 picture a worker"
+    got = f"{one} of {height}×{width} gives batch norm in {spec.model.name} one value a channel"
+    more = f">= {2 * parts}"
+    if recipe.norm_stride is None:
+        return [Problem("/schedule/batch_size", got, more)]
+    larger = f"a height or width >= {recipe.norm_stride + 1}"
+    return [
+        Problem("/schedule/batch_size", got, f"{more}, or {larger} in /schedule/crop_size"),
+        Problem("/schedule/crop_size", got, f"{larger}, or /schedule/batch_size {more}"),
+    ]
+
+
+def _shared_gpu_problems(resources: Resources) -> list[Problem]:
+    """Workers that train together cannot share a GPU: NCCL refuses two ranks on one."""
+    share, workers = resources.gpus_per_worker, resources.workers
+    if workers == 1 or share in (0, 1):
+        return []
+    got = f"{workers} workers cannot have {share:g} of a GPU each: NCCL refuses two of them on one GPU"
+    return [
+        Problem("/resources/workers", got, "1, or /resources/gpus_per_worker 0 or 1"),
+        Problem("/resources/gpus_per_worker", got, "0 or 1, or /resources/workers 1"),
+    ]
+
+
 def crop_problems(spec: ExperimentSpec, picture_size: tuple[int, int]) -> list[Problem]:
     """A crop must fit the pictures, all of one `picture_size` = (height, width) after scaling."""
-    crop = spec.schedule.crop_size
+    crop, scale = spec.schedule.crop_size, getattr(spec.dataset, "scale", 1)
+    if min(picture_size) < SMALLEST_CROP:
+        height, width = picture_size
+        after = f" at scale {scale:g}" if scale != 1 else ""
+        wanted = f"pictures of at least {SMALLEST_CROP}×{SMALLEST_CROP} pixels{after and ' after scaling'}"
+        where = "/dataset/scale" if scale != 1 else "/dataset"
+        return [Problem(where, f"every picture is {height}×{width}{after}: no crop fits", wanted)]
     return [
         Problem(
             f"/schedule/crop_size/{axis}",
             f"{crop[axis]} is above the {side} of every picture, {picture_size[axis]}",
-            f"16 to {picture_size[axis]}",
+            f"{SMALLEST_CROP} to {picture_size[axis]}",
         )
         for axis, side in enumerate(("height", "width"))
         if crop[axis] > picture_size[axis]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -29,7 +28,7 @@ def add_notice(attempt: AttemptDir, notice: Notice) -> bool:
     Raises:
         OSError: it cannot be written. A part of it that was is passed over, and written again by the next.
     """
-    path = attempt.notices
+    path = attempt.notices.local
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+b") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)  # until it is closed
@@ -47,7 +46,7 @@ def add_notice(attempt: AttemptDir, notice: Notice) -> bool:
 def read_notices(attempt: AttemptDir) -> tuple[Notice, ...]:
     """What was noticed in this attempt, oldest first, each once; a line cut short by a kill is left out."""
     try:
-        return _notices_in(Path(attempt.notices).read_bytes())
+        return _notices_in(attempt.notices.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return ()
 

@@ -6,11 +6,11 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from trainer.base.errors import Cancelled, Paused, StoppedEarly
-from trainer.base.files import write_atomically
+from trainer.storage.layout import AttemptDir
+from trainer.storage.port import StoredFile
 
 _POLL_SECONDS = 0.02
 _KINDS: dict[str, type[Cancelled]] = {"StoppedEarly": StoppedEarly, "Paused": Paused}
@@ -24,9 +24,9 @@ class Orders:
     evaluation's iteration or a later one: the scheduler of a sweep decides before anything more is trained.
     """
 
-    superseded_by: Path
-    stop: Path | None = None
-    permit: Path | None = None
+    superseded_by: AttemptDir
+    stop: StoredFile | None = None
+    permit: StoredFile | None = None
     last: int = 0
 
     def obey(self, record: Mapping[str, Any]) -> None:
@@ -52,10 +52,10 @@ class Orders:
             raise asked
 
 
-def stop_asked(path: Path) -> Cancelled | None:
+def stop_asked(file: StoredFile) -> Cancelled | None:
     """What a stop file asks for; an empty one, or one in other words or letters, is a plain cancel."""
     try:
-        text = path.read_text(encoding="utf-8", errors="replace").strip()
+        text = file.read_bytes().decode(errors="replace").strip()
     except FileNotFoundError:
         return None
     try:
@@ -65,20 +65,20 @@ def stop_asked(path: Path) -> Cancelled | None:
         return Cancelled(text[:1000] or "cancelled")
 
 
-def ask_to_stop(path: Path, order: Cancelled) -> None:
+def ask_to_stop(file: StoredFile, order: Cancelled) -> None:
     """Writes a stop file. Someone else's order that is there already stays."""
-    if not path.exists():
-        write_atomically(path, json.dumps({"type": type(order).__name__, "message": str(order)}) + "\n")
+    if not file.exists():
+        file.write(json.dumps({"type": type(order).__name__, "message": str(order)}) + "\n")
 
 
-def permitted(path: Path) -> int:
+def permitted(file: StoredFile) -> int:
     """The iteration that a permit names, 0 where there is none."""
     try:
-        return int(path.read_text(encoding="utf-8"))
+        return int(file.read_text())
     except (FileNotFoundError, ValueError):
         return 0
 
 
-def permit(path: Path, iteration: int) -> None:
+def permit(file: StoredFile, iteration: int) -> None:
     """Lets the attempt go on beyond its evaluation at `iteration`."""
-    write_atomically(path, f"{iteration}\n")
+    file.write(f"{iteration}\n")

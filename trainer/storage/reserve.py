@@ -19,7 +19,7 @@ def take_reserve(attempt: AttemptDir) -> None:
     """
     with full_disk_told(attempt.path):
         try:
-            with attempt.reserve.open("wb") as stream:
+            with attempt.reserve.local.open("wb") as stream:
                 stream.write(bytes(_BYTES))
                 stream.flush()
                 os.fsync(stream.fileno())
@@ -31,4 +31,4 @@ def take_reserve(attempt: AttemptDir) -> None:
 def free_reserve(attempt: AttemptDir) -> None:
     """Gives the room back; nothing where it was never taken."""
     with contextlib.suppress(OSError):
-        attempt.reserve.unlink(missing_ok=True)
+        attempt.reserve.delete()

@@ -6,11 +6,11 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, Protocol
 
 from trainer.base.files import append_whole, full_disk_told
 from trainer.storage.orders import Orders
+from trainer.storage.port import StoredFile
 
 Record = Mapping[str, Any]
 _TAIL_BYTES = 64 * 1024
@@ -25,11 +25,10 @@ class Sink(Protocol):
 class FileSink:
     """Appends records as JSON lines with a Unix time; after each it obeys what is asked of the attempt."""
 
-    def __init__(self, path: Path, *, orders: Orders, forward: Callable[[Record], None]) -> None:
-        with full_disk_told(path.parent):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._stream = path.open("ab", buffering=0)
-        self._path = path
+    def __init__(self, file: StoredFile, *, orders: Orders, forward: Callable[[Record], None]) -> None:
+        with full_disk_told(file.local.parent):
+            self._stream = file.appending()
+        self._file = file
         self._orders = orders
         self._forward = forward
 
@@ -43,7 +42,7 @@ class FileSink:
         stamped = {"time": time.time(), **record}
         # NaN and infinity are not JSON; a curve has a gap there.
         clean = {key: value for key, value in stamped.items() if not _is_bad_float(value)}
-        with full_disk_told(self._path.parent):
+        with full_disk_told(self._file.local.parent):
             append_whole(self._stream, (json.dumps(clean) + "\n").encode())
         self._forward(clean)
         self._orders.obey(clean)
@@ -59,30 +58,14 @@ class NullSink:
         del record
 
 
-def read_records(path: Path) -> list[dict[str, Any]]:
+def read_records(file: StoredFile) -> list[dict[str, Any]]:
     """All whole lines of a metrics.jsonl; a line cut short by a kill is left out."""
-    records = []
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return []
-    for line in text.splitlines():
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
-    return records
+    return [record for line in file.lines() if (record := whole_record(line)) is not None]
 
 
-def last_record(path: Path, kind: str) -> dict[str, Any] | None:
+def last_record(file: StoredFile, kind: str) -> dict[str, Any] | None:
     """The newest whole record of `kind`, without reading all of a long file; None where there is none."""
-    try:
-        with path.open("rb") as stream:
-            stream.seek(max(0, path.stat().st_size - _TAIL_BYTES))
-            lines = stream.readlines()
-    except FileNotFoundError:
-        return None
-    for line in reversed(lines):
+    for line in reversed(list(file.lines(max(0, file.size() - _TAIL_BYTES)))):
         record = whole_record(line)
         if record is not None and record.get("kind") == kind:
             return record
@@ -94,10 +77,20 @@ def whole_record(line: bytes) -> dict[str, Any] | None:
     if not line.endswith(b"\n"):
         return None
     try:
-        record = json.loads(line, parse_constant=lambda _: None)
-    except ValueError:
+        record = json.loads(
+            line.decode("utf-8", "replace"), parse_constant=lambda _: None, parse_float=_finite
+        )
+        if b"\\ud" in line.lower():  # an escaped half of a pair is no text that can be answered
+            record = json.loads(json.dumps(record, ensure_ascii=False).encode("utf-8", "replace"))
+    except (ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) else None
+
+
+def _finite(digits: str) -> float | None:
+    """1e999 is JSON, and no number that could be answered."""
+    value = float(digits)
+    return value if math.isfinite(value) else None
 
 
 def _is_bad_float(value: object) -> bool:

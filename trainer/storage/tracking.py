@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import StrEnum
-from pathlib import Path
 from typing import Literal, TypeVar
 
 from pydantic import AwareDatetime, Field, ValidationError
 
-from trainer.base.files import write_atomically
 from trainer.base.strict_model import StrictModel
-from trainer.storage.layout import newest_attempt
+from trainer.storage.layout import Storage
+from trainer.storage.port import StoredFile
 
 Document = TypeVar("Document", bound=StrictModel)
 CODE = "tracking"  # of notices
-_REQUEST = "request.json"
 
 
 class Trouble(StrEnum):
@@ -65,31 +63,36 @@ class TrackRequest(StrictModel):
     attempt: int = Field(description="The newest when it was asked for.")
 
 
-def read_record(path: Path) -> TrackingRecord | None:
+def read_record(file: StoredFile) -> TrackingRecord | None:
     """What tracking.json says; None where there is none, or it is damaged."""
-    return _read(TrackingRecord, path)
+    return _read(TrackingRecord, file)
 
 
-def write_record(path: Path, record: TrackingRecord) -> None:
+def write_record(file: StoredFile, record: TrackingRecord) -> None:
     """Replaces tracking.json. Raises OSError."""
-    write_atomically(path, record.model_dump_json() + "\n")
+    file.write(record.model_dump_json() + "\n")
 
 
-def read_requests(directory: Path) -> Iterator[tuple[int, TrackRequest]]:
+def read_requests(storage: Storage, experiment: str) -> Iterator[tuple[int, TrackRequest]]:
     """Every request by its number, newest first, up to one that is missing or damaged."""
-    number = newest_attempt(directory)
-    while number and (found := _read(TrackRequest, directory / str(number) / _REQUEST)) is not None:
+    number = storage.newest_track_request(experiment)
+    while number:
+        found = _read(TrackRequest, storage.track_request(experiment, number).request)
+        if found is None:
+            return
         yield number, found
         number -= 1
 
 
-def write_request(directory: Path, number: int, request: TrackRequest) -> None:
-    """Notes a request, before anything is done about it. Raises OSError."""
-    write_atomically(directory / str(number) / _REQUEST, request.model_dump_json() + "\n")
+def write_request(storage: Storage, experiment: str, request: TrackRequest) -> int:
+    """Notes a request, before anything is done about it; its number. Raises OSError."""
+    number = storage.newest_track_request(experiment) + 1
+    storage.track_request(experiment, number).request.write(request.model_dump_json() + "\n")
+    return number
 
 
-def _read(kind: type[Document], path: Path) -> Document | None:
+def _read(kind: type[Document], file: StoredFile) -> Document | None:
     try:
-        return kind.model_validate_json(path.read_bytes())
+        return kind.model_validate_json(file.read_bytes())
     except (FileNotFoundError, NotADirectoryError, ValidationError):
         return None

@@ -28,7 +28,7 @@ def newest(storage: Storage, experiment: str, uri: str, tags: Mapping[str, str])
     if attempt == 0:
         raise ReportError(f"{storage.experiment(experiment)}: no attempt is there")
     report = _report_of(storage, experiment, attempt)
-    path = storage.attempt(experiment, attempt).spec
+    path = storage.attempt(experiment, attempt).spec.local
     spec = report.spec if report is not None else parse_spec(read_document(path))
     return Tracked(spec, storage, experiment, attempt, uri, tags)
 

@@ -138,7 +138,7 @@ def finish_run(
         _log_result(attempt, report.result, tracker)
     _send_files(attempt.dir, attempt.attempt, tracker)
     if report is not None:
-        _log_text(attempt.dir.report.name, report.model_dump_json(indent=1), tracker)
+        _log_report(attempt.dir.report.name, report, tracker)
     last = status or (_STATUS[report.state] if report is not None else None)
     if last is not None:
         tracker.close(last)
@@ -158,15 +158,15 @@ def _send_earlier(attempt: Tracked, tracker: Tracker) -> None:
 
 
 def _send_files(here: AttemptDir, number: int, tracker: Tracker) -> None:
-    for path in (here.plan, here.metrics, here.log):
-        if path.exists():
-            tracker.log_file(path, f"attempts/{number}")
+    for file in (here.plan, here.metrics, here.log):
+        if file.exists():
+            tracker.log_file(file.local, f"attempts/{number}")
 
 
-def _log_text(name: str, text: str, tracker: Tracker) -> None:
+def _log_report(name: str, report: RunReport, tracker: Tracker) -> None:
     with TemporaryDirectory() as scratch:
         path = Path(scratch) / name
-        path.write_text(text + "\n", encoding="utf-8")
+        path.write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
         tracker.log_file(path)
 
 
@@ -181,11 +181,12 @@ def _log_result(attempt: Tracked, result: RunResult, tracker: Tracker) -> None:
     table = {name: [getattr(row, of) for row in classes] for name, of in names.items()}
     tracker.log_table("class_frequencies", table)
     if attempt.dir.plan.exists():
-        plan = json.loads(attempt.dir.plan.read_text(encoding="utf-8"))
-        _log_text("config.json", json.dumps(plan["config"], indent=1), tracker)
-    checkpoint = attempt.storage.root / result.checkpoint
+        plan = json.loads(attempt.dir.plan.read_text())
+        attempt.dir.config.write(json.dumps(plan["config"], indent=1) + "\n")
+        tracker.log_file(attempt.dir.config.local)
+    checkpoint = attempt.storage.file(result.checkpoint)
     if checkpoint.exists():  # somebody may have made room since
-        tracker.log_file(checkpoint, "checkpoint")
+        tracker.log_file(checkpoint.local, "checkpoint")
 
 
 def _last_seconds(here: AttemptDir) -> float:

@@ -11,8 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal, NamedTuple, Protocol
 
-from trainer.base.files import write_atomically
 from trainer.storage.layout import mlflow_ids
+from trainer.storage.port import StoredFile
 from trainer.storage.tracking import Trouble
 from trainer.tracking.mlflow_words import words_of
 from trainer.tracking.trouble import TrackerError, translated, trouble_of
@@ -240,7 +240,7 @@ def _only_about_this(error: Exception) -> None:
         raise error
 
 
-def open_noted(tracker: Tracker, note: Path, info: RunInfo) -> Opened:
+def open_noted(tracker: Tracker, note: StoredFile, info: RunInfo) -> Opened:
     """Opens the run that the mlflow.json `note` names, or makes the one that it will name from then on.
 
     The run's key is noted before the run is made, so that a process that dies between the two leaves no
@@ -252,9 +252,9 @@ def open_noted(tracker: Tracker, note: Path, info: RunInfo) -> Opened:
     known = mlflow_ids(note)
     key = known.get("key") or secrets.token_hex(8)
     if not known:
-        write_atomically(note, json.dumps({"key": key}) + "\n")
+        note.write(json.dumps({"key": key}) + "\n")
     run_id = known.get("run_id")
     opened = tracker.open(replace(info, run_id=run_id, key=key, maybe_made=bool(known)))
     if opened.ids != (run_id, known.get("experiment_id")):
-        write_atomically(note, json.dumps({**opened.ids._asdict(), "key": key}) + "\n")
+        note.write(json.dumps({**opened.ids._asdict(), "key": key}) + "\n")
     return opened

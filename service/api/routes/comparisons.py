@@ -23,7 +23,7 @@ router = APIRouter(tags=["comparisons"])
 _MOST = 100
 
 
-@router.get("/comparisons", responses=documented(*map(HTTPStatus, (404, 409, 422))))
+@router.get("/comparisons", responses=documented(*map(HTTPStatus, (404, 409))))
 def compare(
     ids: Annotated[str, Query(description="Experiments, separated by commas; the first is the reference.")],
     store: StoreDep,

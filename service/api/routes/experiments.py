@@ -12,9 +12,9 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
 from service.api.dependencies import FactsDep, JsonBodyDep, SettingsDep, StoreDep, WakeDep, json_body
-from service.api.problems import documented
+from service.api.problems import LOCATION, documented
 from service.api.requests import BadParameter, document_hash
-from service.api.routes.idempotency import KeyHeader, earlier, same_request
+from service.api.routes.idempotency import KeyDep, earlier, same_request
 from service.api.tracking_views import runs_in
 from service.api.views import experiment_public
 from service.reconcile.reconciler import utc_now
@@ -72,7 +72,7 @@ class ListQuery(BaseModel):
     "/experiments",
     status_code=HTTPStatus.CREATED,
     openapi_extra=_BODY,
-    responses=documented(*map(HTTPStatus, (400, 409, 413, 415, 422, 503))),
+    responses={201: {"headers": LOCATION}, **documented(*map(HTTPStatus, (400, 409, 413, 415)))},
 )
 def create(
     body: JsonBodyDep,
@@ -81,7 +81,7 @@ def create(
     wake: WakeDep,
     facts: FactsDep,
     response: Response,
-    idempotency_key: KeyHeader = None,
+    idempotency_key: KeyDep,
 ) -> ExperimentPublic:
     """Stores an experiment and queues it. Its spec comes back with every default filled in."""
     document = parse_document(body)
@@ -98,7 +98,7 @@ def create(
     return experiment_public(row, settings, facts)
 
 
-@router.get("/experiments", responses=documented(*map(HTTPStatus, (400, 422))))
+@router.get("/experiments", responses=documented(HTTPStatus.BAD_REQUEST))
 def find(
     query: Annotated[ListQuery, Query()], store: StoreDep, settings: SettingsDep, facts: FactsDep
 ) -> Page[ExperimentPublic]:

@@ -12,9 +12,8 @@ from fastapi.responses import StreamingResponse
 from service.api.dependencies import SettingsDep, StoreDep
 from service.api.problems import documented
 from service.api.requests import BadParameter
-from service.api.views import event_public
 from service.reconcile import run_directories
-from service.shared.schemas import EventPublic, MetricsPage, Page
+from service.shared.schemas import MetricsPage
 from service.store.records import Experiment, NoReport
 from trainer.base.errors import Problem
 from trainer.results.report import RunReport
@@ -24,19 +23,6 @@ router = APIRouter(tags=["experiments"])
 _NOT_FOUND = documented(HTTPStatus.NOT_FOUND)
 
 
-@router.get("/experiments/{experiment_id}/events", responses=_NOT_FOUND)
-def events(
-    experiment_id: str,
-    store: StoreDep,
-    cursor: Annotated[int, Query(ge=0, le=2**62, description="`next_cursor` of the page before.")] = 0,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-) -> Page[EventPublic]:
-    """Every change of state, oldest first."""
-    found, following = store.history(experiment_id, after=cursor, limit=limit)
-    next_cursor = None if following is None else str(following)
-    return Page[EventPublic](items=tuple(event_public(each) for each in found), next_cursor=next_cursor)
-
-
 @router.get(
     "/experiments/{experiment_id}/logs",
     response_class=StreamingResponse,
@@ -44,7 +30,11 @@ def events(
         200: {
             "content": {"text/plain": {"schema": {"type": "string"}}},
             "headers": {
-                "X-Next-Offset": {"description": "`offset` to go on from.", "schema": {"type": "integer"}}
+                "X-Next-Offset": {
+                    "description": "`offset` to go on from.",
+                    "schema": {"type": "integer"},
+                    "required": True,
+                }
             },
         },
         **_NOT_FOUND,

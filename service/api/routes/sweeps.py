@@ -10,15 +10,14 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
 from service.api.dependencies import FactsDep, JsonBodyDep, SettingsDep, StoreDep, WakeDep, json_body
-from service.api.problems import documented
+from service.api.problems import LOCATION, documented
 from service.api.requests import document_hash
-from service.api.routes.idempotency import KeyHeader, earlier, same_request
+from service.api.routes.idempotency import KeyDep, earlier, same_request
 from service.api.sweep_views import sweep_preview, sweep_public
 from service.api.tracking_views import runs_in
-from service.api.views import event_public
 from service.reconcile.reconciler import utc_now
 from service.reconcile.trial_follower import set_pause
-from service.shared.schemas import EventPublic, Page
+from service.shared.schemas import Page
 from service.shared.settings import Settings
 from service.shared.states import State
 from service.shared.sweep_schemas import SweepPreview, SweepPublic
@@ -82,7 +81,8 @@ class ListQuery(BaseModel):
     openapi_extra=_BODY,
     responses={
         200: {"model": SweepPreview, "description": "What it would do, with validate_only=true."},
-        **documented(*map(HTTPStatus, (400, 409, 413, 415, 422, 503))),
+        201: {"headers": LOCATION},
+        **documented(*map(HTTPStatus, (400, 409, 413, 415))),
     },
 )
 def create(
@@ -91,8 +91,8 @@ def create(
     settings: SettingsDep,
     wake: WakeDep,
     response: Response,
+    idempotency_key: KeyDep,
     validate_only: Annotated[bool, Query(description="Only list the trials and their cost.")] = False,
-    idempotency_key: KeyHeader = None,
 ) -> SweepPublic | SweepPreview:
     """Stores a sweep with all its trials and queues it, as one job. A trial is an ordinary experiment."""
     document = parse_document(body)
@@ -116,7 +116,7 @@ def create(
     return _shown(row.id, store, settings, trials=0)
 
 
-@router.get("/sweeps", responses=documented(*map(HTTPStatus, (400, 422))))
+@router.get("/sweeps", responses=documented(HTTPStatus.BAD_REQUEST))
 def find(
     query: Annotated[ListQuery, Query()], store: StoreDep, settings: SettingsDep, facts: FactsDep
 ) -> Page[SweepPublic]:
@@ -139,19 +139,6 @@ def show(
     """One sweep: how far it is, its trials, the best so far."""
     row, counted = store.sweeps.get(sweep_id), store.sweeps.counts([sweep_id])
     return sweep_public(row, store, settings, facts, counted=counted, trials=trials)
-
-
-@router.get("/sweeps/{sweep_id}/events", responses=documented(HTTPStatus.NOT_FOUND))
-def events(
-    sweep_id: str,
-    store: StoreDep,
-    cursor: Annotated[int, Query(ge=0, le=2**62, description="`next_cursor` of the page before.")] = 0,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-) -> Page[EventPublic]:
-    """Every change of the sweep's own state, oldest first."""
-    found, following = store.sweeps.history(sweep_id, after=cursor, limit=limit)
-    next_cursor = None if following is None else str(following)
-    return Page[EventPublic](items=tuple(event_public(each) for each in found), next_cursor=next_cursor)
 
 
 @router.post("/sweeps/{sweep_id}/cancel", **_CHANGES)
@@ -194,6 +181,6 @@ def _request_hash(document: object) -> str:
 
 
 def _preview(spec: SweepSpec, trials: tuple[Trial, ...], settings: Settings) -> SweepPreview:
-    measured = pixel_seconds(stored_reports(settings.layout.root / "runs"))
+    measured = pixel_seconds(stored_reports(settings.layout))
     cost = cost_of([each.spec for each in trials], trials=count_trials(spec), pixel_seconds=measured)
     return sweep_preview(spec, trials, cost)

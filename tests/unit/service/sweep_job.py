@@ -12,7 +12,6 @@ from sweeps.document.spec import SweepSpec, parse_sweep
 from sweeps.results.report import SweepReport, write_sweep_report
 from tests.data_factories import make_report, scores_of, spec_document
 from trainer.base.errors import StoppedEarly
-from trainer.base.files import write_atomically
 from trainer.results.report import RunError, RunReport, write_report
 from trainer.spec.spec import canonical_json
 from trainer.storage.layout import Storage, trial_id
@@ -56,12 +55,12 @@ class SweepJob:
         record = {"number": number, "row": trial.row, "variant": trial.variant}
         record |= {"settings": dict(trial.settings), "experiment": self.id(number)}
         document = {**record, "spec": trial.spec.model_dump(mode="json")}
-        write_atomically(self.storage.sweep(self.sweep).trial(number), json.dumps(document))
+        self.storage.sweep(self.sweep).trial(number).write(json.dumps(document))
         here = self.storage.attempt(self.id(number), attempt)
-        write_atomically(here.spec, canonical_json(trial.spec))
+        here.spec.write(canonical_json(trial.spec))
         if iteration is not None:
             line = {"kind": "train", "iteration": iteration, "loss": 0.5, "time": 0.0}
-            here.metrics.write_text(json.dumps(line) + "\n", encoding="utf-8")
+            here.metrics.write(json.dumps(line) + "\n")
 
     def complete(self, number: int, attempt: int = 1, *, tp: int = 50) -> None:
         """A trial with a result; class 0 has IoU `tp` %."""

@@ -278,7 +278,17 @@ def test_no_key_is_no_idempotency(client: TestClient) -> None:
     assert len(stored(client)) == 2
 
 
-@pytest.mark.parametrize("key", ["", " ", "a b", "x" * 256, "\u00e9".encode("latin-1")])
+BAD_KEYS = ["", " ", "a b", "x" * 256, "\u00e9".encode("latin-1")]
+
+
+@pytest.mark.parametrize("key", BAD_KEYS)
+def test_bad_keys_of_a_preview(client: TestClient, key: str | bytes) -> None:
+    """A key is judged by its form also where nothing is stored under it."""
+    headers = {b"Idempotency-Key": key}
+    check_problem(client.post("/sweeps?validate_only=true", json={"base": EXAMPLE}, headers=headers), 400)
+
+
+@pytest.mark.parametrize("key", BAD_KEYS)
 def test_bad_keys(client: TestClient, key: str | bytes) -> None:
     """400 for a key that is empty, too long or not plain text."""
     answer = client.post("/experiments", json=spec_document(), headers={b"Idempotency-Key": key})

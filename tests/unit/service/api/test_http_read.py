@@ -183,7 +183,7 @@ def test_logs_can_be_followed(client: TestClient, settings: Settings) -> None:
     url = f"/experiments/{identifier}/logs"
     empty = client.get(url)
     assert (empty.status_code, empty.text, empty.headers["x-next-offset"]) == (200, "", "0")
-    path = settings.layout.attempt(identifier, 1).log
+    path = settings.layout.attempt(identifier, 1).log.local
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("√ one\n")
     first = client.get(url)
@@ -201,7 +201,7 @@ def test_logs_can_be_followed(client: TestClient, settings: Settings) -> None:
 def test_metrics(client: TestClient, settings: Settings) -> None:
     """By kind, page by page; `next_after` goes on where the file grows."""
     identifier = post(client)
-    path = settings.layout.attempt(identifier, 1).metrics
+    path = settings.layout.attempt(identifier, 1).metrics.local
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = [{"kind": "eval" if i % 3 == 0 else "train", "iteration": i} for i in range(1, 7)]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -225,7 +225,7 @@ def test_report_missing_or_broken(client: TestClient, settings: Settings) -> Non
     identifier = post(client)
     url = f"/experiments/{identifier}/report"
     check_problem(client.get(url), 404)
-    path = settings.layout.attempt(identifier, 1).report
+    path = settings.layout.attempt(identifier, 1).report.local
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("{}")
     check_problem(client.get(url), 409)

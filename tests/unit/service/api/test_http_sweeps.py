@@ -249,7 +249,7 @@ def test_the_parents_page_in_mlflow(app: FastAPI, client: TestClient, cluster: C
     app.state.settings = app.state.settings.model_copy(update={"mlflow_uri": "http://mlflow:5000"})
     identifier = post(client)["id"]
     job = cluster.job(identifier)
-    job.storage.sweep(identifier).mlflow.write_text('{"run_id": "p1", "experiment_id": "7"}')
+    job.storage.sweep(identifier).mlflow.write('{"run_id": "p1", "experiment_id": "7"}')
     cluster.step()
     link = client.get(f"/sweeps/{identifier}").json()["links"]["mlflow"]
     assert link.startswith("http://mlflow:5000/#/experiments/7/runs/p1")
@@ -362,7 +362,7 @@ def test_retry_of_an_experiment_of_its_own(client: TestClient, cluster: Cluster)
 def test_cancel_pause_and_resume(client: TestClient, cluster: Cluster) -> None:
     """202 each, the flag and the file follow; what has ended can be asked nothing: 409."""
     identifier = post(client)["id"]
-    pause = cluster.settings.layout.sweep(identifier).pause
+    pause = cluster.settings.layout.sweep(identifier).pause.local
     assert client.post(f"/sweeps/{identifier}/pause").json()["paused"]
     assert pause.exists()
     answer = client.post(f"/sweeps/{identifier}/resume")
@@ -379,7 +379,7 @@ def test_cancel_pause_and_resume(client: TestClient, cluster: Cluster) -> None:
 def test_a_pause_made_by_hand_is_shown_and_ended(client: TestClient, cluster: Cluster) -> None:
     """The file is the truth that the job reads."""
     identifier = post(client)["id"]
-    cluster.job(identifier).storage.sweep(identifier).pause.touch()
+    cluster.job(identifier).storage.sweep(identifier).pause.write("")
     assert client.get(f"/sweeps/{identifier}").json()["paused"]
     assert not client.post(f"/sweeps/{identifier}/resume").json()["paused"]
 

@@ -36,7 +36,7 @@ def tracked(migrated: Settings, backend: FakeBackend, runs: FakeRuns) -> Iterato
     store.create(new_row("e1", state=State.COMPLETED, mlflow_run_id="m1"), new_tags={})
     store.close()
     settings.layout.attempt("e1", 1).path.mkdir(parents=True)
-    settings.layout.mlflow_run("e1").write_text(RUN)
+    settings.layout.mlflow_run("e1").write(RUN)
     with TestClient(create_app(settings, backend, runs), base_url="http://127.0.0.1") as opened:
         yield opened
 
@@ -106,7 +106,7 @@ def test_everything_sent_again(tracked: TestClient, migrated: Settings) -> None:
             "sending": True,
             "hint": None,
         }
-    assert [path.name for path in migrated.layout.track_requests("e1").iterdir()] == ["1"]
+    assert migrated.layout.track_requests("e1").names() == ["1"]
     assert tracked.post("/experiments/e9/track").status_code == 404
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from service.api.negotiation import accepted
 from service.api.requests import NotAcceptable
-from service.api.routes.sweep_table import accepted
 from tests.unit.service.api.test_http_create import check_problem
 from tests.unit.service.api.test_http_sweeps import finished, post
 from tests.unit.service.conftest import Cluster, TestClient
@@ -40,7 +40,7 @@ JSON, MARKDOWN, CSV, TEX = "application/json", "text/markdown", "text/csv", "app
 )
 def test_what_accept_likes_best(accept: str, media: str) -> None:
     """The heaviest, of equals the first named; what names more goes before what names less."""
-    assert accepted(accept) == media
+    assert accepted(accept, (JSON, MARKDOWN, CSV, TEX)) == media
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_what_accept_likes_best(accept: str, media: str) -> None:
 def test_what_accept_refuses(accept: str) -> None:
     """None of ours fits; the message names them."""
     with pytest.raises(NotAcceptable, match="text/markdown"):
-        accepted(accept)
+        accepted(accept, (JSON, MARKDOWN, CSV, TEX))
 
 
 def test_another_form_is_406(client: TestClient, cluster: Cluster) -> None:
@@ -78,7 +78,7 @@ def test_reports_are_read_once(client: TestClient, cluster: Cluster) -> None:
     job.begin(1)
     cluster.step()
     assert seeds_of(client, identifier) == [[0], []]
-    report = job.storage.attempt(job.id(0), 1).report
+    report = job.storage.attempt(job.id(0), 1).report.local
     report.rename(report.with_suffix(".away"))
     assert seeds_of(client, identifier) == [[0], []]
     job.complete(1)
@@ -110,7 +110,7 @@ def test_a_detached_trial_counts_at_once(client: TestClient, cluster: Cluster) -
 def test_a_report_that_is_none(client: TestClient, cluster: Cluster) -> None:
     """Its trial counts as one without a result, as in the job's own table; the others stand."""
     identifier = finished(client, cluster)
-    report = cluster.settings.layout.attempt(f"{identifier}-0000", 1).report
+    report = cluster.settings.layout.attempt(f"{identifier}-0000", 1).report.local
     report.write_bytes(b"\xff")
     assert seeds_of(client, identifier) == [[1], [0, 1]]
 
@@ -140,6 +140,6 @@ def test_few_tables_are_kept(client: TestClient, cluster: Cluster) -> None:
         assert seeds_of(client, identifier) == [[0, 1], [0, 1]]
     for identifier in identifiers:
         for number in range(4):
-            cluster.settings.layout.attempt(f"{identifier}-{number:04d}", 1).report.unlink()
+            cluster.settings.layout.attempt(f"{identifier}-{number:04d}", 1).report.delete()
     assert seeds_of(client, identifiers[-1]) == [[0, 1], [0, 1]]
     assert seeds_of(client, identifiers[0]) == [[], []]

@@ -17,8 +17,7 @@ def test_the_mlflow_link_opens_the_page_for_training(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, mlflow_uri="http://127.0.0.1:5000")
     row = new_row("e1", mlflow_run_id="m1")
     assert experiment_public(row, settings).links.mlflow is None
-    settings.layout.experiment("e1").mkdir(parents=True)
-    settings.layout.mlflow_run("e1").write_text('{"run_id": "m1", "experiment_id": "7"}')
+    settings.layout.mlflow_run("e1").write('{"run_id": "m1", "experiment_id": "7"}')
     page = "http://127.0.0.1:5000/#/experiments/7/runs/m1?workflowType=machine_learning"
     assert experiment_public(row, settings).links.mlflow == page
     file_store = Settings(data_dir=tmp_path, mlflow_uri="sqlite:///x.db")

@@ -249,7 +249,7 @@ def test_ctrl_c_says_that_the_experiment_goes_on(
 def test_logs_follow_to_the_end(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
     """All of it, byte for byte, a last line without a newline too; a JSON object a line with --json."""
     wanted = _stored(service)
-    log = service.settings.layout.attempt(wanted, 1).log
+    log = service.settings.layout.attempt(wanted, 1).log.local
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text("one\ntwo é")
     _end(service, wanted)

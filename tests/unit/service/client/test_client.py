@@ -93,7 +93,7 @@ def test_problem_without_fields_is_one_line() -> None:
 def test_logs_are_read_on_by_offset(client: RebalanceClient, service: Service) -> None:
     """Bytes from the offset, and where to go on."""
     stored = client.submit(spec_document())
-    log = service.settings.layout.attempt(stored.id, 1).log
+    log = service.settings.layout.attempt(stored.id, 1).log.local
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text("first é\n")
     piece = client.logs(stored.id)

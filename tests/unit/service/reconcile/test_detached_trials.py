@@ -20,7 +20,7 @@ def retried(world: World, *, parent: str | None) -> tuple[SweepJob, list[str]]:
     job = running(world, sweep_document(base=tiny_document(method="region_rebalance")))
     layout = world.settings.layout
     if parent is not None:
-        layout.sweep(job.sweep).mlflow.write_text(json.dumps({"run_id": parent, "experiment_id": "1"}))
+        layout.sweep(job.sweep).mlflow.write(json.dumps({"run_id": parent, "experiment_id": "1"}))
     job.end()
     world.step()
     retry(world.store, layout, world.store.get(job.id(1)), world.now)

@@ -25,6 +25,7 @@ from tests.unit.service.sweep_job import optuna_document
 from trainer.base.errors import Cancelled, ReportError
 from trainer.results.report import read_report
 from trainer.storage.orders import stop_asked
+from trainer.storage.posix import PosixFile
 
 LATIN = "für später\n".encode("latin-1")
 
@@ -61,16 +62,16 @@ def moody(world: World) -> Moody:
 
 def test_a_report_in_another_encoding_is_no_report(tmp_path: Path) -> None:
     """It is refused as any other file that is none."""
-    path = tmp_path / "report.json"
-    path.write_bytes(LATIN)
+    path = PosixFile(tmp_path / "report.json")
+    path.write(LATIN)
     with pytest.raises(ReportError, match="byte 1 is not UTF-8"):
         read_report(path)
 
 
 def test_a_stop_file_in_another_encoding_stops(tmp_path: Path) -> None:
     """Whoever wrote it by hand wanted the trial to end, not to fail."""
-    path = tmp_path / "stop"
-    path.write_bytes(LATIN)
+    path = PosixFile(tmp_path / "stop")
+    path.write(LATIN)
     asked = stop_asked(path)
     assert type(asked) is Cancelled
     assert "sp" in str(asked)
@@ -82,7 +83,7 @@ def test_an_old_report_that_is_none(world: World, content: bytes) -> None:
     job = running(world)
     job.begin(0)
     job.fail(0, 2, kind="WorkerLost", retryable=True)
-    job.storage.attempt(job.id(0), 1).report.write_bytes(content)
+    job.storage.attempt(job.id(0), 1).report.write(content)
     job.complete(1)
     assert lost_attempts(job.storage, job.id(0)) == 1
     world.step()
@@ -96,7 +97,7 @@ def test_the_newest_report_is_none(world: World) -> None:
     """The trial has failed, with that as its error; so has an experiment of its own."""
     job = running(world)
     job.begin(0)
-    job.storage.attempt(job.id(0), 1).report.write_bytes(LATIN)
+    job.storage.attempt(job.id(0), 1).report.write(LATIN)
     world.add()
     world.step()
     world.path_of().joinpath("report.json").write_bytes(LATIN)
@@ -110,7 +111,7 @@ def test_the_newest_report_is_none(world: World) -> None:
 def test_a_pause_written_by_hand_in_another_encoding(world: World) -> None:
     """It stays, as any that is not the service's, and the sweep is followed."""
     job = running(world)
-    job.storage.sweep(job.sweep).pause.write_bytes(LATIN)
+    job.storage.sweep(job.sweep).pause.write(LATIN)
     job.begin(0)
     world.step()
     assert job.storage.sweep(job.sweep).pause.exists()
@@ -143,7 +144,7 @@ def test_one_trial(world: World) -> None:
     job = running(world)
     job.begin(0)
     job.begin(1)
-    spec = job.storage.attempt(job.id(0), 1).spec
+    spec = job.storage.attempt(job.id(0), 1).spec.local
     good = spec.read_bytes()
     spec.write_text("[" * 100_000)  # json raises RecursionError
     world.step()
@@ -161,7 +162,7 @@ def test_one_sweep(world: World) -> None:
     """A trial drawn under a name that no database takes stops neither another sweep nor an experiment."""
     bad, well = running(world, optuna_document()), running(world)
     bad.begin(0)
-    path = bad.storage.sweep(bad.sweep).trial(0)
+    path = bad.storage.sweep(bad.sweep).trial(0).local
     path.write_text(json.dumps({**json.loads(path.read_text()), "row": "\ud800"}))
     well.begin(0)
     world.step()

@@ -42,7 +42,7 @@ def test_the_job_gets_its_spec_and_command(world: World, settings: Settings) -> 
     row = world.add()
     world.step()
     job = world.backend.jobs["e1-1"]
-    spec = settings.layout.attempt("e1", 1).spec
+    spec = settings.layout.attempt("e1", 1).spec.local
     assert json.loads(spec.read_text()) == json.loads(row.spec)
     assert job.command[:3] == ("python", "-m", "trainer.job")
     pairs = dict(zip(job.command[3::2], job.command[4::2], strict=True))
@@ -174,7 +174,7 @@ def test_the_report_of_another_attempt_is_not_taken(world: World) -> None:
     world.add()
     world.step()
     wrong = make_report("other")
-    path = world.settings.layout.attempt("e1", 1).report
+    path = world.settings.layout.attempt("e1", 1).report.local
     path.write_text(wrong.model_dump_json())
     world.backend.finish("e1-1")
     world.step()
@@ -238,7 +238,7 @@ def test_cancelled_between_submit_and_commit_the_job_is_stopped(world: World) ->
     """A queued row whose job exists after all: found, stopped, cancelled."""
     world.add()
     world.settings.layout.attempt("e1", 1).path.mkdir(parents=True)
-    world.settings.layout.attempt("e1", 1).spec.write_text("{}")
+    world.settings.layout.attempt("e1", 1).spec.write("{}")
     world.backend.submit("e1-1", ["true"], {})
     world.store.request_cancel("e1", now=START)
     world.step()
@@ -291,7 +291,7 @@ def test_the_mlflow_run_gets_its_end(world: World, report: Any, wish: bool, expe
     """failed, completed and cancelled each close the run that the job had opened."""
     world.add()
     world.step()
-    world.settings.layout.mlflow_run("e1").write_text('{"run_id": "m1"}')
+    world.settings.layout.mlflow_run("e1").write('{"run_id": "m1"}')
     if report is not None:
         world.leave_report(report)
     if wish:
@@ -307,7 +307,7 @@ def test_mlflow_away_stops_nothing_and_is_asked_again(world: World) -> None:
     """The experiment ends all the same; the run is closed once MLflow is back, not asked in every pass."""
     world.add("e1")
     world.step()
-    world.settings.layout.mlflow_run("e1").write_text('{"run_id": "m1"}')
+    world.settings.layout.mlflow_run("e1").write('{"run_id": "m1"}')
     world.leave_report(failed_report("e1"))
     world.runs.down = True
     world.step()
@@ -326,7 +326,7 @@ def test_a_retry_leaves_the_mlflow_run_open(world: World) -> None:
     """All attempts share one run: a loss does not end it."""
     world.add()
     world.step()
-    world.settings.layout.mlflow_run("e1").write_text('{"run_id": "m1"}')
+    world.settings.layout.mlflow_run("e1").write('{"run_id": "m1"}')
     world.backend.lose("e1-1")
     for _ in range(3):
         world.step(6)
@@ -360,7 +360,7 @@ def test_storage_trouble_with_one_experiment_leaves_the_others(world: World) -> 
     """A directory that cannot be written delays its own experiment."""
     world.add("e1")
     world.add("e2")
-    blocked = world.settings.layout.experiment("e1")
+    blocked = world.settings.layout.experiment("e1").local
     blocked.parent.mkdir(parents=True)
     blocked.write_text("a file where a directory should be")
     world.step()

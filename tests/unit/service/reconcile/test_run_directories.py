@@ -27,8 +27,8 @@ def text(storage: Storage, offset: int, attempts: range = range(1, 3)) -> tuple[
 
 def test_logs_of_attempts_follow_each_other(storage: Storage) -> None:
     """Any offset into the whole gives the rest, and the end to go on from."""
-    storage.attempt("e1", 1).log.write_bytes(b"first\n")
-    storage.attempt("e1", 2).log.write_bytes(b"second\n")
+    storage.attempt("e1", 1).log.write(b"first\n")
+    storage.attempt("e1", 2).log.write(b"second\n")
     whole = b"first\nsecond\n"
     for offset in range(len(whole) + 1):
         assert text(storage, offset) == (whole[offset:], len(whole))
@@ -50,7 +50,7 @@ def test_a_slice_never_ends_inside_a_character(whole: str, missing: int) -> None
 
     with tempfile.TemporaryDirectory() as directory:
         storage = Storage(Path(directory))
-        path = storage.attempt("e1", 1).log
+        path = storage.attempt("e1", 1).log.local
         path.parent.mkdir(parents=True)
         encoded = whole.encode()
         path.write_bytes(encoded[: max(0, len(encoded) - missing)])
@@ -64,8 +64,8 @@ def test_a_slice_never_ends_inside_a_character(whole: str, missing: int) -> None
 def test_metric_lines(storage: Storage) -> None:
     """Half a line waits, a broken one is left out, NaN becomes null, and each line says its attempt."""
     good = {"kind": "train", "iteration": 10, "loss": 0.5}
-    storage.attempt("e1", 1).metrics.write_text(json.dumps(good) + '\nrubbish\n[1]\n{"kind": "ev')
-    storage.attempt("e1", 2).metrics.write_text('{"kind": "train", "iteration": 20, "loss": NaN}\n')
+    storage.attempt("e1", 1).metrics.write(json.dumps(good) + '\nrubbish\n[1]\n{"kind": "ev')
+    storage.attempt("e1", 2).metrics.write('{"kind": "train", "iteration": 20, "loss": NaN}\n')
     assert list(run_directories.metric_lines(storage, "e1", range(1, 3))) == [
         {**good, "attempt": 1},
         {"kind": "train", "iteration": 20, "loss": None, "attempt": 2},
@@ -76,7 +76,7 @@ def test_progress_is_the_newest_training_line(storage: Storage) -> None:
     """Evaluation lines do not hide it, and a long file is read at its end only."""
     lines = [{"kind": "train", "iteration": i, "loss": i / 7, "padding": "x" * 100} for i in range(2000)]
     lines.append({"kind": "eval", "iteration": 1999, "mIoU": 12.0})
-    storage.attempt("e1", 1).metrics.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    storage.attempt("e1", 1).metrics.write("".join(json.dumps(line) + "\n" for line in lines))
     assert run_directories.progress_of(storage, "e1", 1, 5000) == {
         "iteration": 1999,
         "iterations": 5000,
@@ -87,5 +87,5 @@ def test_progress_is_the_newest_training_line(storage: Storage) -> None:
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"run_id": 3}'])
 def test_mlflow_json_that_is_not_ready_is_no_run(storage: Storage, content: str) -> None:
     """A file just being written gives nothing, not an error."""
-    storage.mlflow_run("e1").write_text(content)
+    storage.mlflow_run("e1").write(content)
     assert run_directories.mlflow_run_of(storage, "e1") == {}

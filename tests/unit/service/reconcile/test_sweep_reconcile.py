@@ -83,7 +83,7 @@ def test_one_job_for_all_trials(world: World) -> None:
     submitted = world.backend.jobs[f"{job.sweep}-1"]
     assert submitted.command[:3] == ("python", "-m", "sweeps.job")
     pairs = dict(zip(submitted.command[3::2], submitted.command[4::2], strict=True))
-    spec = world.settings.layout.sweep(job.sweep).attempt(1).spec
+    spec = world.settings.layout.sweep(job.sweep).attempt(1).spec.local
     assert pairs["--spec"] == str(spec)
     assert (pairs["--sweep"], pairs["--attempt"]) == (job.sweep, "1")
     assert parse_sweep(json.loads(spec.read_text())) == job.spec
@@ -275,7 +275,7 @@ def test_cancelling_a_waiting_trial(world: World) -> None:
 def test_pause_is_a_file(world: World) -> None:
     """It is there while the flag is set, also where the request was cut off before it wrote it."""
     job = running(world)
-    pause = world.settings.layout.sweep(job.sweep).pause
+    pause = world.settings.layout.sweep(job.sweep).pause.local
     world.store.sweeps.pause(job.sweep, paused=True, now=world.now)
     world.step()
     assert pause.exists()
@@ -287,7 +287,7 @@ def test_pause_is_a_file(world: World) -> None:
 def test_a_pause_made_by_hand_stays(world: World) -> None:
     """The service removes only its own."""
     job = running(world)
-    pause = world.settings.layout.sweep(job.sweep).pause
+    pause = world.settings.layout.sweep(job.sweep).pause.local
     pause.touch()
     world.step()
     assert pause.exists()
@@ -320,7 +320,7 @@ def test_retry_detaches_a_trial(world: World) -> None:
     job.fail(0)
     world.step()
     layout = world.settings.layout
-    layout.stop(job.id(0)).touch()
+    layout.stop(job.id(0)).write("")
     row = retry(world.store, layout, world.store.get(job.id(0)), world.now)
     assert (row.state, row.attempt, row.detached, row.error_type) == (State.QUEUED, 2, True, None)
     assert layout.detached(job.id(0)).exists()
@@ -342,7 +342,7 @@ def test_what_optuna_draws_is_stored_as_it_comes(world: World) -> None:
     job = running(world, optuna_document())
     assert world.store.trials(job.sweep) == []
     job.begin(0)
-    world.settings.layout.sweep(job.sweep).trial(7).write_text("{", encoding="utf-8")
+    world.settings.layout.sweep(job.sweep).trial(7).write("{")
     world.step()
     assert states(world, job) == [State.RUNNING]
     job.complete(0)
@@ -377,8 +377,8 @@ def test_mlflow_runs_of_what_was_cut_off_are_closed(world: World) -> None:
     job = running(world)
     layout = world.settings.layout
     job.begin(0)
-    layout.mlflow_run(job.id(0)).write_text('{"run_id": "m0", "experiment_id": "1"}')
-    layout.sweep(job.sweep).mlflow.write_text('{"run_id": "parent", "experiment_id": "1"}')
+    layout.mlflow_run(job.id(0)).write('{"run_id": "m0", "experiment_id": "1"}')
+    layout.sweep(job.sweep).mlflow.write('{"run_id": "parent", "experiment_id": "1"}')
     world.step()
     world.store.sweeps.request_cancel(job.sweep, now=world.now)
     world.step()
@@ -393,7 +393,7 @@ def test_storage_trouble_of_one_sweep_is_its_own(world: World) -> None:
     broken, well = running(world), running(world)
     broken.begin(0)
     well.begin(0)
-    report = world.settings.layout.attempt(broken.id(0), 1).report
+    report = world.settings.layout.attempt(broken.id(0), 1).report.local
     report.mkdir()  # reading it raises IsADirectoryError
     world.step()
     assert states(world, well)[0] is State.RUNNING
@@ -419,7 +419,7 @@ def test_a_pass_over_10_000_trials_looks_at_few(world: World) -> None:
     with statements() as noisy:
         world.step()
     old = world.now.timestamp() - 60
-    os.utime(world.settings.layout.sweep(job.sweep).trials, (old, old))
+    os.utime(world.settings.layout.sweep(job.sweep).trials.local, (old, old))
     world.step()
     watched.layout.looked.clear()
     with statements() as quiet:

@@ -65,7 +65,7 @@ def test_it_is_sent_again_once_mlflow_answers(world: World) -> None:
     assert world.reasons()[-1] == "job e1-track-1 sends everything to MLflow again"
     world.step()
     assert len(world.backend.jobs) == 2
-    world.settings.layout.mlflow_run("e1").write_text('{"run_id": "new", "experiment_id": "1"}')
+    world.settings.layout.mlflow_run("e1").write('{"run_id": "new", "experiment_id": "1"}')
     add_notice(world.settings.layout.attempt("e1", 1), Notice(code=CODE, text="tracking caught up"))
     leave_record(world, "ok", "track 1")
     world.backend.finish("e1-track-1")

@@ -46,7 +46,7 @@ def test_what_may_change_when_a_sweep_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, Any], pointers: list[str]
 ) -> None:
     """Its name and limits; what is a part of its trials, as tags are, is named and refused."""
-    spec = Storage.at(tmp_path / "storage").sweep("s").spec
+    spec = Storage.at(tmp_path / "storage").sweep("s").spec.local
     spec.parent.mkdir(parents=True)
     spec.write_text(parse_sweep(BEGUN).model_dump_json())
     assert run(tmp_path, {**BEGUN, **changes}, "--sweep", "s") == (2 if pointers else 0)
@@ -59,7 +59,7 @@ def test_variants_in_another_order_are_another_sweep(tmp_path: Path) -> None:
     begun = {**BEGUN, "variants": VARIANTS}
     turned = {**BEGUN, "variants": dict(reversed(VARIANTS.items()))}
     assert sweep_id(parse_sweep(begun)) != sweep_id(parse_sweep(turned))
-    spec = Storage.at(tmp_path / "storage").sweep("s").spec
+    spec = Storage.at(tmp_path / "storage").sweep("s").spec.local
     spec.parent.mkdir(parents=True)
     spec.write_text(parse_sweep(begun).model_dump_json())
     assert run(tmp_path, begun, "--sweep", "s") == 0

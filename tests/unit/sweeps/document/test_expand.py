@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sweeps.document.expand import Trial, count_trials, expand
 from sweeps.document.json_fields import identity, label, texts
 from sweeps.document.spec import parse_sweep
+from tests.data_factories import spec_document
 from tests.factories import tiny_document
 from trainer.base.errors import Problem, SpecError
 from trainer.spec.spec import parse_spec
@@ -299,3 +300,35 @@ def test_limit_below_the_grid() -> None:
     """A grid is run whole or not at all."""
     (problem,) = refusals(axes=[{"pointer": "/method/lambda", "grid": [0, 1]}], limits={"trials": 1})
     assert problem == Problem("/limits/trials", "1 is below the grid's 2 trials", ">= 2")
+
+
+@pytest.mark.parametrize(
+    ("pointer", "values", "base", "places"),
+    [
+        (
+            "/resources/workers",
+            [1, 2],
+            {"resources": {"gpus_per_worker": 0.5}},
+            {"/axes/0/grid/1", "/base/resources/gpus_per_worker"},
+        ),
+        (
+            "/schedule/crop_size/0",
+            [32, 16],
+            {"schedule": {"batch_size": 1, "crop_size": [32, 16]}},
+            {"/axes/0/grid/1", "/base/schedule/batch_size"},
+        ),
+        (
+            "/schedule/batch_size",
+            [2, 1],
+            {"schedule": {"crop_size": [16, 16]}},
+            {"/axes/0/grid/1", "/base/schedule/crop_size"},
+        ),
+    ],
+)
+def test_fields_that_do_not_go_together(
+    pointer: str, values: list[int], base: dict[str, Any], places: set[str]
+) -> None:
+    """Told at the value that makes a trial impossible, and at the base's field that it does not go with."""
+    told = refusals(base=spec_document(**base), axes=[{"pointer": pointer, "grid": values}])
+    assert {problem.pointer for problem in told} == places
+    assert all("trial 1" in problem.got for problem in told)

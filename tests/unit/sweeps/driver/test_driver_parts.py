@@ -23,8 +23,9 @@ from sweeps.search.evaluations import Follower, Seen
 from tests.data_factories import make_report, spec_document
 from trainer.base.errors import Cancelled, Paused, StoppedEarly
 from trainer.results.report import RunError, write_report
-from trainer.storage.layout import Storage
+from trainer.storage.layout import AttemptDir, Storage
 from trainer.storage.orders import Orders, ask_to_stop, permit, permitted, stop_asked
+from trainer.storage.posix import PosixFile, PosixFolder
 
 LOST = RunError(type="WorkerLost", message="m", retryable=True)
 BAD = RunError(type="DataError", message="m")
@@ -131,7 +132,7 @@ def test_optuna_for_each_variant() -> None:
 
 
 def evaluations(storage: Storage, attempt: int, *iterations: int) -> None:
-    path = storage.attempt("t", attempt).metrics
+    path = storage.attempt("t", attempt).metrics.local
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = [
         json.dumps({"kind": "eval", "iteration": each, "mIoU": float(each), "time": 1.0})
@@ -188,7 +189,8 @@ def test_a_failed_trial_has_no_score(tmp_path: Path) -> None:
 
 def test_a_judged_trial_waits_for_its_permit(tmp_path: Path) -> None:
     """It goes on when the permit names its evaluation, at once after the last, and ends when told to stop."""
-    orders = Orders(tmp_path / "2", stop=tmp_path / "stop", permit=tmp_path / "permit", last=6)
+    stop, let = PosixFile(tmp_path / "stop"), PosixFile(tmp_path / "permit")
+    orders = Orders(AttemptDir(PosixFolder(tmp_path / "2")), stop=stop, permit=let, last=6)
     passed = threading.Event()
 
     def go(iteration: int) -> None:
@@ -198,12 +200,12 @@ def test_a_judged_trial_waits_for_its_permit(tmp_path: Path) -> None:
     thread = threading.Thread(target=go, args=(2,))
     thread.start()
     assert not passed.wait(0.1)
-    permit(tmp_path / "permit", 2)
+    permit(let, 2)
     assert passed.wait(10)
     thread.join()
-    assert permitted(tmp_path / "permit") == 2
+    assert permitted(let) == 2
     orders.obey({"kind": "eval", "iteration": 6})
-    ask_to_stop(tmp_path / "stop", StoppedEarly("at iteration 4"))
+    ask_to_stop(stop, StoppedEarly("at iteration 4"))
     with pytest.raises(StoppedEarly, match="at iteration 4"):
         orders.obey({"kind": "eval", "iteration": 4})
 
@@ -219,9 +221,9 @@ def test_a_judged_trial_waits_for_its_permit(tmp_path: Path) -> None:
 )
 def test_stop_files(tmp_path: Path, text: str, kind: type[Cancelled]) -> None:
     """Any stop file stops; one in the driver's form also says why. No file, no stop."""
-    path = tmp_path / "stop"
+    path = PosixFile(tmp_path / "stop")
     assert stop_asked(path) is None
-    path.write_text(text)
+    path.write(text)
     assert type(stop_asked(path)) is kind
     ask_to_stop(path, StoppedEarly("m"))
     assert path.read_text() == text, "whoever asked first is obeyed"
@@ -265,7 +267,7 @@ def test_a_sweep_is_refused_before_anything_runs(tmp_path: Path, capsys: pytest.
     assert not storage.exists()
 
     sweep = sweep_of()
-    directory = Storage.at(storage).sweep("s").spec
+    directory = Storage.at(storage).sweep("s").spec.local
     directory.parent.mkdir(parents=True)
     directory.write_text(sweep.model_dump_json())
     path.write_text(sweep_of(seeds=[7]).model_dump_json())

@@ -134,7 +134,7 @@ def test_a_lost_node_does_not_count(storage: Storage) -> None:
     """A lost worker does, bad data are no loss, and a report that nobody can read tells of none."""
     assert losses(storage, "WorkerLost", "NodeLost", "DataError", "NodeLost", "WorkerLost") == 2
     storage.attempt("t", 6).path.mkdir()
-    storage.attempt("t", 6).report.write_bytes(b"\xff{")
+    storage.attempt("t", 6).report.write(b"\xff{")
     assert lost_attempts(storage, "t") == 2
 
 
@@ -180,7 +180,7 @@ def test_a_scheduler_learns_first_of_what_has_ended(storage: Storage) -> None:
     for number in (1, 2):
         write_report(make_report(), storage.attempt(trial_id("s", number), 1).report)
     assert left(storage, sweep) == [1, 2, 0, 3]
-    storage.detached(trial_id("s", 2)).touch()
+    storage.detached(trial_id("s", 2)).write("")
     assert left(storage, sweep) == [1, 0, 3]
     assert left(storage, sweep.model_copy(update={"scheduler": sweep_of().scheduler})) == [0, 3]
 
@@ -200,7 +200,7 @@ def test_optuna_and_its_scheduler_learn_the_same(storage: Storage, monkeypatch: 
             make_report().model_copy(update={"state": state, "result": None, "error": error}),
             directory.report,
         )
-        directory.metrics.write_text('{"kind": "eval", "iteration": 2, "mIoU": 31.5, "time": 1.0}\n')
+        directory.metrics.write('{"kind": "eval", "iteration": 2, "mIoU": 31.5, "time": 1.0}\n')
     told: list[Any] = []
     monkeypatch.setattr(
         "sweeps.driver.remaining.Suggested", lambda sweep, known, **rest: told.append((known, rest))
@@ -274,7 +274,7 @@ def test_the_last_table_says_which_limit_was_reached(storage: Storage) -> None:
         table = board.show_last(LIMIT)
     assert table is not None
     assert LIMIT in table.notes
-    assert LIMIT in storage.sweep("s").table.with_suffix(".md").read_text(encoding="utf-8")
+    assert LIMIT in storage.sweep("s").tables["markdown"].read_text()
 
 
 def test_a_limit_counts_where_trials_are_left(storage: Storage) -> None:

@@ -14,6 +14,7 @@ from tests.data_factories import make_report, make_spec
 from trainer.base.errors import Cancelled, ReportError, StoppedEarly
 from trainer.results.report import RunError, RunReport, write_report
 from trainer.storage.layout import Storage, trial_id
+from trainer.storage.posix import PosixFile
 
 TRIAL = trial_id("swp-1", 7)
 
@@ -34,8 +35,8 @@ def begin(storage: Storage, attempt: int, lines: str = "") -> None:
     """An attempt with its spec and what its loop has logged."""
     here = storage.attempt(TRIAL, attempt)
     here.path.mkdir(parents=True)
-    here.spec.write_text(json.dumps({"schedule": {"iterations": 50}}))
-    here.metrics.write_text(lines)
+    here.spec.write(json.dumps({"schedule": {"iterations": 50}}))
+    here.metrics.write(lines)
 
 
 def test_ids_sort_in_the_order_of_trials() -> None:
@@ -47,8 +48,7 @@ def test_ids_sort_in_the_order_of_trials() -> None:
 def test_a_trial_nobody_began_waits(storage: Storage) -> None:
     """No directory, an empty one, and one that has a spec alone are all waiting."""
     assert trial_progress(storage, TRIAL) == TrialProgress()
-    storage.experiment(TRIAL).mkdir(parents=True)
-    storage.checkpoints(TRIAL).mkdir()
+    storage.checkpoints(TRIAL).make()
     assert trial_progress(storage, TRIAL).attempt == 0
     storage.attempt(TRIAL, 1).path.mkdir()
     found = trial_progress(storage, TRIAL)
@@ -96,7 +96,7 @@ def test_stopped_early_is_not_cancelled(storage: Storage, kind: type, state: str
 def test_an_unreadable_report_is_a_failure(storage: Storage) -> None:
     """It is there, so nothing runs any more; what is wrong with it is the trial's error."""
     begin(storage, 1)
-    storage.attempt(TRIAL, 1).report.write_text("{}")
+    storage.attempt(TRIAL, 1).report.write("{}")
     found = trial_progress(storage, TRIAL)
     assert found.state == "failed"
     assert found.error is not None
@@ -105,7 +105,7 @@ def test_an_unreadable_report_is_a_failure(storage: Storage) -> None:
 
 def test_sweep_report_round_trip(tmp_path: Path) -> None:
     """A sweep's report read back equals the one written; none is None; half a one is an error."""
-    path = tmp_path / "report.json"
+    path = PosixFile(tmp_path / "report.json")
     assert read_sweep_report(path) is None
     report = SweepReport(
         sweep="swp-1",
@@ -119,6 +119,6 @@ def test_sweep_report_round_trip(tmp_path: Path) -> None:
     )
     write_sweep_report(report, path)
     assert read_sweep_report(path) == report
-    path.write_text(path.read_text()[:-20])
+    path.write(path.read_text()[:-20])
     with pytest.raises(ReportError):
         read_sweep_report(path)

@@ -135,11 +135,13 @@ def test_unknown_split_lists_the_known(tmp_path: Path) -> None:
     root = write_folder(tmp_path)
     with pytest.raises(SpecError) as caught:
         resolve_spec(folder_spec(root, train_split="trian", eval_split="none"), data_roots=None)
-    assert [problem.pointer for problem in caught.value.problems] == [
-        "/dataset/train_split",
-        "/dataset/eval_split",
+    assert list(map(str, caught.value.problems)) == [
+        "/dataset/train_split: there is no directory images/trian or annotations/trian; allowed: train, val",
+        "/dataset/eval_split: there is no directory images/none or annotations/none; allowed: train, val",
     ]
-    assert caught.value.problems[0].allowed == "train, val"
+    (root / "images" / "extra").mkdir()
+    (problem,) = problems(folder_spec(root, train_split="extra"), None)
+    assert problem == ("/dataset/train_split", "there is no directory annotations/extra")
 
 
 def test_pairs_by_stem(tmp_path: Path) -> None:

@@ -190,7 +190,7 @@ def test_what_is_scored_is_what_plain_mmseg_predicts(tmp_path: Path, scale: floa
     )
     scores = train(plan, ListSink()).evaluation["single_scale"]
     model: Any = build_model(plan)
-    path = plan.layout.checkpoints(plan.experiment) / "final.pth"
+    path = plan.layout.checkpoints(plan.experiment).local / "final.pth"
     model.load_state_dict(torch.load(path, weights_only=True)["state_dict"], strict=True)
     with DefaultScope.overwrite_default_scope("mmseg"):
         loader = Runner.build_dataloader(Config(revive(plan.config))["val_dataloader"])

@@ -16,12 +16,13 @@ from tests.data_factories import make_report, make_spec, scores_of
 from trainer.base.errors import ReportError
 from trainer.base.files import write_atomically, write_where_asked
 from trainer.results.report import RunError, RunReport, make_scores, read_report, write_report
+from trainer.storage.posix import PosixFile
 
 
 def test_round_trip(tmp_path: Path) -> None:
     """A report read back equals the one written."""
     report = make_report(method={"kind": "region_rebalance", "lambda": 0.1}, tags={"a": "b"})
-    path = tmp_path / "runs" / "e1" / "1" / "report.json"
+    path = PosixFile(tmp_path / "runs" / "e1" / "1" / "report.json")
     write_report(report, path)
     assert read_report(path) == report
     assert json.loads(path.read_text())["spec"]["method"]["lambda"] == 0.1
@@ -38,13 +39,14 @@ def test_failed_report_round_trip(tmp_path: Path) -> None:
         started_at="2026-01-02T03:04:05+00:00",
         ended_at="2026-01-02T03:04:09+00:00",
     )
-    write_report(report, tmp_path / "report.json")
-    assert read_report(tmp_path / "report.json") == report
+    file = PosixFile(tmp_path / "report.json")
+    write_report(report, file)
+    assert read_report(file) == report
 
 
 def test_no_report_yet(tmp_path: Path) -> None:
     """Where no file is there is no report, and that is no error."""
-    assert read_report(tmp_path / "none" / "report.json") is None
+    assert read_report(PosixFile(tmp_path / "none" / "report.json")) is None
 
 
 @pytest.mark.parametrize(
@@ -60,12 +62,12 @@ def test_no_report_yet(tmp_path: Path) -> None:
 )
 def test_strict_read(tmp_path: Path, damage: object) -> None:
     """A report cut short, of another schema, or with other fields is an error, never half a report."""
-    path = tmp_path / "report.json"
+    path = PosixFile(tmp_path / "report.json")
     write_report(make_report(), path)
     text = path.read_text()
     damaged = damage(text)  # type: ignore[operator]
     assert damaged != text
-    path.write_text(damaged)
+    path.write(damaged)
     with pytest.raises(ReportError, match=r"report\.json"):
         read_report(path)
 
@@ -111,8 +113,8 @@ def test_an_older_report_is_read(tmp_path: Path) -> None:
     del scores["pearson_pixel"], scores["pearson_region"], document["spec"]["evaluation"]["group_boundaries"]
     for one in scores["classes"]:
         del one["fp_tp"]
-    path = tmp_path / "report.json"
-    path.write_text(json.dumps(document))
+    path = PosixFile(tmp_path / "report.json")
+    path.write(json.dumps(document))
     report = read_report(path)
     assert report is not None
     assert report.result is not None

@@ -22,6 +22,7 @@ from trainer.run.launch import cause_of
 from trainer.spec.spec import canonical_json
 from trainer.storage.layout import Storage
 from trainer.storage.orders import Orders
+from trainer.storage.posix import PosixFile
 from trainer.storage.sink import FileSink, Record, read_records
 from trainer.tracking.run_log import metrics_in
 
@@ -29,10 +30,11 @@ from trainer.tracking.run_log import metrics_in
 def test_sink_writes_whole_lines(tmp_path: Path) -> None:
     """Every record becomes one JSON line with a time; what is not JSON (NaN) is left out, not written."""
     seen: list[Record] = []
-    sink = FileSink(tmp_path / "1" / "metrics.jsonl", orders=Orders(tmp_path / "2"), forward=seen.append)
+    file = Storage(tmp_path).attempt("e1", 1).metrics
+    sink = FileSink(file, orders=Orders(Storage(tmp_path).attempt("e1", 2)), forward=seen.append)
     sink.emit({"kind": "train", "iteration": 1, "loss": float("nan"), "loss_pixel": 0.5})
     sink.close()
-    (record,) = read_records(tmp_path / "1" / "metrics.jsonl")
+    (record,) = read_records(file)
     assert record.pop("time") > 0
     assert record == {"kind": "train", "iteration": 1, "loss_pixel": 0.5}
     assert len(seen) == 1
@@ -40,17 +42,18 @@ def test_sink_writes_whole_lines(tmp_path: Path) -> None:
 
 def test_a_line_cut_short_is_left_out(tmp_path: Path) -> None:
     """A kill in the middle of a line costs that line only."""
-    path = tmp_path / "metrics.jsonl"
-    path.write_text('{"kind": "train", "iteration": 1}\n{"kind": "tra')
+    path = PosixFile(tmp_path / "metrics.jsonl")
+    path.write('{"kind": "train", "iteration": 1}\n{"kind": "tra')
     assert [record["iteration"] for record in read_records(path)] == [1]
-    assert read_records(tmp_path / "none.jsonl") == []
+    assert read_records(PosixFile(tmp_path / "none.jsonl")) == []
 
 
 def test_a_newer_attempt_stops_the_older(tmp_path: Path) -> None:
     """Two attempts never write the same checkpoints: the older ends at its next record."""
-    sink = FileSink(tmp_path / "1" / "metrics.jsonl", orders=Orders(tmp_path / "2"), forward=lambda _: None)
+    older, newer = (Storage(tmp_path).attempt("e1", number) for number in (1, 2))
+    sink = FileSink(older.metrics, orders=Orders(newer), forward=lambda _: None)
     sink.emit({"kind": "train", "iteration": 1})
-    (tmp_path / "2").mkdir()
+    newer.folder.make()
     with pytest.raises(Cancelled, match="newer attempt"):
         sink.emit({"kind": "train", "iteration": 2})
     sink.close()
@@ -67,7 +70,7 @@ def test_tee_copies_what_c_libraries_print(tmp_path: Path) -> None:
     """Python's output, the descriptor's and a child's all reach the file and the terminal."""
     code = (
         "import os, subprocess, sys; from pathlib import Path; from trainer.base.tee import tee_output\n"
-        f"with tee_output(Path({str(tmp_path / 'log.txt')!r})):\n"
+        f"with Path({str(tmp_path / 'log.txt')!r}).open('ab', buffering=0) as log, tee_output(log):\n"
         "    print('python'); os.write(2, b'descriptor\\n')\n"
         "    subprocess.run(['echo', 'child'], check=True)\n"
         "print('after')"
@@ -83,7 +86,7 @@ def test_tee_appends(tmp_path: Path) -> None:
     """What was in the log stays."""
     log = tmp_path / "log.txt"
     log.write_text("before\n")
-    with tee_output(log):
+    with log.open("ab", buffering=0) as stream, tee_output(stream):
         os.write(1, b"now\n")
     assert log.read_text() == "before\nnow\n"
 

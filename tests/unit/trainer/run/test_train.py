@@ -31,7 +31,7 @@ def trained(plan: Plan) -> tuple[RunResult, State]:
 
 
 def weights(plan: Plan) -> State:
-    path = plan.layout.checkpoints(plan.experiment) / "final.pth"
+    path = plan.layout.checkpoints(plan.experiment).local / "final.pth"
     state: State = torch.load(path, weights_only=True)["state_dict"]
     return state
 
@@ -110,7 +110,7 @@ def test_a_damaged_newest_checkpoint_falls_back(storage: Path) -> None:
     plan = tiny_plan(storage, experiment="damaged", schedule=schedule)
     with pytest.raises(Stop):
         train(plan, ListSink(at=4, error=Stop()))
-    newest = plan.layout.checkpoints("damaged") / "iter_3.pth"
+    newest = plan.layout.checkpoints("damaged").local / "iter_3.pth"
     os.truncate(newest, newest.stat().st_size // 2)
     sink = ListSink()
     train(plan, sink)
@@ -124,7 +124,7 @@ def test_a_run_killed_in_its_last_evaluation_is_evaluated(storage: Path) -> None
     plan = tiny_plan(storage, experiment="at-the-end")
     with pytest.raises(Stop):
         train(plan, ListSink(at=4, kind="eval", error=Stop()))
-    assert (plan.layout.checkpoints("at-the-end") / "iter_4.pth").exists()
+    assert (plan.layout.checkpoints("at-the-end").local / "iter_4.pth").exists()
     assert train(plan, ListSink()).evaluation == result.evaluation
     assert_same(weights(plan), expected)
 

@@ -10,6 +10,7 @@ from trainer.results.report import RunReport, read_report, write_report
 from trainer.run.attempt import Attempt
 from trainer.storage.layout import AttemptDir, Storage
 from trainer.storage.notices import Notice, add_notice, read_notices
+from trainer.storage.posix import PosixFile, PosixFolder
 
 FIRST = Notice(code="unseen_class", text="class 2 'car' has no training pixel", hint="look at the masks")
 SECOND = Notice(code="tracking", text="MLflow refused the run: zu voll, schließt")
@@ -17,7 +18,7 @@ SECOND = Notice(code="tracking", text="MLflow refused the run: zu voll, schließ
 
 def test_notices_come_back_in_their_order(tmp_path: Path) -> None:
     """What was added is read, umlauts included; none where nothing was."""
-    here = AttemptDir(tmp_path / "1")
+    here = AttemptDir(PosixFolder(tmp_path / "1"))
     assert read_notices(here) == ()
     assert add_notice(here, FIRST)
     assert add_notice(here, SECOND)
@@ -26,7 +27,7 @@ def test_notices_come_back_in_their_order(tmp_path: Path) -> None:
 
 def test_the_same_notice_is_kept_once(tmp_path: Path) -> None:
     """Whoever says it again, it is one line; another hint makes another notice."""
-    here = AttemptDir(tmp_path)
+    here = AttemptDir(PosixFolder(tmp_path))
     assert [add_notice(here, FIRST) for _ in range(3)] == [True, False, False]
     assert add_notice(here, FIRST.model_copy(update={"hint": None}))
     assert len(here.notices.read_text().splitlines()) == 2
@@ -34,9 +35,9 @@ def test_the_same_notice_is_kept_once(tmp_path: Path) -> None:
 
 def test_a_torn_line_costs_only_itself(tmp_path: Path) -> None:
     """A writer that was killed in a line spoils neither those before it nor those after it."""
-    here = AttemptDir(tmp_path)
+    here = AttemptDir(PosixFolder(tmp_path))
     add_notice(here, FIRST)
-    with here.notices.open("ab") as stream:
+    with here.notices.local.open("ab") as stream:
         stream.write(SECOND.model_dump_json().encode()[:-30])
     assert read_notices(here) == (FIRST,)
     add_notice(here, SECOND)
@@ -45,7 +46,7 @@ def test_a_torn_line_costs_only_itself(tmp_path: Path) -> None:
 
 def test_writers_side_by_side_lose_nothing(tmp_path: Path) -> None:
     """The training's rank and the job's driver add to one file: every notice is there, each once."""
-    here = AttemptDir(tmp_path)
+    here = AttemptDir(PosixFolder(tmp_path))
     notices = [Notice(code="n", text=f"fact {k % 10}") for k in range(40)]
     with ThreadPoolExecutor(8) as pool:
         new = list(pool.map(lambda notice: add_notice(here, notice), notices))
@@ -75,9 +76,9 @@ def test_a_new_notice_is_printed_once(tmp_path: Path, capsys: object) -> None:
 
 def test_reports_from_before_notices_are_read(tmp_path: Path) -> None:
     """A report without the field has none; one with them comes back as it was."""
-    path = tmp_path / "report.json"
+    path = PosixFile(tmp_path / "report.json")
     old = make_report().model_dump_json(exclude={"notices"})
-    path.write_text(old)
+    path.write(old)
     assert read_report(path) == make_report()
     told = make_report().model_copy(update={"notices": (FIRST, SECOND)})
     write_report(told, path)

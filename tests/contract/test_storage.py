@@ -1,0 +1,152 @@
+"""The storage port: one suite for the fake in memory and for a directory."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.fakes import MemoryFolder
+from trainer.storage.port import StoredFolder
+from trainer.storage.posix import PosixFolder
+
+
+@pytest.fixture(params=["memory", "posix"])
+def root(request: pytest.FixtureRequest, tmp_path: Path) -> StoredFolder:
+    return MemoryFolder() if request.param == "memory" else PosixFolder(tmp_path / "storage")
+
+
+def test_what_was_written_is_read(root: StoredFolder) -> None:
+    """Text is UTF-8; folders on the way are made; a name with a path in it leads below."""
+    file = root.folder("runs").folder("e1").file("report.json")
+    assert not file.exists()
+    file.write("Straße\n")
+    assert (file.exists(), file.size(), file.name) == (True, 8, "report.json")
+    assert file.read_text() == "Straße\n"
+    assert root.file("runs/e1/report.json").read_bytes() == "Straße\n".encode()
+    assert file.local.read_bytes() == file.read_bytes()
+    assert str(file).endswith("runs/e1/report.json")
+
+
+def test_a_part_is_read_by_offset(root: StoredFolder) -> None:
+    """From a byte on, up to a byte, and past the end."""
+    file = root.file("log.txt")
+    file.write(b"0123456789")
+    assert file.read_bytes(3) == b"3456789"
+    assert file.read_bytes(3, 5) == b"34"
+    assert file.read_bytes(8, 99) == b"89"
+    assert file.read_bytes(99) == b""
+
+
+def test_what_is_not_there(root: StoredFolder) -> None:
+    """Reading says so; asking for size, time, lines and names answers with nothing; deleting is done."""
+    file = root.folder("no").file("such")
+    with pytest.raises(FileNotFoundError):
+        file.read_bytes()
+    with pytest.raises(FileNotFoundError):
+        file.read_text()
+    assert (file.size(), file.modified_ns(), list(file.lines())) == (0, None, [])
+    file.delete()
+    folder = root.folder("no")
+    assert (folder.exists(), folder.names(), folder.modified_ns()) == (False, [], None)
+
+
+def test_lines_come_one_by_one(root: StoredFolder) -> None:
+    """Also the last one, without its end; from a byte on."""
+    file = root.file("metrics.jsonl")
+    file.write(b"one\ntwo\nthr")
+    assert list(file.lines()) == [b"one\n", b"two\n", b"thr"]
+    assert list(file.lines(4)) == [b"two\n", b"thr"]
+
+
+def test_appending_goes_to_the_end_at_once(root: StoredFolder) -> None:
+    """A reader sees each write when it returns; a second writer adds to what is there."""
+    file = root.folder("a").file("log.txt")
+    for text in (b"first\n", b"second\n"):
+        with closing(file.appending()) as stream:
+            stream.write(text)
+            assert file.read_bytes().endswith(text)
+    assert file.read_bytes() == b"first\nsecond\n"
+
+
+def test_a_block_that_fails_leaves_the_old_content(root: StoredFolder) -> None:
+    """What is being written is in no list, and is not there if writing fails."""
+    file = root.file("iter_1.pth")
+    file.write(b"old")
+
+    def fail() -> None:
+        with file.writing() as stream:
+            stream.write(b"half")
+            assert root.names() == ["iter_1.pth"]
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match=r"(?i)no space"):
+        fail()
+    assert file.read_bytes() == b"old"
+    assert root.names() == ["iter_1.pth"]
+    with file.writing() as stream:
+        stream.write(b"new")
+        assert file.read_bytes() == b"old"
+    assert file.read_bytes() == b"new"
+
+
+def test_names_and_times_follow_what_is_added_and_removed(root: StoredFolder) -> None:
+    """A folder's time moves when something is added to it or removed from it."""
+    folder = root.folder("trials")
+    folder.make()
+    folder.make()
+    assert folder.exists()
+    folder.file("0001.json").write("{}")
+    folder.folder("more").file("x").write("")
+    before = folder.modified_ns()
+    assert folder.names() == ["0001.json", "more"]
+    assert before is not None
+    folder.file("0001.json").delete()
+    assert folder.names() == ["more"]
+    after = folder.modified_ns()
+    assert after is not None
+    assert after >= before
+
+
+def test_a_published_folder_is_filled_once(root: StoredFolder) -> None:
+    """The second one finds it; one that fails leaves nothing."""
+    filled: list[int] = []
+
+    def fill(path: Path) -> None:
+        path.mkdir()
+        (path / "classes.txt").write_text("a\n")
+        filled.append(1)
+        if len(filled) == 1:
+            raise OSError("full")
+
+    with pytest.raises(OSError, match="full"):
+        root.publish("scenes", fill)
+    assert root.names() == []
+    for _ in range(2):
+        assert root.publish("scenes", fill).file("classes.txt").read_text() == "a\n"
+    assert len(filled) == 2
+    assert root.names() == ["scenes"]
+
+
+def test_two_may_publish_at_once(root: StoredFolder) -> None:
+    """Both fill it, one's stays, and both find it whole."""
+    both = threading.Barrier(2)
+    found: list[str] = []
+
+    def fill(path: Path) -> None:
+        both.wait(timeout=20)
+        path.mkdir()
+        (path / "x").write_text("whole")
+
+    def one() -> None:
+        found.append(root.publish("scenes", fill).file("x").read_text())
+
+    threads = [threading.Thread(target=one) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=20)
+    assert found == ["whole", "whole"]
+    assert root.names() == ["scenes"]

@@ -1,0 +1,95 @@
+"""What shared storage must be able to do. One adapter so far: `posix.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+
+class StoredFile(Protocol):
+    """A file, there or not. As text it is its address, for people. Any method may raise OSError."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def local(self) -> Path:
+        """A path on this machine, for libraries that take nothing else."""
+        ...
+
+    def exists(self) -> bool: ...
+
+    def size(self) -> int:
+        """Bytes, 0 where there is no file."""
+        ...
+
+    def modified_ns(self) -> int | None:
+        """When its content was last changed, None where there is no file."""
+        ...
+
+    def read_bytes(self, start: int = 0, stop: int | None = None) -> bytes:
+        """The bytes from `start` up to `stop` or the end. Raises FileNotFoundError."""
+        ...
+
+    def read_text(self) -> str:
+        """All of it. Raises FileNotFoundError, UnicodeDecodeError."""
+        ...
+
+    def lines(self, start: int = 0) -> Iterator[bytes]:
+        """Its lines from byte `start` on, one at a time; none where there is no file."""
+        ...
+
+    def write(self, content: str | bytes) -> None:
+        """Replaces it as a whole: a reader sees the old content or the new, never a part. Text is UTF-8."""
+        ...
+
+    def writing(self) -> AbstractContextManager[BinaryIO]:
+        """The same with a stream: what was written appears when the block ends, nothing if it raises."""
+        ...
+
+    def appending(self) -> BinaryIO:
+        """A stream, not buffered, whose writes go to the end; the caller closes it."""
+        ...
+
+    def delete(self) -> None:
+        """Also where there is none."""
+        ...
+
+
+class StoredFolder(Protocol):
+    """A place for files and folders, there or not. As text it is its address, for people."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def local(self) -> Path:
+        """A path on this machine, for libraries that take nothing else."""
+        ...
+
+    def file(self, name: str) -> StoredFile: ...
+
+    def folder(self, name: str) -> StoredFolder: ...
+
+    def exists(self) -> bool: ...
+
+    def make(self) -> None:
+        """Makes it and those above it; also where it is there."""
+        ...
+
+    def names(self) -> list[str]:
+        """What lies directly in it, sorted, nothing half-written among it; empty where there is none."""
+        ...
+
+    def modified_ns(self) -> int | None:
+        """When something was last added or removed directly in it, None where there is no such folder."""
+        ...
+
+    def publish(self, name: str, fill: Callable[[Path], None]) -> StoredFolder:
+        """The folder `name` in it, filled first where it is not there; it appears as a whole.
+
+        When two fill it at once, one's stays.
+        """
+        ...

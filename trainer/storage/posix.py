@@ -1,0 +1,128 @@
+"""Shared storage as a directory: a local disk, or a network file system with atomic renames."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from trainer.base.files import write_atomically, writing_atomically
+
+_HIDDEN = "."  # what is being written has a name that begins so
+
+
+@dataclass(frozen=True)
+class PosixFile:
+    """See `trainer.storage.port.StoredFile`."""
+
+    local: Path
+
+    def __str__(self) -> str:
+        return str(self.local)
+
+    @property
+    def name(self) -> str:
+        return self.local.name
+
+    def exists(self) -> bool:
+        return self.local.exists()
+
+    def size(self) -> int:
+        try:
+            return self.local.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def modified_ns(self) -> int | None:
+        return _modified_ns(self.local)
+
+    def read_bytes(self, start: int = 0, stop: int | None = None) -> bytes:
+        with self.local.open("rb") as stream:
+            stream.seek(start)
+            return stream.read() if stop is None else stream.read(max(0, stop - start))
+
+    def read_text(self) -> str:
+        return self.local.read_text(encoding="utf-8")
+
+    def lines(self, start: int = 0) -> Iterator[bytes]:
+        try:
+            stream = self.local.open("rb")
+        except FileNotFoundError:
+            return
+        with stream:
+            stream.seek(start)
+            yield from stream
+
+    def write(self, content: str | bytes) -> None:
+        write_atomically(self.local, content)
+
+    def writing(self) -> AbstractContextManager[BinaryIO]:
+        return writing_atomically(self.local)
+
+    def appending(self) -> BinaryIO:
+        self.local.parent.mkdir(parents=True, exist_ok=True)
+        return cast(BinaryIO, self.local.open("ab", buffering=0))
+
+    def delete(self) -> None:
+        self.local.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class PosixFolder:
+    """See `trainer.storage.port.StoredFolder`."""
+
+    local: Path
+
+    def __str__(self) -> str:
+        return str(self.local)
+
+    @property
+    def name(self) -> str:
+        return self.local.name
+
+    def file(self, name: str) -> PosixFile:
+        return PosixFile(self.local / name)
+
+    def folder(self, name: str) -> PosixFolder:
+        return PosixFolder(self.local / name)
+
+    def exists(self) -> bool:
+        return self.local.exists()
+
+    def make(self) -> None:
+        self.local.mkdir(parents=True, exist_ok=True)
+
+    def names(self) -> list[str]:
+        try:
+            return sorted(each.name for each in self.local.iterdir() if not each.name.startswith(_HIDDEN))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def modified_ns(self) -> int | None:
+        return _modified_ns(self.local)
+
+    def publish(self, name: str, fill: Callable[[Path], None]) -> PosixFolder:
+        target = self.local / name
+        if not target.is_dir():
+            self.make()
+            with tempfile.TemporaryDirectory(dir=self.local, prefix=f"{_HIDDEN}{name}.") as scratch:
+                made = Path(scratch) / "made"
+                fill(made)
+                try:
+                    made.rename(target)
+                except OSError:
+                    if not target.is_dir():
+                        raise
+                    shutil.rmtree(made)
+        return PosixFolder(target)
+
+
+def _modified_ns(path: Path) -> int | None:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
