@@ -51,7 +51,8 @@ def experiment_public(
         headline=Headline(**row.headline) if row.headline else None,
         progress=Progress(**progress) if progress else None,
         mlflow_run_id=row.mlflow_run_id,
-        notices=notices_public(row),
+        # Of MLflow only what is so now: see `tracking`. Events have what was.
+        notices=tuple(each for each in notices_public(row) if each.code != CODE),
         tracking=tracking_public(row, settings, facts),
         sweep=_trial_of(row),
         links=_links(row, settings, facts),
@@ -84,8 +85,8 @@ def _trial_of(row: Experiment) -> TrialOf | None:
 
 
 def notices_public(row: Asked) -> tuple[NoticePublic, ...]:
-    """What was noticed of it, but for MLflow, of which only what is so now matters: see `tracking_public`."""
-    return tuple(NoticePublic(**each) for each in row.notices or () if each["code"] != CODE)
+    """What was noticed of it."""
+    return tuple(NoticePublic(**each) for each in row.notices or ())
 
 
 def error_public(row: Asked) -> ErrorPublic | None:
