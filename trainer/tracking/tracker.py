@@ -8,7 +8,6 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Literal, NamedTuple, Protocol
 
 from trainer.storage.layout import mlflow_ids
@@ -216,12 +215,12 @@ class MlflowTracker:
         MLflow's own log_table would add the rows a second time.
         """
         rows = [list(row) for row in zip(*columns.values(), strict=True)]
-        with TemporaryDirectory() as scratch, self._translated():
-            path = Path(scratch) / f"{name}.json"
-            path.write_text(json.dumps({"columns": list(columns), "data": rows}), encoding="utf-8")
-            self._client.log_artifact(self._run_id, str(path))
+        with self._translated():
+            file = f"{name}.json"
+            text = json.dumps({"columns": list(columns), "data": rows})
+            self._client.log_text(self._run_id, text, file)
             told = json.loads(self._client.get_run(self._run_id).data.tags.get(_TABLES, "[]"))
-            table = {"path": path.name, "type": "table"}
+            table = {"path": file, "type": "table"}
             if table not in told:
                 self._client.set_tag(self._run_id, _TABLES, json.dumps([*told, table]))
 
