@@ -20,7 +20,7 @@ import pytest
 from service.reconcile.cluster import RunFact
 from service.reconcile.mlflow_runs import MlflowRuns
 from tests.factories import tiny_spec
-from trainer.results.report import RunReport
+from trainer.results.report import RunReport, read_report
 from trainer.run.attempt import Attempt, Tracking
 from trainer.storage.layout import Storage, mlflow_ids
 from trainer.storage.tracking import Trouble, read_record
@@ -101,8 +101,9 @@ def train(storage: Storage, experiment: str, uri: str) -> RunReport:
     attempt = Attempt(
         tiny_spec(), storage=storage, experiment=experiment, attempt=1, tracking=Tracking(uri, tags)
     )
-    report = attempt.run(lambda each: train_alone(each.prepare()))
-    assert isinstance(report, RunReport)
+    attempt.run(lambda each: train_alone(each.prepare()))
+    report = read_report(attempt.dir.report)  # the last word: written after MLflow was told
+    assert report is not None
     return report
 
 
