@@ -16,6 +16,7 @@ from service.reconcile.cluster import (
     BackendUnreachable,
     JobObservation,
     JobStatus,
+    RunFact,
     SubmitRefused,
 )
 
@@ -90,16 +91,26 @@ class FakeBackend:
 
 
 class FakeRuns:
-    """An MLflow that remembers what runs were ended with."""
+    """An MLflow that remembers what runs were ended with. `facts` are of runs that are not simply there."""
 
     def __init__(self) -> None:
         self.closed: dict[str, str] = {}
+        self.facts: dict[str, RunFact] = {}
         self.down = False
+        self.looks = 0
 
     def close_run(self, run_id: str, status: str) -> None:
+        self.ping()
+        self.closed[run_id] = status
+
+    def look(self, runs: Mapping[str, str]) -> dict[str, RunFact]:
+        self.looks += 1
+        self.ping()
+        return {run_id: self.facts.get(run_id, RunFact.THERE) for run_id in runs}
+
+    def ping(self) -> None:
         if self.down:
             raise BackendUnreachable("MLflow is down")
-        self.closed[run_id] = status
 
 
 @dataclass

@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
         "--mlflow-tag",
         action="append",
         default=[],
-        type=_tag,
+        type=mlflow_tag,
         metavar="KEY=VALUE",
         help="of the experiment's run in MLflow (repeatable)",
     )
@@ -73,7 +73,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _tag(text: str) -> tuple[str, str]:
+def mlflow_tag(text: str) -> tuple[str, str]:
+    """A tag as a flag has it."""
     key, equals, value = text.partition("=")
     if not key or not equals:
         raise argparse.ArgumentTypeError(f"{text!r} is refused; allowed: KEY=VALUE")

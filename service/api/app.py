@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, closing
 from http import HTTPStatus
 from typing import Any
 
@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api import problems
 from service.api.dependencies import known_parameters
+from service.api.mlflow_facts import RunFacts
 from service.api.openapi import add_schemas
 from service.api.prefix import Prefix
 from service.api.routes import (
@@ -28,7 +29,7 @@ from service.api.routes import (
     sweeps,
 )
 from service.api.table_cache import TableCache
-from service.reconcile.cluster import Backend
+from service.reconcile.cluster import Backend, RunCloser
 from service.reconcile.mlflow_runs import MlflowRuns
 from service.reconcile.ray_backend import RayBackend
 from service.reconcile.reconciler import Reconciler
@@ -51,8 +52,10 @@ Every score is in percent. Errors are problem documents (RFC 9457) that name the
 """
 
 
-def create_app(settings: Settings, backend: Backend | None = None) -> FastAPI:
-    """The service on `settings`; its database must have been migrated. Without `backend`, jobs run on Ray.
+def create_app(settings: Settings, backend: Backend | None = None, runs: RunCloser | None = None) -> FastAPI:
+    """The service on `settings`; its database must have been migrated.
+
+    Without `backend`, jobs run on Ray; without `runs`, MLflow is the one that the settings name, if any.
 
     Raises:
         SettingsError: there is neither a backend nor the address of one.
@@ -68,16 +71,16 @@ def create_app(settings: Settings, backend: Backend | None = None) -> FastAPI:
             settings.layout.folder.make()
             store = Store(settings.database)
             opened.callback(store.close)
-            runs = None
-            if settings.mlflow_server is not None:
-                runs = MlflowRuns(settings.mlflow_server)
-                opened.callback(runs.close)
-            reconciler = Reconciler(store, cluster, settings, runs=runs)
+            mlflow = runs
+            if mlflow is None and settings.mlflow_server is not None:
+                mlflow = opened.enter_context(closing(MlflowRuns(settings.mlflow_server)))
+            reconciler = Reconciler(store, cluster, settings, runs=mlflow)
             loop = ReconcilerLoop(reconciler, store, cluster, poll_seconds=settings.poll_seconds)
             app.state.settings = settings
             app.state.store = store
             app.state.backend = cluster
             app.state.reconciler = loop
+            app.state.run_facts = RunFacts(mlflow)
             app.state.tables = TableCache()
             loop.start()
             opened.callback(loop.stop)

@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from pydantic import BaseModel
 
 from service.api.fastapi_compat import query_parameters
+from service.api.mlflow_facts import RunFacts
 from service.api.requests import BODY_LIMIT_BYTES, BadParameter, BodyTooLarge, NotJson
 from service.api.table_cache import TableCache
 from service.reconcile.cluster import Backend
@@ -35,6 +36,10 @@ def _settings(request: Request) -> Settings:
 
 def _reconciler(request: Request) -> ReconcilerLoop:
     return cast(ReconcilerLoop, request.app.state.reconciler)
+
+
+def _facts(request: Request) -> RunFacts:
+    return cast(RunFacts, request.app.state.run_facts)
 
 
 def _tables(request: Request) -> TableCache:
@@ -97,5 +102,6 @@ BackendDep = Annotated[Backend, Depends(_backend)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
 TablesDep = Annotated[TableCache, Depends(_tables)]
 ReconcilerDep = Annotated[ReconcilerLoop, Depends(_reconciler)]
+FactsDep = Annotated[RunFacts, Depends(_facts)]
 WakeDep = Annotated[Callable[[], None], Depends(_wake)]
 JsonBodyDep = Annotated[bytes, Depends(_json_body)]

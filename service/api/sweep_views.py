@@ -6,7 +6,9 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from service.api.views import error_public, mlflow_page, notices_public
+from service.api.mlflow_facts import RunFacts
+from service.api.tracking_views import mlflow_page
+from service.api.views import NOBODY_ASKED, error_public, notices_public
 from service.reconcile import run_directories
 from service.shared.schemas import Progress
 from service.shared.settings import Settings
@@ -30,7 +32,13 @@ _MOST_RUNNING = 20
 
 
 def sweep_public(
-    row: Sweep, store: Store, settings: Settings, *, counted: Sequence[TrialCount], trials: int | None = None
+    row: Sweep,
+    store: Store,
+    settings: Settings,
+    facts: RunFacts = NOBODY_ASKED,
+    *,
+    counted: Sequence[TrialCount],
+    trials: int | None = None,
 ) -> SweepPublic:
     """The sweep as clients see it, with at most so many `trials`; None for none, as in lists.
 
@@ -60,7 +68,7 @@ def sweep_public(
         trials=None if trials is None else tuple(trial_public(each, spec, settings) for each in listed),
         mlflow_run_id=row.mlflow_run_id,
         notices=notices_public(row),
-        links=_links(row, settings),
+        links=_links(row, settings, facts),
     )
 
 
@@ -131,12 +139,12 @@ def _word(state: State) -> str:
     return "waiting" if state in (State.QUEUED, State.SUBMITTED) else str(state)
 
 
-def _links(row: Sweep, settings: Settings) -> SweepLinks:
+def _links(row: Sweep, settings: Settings, facts: RunFacts) -> SweepLinks:
     here = f"/sweeps/{row.id}"
     names = ("events", "table", "cancel", "pause", "resume")
     return SweepLinks(
         self=here,
         **{name: f"{here}/{name}" for name in names},
         experiments=f"/experiments?sweep={row.id}",
-        mlflow=mlflow_page(settings, row.mlflow_run_id, settings.layout.sweep(row.id).mlflow),
+        mlflow=mlflow_page(row, settings, settings.layout.sweep(row.id).mlflow, facts),
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from service.api.mlflow_facts import RunFacts
+from service.api.tracking_views import mlflow_page, tracking_public
 from service.reconcile import run_directories
 from service.shared.schemas import (
     ErrorPublic,
@@ -19,11 +21,14 @@ from service.shared.schemas import (
 from service.shared.settings import Settings
 from service.shared.states import State
 from service.store.records import Asked, Event, Experiment
-from trainer.storage.layout import mlflow_ids
-from trainer.storage.port import StoredFile
+from trainer.storage.tracking import CODE
+
+NOBODY_ASKED = RunFacts(None)
 
 
-def experiment_public(row: Experiment, settings: Settings) -> ExperimentPublic:
+def experiment_public(
+    row: Experiment, settings: Settings, facts: RunFacts = NOBODY_ASKED
+) -> ExperimentPublic:
     """The experiment as clients see it; while it runs, its progress is read from its run directory."""
     spec: dict[str, Any] = json.loads(row.spec)
     progress = row.progress
@@ -46,9 +51,11 @@ def experiment_public(row: Experiment, settings: Settings) -> ExperimentPublic:
         headline=Headline(**row.headline) if row.headline else None,
         progress=Progress(**progress) if progress else None,
         mlflow_run_id=row.mlflow_run_id,
-        notices=notices_public(row),
+        # Of MLflow only what is so now: see `tracking`. Events have what was.
+        notices=tuple(each for each in notices_public(row) if each.code != CODE),
+        tracking=tracking_public(row, settings, facts),
         sweep=_trial_of(row),
-        links=_links(row, settings),
+        links=_links(row, settings, facts),
     )
 
 
@@ -63,11 +70,11 @@ def event_public(event: Event) -> EventPublic:
     )
 
 
-def _links(row: Experiment, settings: Settings) -> Links:
+def _links(row: Experiment, settings: Settings, facts: RunFacts) -> Links:
     here = f"/experiments/{row.id}"
-    names = ("events", "logs", "metrics", "report", "cancel", "retry")
+    names = ("events", "logs", "metrics", "report", "cancel", "retry", "track")
     sweep = f"/sweeps/{row.sweep_id}" if row.sweep_id else None
-    mlflow = mlflow_page(settings, row.mlflow_run_id, settings.layout.mlflow_run(row.id))
+    mlflow = mlflow_page(row, settings, settings.layout.mlflow_run(row.id), facts)
     return Links(self=here, **{name: f"{here}/{name}" for name in names}, sweep=sweep, mlflow=mlflow)
 
 
@@ -85,15 +92,3 @@ def notices_public(row: Asked) -> tuple[NoticePublic, ...]:
 def error_public(row: Asked) -> ErrorPublic | None:
     """Why it failed, if it did."""
     return ErrorPublic(type=row.error_type, message=row.error_message or "") if row.error_type else None
-
-
-def mlflow_page(settings: Settings, run_id: str | None, remembered: StoredFile) -> str | None:
-    """The run's page in MLflow's own interface, where it is a server and the job said which experiment."""
-    server = settings.mlflow_server
-    if server is None or run_id is None:
-        return None
-    group = mlflow_ids(remembered).get("experiment_id")
-    if not group:
-        return None
-    # Asked for nothing, MLflow 3 shows its pages for language models, without a list of training runs.
-    return f"{server}/#/experiments/{group}/runs/{run_id}?workflowType=machine_learning"

@@ -33,6 +33,7 @@ _API_COMMANDS = {
     "compare": ("experiments:compare", "completed experiments side by side; the first is the reference"),
     "cancel": ("experiments:cancel", "ask for an experiment's end"),
     "retry": ("experiments:retry", "another attempt at one that failed or was cancelled"),
+    "track": ("experiments:track", "send all that experiments have left behind to MLflow again"),
     "reproduce": ("sweeps:reproduce", "a table of the paper on what one has, our numbers beside the paper's"),
     "datasets": ("experiments:datasets", "the data sets a spec can name"),
     "models": ("experiments:models", "the models a spec can name"),
@@ -167,6 +168,7 @@ def build_parser() -> argparse.ArgumentParser:
     added["logs"].add_argument("-f", "--follow", action="store_true", help="stay until it has ended")
     added["logs"].add_argument("--attempt", type=_positive, metavar="N", help="only this attempt")
     added["compare"].add_argument("id", metavar="ID", type=_identifier, nargs="+")
+    added["track"].add_argument("id", metavar="ID", type=_identifier, nargs="+")
     added["compare"].add_argument("--classes", action="store_true", help="also class by class: IoU, Remark 1")
     _reproduce(added["reproduce"])
     _sweep(commands.add_parser("sweep", help="grids and searches of experiments"))

@@ -18,7 +18,14 @@ from trainer.results.scores import HEADLINE, column_title
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from service.shared.schemas import CatalogueItem, EventPublic, ExperimentPublic, Headline, NoticePublic
+    from service.shared.schemas import (
+        CatalogueItem,
+        EventPublic,
+        ExperimentPublic,
+        Headline,
+        NoticePublic,
+        TrackingPublic,
+    )
 
 Document = Mapping[str, Any]
 NONE = "–"
@@ -81,6 +88,8 @@ def print_experiment(
     if each.headline:
         grid.add_row("scores", headline_text(each.headline))
     grid.add_row("report", f"{api}{each.links.report}")
+    if each.tracking and each.tracking.state != "ok":
+        grid.add_row("tracking", cell(tracking_text(each.tracking)))
     if each.links.mlflow:
         grid.add_row("MLflow", cell(each.links.mlflow))
     console.print(grid)
@@ -98,6 +107,13 @@ def print_experiment(
 def notice_text(notice: NoticePublic) -> str:
     """What is so, and what would mend it."""
     return f"{notice.text}; hint: {notice.hint}" if notice.hint else notice.text
+
+
+def tracking_text(tracking: TrackingPublic) -> str:
+    """What MLflow lacks, and what would mend it."""
+    mended = "; a job is to send everything again" if tracking.sending else ""
+    hint = f"; hint: {tracking.hint}" if tracking.hint else ""
+    return f"{tracking.state}: {tracking.detail}{mended}{hint}"
 
 
 def headline_text(headline: Headline) -> str:

@@ -138,6 +138,10 @@ class RebalanceClient(SweepCalls):
         """Queues one that failed or was cancelled again; a trial gets a job of its own. 409 for others."""
         return self.ask(ExperimentPublic, "POST", f"/experiments/{segment(experiment_id)}/retry")
 
+    def track(self, experiment_id: str) -> ExperimentPublic:
+        """Sends everything of one that has ended to MLflow again. 409 for others, and without an MLflow."""
+        return self.ask(ExperimentPublic, "POST", f"/experiments/{segment(experiment_id)}/track")
+
     def compare(self, experiment_ids: Sequence[str]) -> Comparison:
         """The table of completed experiments, differences taken to the first."""
         from trainer.results.compare import Comparison

@@ -88,12 +88,38 @@ class Backend(Protocol):
         """
 
 
+class RunFact(StrEnum):
+    """What the tracking server says of a run."""
+
+    THERE = "there"
+    DELETED = "deleted"  # in its bin
+    GONE = "gone"  # it knows no such run
+
+
+class Refused(BackendUnreachable):
+    """Somebody answered, and will not let us in; jobs, with credentials of their own, may fare better."""
+
+
 class RunCloser(Protocol):
-    """Gives an MLflow run its final status if its job could not."""
+    """The tracking server, as far as the service speaks to it: jobs do the rest. Any thread may call it."""
 
     def close_run(self, run_id: str, status: str) -> None:
         """Ends the run (FINISHED, FAILED or KILLED) unless it has ended; an unknown one is left alone.
 
         Raises:
             BackendUnreachable: MLflow does not answer.
+        """
+
+    def look(self, runs: Mapping[str, str]) -> dict[str, RunFact]:
+        """What it says of runs, given as run id to the id of the experiment that they lie in.
+
+        Raises:
+            BackendUnreachable: it does not answer.
+        """
+
+    def ping(self) -> None:
+        """Returns if it answers.
+
+        Raises:
+            BackendUnreachable: with its address; Refused: with its words.
         """

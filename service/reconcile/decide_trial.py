@@ -30,12 +30,14 @@ def move_of(
     *,
     tried_again: bool = False,
     run_id: str | None = None,
+    behind: bool = False,
 ) -> Move | None:
     """The trial's way to where its run directory says it is, None where it is there already.
 
     Args:
         tried_again: the attempt failed, and the sweep's job begins another.
         run_id: of its MLflow run, if it has one.
+        behind: something of it is missing in MLflow.
     """
     stale = 0 < seen.attempt < row.attempt and seen.end is not End.COMPLETED  # of the sweep's job before
     final = None if stale and phase is not Phase.OVER else _end(row, seen, phase, tried_again)
@@ -50,7 +52,7 @@ def move_of(
         to = State.RUNNING if seen.running else State.SUBMITTED
         reason, attempt = "seen running", max(1, seen.attempt)
     steps = _way(row, to, reason, attempt)
-    return Move(row, attempt, steps, _outcome(row, seen, to, run_id)) if steps else None
+    return Move(row, attempt, steps, _outcome(row, seen, to, run_id, behind=behind)) if steps else None
 
 
 def _end(row: Experiment, seen: TrialProgress, phase: Phase, tried_again: bool) -> tuple[State, str] | None:
@@ -89,7 +91,7 @@ def _way(row: Experiment, to: State, reason: str, attempt: int) -> tuple[tuple[S
     return tuple(steps)
 
 
-def _outcome(row: Experiment, seen: TrialProgress, to: State, run_id: str | None) -> Outcome:
+def _outcome(row: Experiment, seen: TrialProgress, to: State, run_id: str | None, *, behind: bool) -> Outcome:
     if not to.ended:
         return Outcome(mlflow_run_id=run_id)
     report = seen.report
@@ -102,7 +104,7 @@ def _outcome(row: Experiment, seen: TrialProgress, to: State, run_id: str | None
         headline=headline_of(report) if report is not None else None,
         progress=_progress(seen),
         mlflow_run_id=(report.mlflow_run_id if report else None) or run_id,
-        mlflow_status_due=End.CANCELLED.mlflow_status if cut_off else None,
+        mlflow_status_due=End(to).mlflow_status if cut_off or behind else None,
         stopped=stopped or None,
         started_at=when_started(report) if row.started_at is None else None,
     )

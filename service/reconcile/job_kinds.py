@@ -109,8 +109,16 @@ def job_command(settings: Settings, row: Experiment) -> list[str]:
     return _command(settings, "trainer.job", spec, names)
 
 
+def track_command(settings: Settings, row: Experiment, number: int) -> list[str]:
+    """The line that sends everything of an experiment that has ended to MLflow again."""
+    command = [settings.job_python, "-m", "trainer.track", "--experiment", row.id]
+    command += ["--storage", str(settings.layout.root), "--mlflow-uri", settings.mlflow_uri or ""]
+    command += ["--number", str(number), "--status", str(row.mlflow_status_due)]
+    return command + [f"--mlflow-tag={key}={value}" for key, value in _mlflow_tags(settings, row).items()]
+
+
 def _mlflow_tags(settings: Settings, row: Experiment) -> dict[str, str]:
-    """Of a detached trial: what its sweep's driver gives to trials, see `sweeps.driver.mlflow_parent`."""
+    """Of a trial: what its sweep's driver gives to trials, see `sweeps.driver.mlflow_parent`."""
     if row.sweep_id is None:
         return {}
     tags = {"rebalance.sweep": row.sweep_id, "rebalance.row": row.trial_row or ""}

@@ -1,14 +1,15 @@
-"""Ends the MLflow run of a job that died: over REST, for MLflow's package takes seconds to import."""
+"""What the service itself asks of MLflow: over REST, for MLflow's package takes seconds to import."""
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
 
-from service.reconcile.cluster import BackendUnreachable
+from service.reconcile.cluster import BackendUnreachable, Refused, RunFact
 from service.shared.http_transport import transport_of
 from service.shared.proxies import way_to
 
@@ -45,14 +46,55 @@ class MlflowRuns:
             json={"run_id": run_id, "status": status, "end_time": int(time.time() * 1000)},
         )
 
+    def look(self, runs: Mapping[str, str]) -> dict[str, RunFact]:
+        """What MLflow says of each of these runs, given with the experiment they lie in; at most some 200.
+
+        Raises:
+            BackendUnreachable: MLflow does not answer, or refuses.
+        """
+        runs = {run_id: group for run_id, group in runs.items() if run_id.isalnum() and group.isalnum()}
+        if not runs:
+            return {}
+        names = ", ".join(f"'{run_id}'" for run_id in runs)
+        wanted = {
+            "experiment_ids": sorted(set(runs.values())),
+            "filter": f"attributes.run_id IN ({names})",
+            "run_view_type": "ALL",
+            "max_results": len(runs),
+        }
+        found = self._ask("POST", "/runs/search", json=wanted)
+        if found is None:
+            return {}
+        infos = [run.get("info", {}) for run in found.get("runs", ())]
+        stages = {info.get("run_id"): info.get("lifecycle_stage") for info in infos}
+        return {run_id: _fact(stages.get(run_id)) for run_id in runs}
+
+    def ping(self) -> None:
+        """Returns if MLflow answers, its database included.
+
+        Raises:
+            BackendUnreachable: it does not; Refused: it does, and refuses.
+        """
+        self._ask("POST", "/experiments/search", json={"max_results": 1})
+
     def _ask(self, method: str, path: str, **arguments: Any) -> dict[str, Any] | None:
         """The answer's document, None where MLflow has no such run, or says that none can have this id."""
         try:
             answer = self._client.request(method, path, **arguments)
             if answer.status_code in (httpx.codes.NOT_FOUND, httpx.codes.BAD_REQUEST):
                 return None
+            if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+                raise Refused(f"MLflow at {self._client.base_url.host} refuses this service: {_said(answer)}")
             answer.raise_for_status()
             document = answer.json()
         except (httpx.HTTPError, ValueError) as error:
             raise BackendUnreachable(f"MLflow at {self._client.base_url.host}: {error}") from error
         return document if isinstance(document, dict) else {}
+
+
+def _fact(stage: str | None) -> RunFact:
+    return RunFact.GONE if stage is None else RunFact.DELETED if stage == "deleted" else RunFact.THERE
+
+
+def _said(answer: httpx.Response) -> str:
+    return f"{answer.status_code} {answer.reason_phrase}".strip()

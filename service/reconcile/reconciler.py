@@ -6,28 +6,23 @@ ids are computed, and every change of state is a compare-and-set.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from service.reconcile.cluster import Backend, BackendUnreachable, RunCloser
+from service.reconcile.cluster import Backend, RunCloser
 from service.reconcile.decide import Rules
 from service.reconcile.job_follower import Cluster, Follower, Mishaps
 from service.reconcile.job_kinds import ExperimentWork, SweepWork
+from service.reconcile.tracking import Tracking
 from service.reconcile.trial_follower import Trials
 from service.shared.settings import Settings
 from service.shared.states import LIVE, WITH_JOB, State
 from service.store.experiments import Store
-from service.store.jobs import Ledger
 from service.store.records import Asked, Experiment, StoreUnavailable, Sweep
 
 Row = TypeVar("Row", bound=Asked)
 
-log = logging.getLogger(__name__)
-
-_MLFLOW_PAUSE = timedelta(seconds=30)
-_MLFLOW_AT_ONCE = 10
 _UNSETTLED_AT_ONCE = 10
 _SPARE = 10  # so many that cannot be submitted keep nobody behind them waiting
 
@@ -45,7 +40,6 @@ class Reconciler:
     ) -> None:
         self._store = store
         self._settings = settings
-        self._runs = runs
         self._cluster = Cluster(backend)
         self._mishaps = Mishaps()
         self._trials = Trials(store, settings, self._mishaps.confined)
@@ -53,11 +47,11 @@ class Reconciler:
         common = (self._cluster, rules, self._mishaps)
         self._experiments = Follower(store, ExperimentWork(settings), *common)
         self._sweeps = Follower(store.sweeps, SweepWork(settings), *common, before_end=self._trials.settle)
-        self._mlflow_next: datetime | None = None
+        self._tracking = Tracking(store, settings, self._cluster, runs, self._mishaps)
         self._leads: Callable[[], bool] = lambda: True
 
     def run_once(self, now: datetime, leads: Callable[[], bool] = lambda: True) -> None:
-        """Follows jobs and trials, drops what was cancelled in the queue, submits, and closes MLflow runs.
+        """Follows jobs and trials, drops what was cancelled in the queue, submits, and sees to MLflow runs.
 
         `leads` is asked before each row: a pass may last, and another service may have the lead by then.
 
@@ -76,7 +70,8 @@ class Reconciler:
             self._sweeps.drop(sweep, now)
         self._follow_trials(now)
         self._submit(now)
-        self._close_runs(now)
+        if self._leads():
+            self._tracking.settle(now)
 
     def _while_leading(self, rows: Iterable[Row]) -> Iterator[Row]:
         """The rows one by one, as long as they are ours to act on."""
@@ -108,25 +103,3 @@ class Reconciler:
                 free -= self._sweeps.submit(row, now)
             else:
                 free -= self._experiments.submit(row, now)
-
-    def _close_runs(self, now: datetime) -> None:
-        """Gives MLflow runs the status that their jobs could not; MLflow's absence delays only this."""
-        if self._mlflow_next is not None and now < self._mlflow_next:
-            return
-        self._mlflow_next = None
-        if self._close_some(self._store, now):
-            self._close_some(self._store.sweeps, now)
-
-    def _close_some(self, ledger: Ledger[Experiment] | Ledger[Sweep], now: datetime) -> bool:
-        """False where MLflow does not answer."""
-        for row in self._while_leading(ledger.with_mlflow_due(limit=_MLFLOW_AT_ONCE)):
-            if self._runs is not None and row.mlflow_run_id is not None and row.mlflow_status_due is not None:
-                try:
-                    with self._mishaps.confined(row.id):
-                        self._runs.close_run(row.mlflow_run_id, row.mlflow_status_due)
-                except BackendUnreachable as error:
-                    log.warning("mlflow unreachable", extra={"experiment": row.id, "reason": str(error)})
-                    self._mlflow_next = now + _MLFLOW_PAUSE
-                    return False
-            ledger.mlflow_settled(row.id)  # after a mishap too: ten such rows would keep all others waiting
-        return True

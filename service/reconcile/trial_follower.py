@@ -22,6 +22,7 @@ from sweeps.driver.policy import worth_another_try
 from sweeps.results.trial_progress import lost_attempts, trial_progress
 from trainer.storage.layout import Storage, mlflow_ids
 from trainer.storage.notices import read_notices
+from trainer.storage.tracking import read_record
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +99,9 @@ class Trials:
             seen.error, lost_attempts(self._storage, row.id) if seen.error.retryable else 0
         )
         run_id = mlflow_ids(self._storage.mlflow_run(row.id)).get("run_id") if seen.attempt else None
-        return move_of(row, seen, phase, tried_again=again, run_id=run_id)
+        record = read_record(self._storage.tracking(row.id)) if seen.attempt else None
+        behind = record is not None and record.behind
+        return move_of(row, seen, phase, tried_again=again, run_id=run_id, behind=behind)
 
     def _newly_begun(self, sweep: Sweep, now: datetime) -> list[int]:
         """Numbers of queued trials that the job has begun; those it has drawn itself are stored first."""

@@ -65,8 +65,20 @@ class Links(Public):
     report: str
     cancel: str
     retry: str = ""  # services before sweeps had none
+    track: str = ""  # nor this
     sweep: str | None = None
     mlflow: str | None = None
+
+
+class TrackingPublic(Public):
+    """What MLflow has of an experiment, as far as is known."""
+
+    state: Literal["ok", "behind", "missing"] = Field(
+        description="behind: MLflow did not take all that was sent; missing: it has no such run any more."
+    )
+    detail: str = Field(default="", description="What is wrong; empty where nothing is.")
+    sending: bool = Field(default=False, description="A job is to send everything again.")
+    hint: str | None = Field(default=None, description="What would mend it.")
 
 
 class TrialOf(Public):
@@ -97,6 +109,9 @@ class ExperimentPublic(Public):
     mlflow_run_id: str | None = None
     notices: tuple[NoticePublic, ...] = Field(
         default=(), description="What was noticed in all attempts, each once; events say when."
+    )
+    tracking: TrackingPublic | None = Field(
+        default=None, description="Null without an MLflow, and before there is anything to send."
     )
     sweep: TrialOf | None = Field(default=None, description="Null for an experiment of its own.")
     links: Links

@@ -176,10 +176,22 @@ class Ledger(Generic[Row]):
                     ]
                     self.record(connection, happened)
 
-    def mlflow_settled(self, identifier: str) -> None:
-        """The MLflow run has its final status, or there is none to have it."""
+    def tell(self, row: Row, reason: str, *, now: datetime) -> None:
+        """Records an event that changes no state, and that nobody has to be reminded of."""
         with self._database.writing() as connection:
-            self.write(connection, identifier, mlflow_status_due=None)
+            self.record(connection, [event(row.id, now, row.attempt, row.state, row.state, reason)])
+
+    def mlflow_due(self, identifier: str, status: str, *, now: datetime) -> Row:
+        """Notes that the MLflow run has to be seen to: something may be missing there."""
+        with self._database.writing() as connection:
+            self.write(connection, identifier, mlflow_status_due=status, updated_at=now)
+            return self.read(connection, identifier)
+
+    def mlflow_settled(self, identifier: str, *, run_id: str | None = None) -> None:
+        """The MLflow run (now `run_id`, if given) has its final status, or there is none to have it."""
+        changes = {} if run_id is None else {"mlflow_run_id": run_id}
+        with self._database.writing() as connection:
+            self.write(connection, identifier, mlflow_status_due=None, **changes)
 
     # ------------------------------------------------ for the store's own transactions
 

@@ -14,17 +14,24 @@ from sweeps.document.spec import SweepSpec
 from sweeps.results.table import Table
 from trainer.base.ends import End
 from trainer.storage.layout import Storage, SweepDir, mlflow_ids
+from trainer.storage.notices import Notice, add_notice
+from trainer.storage.tracking import CODE
 from trainer.tracking.mlflow_compat import LOGGED_ARTIFACTS, NOTE, PARENT_RUN
-from trainer.tracking.tracker import MlflowTracker, RunInfo, Tracker, TrackerError, open_noted
+from trainer.tracking.tracker import MlflowTracker, Point, RunInfo, Tracker, open_noted
+from trainer.tracking.trouble import TrackerError, translated, within
 
 log = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_TABLES = 30.0
 _SECONDS_AFTER_FAILURE = 60.0
+_SECONDS_TO_TELL = 90.0
 
 
 class ParentRun:
-    """The sweep's run, the same for all its drivers. A server that does not answer costs a warning only."""
+    """The sweep's run, the same for all its drivers. What MLflow does not take is noticed, and costs no more.
+
+    It is opened again after each failure: a deleted one is restored, or made anew.
+    """
 
     def __init__(
         self,
@@ -38,12 +45,14 @@ class ParentRun:
         self._sweep = sweep
         self._id = identifier
         self._directory: SweepDir = storage.sweep(identifier)
+        self._uri = uri
         self._connect = connect
         self._tracker: Tracker | None = None
         self._shown = self._quiet_until = 0.0
         self._telling = threading.Lock()
         if uri is not None:
-            self._open(uri)
+            with self._telling:
+                self._tell(self._open)  # its id is a tag of every trial's run
 
     @property
     def run_id(self) -> str | None:
@@ -60,34 +69,48 @@ class ParentRun:
         One thread at a time; the others, and all for a minute after a failure, go on without: no trial
         waits for a server that hangs. The last call always counts.
         """
-        if self._tracker is None or (not last and time.monotonic() < self._quiet_until):
+        if self._uri is None or (not last and time.monotonic() < self._quiet_until):
             return
         if not self._telling.acquire(blocking=last):
             return
         try:
-            self._tracker.log_metrics(step, time.time(), numbers)
-            if last or time.monotonic() - self._shown > _SECONDS_BETWEEN_TABLES:
-                self._log_tables(table)
-                self._shown = time.monotonic()
-        except TrackerError as error:
-            log.warning("MLflow has not taken the sweep's table: %s", error)
-            self._quiet_until = time.monotonic() + _SECONDS_AFTER_FAILURE
+            self._tell(lambda: self._show(table, numbers, step, last=last))
         finally:
             self._telling.release()
 
     def close(self, end: End) -> None:
+        """Gives the run its final status."""
         if self._tracker is not None:
-            with suppress(TrackerError):
-                self._tracker.close(end.mlflow_status)
+            tracker = self._tracker
+            self._tell(lambda: tracker.close(end.mlflow_status))
 
-    def _open(self, uri: str) -> None:
+    def _tell(self, work: Callable[[], object]) -> None:
+        """Does it, or notices why MLflow does not take it."""
         try:
-            tracker = self._connect(uri)
-            open_noted(tracker, self._directory.mlflow, self._info())
+            with translated():
+                within(_SECONDS_TO_TELL, work)
         except TrackerError as error:
-            log.warning("MLflow is not reached, the sweep goes on without: %s", error)
-            return
+            log.warning("%s; the sweep goes on", error.told)
+            self._tracker = None
+            self._quiet_until = time.monotonic() + _SECONDS_AFTER_FAILURE
+            text = f"{error.told}. Missing there: the sweep's newest table, until one is taken"
+            attempt = self._directory.attempt(max(1, self._directory.newest_attempt()))
+            with suppress(OSError):
+                add_notice(attempt, Notice(code=CODE, text=text))
+
+    def _open(self) -> Tracker:
+        assert self._uri is not None
+        tracker = self._connect(self._uri)
+        open_noted(tracker, self._directory.mlflow, self._info())
         self._tracker = tracker
+        return tracker
+
+    def _show(self, table: Table, numbers: Mapping[str, float], step: int, *, last: bool) -> None:
+        tracker = self._tracker or self._open()
+        tracker.log_points([Point(step, time.time(), numbers)])
+        if last or time.monotonic() - self._shown > _SECONDS_BETWEEN_TABLES:
+            self._log_tables(table, tracker)
+            self._shown = time.monotonic()
 
     def _info(self) -> RunInfo:
         sweep = self._sweep
@@ -102,13 +125,12 @@ class ParentRun:
         name = sweep.name or self._id
         return RunInfo(group=sweep.base.dataset.name, name=name, params=params, tags=tags)
 
-    def _log_tables(self, table: Table) -> None:
-        assert self._tracker is not None
+    def _log_tables(self, table: Table, tracker: Tracker) -> None:
         view = self._directory.comparison
         view.write(json.dumps(table_view(table)) + "\n")
         for file in (view, *self._directory.tables.values()):
             if file.exists():
-                self._tracker.log_file(file.local)
+                tracker.log_file(file.local)
 
 
 def table_view(table: Table) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def test_a_block_that_fails_leaves_the_old_content(root: StoredFolder) -> None:
             assert root.names() == ["iter_1.pth"]
             raise OSError(28, "No space left on device")
 
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OSError, match=r"(?i)no space"):
         fail()
     assert file.read_bytes() == b"old"
     assert root.names() == ["iter_1.pth"]

@@ -4,131 +4,217 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
 from trainer.storage.posix import PosixFile
+from trainer.storage.tracking import Trouble
 from trainer.tracking import mlflow_compat
-from trainer.tracking.tracker import (
-    BackgroundTracker,
-    MlflowTracker,
-    RunIds,
-    RunInfo,
-    Tracker,
-    TrackerError,
-    open_noted,
-)
+from trainer.tracking.tracker import MlflowTracker, Opened, Point, RunIds, RunInfo, Tracker, open_noted
+from trainer.tracking.trouble import TrackerError
 
-Read = Callable[[str], dict[str, Any]]  # run id -> name, status, params, tags, metrics, files
+
+class Server(Protocol):
+    """A tracking server, and what people do to it in its interface."""
+
+    def connect(self) -> Tracker: ...
+
+    def read(self, run_id: str) -> dict[str, Any]:
+        """name, status, params, tags, metrics, files, tables."""
+
+    def delete_run(self, ids: RunIds) -> None: ...
+
+    def delete_group(self, ids: RunIds) -> None: ...
+
+    def empty_bin(self, ids: RunIds) -> None:
+        """After `delete_run`: nothing is left of it."""
+
+
+@dataclass
+class FakeServer:
+    """Runs and groups in memory."""
+
+    runs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    deleted: set[str] = field(default_factory=set)
+    groups: dict[str, str] = field(default_factory=dict)
+
+    def connect(self) -> Tracker:
+        return FakeTracker(self)
+
+    def read(self, run_id: str) -> dict[str, Any]:
+        assert not {run_id, self.runs[run_id]["group"]} & self.deleted
+        return self.runs[run_id]
+
+    def delete_run(self, ids: RunIds) -> None:
+        self.deleted.add(ids.run_id)
+
+    def delete_group(self, ids: RunIds) -> None:
+        self.deleted.add(ids.experiment_id)
+
+    def empty_bin(self, ids: RunIds) -> None:
+        del self.runs[ids.run_id]
+
+
+_NUMBERS = count()
 
 
 class FakeTracker:
-    """The port in memory; `broken` makes every call fail as an unreachable server does."""
+    """The port in memory."""
 
-    runs: dict[str, dict[str, Any]]
+    def __init__(self, server: FakeServer) -> None:
+        self._server = server
+        self._id = ""
 
-    def __init__(self, runs: dict[str, dict[str, Any]], *, broken: bool = False) -> None:
-        self.runs = runs
-        self._broken = broken
-        self._run: dict[str, Any] = {}
+    def open(self, info: RunInfo) -> Opened:
+        runs, groups = self._server.runs, self._server.groups
+        group = groups.setdefault(info.group, f"g{len(groups)}")
+        made = [each for each, run in runs.items() if info.maybe_made and run["key"] == info.key]
+        self._id = info.run_id if info.run_id in runs else next(iter(made), f"run{next(_NUMBERS)}")
+        fresh = {"params": dict(info.params), "tags": {}, "metrics": {}, "files": set(), "tables": {}}
+        run = runs.setdefault(self._id, {**fresh, "key": info.key, "group": group})
+        run["tags"] = {**info.tags, **run["tags"]}
+        run["status"] = "RUNNING"
+        restored = {self._id, run["group"]} & self._server.deleted
+        self._server.deleted -= restored
+        replaced = info.run_id not in (None, self._id)
+        return Opened(RunIds(self._id, run["group"]), bool(restored), replaced)
 
-    def open(self, info: RunInfo) -> RunIds:
-        self._check()
-        made = [each for each, run in self.runs.items() if info.maybe_made and run["key"] == info.key]
-        run_id = info.run_id or next(iter(made), f"run{len(self.runs)}")
-        fresh = {"params": dict(info.params), "tags": dict(info.tags), "metrics": {}, "files": set()}
-        fresh["key"] = info.key
-        self._run = self.runs.setdefault(run_id, fresh)
-        self._run["status"] = "RUNNING"
-        return RunIds(run_id, "0")
-
-    def log_metrics(self, step: int, unix_seconds: float, values: Any) -> None:
-        self._check()
-        for name, value in values.items():
-            points = self._run["metrics"].setdefault(name, [])
-            if (step, value) not in points:
-                points.append((step, value))
+    def log_points(self, points: Any) -> None:
+        for step, _, values in points:
+            for name, value in values.items():
+                known = self._run["metrics"].setdefault(name, [])
+                if (step, value) not in known:
+                    known.append((step, value))
 
     def log_table(self, name: str, columns: Any) -> None:
-        self._check()
         self._run["files"].add(f"{name}.json")
+        rows = [list(row) for row in zip(*columns.values(), strict=True)]
+        self._run["tables"][name] = {"columns": list(columns), "data": rows}
 
     def log_file(self, path: Path, folder: str = "") -> None:
-        self._check()
         self._run["files"].add(f"{folder}/{path.name}" if folder else path.name)
 
     def close(self, status: str) -> None:
-        self._check()
         self._run["status"] = status
 
-    def _check(self) -> None:
-        if self._broken:
-            raise TrackerError("no server")
+    @property
+    def _run(self) -> dict[str, Any]:
+        run: dict[str, Any] = self._server.runs[self._id]
+        if {self._id, run["group"]} & self._server.deleted:
+            raise TrackerError("current state is deleted", Trouble.DELETED)
+        return run
 
 
-@pytest.fixture(params=["fake", pytest.param("mlflow", marks=pytest.mark.integration)])
-def port(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Callable[[], Tracker], Read]:
-    if request.param == "fake":
-        runs: dict[str, dict[str, Any]] = {}
-        return lambda: FakeTracker(runs), runs.__getitem__
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
-    return lambda: MlflowTracker(uri), _mlflow_reader(uri)
+class MlflowOnFile:
+    """MLflow's own store."""
 
+    def __init__(self, directory: Path) -> None:
+        self._uri = f"sqlite:///{directory}/mlflow.db"
 
-def _mlflow_reader(uri: str) -> Read:
-    def read(run_id: str) -> dict[str, Any]:
+    @property
+    def _client(self) -> Any:
         from mlflow import MlflowClient
 
-        client = MlflowClient(tracking_uri=uri)
+        return MlflowClient(tracking_uri=self._uri)
+
+    def connect(self) -> Tracker:
+        return MlflowTracker(self._uri)
+
+    def delete_run(self, ids: RunIds) -> None:
+        self._client.delete_run(ids.run_id)
+
+    def delete_group(self, ids: RunIds) -> None:
+        self._client.delete_experiment(ids.experiment_id)
+
+    def empty_bin(self, ids: RunIds) -> None:
+        from mlflow.tracking._tracking_service.utils import _get_store
+
+        _get_store(self._uri)._hard_delete_run(
+            ids.run_id
+        )  # as `mlflow gc` does, which takes most of a minute
+
+    def read(self, run_id: str) -> dict[str, Any]:
+        client = self._client
         run = client.get_run(run_id)
-        names = run.data.metrics
+        assert run.info.lifecycle_stage == "active"
+        assert client.get_experiment(run.info.experiment_id).lifecycle_stage == "active"
         found = [file.path for file in client.list_artifacts(run_id)]
         inner = [file.path for folder in found for file in client.list_artifacts(run_id, folder)]
+        told = json.loads(run.data.tags.get("mlflow.loggedArtifacts", "[]"))
         return {
             "status": run.info.status,
             "params": run.data.params,
             "tags": run.data.tags,
             "metrics": {
                 name: [(point.step, point.value) for point in client.get_metric_history(run_id, name)]
-                for name in names
+                for name in run.data.metrics
             },
             "files": {*found, *inner},
+            "tables": {
+                each["path"].removesuffix(".json"): json.loads(
+                    Path(client.download_artifacts(run_id, each["path"])).read_text()
+                )
+                for each in told
+            },
         }
 
-    return read
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One database for all tests: making its tables takes MLflow some ten seconds."""
+    return tmp_path_factory.mktemp("mlflow")
 
 
-def info(run_id: str | None = None) -> RunInfo:
+@pytest.fixture(params=["fake", pytest.param("mlflow", marks=pytest.mark.integration)])
+def server(request: pytest.FixtureRequest, store: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
+    monkeypatch.chdir(store)  # MLflow keeps artifacts where it stands
+    return FakeServer() if request.param == "fake" else MlflowOnFile(store)
+
+
+@pytest.fixture
+def make_info(request: pytest.FixtureRequest) -> Callable[..., RunInfo]:
+    """Describes a run, in a group of the test's own."""
     params = {"method.kind": "baseline", "long": "x" * 7000}
-    return RunInfo(
-        group="digit_scenes", name="one", params=params, tags={"rebalance.experiment": "e1"}, run_id=run_id
-    )
+
+    def make(run_id: str | None = None, **tags: str) -> RunInfo:
+        return RunInfo(
+            group=request.node.name,
+            name="one",
+            params=params,
+            tags={"rebalance.experiment": "e1", **tags},
+            run_id=run_id,
+        )
+
+    return make
 
 
-def test_a_run_keeps_what_it_is_given(
-    port: tuple[Callable[[], Tracker], Read], tmp_path: Path, monkeypatch: Any
-) -> None:
+Info = Callable[..., RunInfo]
+CURVE = [Point(1, 100.0, {"train/loss": 2.5}), Point(2, 101.0, {"train/loss": 1.5, "eval/mIoU": 20.0})]
+TABLE = {"class": ["a", "b"], "IoU": [50.0, None]}
+
+
+def test_a_run_keeps_what_it_is_given(server: Server, make_info: Info, tmp_path: Path) -> None:
     """Parameters, tags, curves by step, tables, files and the final state can be read back."""
-    monkeypatch.chdir(tmp_path)
-    make, read = port
-    tracker = make()
-    run_id = tracker.open(info()).run_id
-    tracker.log_metrics(1, 100.0, {"train/loss": 2.5})
-    tracker.log_metrics(2, 101.0, {"train/loss": 1.5, "eval/mIoU": 20.0})
-    tracker.log_table("per_class", {"class": ["a", "b"], "IoU": [50.0, None]})
+    tracker = server.connect()
+    run_id = tracker.open(make_info()).ids.run_id
+    tracker.log_points(CURVE)
+    tracker.log_table("per_class", TABLE)
     report = tmp_path / "report.json"
     report.write_text(json.dumps({"state": "completed"}))
     tracker.log_file(report)
     tracker.log_file(report, "attempts/1")
     tracker.close("FINISHED")
-    run = read(run_id)
+    run = server.read(run_id)
     assert run["status"] == "FINISHED"
     assert run["params"]["method.kind"] == "baseline"
     assert run["tags"]["rebalance.experiment"] == "e1"
     assert run["metrics"] == {"train/loss": [(1, 2.5), (2, 1.5)], "eval/mIoU": [(2, 20.0)]}
     assert {"per_class.json", "report.json"} <= run["files"]
+    assert run["tables"] == {"per_class": {"columns": ["class", "IoU"], "data": [["a", 50.0], ["b", None]]}}
 
 
 def test_mlflow_means_these_tags() -> None:
@@ -140,82 +226,86 @@ def test_mlflow_means_these_tags() -> None:
     assert mlflow_compat.LOGGED_ARTIFACTS == mlflow_tags.MLFLOW_LOGGED_ARTIFACTS
 
 
-def test_one_run_whoever_dies_when(
-    port: tuple[Callable[[], Tracker], Read], tmp_path: Path, monkeypatch: Any
-) -> None:
+def test_everything_sent_twice_is_there_once(server: Server, make_info: Info) -> None:
+    """Points, tables and tags: what catches up may send what was taken already. A tag that somebody has
+    changed since stays as it is, but for the run that it lies below.
+    """
+    first = server.connect()
+    run_id = first.open(make_info(**{"mlflow.parentRunId": "p1", "note": "ours"})).ids.run_id
+    for tracker in (first, server.connect()):
+        tracker.open(make_info(run_id, **{"mlflow.parentRunId": "p1", "note": "theirs"}))
+        tracker.log_points(CURVE)
+        tracker.log_table("per_class", TABLE)
+    run = server.read(run_id)
+    assert run["metrics"] == {"train/loss": [(1, 2.5), (2, 1.5)], "eval/mIoU": [(2, 20.0)]}
+    assert len(run["tables"]["per_class"]["data"]) == 2
+    assert run["tags"]["note"] == "ours"
+
+
+def test_one_run_whoever_dies_when(server: Server, make_info: Info, tmp_path: Path) -> None:
     """A process dies before its run is made, another before it could note it: the third has the same run."""
-    monkeypatch.chdir(tmp_path)
-    make, read = port
     note = PosixFile(tmp_path / "mlflow.json")
     note.write('{"key": "k1"}')
-    made = open_noted(make(), note, info())
+    made = open_noted(server.connect(), note, make_info())
     note.write('{"key": "k1"}')
-    again = open_noted(make(), note, info())
+    again = open_noted(server.connect(), note, make_info())
     assert again == made
-    assert json.loads(note.read_text()) == {**made._asdict(), "key": "k1"}
-    assert read(made.run_id)["params"]["method.kind"] == "baseline"
-    assert open_noted(make(), note, info()) == made
-    assert open_noted(make(), PosixFile(tmp_path / "other.json"), info()) != made
+    assert json.loads(note.read_text()) == {**made.ids._asdict(), "key": "k1"}
+    assert server.read(made.ids.run_id)["params"]["method.kind"] == "baseline"
+    assert open_noted(server.connect(), note, make_info()) == made
+    assert open_noted(server.connect(), PosixFile(tmp_path / "other.json"), make_info()) != made
 
 
-def test_a_later_attempt_continues_the_run(
-    port: tuple[Callable[[], Tracker], Read], tmp_path: Path, monkeypatch: Any
-) -> None:
+def test_a_later_attempt_continues_the_run(server: Server, make_info: Info) -> None:
     """Opening by id adds to the run, and sending a point again adds nothing."""
-    monkeypatch.chdir(tmp_path)
-    make, read = port
-    first = make()
-    run_id = first.open(info()).run_id
-    first.log_metrics(1, 100.0, {"train/loss": 2.5})
+    first = server.connect()
+    run_id = first.open(make_info()).ids.run_id
+    first.log_points(CURVE[:1])
     first.close("FAILED")
-    second = make()
-    assert second.open(info(run_id)).run_id == run_id
-    assert read(run_id)["status"] == "RUNNING"
-    second.log_metrics(1, 100.0, {"train/loss": 2.5})
-    second.log_metrics(2, 101.0, {"train/loss": 1.5})
+    second = server.connect()
+    assert second.open(make_info(run_id)).ids.run_id == run_id
+    assert server.read(run_id)["status"] == "RUNNING"
+    second.log_points(CURVE)
     second.close("KILLED")
-    run = read(run_id)
+    run = server.read(run_id)
     assert run["status"] == "KILLED"
-    assert run["metrics"] == {"train/loss": [(1, 2.5), (2, 1.5)]}
+    assert run["metrics"] == {"train/loss": [(1, 2.5), (2, 1.5)], "eval/mIoU": [(2, 20.0)]}
 
 
-def test_background_delivers_in_order() -> None:
-    """All records arrive, in order, before flush returns; nothing is made before the first."""
-    runs: dict[str, dict[str, Any]] = {}
-    made = []
-
-    def make() -> Tracker:
-        tracker = FakeTracker(runs)
-        tracker.open(info())
-        made.append(tracker)
-        return tracker
-
-    background = BackgroundTracker(make)
-    background.flush()
-    assert not made
-    for step in range(50):
-        background.log_metrics(step, float(step), {"loss": 1.0 / (step + 1)})
-    background.flush()
-    assert not background.lost
-    assert [step for step, _ in runs["run0"]["metrics"]["loss"]] == list(range(50))
+@pytest.mark.parametrize("delete", ["delete_run", "delete_group"])
+def test_what_was_deleted_is_restored(server: Server, make_info: Info, tmp_path: Path, delete: str) -> None:
+    """The run, or all of its group, in the bin: writing fails, opening brings it back as it was."""
+    note, first = PosixFile(tmp_path / "mlflow.json"), server.connect()
+    made = open_noted(first, note, make_info())
+    first.log_points(CURVE[:1])
+    getattr(server, delete)(made.ids)
+    with pytest.raises(TrackerError) as caught:
+        first.log_points(CURVE[1:])
+    assert caught.value.kind is Trouble.DELETED
+    second = server.connect()
+    assert open_noted(second, note, make_info()) == (made.ids, True, False)
+    second.log_points(CURVE[1:])
+    assert [step for step, _ in server.read(made.ids.run_id)["metrics"]["train/loss"]] == [1, 2]
 
 
-def test_background_survives_a_dead_server() -> None:
-    """A server that fails is said to have lost records; nothing is raised into training."""
-
-    def make() -> Tracker:
-        raise TrackerError("connection refused")
-
-    background = BackgroundTracker(make)
-    background.log_metrics(1, 1.0, {"loss": 1.0})
-    background.log_metrics(2, 2.0, {"loss": 1.0})
-    background.flush()
-    assert background.lost
+def test_a_new_run_in_a_deleted_group(server: Server, make_info: Info, tmp_path: Path) -> None:
+    """Another experiment on the same data: the group comes back, and the run is there."""
+    made = open_noted(server.connect(), PosixFile(tmp_path / "one.json"), make_info())
+    server.delete_group(made.ids)
+    new = open_noted(server.connect(), PosixFile(tmp_path / "two.json"), make_info())
+    assert (new.restored, new.replaced) == (True, False)
+    assert new.ids.experiment_id == made.ids.experiment_id
+    assert server.read(new.ids.run_id)["status"] == "RUNNING"
 
 
-@pytest.mark.integration
-def test_unreachable_mlflow_is_a_tracker_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An address where nobody listens fails with our error, at once."""
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with pytest.raises(TrackerError):
-        MlflowTracker("http://127.0.0.1:9").open(info())
+def test_what_is_gone_is_made_anew(server: Server, make_info: Info, tmp_path: Path) -> None:
+    """Nothing is left of the run: another takes its place, which is said, and noted from then on."""
+    note = PosixFile(tmp_path / "mlflow.json")
+    made = open_noted(server.connect(), note, make_info())
+    server.delete_run(made.ids)
+    server.empty_bin(made.ids)
+    new = open_noted(server.connect(), note, make_info())
+    assert new.replaced
+    assert json.loads(note.read_text())["run_id"] == new.ids.run_id
+    assert server.read(new.ids.run_id)["params"]["method.kind"] == "baseline"
+    assert open_noted(server.connect(), note, make_info()) == (new.ids, False, False)

@@ -19,14 +19,19 @@ _ATTEMPT = re.compile(r"[1-9][0-9]{0,8}")
 _DEFAULT_STORAGE = "~/.rebalance/storage"
 
 
-def add_shared_options(parser: argparse.ArgumentParser) -> None:
-    """--storage, --mlflow-uri and --data-root."""
+def add_tracking_options(parser: argparse.ArgumentParser) -> None:
+    """--storage and --mlflow-uri."""
     parser.add_argument(
         "--storage",
         default=os.environ.get("REBALANCE_STORAGE", _DEFAULT_STORAGE),
         help="shared by all nodes (default: REBALANCE_STORAGE, or %(default)s)",
     )
     parser.add_argument("--mlflow-uri", default=os.environ.get("MLFLOW_TRACKING_URI"))
+
+
+def add_shared_options(parser: argparse.ArgumentParser) -> None:
+    """The same, and --data-root."""
+    add_tracking_options(parser)
     parser.add_argument(
         "--data-root",
         action="append",

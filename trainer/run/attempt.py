@@ -130,13 +130,11 @@ class Attempt:
         """Tells MLflow; report.json comes last, for with it the attempt counts as ended."""
         self._finished = report
         if self.task.mlflow_uri:
-            from trainer.tracking.run_log import finish_run
+            from trainer.tracking.run_log import tell_end
 
-            try:
-                finish_run(self.task, report, plan=self._plan, replay=replay)
-            except DiskFull as error:  # for MLflow's copies; what was measured stands
-                log.warning("MLflow has not taken the end of this run: %s", error)
-            report = report.model_copy(update={"mlflow_run_id": self._run_id()})
+            tell_end(self.task, report, again=replay)
+            told = {"mlflow_run_id": self._run_id(), "notices": read_notices(self.dir)}
+            report = report.model_copy(update=told)
         self.keep(report)
 
     def keep(self, report: RunReport) -> None:

@@ -11,7 +11,7 @@ from trainer.plan import Plan
 from trainer.results.report import RunResult
 from trainer.spec.spec import SINGLE_SCALE
 from trainer.storage.orders import Orders
-from trainer.storage.sink import FileSink, NullSink, Sink
+from trainer.storage.sink import FileSink, NullSink, Record, Sink
 
 Marks = list[tuple[str, float]]  # (what was just reached, Unix seconds)
 
@@ -94,36 +94,27 @@ def train_alone(plan: Plan) -> Outcome:
 
 
 def _rank_zero(plan: Plan, around: Callable[[Sink], Sink], marks: Marks) -> Outcome:
-    sink, tracker = _rank_zero_sink(plan)
+    from trainer.tracking.live import LiveCurves
+
+    curves = LiveCurves(plan)
+    sink = _rank_zero_sink(plan, curves.send)
     try:
         result = train(plan, around(sink), lambda name: marks.append((name, time.time())))
     finally:
         sink.close()
-        if tracker:
-            tracker.flush()
-    return Outcome(
-        result=result.model_dump(mode="json"), marks=marks, tracking_lost=bool(tracker and tracker.lost)
-    )
+        lost = curves.flush()
+    return Outcome(result=result.model_dump(mode="json"), marks=marks, tracking_lost=lost)
 
 
-def _rank_zero_sink(plan: Plan) -> tuple[FileSink, Any]:
-    """metrics.jsonl, copied to MLflow by a thread that starts with the first record."""
-    from trainer.tracking.run_log import open_run, send
-    from trainer.tracking.tracker import BackgroundTracker
-
-    tracker = BackgroundTracker(lambda: open_run(plan)) if plan.mlflow_uri else None
-
-    def forward(record: Any) -> None:
-        if tracker:
-            send(record, tracker)
-
+def _rank_zero_sink(plan: Plan, forward: Callable[[Record], None]) -> FileSink:
+    """metrics.jsonl, whose records are handed on to MLflow."""
     orders = Orders(
         superseded_by=plan.layout.attempt(plan.experiment, plan.attempt + 1),
         stop=plan.layout.stop(plan.experiment),
         permit=plan.attempt_dir.permit if plan.judged else None,
         last=plan.spec.schedule.iterations,
     )
-    return FileSink(plan.attempt_dir.metrics, orders=orders, forward=forward), tracker
+    return FileSink(plan.attempt_dir.metrics, orders=orders, forward=forward)
 
 
 class _Reporting:

@@ -134,6 +134,21 @@ class SweepDir:
 
 
 @dataclass(frozen=True)
+class TrackDir:
+    """runs/EXPERIMENT/track/N/: written by the service, its log by the job that sends."""
+
+    folder: StoredFolder
+
+    @property
+    def request(self) -> StoredFile:
+        return self.folder.file("request.json")
+
+    @property
+    def log(self) -> StoredFile:
+        return self.folder.file("log.txt")
+
+
+@dataclass(frozen=True)
 class Storage:
     """The storage root shared by the service and every worker."""
 
@@ -187,6 +202,21 @@ class Storage:
     def mlflow_run(self, experiment: str) -> StoredFile:
         """{"run_id": …, "experiment_id": …}: the MLflow run that all attempts share."""
         return self.experiment(experiment).file("mlflow.json")
+
+    def tracking(self, experiment: str) -> StoredFile:
+        """How the last one fared who sent something to MLflow: see `trainer.storage.tracking`."""
+        return self.experiment(experiment).file("tracking.json")
+
+    def track_requests(self, experiment: str) -> StoredFolder:
+        """N/ for each time that everything was to be sent to MLflow again: see `TrackDir`."""
+        return self.experiment(experiment).folder("track")
+
+    def track_request(self, experiment: str, number: int) -> TrackDir:
+        return TrackDir(self.track_requests(experiment).folder(str(number)))
+
+    def newest_track_request(self, experiment: str) -> int:
+        """The highest number among those requests, 0 where there is none."""
+        return _newest_attempt(self.track_requests(experiment))
 
     def stop(self, experiment: str) -> StoredFile:
         """A file that asks the experiment to end: its training loop looks for it at every record."""

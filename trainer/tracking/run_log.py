@@ -1,47 +1,66 @@
-"""What one experiment leaves in MLflow: curves while it runs, tables, figures and files at its end."""
+"""What an experiment leaves in MLflow, and when."""
 
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from trainer.plan import Plan
+from trainer.base.ends import RunStatus
 from trainer.results.report import RunReport, RunResult, Scores
 from trainer.spec.methods import label
 from trainer.spec.spec import SINGLE_SCALE, spec_hash
+from trainer.storage.layout import AttemptDir
 from trainer.storage.sink import Record, read_records
 from trainer.task import Task
 from trainer.tracking.mlflow_compat import NOTE
-from trainer.tracking.tracker import (
-    BackgroundTracker,
-    MlflowTracker,
-    RunInfo,
-    Tracker,
-    TrackerError,
-    open_noted,
-)
+from trainer.tracking.outcome import Outcome
+from trainer.tracking.tracker import MlflowTracker, Point, RunInfo, Tracker, open_noted
+from trainer.tracking.trouble import TrackerError, translated, within
 
-log = logging.getLogger(__name__)
-
+_END_SECONDS = 120.0
 _NOT_METRICS = frozenset({"kind", "iteration", "time", "message"})
 
 
-def send(record: Record, tracker: Tracker | BackgroundTracker) -> None:
-    """Logs the numbers of one record of metrics.jsonl, if it has any."""
-    if values := metrics_in(record):
-        tracker.log_metrics(int(record["iteration"]), float(record["time"]), values)
+def outcome_of(attempt: Task) -> Outcome:
+    """Where it is kept what MLflow took of this attempt."""
+    return Outcome(attempt.layout, attempt.experiment, attempt.attempt, by=f"attempt {attempt.attempt}")
 
 
 def open_run(attempt: Task) -> Tracker:
-    """The experiment's run in MLflow, the same for all attempts; its id is remembered in storage."""
+    """The experiment's run in MLflow, the same for all attempts; its id is remembered in storage.
+
+    One that had to be made anew has from the start what was measured so far. That it was, or that one was
+    restored, is noticed.
+
+    Raises:
+        TrackerError: MLflow did not take it.
+    """
     assert attempt.mlflow_uri is not None
     tracker = MlflowTracker(attempt.mlflow_uri)
-    open_noted(tracker, attempt.layout.mlflow_run(attempt.experiment), _run_info(attempt))
+    opened = open_noted(tracker, attempt.layout.mlflow_run(attempt.experiment), _run_info(attempt))
+    if opened.replaced:
+        replay(attempt, tracker)
+        outcome_of(attempt).fact(
+            f"MLflow no longer had this experiment's run; run {opened.ids.run_id} replaces it"
+        )
+    elif opened.restored:
+        outcome_of(attempt).fact("MLflow had deleted the run or its experiment; what was deleted is restored")
     return tracker
+
+
+def points_in(attempt: AttemptDir) -> list[Point]:
+    """The curves of an attempt, as its metrics.jsonl has them."""
+    found = [point_of(record) for record in read_records(attempt.metrics)]
+    return [point for point in found if point is not None]
+
+
+def point_of(record: Record) -> Point | None:
+    """The numbers of one record of metrics.jsonl, None where it has none."""
+    values = metrics_in(record)
+    return Point(int(record["iteration"]), float(record["time"]), values) if values else None
 
 
 def metrics_in(record: Record) -> dict[str, float]:
@@ -55,53 +74,102 @@ def metrics_in(record: Record) -> dict[str, float]:
     }
 
 
-def finish_run(attempt: Task, report: RunReport, *, plan: Plan | None, replay: bool) -> None:
-    """Completes and closes the run; `replay` sends the curves again from metrics.jsonl.
+def tell_end(attempt: Task, report: RunReport, *, again: bool, seconds: float = _END_SECONDS) -> None:
+    """Sends the end of an attempt and closes the run, within `seconds`, whatever MLflow does.
 
-    A tracking server that cannot be reached costs a warning, never the result.
+    What it does not take is noted, and costs the result nothing.
     """
+    again = again or outcome_of(attempt).behind
     try:
-        tracker = open_run(attempt)
-        if replay:
-            for record in read_records(attempt.attempt_dir.metrics):
-                send(record, tracker)
-        if plan is not None and report.result is not None:
-            _log_result(plan, report.result, tracker)
-        for file in (attempt.attempt_dir.plan, attempt.attempt_dir.metrics, attempt.attempt_dir.log):
-            if file.exists():
-                tracker.log_file(file.local, f"attempts/{attempt.attempt}")
-        with TemporaryDirectory() as scratch:
-            path = Path(scratch) / attempt.attempt_dir.report.name
-            path.write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
-            tracker.log_file(path)
-        tracker.close(report.state.mlflow_status)
+        with translated():
+            within(seconds, lambda: finish_run(attempt, report, open_run(attempt), again=again))
     except TrackerError as error:
-        log.warning("MLflow has not taken the end of this run: %s", error)
+        parts = ("curves, " if again else "") + ("tables, checkpoint, " if report.result else "")
+        outcome_of(attempt).trouble(error, f"{parts}log and report of attempt {attempt.attempt}")
+    else:
+        outcome_of(attempt).taken()
 
 
-def _log_result(plan: Plan, result: RunResult, tracker: Tracker) -> None:
+def finish_run(
+    attempt: Task,
+    report: RunReport | None,
+    tracker: Tracker,
+    *,
+    again: bool,
+    status: RunStatus | None = None,
+) -> None:
+    """Completes and closes the run.
+
+    Args:
+        report: of this attempt, None where its job left none.
+        tracker: with the run open.
+        again: whether all that was measured is sent once more.
+        status: the run's in the end, None for what the report says; without either it stays open.
+
+    Raises:
+        TrackerError: MLflow did not take it.
+        OSError: the run directory cannot be read.
+    """
+    if again:
+        replay(attempt, tracker)
+    if report is not None and report.result is not None:
+        _log_result(attempt, report.result, tracker)
+    _send_files(attempt.attempt_dir, attempt.attempt, tracker)
+    if report is not None:
+        _log_report(attempt.attempt_dir.report.name, report, tracker)
+    last = status or (report.state.mlflow_status if report is not None else None)
+    if last is not None:
+        tracker.close(last)
+
+
+def replay(attempt: Task, tracker: Tracker) -> None:
+    """Sends what all attempts have measured so far; MLflow keeps each point once. Raises TrackerError."""
+    _send_earlier(attempt, tracker)
+    tracker.log_points(points_in(attempt.attempt_dir))
+
+
+def _send_earlier(attempt: Task, tracker: Tracker) -> None:
+    for number in range(1, attempt.attempt):
+        here = attempt.layout.attempt(attempt.experiment, number)
+        tracker.log_points(points_in(here))
+        _send_files(here, number, tracker)
+
+
+def _send_files(here: AttemptDir, number: int, tracker: Tracker) -> None:
+    for file in (here.plan, here.metrics, here.log):
+        if file.exists():
+            tracker.log_file(file.local, f"attempts/{number}")
+
+
+def _log_report(name: str, report: RunReport, tracker: Tracker) -> None:
+    with TemporaryDirectory() as scratch:
+        path = Path(scratch) / name
+        path.write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        tracker.log_file(path)
+
+
+def _log_result(attempt: Task, result: RunResult, tracker: Tracker) -> None:
     for mode, scores in result.evaluation.items():
         tracker.log_table(f"per_class_{mode}", per_class_columns(scores))
         prefix = "" if mode == SINGLE_SCALE else f"{mode}/"
         headline = {f"{prefix}{name}": value for name, value in headline_of(scores).items()}
-        tracker.log_metrics(result.iterations, _last_seconds(plan), headline)
-    tracker.log_table(
-        "class_frequencies",
-        {
-            "id": list(range(len(plan.data.classes))),
-            "class": plan.data.classes,
-            "pixels": plan.frequencies.pixel,
-            "images": plan.frequencies.region,
-        },
-    )
-    plan.attempt_dir.config.write(json.dumps(plan.config, indent=1) + "\n")
-    tracker.log_file(plan.attempt_dir.config.local)
-    tracker.log_file(plan.layout.file(result.checkpoint).local, "checkpoint")
+        tracker.log_points([Point(result.iterations, _last_seconds(attempt.attempt_dir), headline)])
+    classes = next(iter(result.evaluation.values())).classes
+    names = {"id": "id", "class": "name", "pixels": "pixel_frequency", "images": "region_frequency"}
+    table = {name: [getattr(row, of) for row in classes] for name, of in names.items()}
+    tracker.log_table("class_frequencies", table)
+    if attempt.attempt_dir.plan.exists():
+        plan = json.loads(attempt.attempt_dir.plan.read_text())
+        attempt.attempt_dir.config.write(json.dumps(plan["config"], indent=1) + "\n")
+        tracker.log_file(attempt.attempt_dir.config.local)
+    checkpoint = attempt.layout.file(result.checkpoint)
+    if checkpoint.exists():  # somebody may have made room since
+        tracker.log_file(checkpoint.local, "checkpoint")
 
 
-def _last_seconds(plan: Plan) -> float:
+def _last_seconds(here: AttemptDir) -> float:
     """Unix time of the attempt's last record: equal on every replay, so that MLflow keeps one point."""
-    records = read_records(plan.attempt_dir.metrics)
+    records = read_records(here.metrics)
     return float(records[-1]["time"]) if records else 0.0
 
 

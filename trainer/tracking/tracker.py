@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
-import queue
 import secrets
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -17,17 +14,24 @@ from trainer.base.ends import RunStatus
 from trainer.base.own_machine import without_proxy
 from trainer.storage.layout import mlflow_ids
 from trainer.storage.port import StoredFile
-
-log = logging.getLogger(__name__)
+from trainer.storage.tracking import Trouble
+from trainer.tracking.mlflow_compat import PARENT_RUN
+from trainer.tracking.mlflow_words import words_of
+from trainer.tracking.trouble import TrackerError, translated, trouble_of
 
 _MOST_PARAM_CHARACTERS = 6000  # MLflow 3 refuses longer ones
 _METRICS_PER_BATCH = 1000
 _KEY = "rebalance.run_key"
-_CLOSE_SECONDS = 60.0
-
-
-class TrackerError(Exception):
-    """The tracking server did not take what was sent."""
+_TABLES = "mlflow.loggedArtifacts"  # the tag by which MLflow's interface finds tables
+_MOST_NAMES = 10
+# MLflow's own defaults wait for many minutes, and as long as a server asks in a Retry-After.
+_ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
 
 
 @dataclass(frozen=True)
@@ -54,12 +58,31 @@ class RunIds(NamedTuple):
     experiment_id: str
 
 
+class Opened(NamedTuple):
+    """A run, and what it took: `restored` from a bin, it or its group; `replaced`: it takes the place of an
+    earlier one that is gone, and has nothing of what that one had.
+    """
+
+    ids: RunIds
+    restored: bool = False
+    replaced: bool = False
+
+
+class Point(NamedTuple):
+    """What was measured at one step. The same point sent again adds nothing."""
+
+    step: int
+    unix_seconds: float
+    values: Mapping[str, float]
+
+
 class Tracker(Protocol):
     """One open run. Every method may raise TrackerError."""
 
-    def open(self, info: RunInfo) -> RunIds: ...
+    def open(self, info: RunInfo) -> Opened:
+        """Opens the run, or makes it. What was deleted, it or its group, is restored, else made anew."""
 
-    def log_metrics(self, step: int, unix_seconds: float, values: Mapping[str, float]) -> None: ...
+    def log_points(self, points: Sequence[Point]) -> None: ...
 
     def log_table(self, name: str, columns: Mapping[str, Sequence[Any]]) -> None: ...
 
@@ -72,94 +95,154 @@ class MlflowTracker:
     """The port on MLflow's client; mlflow is imported when the first of these is made (about 2 s)."""
 
     def __init__(self, uri: str) -> None:
-        # MLflow's own default waits for minutes: training must not hang on its notebook.
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        for name, value in _ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
         os.environ.update(without_proxy(os.environ, [uri]))  # a server on this machine is reached straight
         import mlflow
 
-        mlflow.set_tracking_uri(uri)
         self._mlflow = mlflow
-        self._client = mlflow.MlflowClient(tracking_uri=uri)
-        self._run_id = ""
+        self._uri = uri
+        self._run_id = self._group_id = ""
+        self._restored = False
+        with translated():
+            mlflow.set_tracking_uri(uri)
+            self._client = mlflow.MlflowClient(tracking_uri=uri)
 
-    def open(self, info: RunInfo) -> RunIds:
+    def open(self, info: RunInfo) -> Opened:
         """Creates the run, or opens the one of earlier attempts again."""
-        with _translated():
-            if info.run_id:
-                self._run_id = info.run_id
-                self._client.update_run(info.run_id, status="RUNNING")
-                return RunIds(info.run_id, str(self._client.get_run(info.run_id).info.experiment_id))
-            experiment_id = self._experiment(info.group)
-            run = self._made(experiment_id, info.key) if info.maybe_made else None
-            if run is None:
-                tags = {**info.tags, _KEY: info.key}
-                run = self._client.create_run(experiment_id, run_name=info.name, tags=tags)
+        with self._translated():
+            run = self._found(info) or self._create(info)
             self._run_id = str(run.info.run_id)
+            if run.info.status != "RUNNING":
+                self._client.update_run(self._run_id, status="RUNNING")
+            entities = self._mlflow.entities
             params = [
-                self._mlflow.entities.Param(key, value[:_MOST_PARAM_CHARACTERS])
-                for key, value in info.params.items()
+                entities.Param(key, value[:_MOST_PARAM_CHARACTERS]) for key, value in info.params.items()
             ]
-            self._client.log_batch(self._run_id, params=params)
-        return RunIds(self._run_id, experiment_id)
+            there = run.data.tags  # what a person has written since stays
+            tags = [
+                entities.RunTag(key, value)
+                for key, value in info.tags.items()
+                # the parent's run may have been made anew itself
+                if key not in there or (key == PARENT_RUN and there[key] != value)
+            ]
+            self._client.log_batch(self._run_id, params=params, tags=tags)
+            ids = RunIds(self._run_id, str(run.info.experiment_id))
+            return Opened(ids, self._restored, replaced=info.run_id not in (None, ids.run_id))
 
-    def _made(self, experiment_id: str, key: str) -> Any:
-        found = self._client.search_runs([experiment_id], f"tags.`{_KEY}` = '{key}'", max_results=1)
+    def _translated(self) -> translated:
+        return translated(lambda: words_of(self._uri, run_id=self._run_id, experiment_id=self._group_id))
+
+    def _create(self, info: RunInfo) -> Any:
+        self._group_id = self._group(info.group)
+        return self._client.create_run(self._group_id, run_name=info.name, tags={**info.tags, _KEY: info.key})
+
+    def _found(self, info: RunInfo) -> Any:
+        """The run by its id or key, out of the bin if it lay there; None where there is none to be had."""
+        run = self._by_id(info.run_id) if info.run_id else None
+        if run is None and info.maybe_made and info.run_id is None:
+            run = self._by_key(self._group(info.group), info.key)
+        if run is None:
+            return None
+        try:
+            self._restore_group(str(run.info.experiment_id))
+            if run.info.lifecycle_stage == "deleted":
+                self._client.restore_run(run.info.run_id)
+                self._restored = True
+        except self._mlflow.MlflowException as error:
+            _only_about_this(error)
+            return None
+        return run
+
+    def _by_id(self, run_id: str) -> Any:
+        try:
+            return self._client.get_run(run_id)
+        except self._mlflow.MlflowException as error:
+            if trouble_of(error).kind is not Trouble.DELETED:
+                raise
+            return None  # emptied from the bin, or another server than then
+
+    def _by_key(self, experiment_id: str, key: str) -> Any:
+        found = self._client.search_runs(
+            [experiment_id],
+            f"tags.`{_KEY}` = '{key}'",
+            run_view_type=self._mlflow.entities.ViewType.ALL,
+            max_results=1,
+        )
         return found[0] if found else None
 
-    def _experiment(self, name: str) -> str:
+    def _restore_group(self, experiment_id: str) -> None:
+        """Restores the experiment in MLflow's sense, with all its runs, as MLflow does it."""
+        if self._client.get_experiment(experiment_id).lifecycle_stage == "deleted":
+            self._client.restore_experiment(experiment_id)
+            self._restored = True
+
+    def _group(self, name: str) -> str:
+        """The id of MLflow's experiment; where a deleted one may not be restored, of "name (2)"."""
+        for number in range(1, _MOST_NAMES):
+            found = self._made_group(name if number == 1 else f"{name} ({number})")
+            try:
+                self._restore_group(found)
+            except self._mlflow.MlflowException as error:
+                _only_about_this(error)
+                continue
+            return found
+        raise TrackerError(f"{name} and all names like it are deleted", Trouble.DELETED)
+
+    def _made_group(self, name: str) -> str:
         found = self._client.get_experiment_by_name(name)
         if found is not None:
             return str(found.experiment_id)
         try:
             return str(self._client.create_experiment(name))
         except self._mlflow.MlflowException:  # another job was faster
-            return str(self._client.get_experiment_by_name(name).experiment_id)
+            found = self._client.get_experiment_by_name(name)
+            if found is None:
+                raise
+            return str(found.experiment_id)
 
-    def log_metrics(self, step: int, unix_seconds: float, values: Mapping[str, float]) -> None:
-        milliseconds = int(unix_seconds * 1000)
-        metrics = [
-            self._mlflow.entities.Metric(key, float(value), milliseconds, step)
-            for key, value in values.items()
-        ]
-        with _translated():
+    def log_points(self, points: Sequence[Point]) -> None:
+        """Sends curves, a thousand numbers at a time."""
+        with self._translated():
+            metrics = [
+                self._mlflow.entities.Metric(key, float(value), int(point.unix_seconds * 1000), point.step)
+                for point in points
+                for key, value in point.values.items()
+            ]
             for start in range(0, len(metrics), _METRICS_PER_BATCH):
                 self._client.log_batch(self._run_id, metrics=metrics[start : start + _METRICS_PER_BATCH])
 
     def log_table(self, name: str, columns: Mapping[str, Sequence[Any]]) -> None:
-        """A table MLflow's UI shows and compares: artifact `name`.json."""
-        with _translated():
-            data = {key: list(values) for key, values in columns.items()}
-            self._client.log_table(self._run_id, data=data, artifact_file=f"{name}.json")
+        """A table MLflow's UI shows and compares: artifact `name`.json, replaced where it is there already.
+
+        MLflow's own log_table would add the rows a second time.
+        """
+        rows = [list(row) for row in zip(*columns.values(), strict=True)]
+        with self._translated():
+            file = f"{name}.json"
+            text = json.dumps({"columns": list(columns), "data": rows})
+            self._client.log_text(self._run_id, text, file)
+            told = json.loads(self._client.get_run(self._run_id).data.tags.get(_TABLES, "[]"))
+            table = {"path": file, "type": "table"}
+            if table not in told:
+                self._client.set_tag(self._run_id, _TABLES, json.dumps([*told, table]))
 
     def log_file(self, path: Path, folder: str = "") -> None:
-        with _translated():
+        with self._translated():
             self._client.log_artifact(self._run_id, str(path), folder or None)
 
     def close(self, status: RunStatus) -> None:
-        with _translated():
+        with self._translated():
             self._client.set_terminated(self._run_id, status)
 
 
-class _translated:
-    """Turns what MLflow and its HTTP library raise into TrackerError."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        del trace
-        if kind is None or error is None:
-            return
-        from mlflow.exceptions import MlflowException
-
-        if isinstance(error, (MlflowException, OSError)):  # requests' errors are OSErrors
-            raise TrackerError(f"{kind.__name__}: {str(error)[:300]}") from error
+def _only_about_this(error: Exception) -> None:
+    """Returns if another may be had where this one cannot be restored; else raises the error."""
+    if trouble_of(error).kind in (Trouble.UNREACHABLE, Trouble.SLOW, Trouble.FULL):
+        raise error
 
 
-def open_noted(tracker: Tracker, note: StoredFile, info: RunInfo) -> RunIds:
+def open_noted(tracker: Tracker, note: StoredFile, info: RunInfo) -> Opened:
     """Opens the run that the mlflow.json `note` names, or makes the one that it will name from then on.
 
     The run's key is noted before the run is made, so that a process that dies between the two leaves no
@@ -173,47 +256,7 @@ def open_noted(tracker: Tracker, note: StoredFile, info: RunInfo) -> RunIds:
     if not known:
         note.write(json.dumps({"key": key}) + "\n")
     run_id = known.get("run_id")
-    ids = tracker.open(replace(info, run_id=run_id, key=key, maybe_made=bool(known)))
-    if ids.run_id != run_id:
-        note.write(json.dumps({**ids._asdict(), "key": key}) + "\n")
-    return ids
-
-
-class BackgroundTracker:
-    """Feeds a tracker from a thread of its own: a slow or dead server never holds up training.
-
-    `make` runs in that thread too, at the first record. After the first failure the rest is left
-    alone and `lost` is true: metrics.jsonl has it all, and is replayed at the end.
-    """
-
-    def __init__(self, make: Callable[[], Tracker]) -> None:
-        self._make = make
-        self._queue: queue.SimpleQueue[tuple[int, float, dict[str, float]] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="tracker", daemon=True)
-        self._started = False
-        self.lost = False
-
-    def log_metrics(self, step: int, unix_seconds: float, values: Mapping[str, float]) -> None:
-        self._queue.put((step, unix_seconds, dict(values)))
-        if not self._started:
-            self._started = True
-            self._thread.start()
-
-    def flush(self) -> None:
-        """Waits until all is delivered, a minute at most."""
-        if self._started:
-            self._queue.put(None)
-            self._thread.join(_CLOSE_SECONDS)
-            self.lost = self.lost or self._thread.is_alive()
-
-    def _run(self) -> None:
-        tracker: Tracker | None = None
-        while (item := self._queue.get()) is not None:
-            if self.lost:
-                continue
-            try:
-                tracker = tracker or self._make()
-                tracker.log_metrics(*item)
-            except TrackerError as error:
-                self.lost = True
-                log.warning("MLflow is not reached, metrics.jsonl goes on: %s", error)
+    opened = tracker.open(replace(info, run_id=run_id, key=key, maybe_made=bool(known)))
+    if opened.ids != (run_id, known.get("experiment_id")):
+        note.write(json.dumps({**opened.ids._asdict(), "key": key}) + "\n")
+    return opened

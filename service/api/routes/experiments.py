@@ -11,13 +11,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
-from service.api.dependencies import JsonBodyDep, SettingsDep, StoreDep, WakeDep, json_body
+from service.api.dependencies import FactsDep, JsonBodyDep, SettingsDep, StoreDep, WakeDep, json_body
 from service.api.problems import LOCATION, documented
 from service.api.requests import BadParameter, document_hash
 from service.api.routes.idempotency import KeyDep, earlier, same_request
+from service.api.tracking_views import runs_in
 from service.api.views import experiment_public
 from service.reconcile.reconciler import utc_now
 from service.reconcile.retry import retry as retry_experiment
+from service.reconcile.track_requests import ask_to_track
 from service.shared.schemas import ExperimentPublic, Page
 from service.shared.states import State
 from service.store.new_rows import new_experiment
@@ -77,6 +79,7 @@ def create(
     store: StoreDep,
     settings: SettingsDep,
     wake: WakeDep,
+    facts: FactsDep,
     response: Response,
     idempotency_key: KeyDep,
 ) -> ExperimentPublic:
@@ -92,12 +95,12 @@ def create(
         same_request(row, asked)
         wake()
     response.headers["Location"] = f"/experiments/{row.id}"
-    return experiment_public(row, settings)
+    return experiment_public(row, settings, facts)
 
 
 @router.get("/experiments", responses=documented(HTTPStatus.BAD_REQUEST))
 def find(
-    query: Annotated[ListQuery, Query()], store: StoreDep, settings: SettingsDep
+    query: Annotated[ListQuery, Query()], store: StoreDep, settings: SettingsDep, facts: FactsDep
 ) -> Page[ExperimentPublic]:
     """Experiments, newest first."""
     filters = Filters(
@@ -108,14 +111,15 @@ def find(
         sweeps=query.sweep,
     )
     rows, next_cursor = store.page(filters, cursor=query.cursor, limit=query.limit)
-    items = tuple(experiment_public(row, settings) for row in rows)
+    facts.of(runs_in(settings.layout.mlflow_run(row.id) for row in rows))  # all at once
+    items = tuple(experiment_public(row, settings, facts) for row in rows)
     return Page[ExperimentPublic](items=items, next_cursor=next_cursor)
 
 
 @router.get("/experiments/{experiment_id}", responses=documented(HTTPStatus.NOT_FOUND))
-def show(experiment_id: str, store: StoreDep, settings: SettingsDep) -> ExperimentPublic:
+def show(experiment_id: str, store: StoreDep, settings: SettingsDep, facts: FactsDep) -> ExperimentPublic:
     """One experiment."""
-    return experiment_public(store.get(experiment_id), settings)
+    return experiment_public(store.get(experiment_id), settings, facts)
 
 
 @router.post(
@@ -123,14 +127,16 @@ def show(experiment_id: str, store: StoreDep, settings: SettingsDep) -> Experime
     status_code=HTTPStatus.ACCEPTED,
     responses=documented(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
 )
-def cancel(experiment_id: str, store: StoreDep, settings: SettingsDep, wake: WakeDep) -> ExperimentPublic:
+def cancel(
+    experiment_id: str, store: StoreDep, settings: SettingsDep, wake: WakeDep, facts: FactsDep
+) -> ExperimentPublic:
     """Asks for its end. The state follows when the job has ended; a result that was faster stays.
 
     A trial of a running sweep reads of it in a file, and its sweep goes on with the others.
     """
     row = store.request_cancel(experiment_id, now=utc_now())
     wake()
-    return experiment_public(row, settings)
+    return experiment_public(row, settings, facts)
 
 
 @router.post(
@@ -138,14 +144,33 @@ def cancel(experiment_id: str, store: StoreDep, settings: SettingsDep, wake: Wak
     status_code=HTTPStatus.ACCEPTED,
     responses=documented(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
 )
-def retry(experiment_id: str, store: StoreDep, settings: SettingsDep, wake: WakeDep) -> ExperimentPublic:
+def retry(
+    experiment_id: str, store: StoreDep, settings: SettingsDep, wake: WakeDep, facts: FactsDep
+) -> ExperimentPublic:
     """Queues one that failed or was cancelled again; it resumes from its last checkpoint.
 
     A trial is detached by it: it gets a job of its own, and its result still counts in its sweep's table.
     """
     row = retry_experiment(store, settings.layout, store.get(experiment_id), utc_now())
     wake()
-    return experiment_public(row, settings)
+    return experiment_public(row, settings, facts)
+
+
+@router.post(
+    "/experiments/{experiment_id}/track",
+    status_code=HTTPStatus.ACCEPTED,
+    responses=documented(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+)
+def track(
+    experiment_id: str, store: StoreDep, settings: SettingsDep, wake: WakeDep, facts: FactsDep
+) -> ExperimentPublic:
+    """Sends all that an experiment that has ended left behind to MLflow again, by a small job.
+
+    What MLflow has already is there once. Asked again while that is under way, nothing is added.
+    """
+    row = ask_to_track(store, settings, store.get(experiment_id), utc_now())
+    wake()
+    return experiment_public(row, settings, facts)
 
 
 def _tag(position: int, text: str) -> tuple[str, str | None]:

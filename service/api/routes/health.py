@@ -9,7 +9,7 @@ from pathlib import Path
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
-from service.api.dependencies import BackendDep, ReconcilerDep, SettingsDep, StoreDep
+from service.api.dependencies import BackendDep, FactsDep, ReconcilerDep, SettingsDep, StoreDep
 from service.api.problems import documented, problem
 from service.reconcile.cluster import Backend, BackendUnreachable
 from service.reconcile.reconciler import utc_now
@@ -32,11 +32,12 @@ def healthz(request: Request) -> Health:
 
 @router.get("/readyz", response_model=Readiness, responses=documented(HTTPStatus.SERVICE_UNAVAILABLE))
 def readyz(
-    store: StoreDep, backend: BackendDep, settings: SettingsDep, reconciler: ReconcilerDep
+    store: StoreDep, backend: BackendDep, settings: SettingsDep, reconciler: ReconcilerDep, facts: FactsDep
 ) -> Response:
     """Whether requests can be taken: 503, naming each part that is not well, where database or storage fails.
 
-    Without the cluster experiments are stored and wait: 200 and `degraded`, with the reason at the part.
+    Without the cluster experiments are stored and wait, without MLflow they go on and are sent there later:
+    200 and `degraded`, with the reason at the part.
     """
     checks = {
         "database": _database(store),
@@ -44,6 +45,8 @@ def readyz(
         "backend": _cluster(backend),
         "reconciler": reconciler.trouble(),
     }
+    if settings.mlflow_server is not None:
+        checks["mlflow"] = facts.trouble()
     failed = {name: why for name, why in checks.items() if why is not None}
     if not _NEEDED.isdisjoint(failed):
         told = "; ".join(f"{name}: {why}" for name, why in failed.items())

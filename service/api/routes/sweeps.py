@@ -9,11 +9,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
-from service.api.dependencies import JsonBodyDep, SettingsDep, StoreDep, WakeDep, json_body
+from service.api.dependencies import FactsDep, JsonBodyDep, SettingsDep, StoreDep, WakeDep, json_body
 from service.api.problems import LOCATION, documented
 from service.api.requests import document_hash
 from service.api.routes.idempotency import KeyDep, earlier, same_request
 from service.api.sweep_views import sweep_preview, sweep_public
+from service.api.tracking_views import runs_in
 from service.reconcile.reconciler import utc_now
 from service.reconcile.trial_follower import set_pause
 from service.shared.schemas import Page
@@ -116,11 +117,14 @@ def create(
 
 
 @router.get("/sweeps", responses=documented(HTTPStatus.BAD_REQUEST))
-def find(query: Annotated[ListQuery, Query()], store: StoreDep, settings: SettingsDep) -> Page[SweepPublic]:
+def find(
+    query: Annotated[ListQuery, Query()], store: StoreDep, settings: SettingsDep, facts: FactsDep
+) -> Page[SweepPublic]:
     """Sweeps, newest first."""
     rows, next_cursor = store.sweeps.page(query.state, cursor=query.cursor, limit=query.limit)
     counted = store.sweeps.counts([row.id for row in rows])
-    items = tuple(sweep_public(row, store, settings, counted=counted) for row in rows)
+    facts.of(runs_in(settings.layout.sweep(row.id).mlflow for row in rows))  # all at once
+    items = tuple(sweep_public(row, store, settings, facts, counted=counted) for row in rows)
     return Page[SweepPublic](items=items, next_cursor=next_cursor)
 
 
@@ -129,10 +133,12 @@ def show(
     sweep_id: str,
     store: StoreDep,
     settings: SettingsDep,
+    facts: FactsDep,
     trials: Annotated[int, Query(ge=0, le=MAX_TRIALS, description="At most so many, by number.")] = 1000,
 ) -> SweepPublic:
     """One sweep: how far it is, its trials, the best so far."""
-    return _shown(sweep_id, store, settings, trials=trials)
+    row, counted = store.sweeps.get(sweep_id), store.sweeps.counts([sweep_id])
+    return sweep_public(row, store, settings, facts, counted=counted, trials=trials)
 
 
 @router.post("/sweeps/{sweep_id}/cancel", **_CHANGES)

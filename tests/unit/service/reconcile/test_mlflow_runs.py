@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.reconcile.cluster import BackendUnreachable
+from service.reconcile.cluster import BackendUnreachable, Refused, RunFact
 from service.reconcile.mlflow_runs import MlflowRuns
 
 
@@ -83,3 +83,33 @@ def test_an_id_that_can_be_none_is_left_alone() -> None:
     server = Server("RUNNING", broken=400)
     close(server)
     assert server.update is None
+
+
+def test_what_mlflow_says_of_runs() -> None:
+    """Active, in the bin, or nowhere; all in one request, which names no id that could be none."""
+    asked: list[dict[str, Any]] = []
+
+    def search(request: httpx.Request) -> httpx.Response:
+        asked.append(json.loads(request.content))
+        stages = {"a": "active", "d": "deleted"}
+        runs = [{"info": {"run_id": each, "lifecycle_stage": stage}} for each, stage in stages.items()]
+        return httpx.Response(200, json={"runs": runs})
+
+    runs = MlflowRuns("http://127.0.0.1:5000", transport=httpx.MockTransport(search))
+    found = runs.look({"a": "1", "d": "2", "g": "1", "' OR 1": "1"})
+    assert found == {"a": RunFact.THERE, "d": RunFact.DELETED, "g": RunFact.GONE}
+    assert asked[0]["filter"] == "attributes.run_id IN ('a', 'd', 'g')"
+    assert asked[0]["experiment_ids"] == ["1", "2"]
+    assert runs.look({}) == {}
+    runs.close()
+
+
+@pytest.mark.parametrize("code", [401, 403])
+def test_a_refusal_is_told_from_silence(code: int) -> None:
+    """The service has no credentials: what it may not ask, a job may."""
+    runs = MlflowRuns(
+        "http://127.0.0.1:5000", transport=httpx.MockTransport(lambda request: httpx.Response(code))
+    )
+    with pytest.raises(Refused, match=str(code)):
+        runs.ping()
+    runs.close()

@@ -12,7 +12,7 @@ from tests.unit.service.sweep_job import sweep_document
 from trainer.storage.notices import Notice, add_notice
 
 VOID = Notice(code="void", text="60 % of all pixels are void", hint="label_map")
-LOST = Notice(code="tracking", text="MLflow lost curves")
+LOST = Notice(code="pictures", text="3 pictures are grey")
 
 
 def notice(world: World, said: Notice, attempt: int = 1, identifier: str = "e1") -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,9 +29,11 @@ from trainer.base.errors import StoppedEarly
 from trainer.results.report import RunError, read_report, write_report
 from trainer.spec.spec import Resources
 from trainer.storage.layout import Storage, trial_id
+from trainer.storage.notices import read_notices
 from trainer.storage.orders import ask_to_stop
 from trainer.task import Task
-from trainer.tracking.tracker import RunIds, TrackerError
+from trainer.tracking.tracker import Opened, RunIds, RunInfo
+from trainer.tracking.trouble import TrackerError
 
 ASHA = {
     "base": spec_document(evaluation={"interval": 2}, schedule={"iterations": 4}),
@@ -298,19 +300,16 @@ def test_a_server_that_hangs_holds_up_one_thread(storage: Storage) -> None:
     calls, hanging, entered = [], threading.Event(), threading.Event()
 
     class Hanging:
-        def __init__(self, uri: str) -> None:
-            assert uri == "http://mlflow"
+        def open(self, info: RunInfo) -> Opened:
+            return Opened(RunIds("m1", "0"))
 
-        def open(self, info: object) -> RunIds:
-            return RunIds("r", "e")
-
-        def log_metrics(self, step: int, unix_seconds: float, values: Mapping[str, float]) -> None:
-            calls.append(step)
+        def log_points(self, _: object) -> None:
+            calls.append(threading.get_ident())
             entered.set()
             assert hanging.wait(10)
             raise TrackerError("no answer")
 
-    connect: Any = Hanging
+    connect: Any = lambda uri: Hanging()  # noqa: E731
     parent, table = ParentRun(sweep_of(), "s", storage, "http://mlflow", connect=connect), None
     show: Any = parent.show
     thread = threading.Thread(target=show, args=(table, {}, 1))
@@ -320,6 +319,10 @@ def test_a_server_that_hangs_holds_up_one_thread(storage: Storage) -> None:
     hanging.set()
     thread.join()
     show(table, {}, 3)
-    assert calls == [1]
+    assert len(calls) == 1
     show(table, {}, 4, last=True)
-    assert calls == [1, 4]
+    assert len(calls) == 2
+    (notice,) = read_notices(storage.sweep("s").attempt(1))
+    assert notice.text.startswith(
+        "MLflow answered with an error: no answer. Missing there: the sweep's newest"
+    )

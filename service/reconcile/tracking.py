@@ -1,0 +1,157 @@
+"""Sees to the MLflow runs of what has ended: a final status, or all that is missing, sent by a small job."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from service.reconcile.cluster import (
+    AlreadySubmitted,
+    BackendUnreachable,
+    Refused,
+    RunCloser,
+    SubmitRefused,
+)
+from service.reconcile.decide_tracking import Step, Try, answered, next_step
+from service.reconcile.job_follower import Cluster, Mishaps
+from service.reconcile.job_kinds import track_command
+from service.reconcile.track_requests import note_try, tries_of
+from service.shared.settings import Settings
+from service.store.experiments import Store
+from service.store.jobs import Ledger
+from service.store.records import Experiment, Sweep
+from trainer.storage.layout import AttemptDir, mlflow_ids
+from trainer.storage.notices import read_notices
+from trainer.storage.tracking import read_record
+
+log = logging.getLogger(__name__)
+
+_PAUSE = timedelta(seconds=30)  # while MLflow does not answer
+_LOOK_AGAIN = timedelta(seconds=20)  # at a row that has to wait
+_AT_ONCE = 10  # rows a pass
+_MOST_JOBS = 2  # that send at a time: each imports MLflow, on a core that trainings want
+Row = TypeVar("Row", Experiment, Sweep)
+_GIVEN_UP = "MLflow has not taken what is missing, and it is not tried again by itself: `rebalance track {}`"
+
+
+class Tracking:
+    """A pass over the rows whose MLflow run is still to be seen to; MLflow's absence delays only this."""
+
+    def __init__(
+        self, store: Store, settings: Settings, cluster: Cluster, runs: RunCloser | None, mishaps: Mishaps
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._storage = settings.layout
+        self._cluster = cluster
+        self._runs = runs
+        self._mishaps = mishaps
+        self._silent_until: datetime | None = None
+        self._later: dict[tuple[str, datetime], datetime] = {}  # not before; a row that has changed at once
+        self._sending: set[str] = set()
+
+    def settle(self, now: datetime) -> None:
+        """Does what is next for each row, as far as MLflow and the cluster answer."""
+        for row in self._due(self._store, now):
+            with self._mishaps.confined(row.id):
+                try:
+                    self._settle(row, now)
+                    continue
+                except BackendUnreachable as error:
+                    self._cluster.note_unreachable(str(error))
+                except OSError as error:
+                    log.warning("storage trouble", extra={"experiment": row.id, "reason": str(error)})
+            self._wait(row, now)
+        for sweep in self._due(self._store.sweeps, now):
+            if self._reach(now):
+                self._close(self._store.sweeps, sweep, now)
+
+    def _due(self, ledger: Ledger[Row], now: datetime) -> list[Row]:
+        """Those that are looked at in this pass: ones that wait keep nobody waiting."""
+        self._later = {each: at for each, at in self._later.items() if at > now}
+        rows = ledger.with_mlflow_due(limit=_AT_ONCE + len(self._later))
+        return [row for row in rows if (row.id, row.updated_at) not in self._later][:_AT_ONCE]
+
+    def _settle(self, row: Experiment, now: datetime) -> None:
+        record, tries = read_record(self._storage.tracking(row.id)), tries_of(self._storage, row)
+        job = self._cluster.look(_job_id(row, tries[0])).status if tries else None
+        if not tries or answered(record, tries[0]) or (job is not None and job.over):
+            self._sending.discard(row.id)
+        if tries and answered(record, tries[0]):
+            self._store.note([(row, read_notices(self._newest(row)))], now=now)
+        step = next_step(record, tries, job, now)
+        if step is Step.CLOSE and self._reach(now):
+            self._close(self._store, row, now)
+        elif step is Step.START and len(self._sending) < _MOST_JOBS and self._answers(now):
+            self._cluster.backend.ping()  # a try is noted when somebody is there to take it
+            self._submit(row, note_try(self._storage, row, by_person=False, now=now), now)
+        elif step is Step.SUBMIT:
+            self._submit(row, tries[0], now)
+        elif step is Step.DONE:
+            ids = mlflow_ids(self._storage.mlflow_run(row.id))
+            self._store.mlflow_settled(row.id, run_id=ids.get("run_id"))
+        elif step is Step.GIVE_UP:
+            self._store.tell(row, _GIVEN_UP.format(row.id), now=now)
+            self._store.mlflow_settled(row.id)
+        elif row.id not in self._sending:
+            self._wait(row, now)
+
+    def _wait(self, row: Experiment, now: datetime) -> None:
+        self._later[row.id, row.updated_at] = now + _LOOK_AGAIN
+
+    def _submit(self, row: Experiment, each: Try, now: datetime) -> None:
+        job_id = _job_id(row, each)
+        metadata = {"experiment": row.id, "track": str(each.number), "name": row.name}
+        try:
+            self._cluster.backend.submit(job_id, track_command(self._settings, row, each.number), metadata)
+        except AlreadySubmitted:
+            pass
+        except SubmitRefused as refusal:
+            self._store.tell(row, f"nothing is sent to MLflow again: {refusal}", now=now)
+            self._store.mlflow_settled(row.id)
+            return
+        self._sending.add(row.id)
+        self._store.tell(row, f"job {job_id} sends everything to MLflow again", now=now)
+
+    def _close(self, ledger: Ledger[Row], row: Row, now: datetime) -> None:
+        """Ends the run; after a mishap it counts as ended too, or such rows keep all others waiting."""
+        if self._runs is not None and row.mlflow_run_id is not None and row.mlflow_status_due is not None:
+            try:
+                with self._mishaps.confined(row.id):
+                    self._runs.close_run(row.mlflow_run_id, row.mlflow_status_due)
+            except BackendUnreachable as error:
+                self._note_silence(error, now)
+                return
+        ledger.mlflow_settled(row.id)
+
+    def _reach(self, now: datetime) -> bool:
+        """False while MLflow is left alone, because it did not answer just now."""
+        return self._silent_until is None or now >= self._silent_until
+
+    def _answers(self, now: datetime) -> bool:
+        """Whether a job that sends something has a chance."""
+        if self._runs is None:
+            return True
+        if not self._reach(now):
+            return False
+        try:
+            self._runs.ping()
+        except Refused:
+            return True
+        except BackendUnreachable as error:
+            self._note_silence(error, now)
+            return False
+        return True
+
+    def _note_silence(self, error: BackendUnreachable, now: datetime) -> None:
+        log.warning("mlflow unreachable", extra={"reason": str(error)})
+        self._silent_until = now + _PAUSE
+
+    def _newest(self, row: Experiment) -> AttemptDir:
+        return self._storage.attempt(row.id, self._storage.newest_attempt(row.id))
+
+
+def _job_id(row: Experiment, each: Try) -> str:
+    """Computed, so that a submit can be repeated without doubling the job."""
+    return f"{row.id}-track-{each.number}"

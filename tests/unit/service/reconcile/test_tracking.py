@@ -1,0 +1,193 @@
+"""Experiments that MLflow lacks something of: the reconciler has it sent again, and says so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from service.reconcile.cluster import JobStatus, Refused
+from service.reconcile.retry import retry
+from service.reconcile.track_requests import ask_to_track, pending_try
+from service.shared.settings import Settings
+from service.shared.states import State
+from service.store.experiments import Store
+from service.store.records import Conflict, Experiment
+from tests.data_factories import make_report
+from tests.unit.service.conftest import World
+from trainer.storage.notices import Notice, add_notice
+from trainer.storage.tracking import CODE, TrackingRecord, Trouble, write_record
+
+TEXT = "MLflow was not reached: [Errno 111] Connection refused. Missing there: curves"
+
+
+@pytest.fixture
+def world(migrated: Settings) -> Iterator[World]:
+    """A service with an MLflow."""
+    settings = migrated.model_copy(update={"mlflow_uri": "http://mlflow:5000"})
+    store = Store(settings.database)
+    yield World(settings=settings, store=store)
+    store.close()
+
+
+def leave_record(world: World, state: str, by: str, *, text: str = "", identifier: str = "e1") -> None:
+    """What a job notes of what MLflow took."""
+    trouble = Trouble.UNREACHABLE if state == "behind" else None
+    record = TrackingRecord.model_validate({"state": state, "by": by, "text": text, "trouble": trouble})
+    write_record(world.settings.layout.tracking(identifier), record)
+
+
+def ended_behind(world: World, identifier: str = "e1") -> Experiment:
+    """An experiment that has completed while MLflow was down."""
+    world.runs.down = True
+    world.add(identifier)
+    world.step()
+    world.backend.run(f"{identifier}-1")
+    leave_record(world, "behind", "attempt 1", text=TEXT, identifier=identifier)
+    add_notice(world.settings.layout.attempt(identifier, 1), Notice(code=CODE, text=TEXT))
+    world.leave_report(make_report(identifier))
+    world.step()
+    assert world.state(identifier) is State.COMPLETED
+    return world.store.get(identifier)
+
+
+def test_it_is_sent_again_once_mlflow_answers(world: World) -> None:
+    """Not before; then by a job of its own, whose outcome is an event, and whose run is the row's."""
+    ended_behind(world)
+    assert TEXT in world.reasons()[-2]
+    world.step(60)
+    assert "e1-track-1" not in world.backend.jobs
+    world.runs.down = False
+    world.step(60)
+    command = world.backend.jobs["e1-track-1"].command
+    assert command[1:5] == ("-m", "trainer.track", "--experiment", "e1")
+    assert command[-6:] == ("--mlflow-uri", "http://mlflow:5000", "--number", "1", "--status", "FINISHED")
+    assert world.reasons()[-1] == "job e1-track-1 sends everything to MLflow again"
+    world.step()
+    assert len(world.backend.jobs) == 2
+    world.settings.layout.mlflow_run("e1").write('{"run_id": "new", "experiment_id": "1"}')
+    add_notice(world.settings.layout.attempt("e1", 1), Notice(code=CODE, text="tracking caught up"))
+    leave_record(world, "ok", "track 1")
+    world.backend.finish("e1-track-1")
+    world.step()
+    row = world.store.get("e1")
+    assert (row.mlflow_status_due, row.mlflow_run_id) == (None, "new")
+    assert world.reasons()[-1] == "tracking caught up"
+    world.step(3600)
+    assert len(world.backend.jobs) == 2
+    assert world.runs.closed == {}
+
+
+def test_a_job_that_dies_is_followed_by_another(world: World) -> None:
+    """With longer pauses each time, and not for ever: in the end an event says what a person may do."""
+    ended_behind(world)
+    world.runs.down = False
+    for _ in range(400):
+        world.step(3600)
+        for job_id in list(world.backend.jobs):
+            if "track" in job_id:
+                world.backend.finish(job_id, JobStatus.FAILED)
+    assert sum("track" in job_id for job_id in world.backend.jobs) == 7
+    assert world.reasons()[-1].endswith("`rebalance track e1`")
+    assert world.store.get("e1").mlflow_status_due is None
+
+
+def test_a_restart_repeats_nothing(world: World) -> None:
+    """A try that was noted before the cluster went away has the same job when it is back."""
+    ended_behind(world)
+    world.runs.down, world.backend.down = False, True
+    world.step(60)
+    assert world.settings.layout.track_requests("e1").exists() is False
+    world.backend.down = False
+    world.step(60)
+    world.backend.lose("e1-track-1")
+    world.step(60)
+    assert [job for job in world.backend.jobs if "track" in job] == ["e1-track-1"]
+
+
+def test_two_at_a_time(world: World) -> None:
+    """After a long outage not every experiment's job starts at once; all have theirs in the end."""
+    names = [f"e{number}" for number in range(5)]
+    for name in names:
+        ended_behind(world, name)
+    world.runs.down = False
+    most = 0
+    for _ in range(20):
+        world.step(60)
+        running = [
+            name for name, job in world.backend.jobs.items() if "track" in name and not job.status.over
+        ]
+        most = max(most, len(running))
+        for name in running:
+            leave_record(world, "ok", "track 1", identifier=name.removesuffix("-track-1"))
+            world.backend.finish(name)
+    assert most == 2
+    assert {f"{name}-track-1" for name in names} <= world.backend.jobs.keys()
+    assert world.store.with_mlflow_due(limit=10) == []
+
+
+def test_a_server_that_lets_only_jobs_in_is_tried(world: World) -> None:
+    """The service has no credentials; jobs may."""
+    ended_behind(world)
+    world.runs.down = False
+
+    def refuse() -> None:
+        raise Refused("401")
+
+    world.runs.ping = refuse  # type: ignore[method-assign]
+    world.step(60)
+    assert "e1-track-1" in world.backend.jobs
+
+
+def test_who_asks_is_not_kept_waiting(world: World) -> None:
+    """On request it starts at once, also where MLflow seems down; asking twice is asking once."""
+    row = ended_behind(world)
+    for _ in range(2):
+        row = ask_to_track(world.store, world.settings, row, world.now)
+        world.step()
+    assert pending_try(world.settings.layout, row) is not None
+    assert [job for job in world.backend.jobs if "track" in job] == ["e1-track-1"]
+    leave_record(world, "ok", "track 1")
+    world.step()
+    assert pending_try(world.settings.layout, world.store.get("e1")) is None
+    ask_to_track(world.store, world.settings, world.store.get("e1"), world.now)
+    world.step()
+    assert "e1-track-2" in world.backend.jobs
+
+
+def test_what_cannot_be_sent_is_refused(world: World) -> None:
+    """No MLflow, no end yet, nothing to send: each is said."""
+    row = world.add()
+    with pytest.raises(Conflict, match="its job sends"):
+        ask_to_track(world.store, world.settings, row, world.now)
+    without = world.settings.model_copy(update={"mlflow_uri": None})
+    with pytest.raises(Conflict, match="no MLflow"):
+        ask_to_track(world.store, without, row, world.now)
+    world.store.request_cancel("e1", now=world.now)
+    world.step()
+    with pytest.raises(Conflict, match="no attempt ever ran"):
+        ask_to_track(world.store, world.settings, world.store.get("e1"), world.now)
+
+
+def test_a_retry_takes_over(world: World) -> None:
+    """The next attempt's own job sends what is missing; tries from before are not its own."""
+    world.runs.down = True
+    world.add()
+    world.step()
+    world.backend.finish("e1-1", JobStatus.STOPPED)
+    leave_record(world, "behind", "attempt 1", text=TEXT)
+    world.step()
+    world.step(10)
+    assert world.state() is State.FAILED
+    world.runs.down = False
+    world.step(60)
+    retry(world.store, world.settings.layout, world.store.get("e1"), world.now)
+    assert pending_try(world.settings.layout, world.store.get("e1")) is None
+    world.step()
+    leave_record(world, "ok", "attempt 2")
+    world.leave_report(make_report("e1").model_copy(update={"attempt": 2}))
+    world.step()
+    world.step()
+    assert world.state() is State.COMPLETED
+    assert [job for job in world.backend.jobs if "track" in job] == ["e1-track-1"]
+    assert world.store.get("e1").mlflow_status_due is None

@@ -1,0 +1,102 @@
+"""Curves to a tracker from a thread of its own, while training goes on."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from trainer.tracking.tracker import Point, Tracker
+from trainer.tracking.trouble import TrackerError, trouble_of
+
+log = logging.getLogger(__name__)
+
+_CLOSE_SECONDS = 30.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 60.0, 900.0  # seconds
+
+
+class Source(Protocol):
+    """Where the tracker comes from, and who is told how it goes; every method is called in the thread."""
+
+    def open(self) -> Tracker:
+        """The open run. Raises TrackerError."""
+
+    def replay(self, tracker: Tracker) -> None:
+        """Sends again all that was measured so far. Raises TrackerError."""
+
+    def trouble(self, error: TrackerError) -> None:
+        """From now on something is missing."""
+
+    def caught_up(self) -> None:
+        """Nothing is missing any more."""
+
+
+class BackgroundTracker:
+    """Feeds a tracker from a thread of its own: a slow or dead server never holds up training.
+
+    The tracker is opened in that thread too, at the first record. After a failure `lost` is true and what
+    follows is left to metrics.jsonl, which has it all; after a pause, longer each time, the run is opened
+    again and everything sent. Who is still lost at the end replays.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        close_seconds: float = _CLOSE_SECONDS,
+    ) -> None:
+        self._source = source
+        self._clock = clock
+        self._close_seconds = close_seconds
+        self._queue: queue.SimpleQueue[Point | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="tracker", daemon=True)
+        self._started = False
+        self._tracker: Tracker | None = None
+        self._pause, self._again_at = _FIRST_PAUSE, 0.0
+        self.lost = False
+
+    def log(self, point: Point) -> None:
+        """Takes a point along; returns at once."""
+        self._queue.put(point)
+        if not self._started:
+            self._started = True
+            self._thread.start()
+
+    def flush(self) -> None:
+        """Waits until all is delivered, some seconds at most."""
+        if self._started:
+            self._queue.put(None)
+            self._thread.join(self._close_seconds)
+            self.lost = self.lost or self._thread.is_alive()
+
+    def _run(self) -> None:
+        while (point := self._queue.get()) is not None:
+            if self.lost and self._clock() < self._again_at:
+                continue
+            try:
+                self._deliver(point)
+            except Exception as error:  # noqa: BLE001 - the thread's outermost frame: training knows nothing of it
+                self._note(error if isinstance(error, TrackerError) else trouble_of(error))
+
+    def _deliver(self, point: Point) -> None:
+        tracker = self._tracker or self._source.open()
+        if self.lost:
+            self._source.replay(tracker)  # this point too: it is in the file already
+            self._source.caught_up()
+            self.lost, self._pause = False, _FIRST_PAUSE
+        else:
+            tracker.log_points([point])
+        self._tracker = tracker
+
+    def _note(self, error: TrackerError) -> None:
+        log.warning("%s; metrics.jsonl goes on", error.told)
+        self._tracker = None
+        self._again_at = self._clock() + self._pause
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+        if not self.lost:
+            self.lost = True
+            self._source.trouble(error)

@@ -1,0 +1,51 @@
+"""The curves of a training, in MLflow while it goes on: what the worker of rank 0 uses."""
+
+from __future__ import annotations
+
+from trainer.plan import Plan
+from trainer.storage.sink import Record
+from trainer.task import Task
+from trainer.tracking.background import BackgroundTracker
+from trainer.tracking.run_log import open_run, outcome_of, point_of, replay
+from trainer.tracking.tracker import Tracker
+from trainer.tracking.trouble import TrackerError
+
+_MISSING = "curves from here on, until MLflow takes them; the training goes on"
+
+
+class LiveCurves:
+    """Hands records to a thread; nothing is done where nobody tracks the plan."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._tracker = BackgroundTracker(_Source(plan)) if plan.mlflow_uri else None
+
+    def send(self, record: Record) -> None:
+        """Takes a record along; returns at once."""
+        if self._tracker is not None and (point := point_of(record)) is not None:
+            self._tracker.log(point)
+
+    def flush(self) -> bool:
+        """Waits some seconds at most; whether something is missing in MLflow."""
+        if self._tracker is None:
+            return False
+        self._tracker.flush()
+        return self._tracker.lost
+
+
+class _Source:
+    """The `background.Source` of an attempt."""
+
+    def __init__(self, attempt: Task) -> None:
+        self._attempt = attempt
+
+    def open(self) -> Tracker:
+        return open_run(self._attempt)
+
+    def replay(self, tracker: Tracker) -> None:
+        replay(self._attempt, tracker)
+
+    def trouble(self, error: TrackerError) -> None:
+        outcome_of(self._attempt).trouble(error, _MISSING)
+
+    def caught_up(self) -> None:
+        outcome_of(self._attempt).taken()
