@@ -15,6 +15,7 @@ from PIL import Image
 from trainer.results.metrics import Counts
 from trainer.results.report import RunReport, RunResult, Scores, make_scores
 from trainer.spec.spec import ExperimentSpec, parse_spec
+from trainer.task import Task
 
 CLASSES = ("road", "tree", "car")
 
@@ -27,6 +28,11 @@ def spec_document(**changes: Any) -> dict[str, Any]:
 def make_spec(**changes: Any) -> ExperimentSpec:
     """The spec of `spec_document`."""
     return parse_spec(spec_document(**changes))
+
+
+def make_task(spec: ExperimentSpec, storage: Path, **changes: Any) -> Task:
+    """The first attempt at experiment e, untracked."""
+    return Task(**{"experiment": "e", "attempt": 1, "spec": spec, "storage": str(storage), **changes})
 
 
 def confusion(

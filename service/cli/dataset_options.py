@@ -10,18 +10,16 @@ from typing import Any
 
 from trainer.spec.datasets import DATASETS
 
+_OTHERWISE = {"seed": "--dataset-seed"}  # what --seeds begins with would be taken for it
 _DEST = "dataset_"  # before the field's name, among the parsed arguments
 _METAVARS = {"string": "TEXT", "integer": "N", "number": "NUMBER"}
 
 
 def add_dataset_options(parser: argparse.ArgumentParser) -> None:
-    """Adds `--eval-split`, `--scale` …; `--dataset-seed` where the command has an option that begins so."""
+    """Adds `--eval-split`, `--scale` …, an option for each field."""
     group = parser.add_argument_group("of the data set", "Which has which: `rebalance datasets`.")
-    taken = [option for action in parser._actions for option in action.option_strings]
     for name, (schema, owners) in _fields().items():
-        option = f"--{name.replace('_', '-')}"
-        if any(each.startswith(option) for each in taken):
-            option = f"--dataset-{name.replace('_', '-')}"
+        option = _OTHERWISE.get(name, f"--{name.replace('_', '-')}")
         told = schema.get("description", "").replace("%", "%%")
         text = f"{told} ({', '.join(owners)})".strip()
         types = set(_types(schema)) - {"null"}

@@ -19,9 +19,10 @@ import pytest
 
 from service.reconcile.cluster import RunFact
 from service.reconcile.mlflow_runs import MlflowRuns
+from tests.data_factories import make_task
 from tests.factories import tiny_spec
 from trainer.results.report import RunReport, read_report
-from trainer.run.attempt import Attempt, Tracking
+from trainer.run.attempt import Attempt
 from trainer.storage.layout import Storage, mlflow_ids
 from trainer.storage.tracking import Trouble, read_record
 from trainer.track import main as track
@@ -98,9 +99,8 @@ def train(storage: Storage, experiment: str, uri: str) -> RunReport:
     from trainer.run.worker import train_alone
 
     tags = {"rebalance.sweep": "s", "mlflow.parentRunId": "parent"}
-    attempt = Attempt(
-        tiny_spec(), storage=storage, experiment=experiment, attempt=1, tracking=Tracking(uri, tags)
-    )
+    task = make_task(tiny_spec(), storage.root, experiment=experiment, mlflow_uri=uri, mlflow_tags=tags)
+    attempt = Attempt(task)
     attempt.run(lambda each: train_alone(each.prepare()))
     report = read_report(attempt.dir.report)  # the last word: written after MLflow was told
     assert report is not None

@@ -12,13 +12,14 @@ import sys
 import pytest
 from rich.console import Console
 
-from service.cli.main import BAD_INPUT, main
+from service.cli.main import main
 from service.cli.tables import classes_table, print_experiment
 from service.client import RebalanceClient
 from service.client.http import ApiError
 from service.shared.schemas import ErrorPublic
 from tests.data_factories import make_report, scores_of, spec_document
 from tests.unit.service.served import Service
+from trainer.base.ends import ExitCode
 from trainer.results.compare import compare
 
 ODD = "Fence\x1b[31m\u202e\udcff<b>[bold]"
@@ -39,7 +40,7 @@ def test_arguments_that_are_no_text(
     service: Service, capsys: pytest.CaptureFixture[str], command: list[str]
 ) -> None:
     """Bad input, in one line that any terminal can show; nothing of it reaches the terminal as it is."""
-    assert main([*command, "--api", service.url]) == BAD_INPUT
+    assert main([*command, "--api", service.url]) == ExitCode.BAD_INPUT
     told = capsys.readouterr().err
     assert told.strip().isprintable()
 
@@ -70,7 +71,7 @@ def test_standard_input_in_another_encoding(service: Service) -> None:
     stored = sent(json.dumps(spec_document(name="Straße 木"), ensure_ascii=False).encode())
     assert json.loads(stored.stdout)["name"] == "Straße 木"
     refused = sent(b'{"name": "\xff"}')
-    assert refused.returncode == BAD_INPUT
+    assert refused.returncode == ExitCode.BAD_INPUT
     assert b"not UTF-8 at byte 10" in refused.stderr
     assert b"Traceback" not in refused.stderr
 

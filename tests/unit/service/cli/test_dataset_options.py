@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 from typing import Any
 
 import pytest
 
-from service.cli.dataset_options import add_dataset_options, dataset_document
-from service.cli.main import BAD_INPUT, build_parser, main
+from service.cli.dataset_options import dataset_document
+from service.cli.main import build_parser, main
 from tests.unit.service.served import Service
+from trainer.base.ends import ExitCode
 from trainer.spec.datasets import DATASETS
 
 
@@ -34,22 +34,20 @@ def test_values_are_of_the_fields_types() -> None:
 
 
 def test_seeds_keep_their_option() -> None:
-    """A field whose option would begin like one of the command's own gets a longer one."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--dataset")
-    parser.add_argument("--scales")
-    add_dataset_options(parser)
-    assert dataset_document(parser.parse_args(["--dataset-scale", "0.5", "--seed", "3"])) == {
-        "name": None,
-        "seed": 3,
-        "scale": 0.5,
+    """No field's option is what another begins with: --seed would be taken for --seeds."""
+    (choices,) = [each.choices for each in build_parser()._actions if isinstance(each.choices, dict)]
+    options = set(choices["reproduce"]._option_string_actions)
+    assert {"--dataset-seed", "--seeds", "--scale"} <= options
+    clashing = {
+        one for one in options for other in options - {one} if other.startswith(one) and one != "--dataset"
     }
+    assert not clashing
 
 
 def test_the_service_judges_them(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
     """An option of another data set is refused with its pointer and the fields there are."""
     words = ["reproduce", "table6", "--dataset", "digit_scenes", "--model", "small", "--scale", "0.5"]
-    assert main([*words, "--api", service.url]) == BAD_INPUT
+    assert main([*words, "--api", service.url]) == ExitCode.BAD_INPUT
     told = capsys.readouterr().err
     assert "/base/dataset/scale" in told
     assert "train_images" in told

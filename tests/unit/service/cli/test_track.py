@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from service.api.views import experiment_public
-from service.cli.experiments import BAD_INPUT, track
+from service.cli.experiments import track
 from service.cli.tables import print_experiment
 from service.client import RebalanceClient
 from service.client.http import ApiError
@@ -17,6 +17,7 @@ from service.shared.schemas import ExperimentPublic, ProblemDetail, TrackingPubl
 from service.shared.settings import Settings
 from service.shared.states import State
 from tests.unit.service.conftest import new_row
+from trainer.base.ends import ExitCode
 
 
 def shown(settings: Settings, **tracking: Any) -> ExperimentPublic:
@@ -46,7 +47,7 @@ def test_several_at_once(settings: Settings, capsys: pytest.CaptureFixture[str])
     """One that cannot be sent keeps none of the others back, and is in the exit code."""
     assert run(settings, "e1") == 0
     assert "is sent to MLflow again" in capsys.readouterr().out
-    assert run(settings, "e2", "e1") == BAD_INPUT
+    assert run(settings, "e2", "e1") == ExitCode.BAD_INPUT
     told = capsys.readouterr()
     assert told.err == "e2: e2 is running\n"
     assert told.out.startswith("e1 ")

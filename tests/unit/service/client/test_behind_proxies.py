@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import requests
 
-from service.cli.main import BAD_INPUT, UNREACHABLE, main
+from service.cli.main import main
 from service.client import RebalanceClient
 from service.client.client import ApiError
 from service.reconcile.cluster import BackendUnreachable
@@ -19,6 +19,7 @@ from service.reconcile.mlflow_runs import MlflowRuns
 from service.reconcile.ray_backend import RayBackend
 from service.shared.proxies import STRAIGHT, ProxyRefused, Way
 from tests.unit.service.served import Service
+from trainer.base.ends import ExitCode
 
 OUTSIDE = "http://192.0.2.1:8000"
 _VARIABLES = [name for scheme in ("http", "https", "all", "no") for name in (f"{scheme}_proxy",)]
@@ -103,16 +104,20 @@ def test_requests_takes_only_what_it_is_told(proxy: Proxy, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("variables", "code", "told"),
     [
-        ({"ALL_PROXY": f"socks://{NOWHERE}"}, BAD_INPUT, "rebalance: ALL_PROXY: socks:// is no proxy"),
+        (
+            {"ALL_PROXY": f"socks://{NOWHERE}"},
+            ExitCode.BAD_INPUT,
+            "rebalance: ALL_PROXY: socks:// is no proxy",
+        ),
         (
             {"HTTP_PROXY": f"http://{NOWHERE}", "NO_PROXY": "["},
-            BAD_INPUT,
+            ExitCode.BAD_INPUT,
             "rebalance: NO_PROXY: '[' is no host",
         ),
-        ({"ALL_PROXY": f"socks5://{NOWHERE}"}, UNREACHABLE, "through the proxy of ALL_PROXY ("),
+        ({"ALL_PROXY": f"socks5://{NOWHERE}"}, ExitCode.UNREACHABLE, "through the proxy of ALL_PROXY ("),
         (
             {"HTTP_PROXY": f"http://{NOWHERE}", "NO_PROXY": "[::1]"},
-            UNREACHABLE,
+            ExitCode.UNREACHABLE,
             "through the proxy of HTTP_PROXY",
         ),
     ],
@@ -149,7 +154,7 @@ def test_a_socks_proxy_that_is_none(
         thread = threading.Thread(target=answer)
         thread.start()
         monkeypatch.setenv("ALL_PROXY", f"socks5://127.0.0.1:{server.getsockname()[1]}")
-        assert main(["list", "--api", OUTSIDE]) == UNREACHABLE
+        assert main(["list", "--api", OUTSIDE]) == ExitCode.UNREACHABLE
         thread.join()
     assert "through the proxy of ALL_PROXY" in capsys.readouterr().err
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-from service.cli.main import BAD_INPUT, main
+from service.cli.main import main
 from service.local.data_dir import DataDir
 from service.local.servers import mlflow_program, write_ray_token
 from service.migrations import migrate
@@ -19,6 +19,7 @@ from service.shared.endpoints import Endpoints, read_endpoints
 from service.shared.settings import load_settings
 from service.store.experiments import Store
 from tests.unit.service.conftest import new_row
+from trainer.base.ends import ExitCode
 
 NAMES = [
     "my data #1",
@@ -89,7 +90,7 @@ def test_what_a_part_cannot_take_is_refused(
     tmp_path: Path, name: str, told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """At once, in one line, with the setting's name; nothing is made."""
-    assert main(["serve", "--data-dir", str(tmp_path / name)]) == BAD_INPUT
+    assert main(["serve", "--data-dir", str(tmp_path / name)]) == ExitCode.BAD_INPUT
     err = capsys.readouterr().err
     assert err.startswith("rebalance: REBALANCE_DATA_DIR: ")
     assert told in err
@@ -100,11 +101,11 @@ def test_what_a_part_cannot_take_is_refused(
 
 def test_nobodys_home(capsys: pytest.CaptureFixture[str]) -> None:
     """A user that does not exist has no home directory."""
-    assert main(["serve", "--data-dir", "~nobody_of_this_name/x"]) == BAD_INPUT
+    assert main(["serve", "--data-dir", "~nobody_of_this_name/x"]) == ExitCode.BAD_INPUT
     assert capsys.readouterr().err.startswith("rebalance: REBALANCE_DATA_DIR: ")
 
 
 def test_a_name_too_long_for_the_file_system(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The system's own words, with the flag."""
-    assert main(["serve", "--data-dir", str(tmp_path / ("n" * 300))]) == BAD_INPUT
+    assert main(["serve", "--data-dir", str(tmp_path / ("n" * 300))]) == ExitCode.BAD_INPUT
     assert capsys.readouterr().err.startswith(f"rebalance: --data-dir {tmp_path}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 
 import pytest
 from sqlalchemy import make_url, text
@@ -13,8 +14,9 @@ from service.shared.settings import Settings
 from service.store.engine import make_engine, words_of
 
 
-def test_a_full_disk_is_named(settings: Settings) -> None:
+def test_a_full_disk_is_named(tmp_path: Path) -> None:
     """In SQLite's words of today: its own limit of pages stands for the disk's."""
+    settings = Settings(data_dir=tmp_path)
     migrate(settings)
     engine = make_engine(settings.database)
     with engine.connect() as connection:

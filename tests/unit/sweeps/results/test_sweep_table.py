@@ -31,14 +31,14 @@ def test_cost_is_a_sum() -> None:
         make_spec(schedule={"iterations": 10, "batch_size": 4, "crop_size": [16, 16]}),
         make_spec(
             schedule={"iterations": 20, "batch_size": 4, "crop_size": [16, 32]},
-            resources={"workers": 2, "gpus_per_worker": 0.5, "cpus_per_worker": 3},
+            resources={"workers": 2, "gpus_per_worker": 1, "cpus_per_worker": 3},
         ),
     )
     cost = cost_of([small, large], pixel_seconds=lambda _: 2.0)
     assert (cost.trials, cost.iterations, cost.pictures) == (2, 30, 120)
-    assert (cost.cpus, cost.gpus) == (6, 1.0)
+    assert (cost.cpus, cost.gpus) == (6, 2.0)
     assert cost.train_seconds == 2.0 * (crop_pixels(small) + crop_pixels(large)) == 2.0 * (10_240 + 40_960)
-    assert cost.gpu_hours == pytest.approx(2.0 * 40_960 / 3600)
+    assert cost.gpu_hours == pytest.approx(2.0 * 2.0 * 40_960 / 3600)
 
 
 def test_cost_of_a_sample() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from tests.data_factories import make_report, make_spec
+from tests.data_factories import make_report, make_spec, make_task
 from trainer.base.files import write_atomically
 from trainer.data.prepare import prepare
 from trainer.mmseg_adapter.checkpoint import save_whole
@@ -76,7 +76,7 @@ def outcome(write: Callable[[], object]) -> str:
 
 def whole_attempt(disk: Path) -> dict[str, object]:
     """An attempt whose disk fills up while it works; what its report says."""
-    attempt = Attempt(make_spec(), storage=Storage(disk / "storage"), experiment="e", attempt=1)
+    attempt = Attempt(make_task(make_spec(), disk / "storage"))
 
     def work(running: Attempt) -> None:
         filler = fill(disk)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.data_factories import CLASSES, make_spec, spec_document, write_folder
+from tests.data_factories import CLASSES, make_spec, make_task, spec_document, write_folder
 from trainer.base.errors import DataError, SpecError
 from trainer.count import main
 from trainer.data.folders import resolve_spec
@@ -47,7 +47,7 @@ def stored(root: Path, ids: Mapping[int, int]) -> Path:
 
 def planned(root: Path, storage: Path, **options: Any) -> Plan:
     spec = resolve_spec(parse_spec(document(root, **options)), data_roots=None)
-    return make_plan(spec, storage=Storage(storage), experiment="e", attempt=1, mlflow_uri=None, say=print)
+    return make_plan(make_task(spec, storage), print)
 
 
 @pytest.mark.parametrize("name", STORED)

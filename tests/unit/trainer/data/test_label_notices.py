@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.data_factories import make_spec, write_folder
+from tests.data_factories import make_spec, make_task, write_folder
 from trainer.base.errors import DataError
 from trainer.data.folders import resolve_spec
 from trainer.data.frequency import Counted, Frequencies
@@ -19,7 +19,6 @@ from trainer.data.labels.notices import label_notices
 from trainer.data.tally import NUM_IDS
 from trainer.plan import make_plan
 from trainer.spec.label_map import LabelMap, as_stored, map_of, strange_ids_hint, zero_is_void
-from trainer.storage.layout import Storage
 
 Ids = Mapping[int, tuple[int, int]]  # by id: pixels, masks that hold it
 FIVE = ("sky", "road", "tree", "car", "bike")
@@ -187,10 +186,7 @@ def test_a_plan_has_the_notices(tmp_path: Path) -> None:
 
     def plan(**options: Any) -> Any:
         spec = make_spec(dataset=document | options, schedule={"crop_size": [32, 32]})
-        return make_plan(
-            resolve_spec(spec, data_roots=None), storage=Storage(tmp_path / "s"), experiment="e", attempt=1,
-            mlflow_uri=None, say=print,
-        )  # fmt: skip
+        return make_plan(make_task(resolve_spec(spec, data_roots=None), tmp_path / "s"), print)
 
     assert [notice.code for notice in plan().notices] == ["object_masks"]
     assert plan(label_map={"0": 0, "255": 1}).notices == ()

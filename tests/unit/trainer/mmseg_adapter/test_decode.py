@@ -12,7 +12,7 @@ from mmengine.registry import DefaultScope
 from PIL import Image
 
 from tests.bad_pictures import DAMAGED, GOOD, REFUSED
-from tests.data_factories import make_spec, write_folder, write_pair
+from tests.data_factories import make_spec, make_task, write_folder, write_pair
 from trainer.base.errors import DataError
 from trainer.data.folders import resolve_spec
 from trainer.data.headers import Header, picture_header, read_header
@@ -22,7 +22,6 @@ from trainer.mmseg_adapter.decode import decode_strictly
 from trainer.plan import Plan, make_plan
 from trainer.results.report import RunReport
 from trainer.run.attempt import Attempt
-from trainer.storage.layout import Storage
 
 
 @pytest.mark.parametrize("name", DAMAGED)
@@ -67,9 +66,7 @@ def test_what_headers_refuse_is_refused_again(tmp_path: Path, name: str) -> None
 def plan(root: Path, storage: Path) -> Plan:
     spec = make_spec(dataset={"name": "folder", "root": str(root)}, schedule={"crop_size": [32, 32]})
     resolved = resolve_spec(spec, data_roots=None)
-    return make_plan(
-        resolved, storage=Storage(storage), experiment="e", attempt=1, mlflow_uri=None, say=print
-    )
+    return make_plan(make_task(resolved, storage), print)
 
 
 def test_all_offenders_are_named_before_training(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -110,7 +107,7 @@ def test_copies_are_looked_at_anew(tmp_path: Path) -> None:
 
 def attempt(root: Path, storage: Path) -> Attempt:
     spec = make_spec(dataset={"name": "folder", "root": str(root)}, schedule={"crop_size": [32, 32]})
-    return Attempt(spec, storage=Storage(storage), experiment="e", attempt=1)
+    return Attempt(make_task(spec, storage))
 
 
 def test_an_attempt_ends_before_its_first_iteration(
