@@ -22,6 +22,7 @@ from trainer.run.arguments import (
     attempt_number,
     identifier,
     make_storage,
+    mlflow_tag,
     parse_options,
     storage_at,
 )
@@ -71,14 +72,6 @@ def _parser() -> argparse.ArgumentParser:
     add_shared_options(parser)
     parser.add_argument("--plan-only", action="store_true", help="print the rendered plan as JSON and stop")
     return parser
-
-
-def mlflow_tag(text: str) -> tuple[str, str]:
-    """A tag as a flag has it."""
-    key, equals, value = text.partition("=")
-    if not key or not equals:
-        raise argparse.ArgumentTypeError(f"{text!r} is refused; allowed: KEY=VALUE")
-    return key, value
 
 
 def _refuse(options: argparse.Namespace, storage: Storage, error: Exception) -> int:

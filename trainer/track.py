@@ -13,8 +13,16 @@ from trainer.base.documents import MalformedDocument
 from trainer.base.ends import ExitCode
 from trainer.base.errors import RegionRebalanceError
 from trainer.base.tee import tee_output
-from trainer.job import mlflow_tag
-from trainer.run.arguments import add_tracking_options, identifier, parse_options, storage_at
+from trainer.base.text import make_streams_printable
+from trainer.run.arguments import (
+    add_tracking_options,
+    attempt_number,
+    identifier,
+    mlflow_tag,
+    parse_options,
+    storage_at,
+)
+from trainer.task import Task
 from trainer.tracking.catch_up import catch_up, newest
 from trainer.tracking.trouble import TrackerError
 
@@ -26,6 +34,7 @@ _STATUSES = ("FINISHED", "FAILED", "KILLED")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0 MLflow has it all, 1 it did not take it, 2 command line or run directory are wrong."""
+    make_streams_printable(utf8=True)  # what is printed is log.txt, too
     parser = _parser()
     options = parse_options(parser, arguments)
     if not options.mlflow_uri:
@@ -39,14 +48,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (RegionRebalanceError, MalformedDocument, OSError) as error:
         print(f"{experiment}: {error}", file=sys.stderr)
         return ExitCode.BAD_INPUT
+    try:
+        trouble = _catch_up(attempt, options)
+    except (RegionRebalanceError, OSError) as error:  # such as a full disk
+        print(f"{experiment}: {type(error).__name__}: {error}", file=sys.stderr)
+        return ExitCode.FAILED
+    return ExitCode.FAILED if trouble else ExitCode.DONE
+
+
+def _catch_up(attempt: Task, options: argparse.Namespace) -> TrackerError | None:
+    """What MLflow did not take; told in the log that a request of the service has."""
     by = f"track {options.number}" if options.number else "track by hand"
     with ExitStack() as opened:
         if options.number:
-            log = storage.track_request(experiment, options.number).log.appending()
+            log = attempt.layout.track_request(attempt.experiment, options.number).log.appending()
             opened.enter_context(tee_output(opened.enter_context(closing(log))))
         trouble = catch_up(attempt, by=by, status=options.status, seconds=_SECONDS)
-        print(_told(experiment, attempt.attempt, trouble), flush=True)
-    return ExitCode.FAILED if trouble else ExitCode.DONE
+        print(_told(attempt.experiment, attempt.attempt, trouble), flush=True)
+    return trouble
 
 
 def _told(experiment: str, attempts: int, trouble: TrackerError | None) -> str:
@@ -62,7 +81,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--mlflow-tag", action="append", default=[], type=mlflow_tag, metavar="KEY=VALUE")
     text = "the run's in the end (default: what the newest report says; without one the run stays open)"
     parser.add_argument("--status", choices=_STATUSES, help=text)
-    parser.add_argument("--number", type=int, help="of the service's request; nobody else gives one")
+    parser.add_argument(
+        "--number", type=attempt_number, help="of the service's request; nobody else gives one"
+    )
     return parser
 
 

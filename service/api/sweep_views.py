@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from service.api.mlflow_facts import RunFacts
 from service.api.tracking_views import mlflow_page
-from service.api.views import NOBODY_ASKED, error_public, notices_public
+from service.api.views import error_public, notices_public
 from service.reconcile import run_directories
 from service.shared.schemas import Progress
 from service.shared.settings import Settings
@@ -35,7 +35,7 @@ def sweep_public(
     row: Sweep,
     store: Store,
     settings: Settings,
-    facts: RunFacts = NOBODY_ASKED,
+    facts: RunFacts,
     *,
     counted: Sequence[TrialCount],
     trials: int | None = None,

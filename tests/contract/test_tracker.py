@@ -228,7 +228,7 @@ def test_mlflow_means_these_tags() -> None:
 
 
 def test_mlflow_has_what_asks_its_server_once() -> None:
-    """The functions below its public client that `mlflow_compat.post_once` calls take what they are given."""
+    """The functions below its public client that `mlflow_words` calls take what they are given."""
     from inspect import signature
 
     from mlflow.utils.credentials import get_default_host_creds

@@ -67,6 +67,14 @@ def attempt_number(text: str) -> int:
     return int(text)
 
 
+def mlflow_tag(text: str) -> tuple[str, str]:
+    """A tag as a flag has it."""
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is refused; allowed: KEY=VALUE")
+    return key, value
+
+
 def storage_at(text: str) -> Storage:
     """The storage that `--storage` names; ends the process with a line where there can be none."""
     try:

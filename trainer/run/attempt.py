@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trainer.base.ends import End
 from trainer.base.errors import Cancelled, DiskFull, WorkerLost
@@ -108,7 +108,7 @@ class Attempt:
     ) -> RunReport:
         """What there is to report; `final`: what was measured stands if MLflow was already being told."""
         if final and self._finished is not None:
-            return self._finished
+            return self._finished.model_copy(update=self._noted())
         pairs = zip(self._marks, self._marks[1:], strict=False)
         return RunReport.model_validate(
             {
@@ -118,10 +118,9 @@ class Attempt:
                 "spec": self.task.spec,
                 "result": RunResult.model_validate(outcome["result"]) if outcome else None,
                 "error": run_error(error) if error else None,
-                "mlflow_run_id": self._run_id(),
                 "started_at": self._started_at,
                 "ended_at": utc_now_text(),
-                "notices": read_notices(self.dir),
+                **self._noted(),
                 "timings": {name: max(0.0, end - begin) for (_, begin), (name, end) in pairs},
             }
         )
@@ -133,8 +132,7 @@ class Attempt:
             from trainer.tracking.run_log import tell_end
 
             tell_end(self.task, report, again=replay)
-            told = {"mlflow_run_id": self._run_id(), "notices": read_notices(self.dir)}
-            report = report.model_copy(update=told)
+            report = report.model_copy(update=self._noted())
         self.keep(report)
 
     def keep(self, report: RunReport) -> None:
@@ -158,8 +156,10 @@ class Attempt:
         self.finish(report, replay=False)
         return report
 
-    def _run_id(self) -> str | None:
-        return mlflow_ids(self.task.layout.mlflow_run(self.task.experiment)).get("run_id")
+    def _noted(self) -> dict[str, Any]:
+        """What may be noted after the report was made: while MLflow is being told."""
+        ids = mlflow_ids(self.task.layout.mlflow_run(self.task.experiment))
+        return {"mlflow_run_id": ids.get("run_id"), "notices": read_notices(self.dir)}
 
 
 def run_error(error: BaseException) -> RunError:

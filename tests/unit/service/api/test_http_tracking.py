@@ -93,6 +93,10 @@ def test_changes_of_a_sweep_link_no_deleted_run(
     key = {"Idempotency-Key": "k"}
     made = tracked.post("/sweeps", json=EXAMPLE, headers=key).json()["id"]
     migrated.layout.sweep(made).mlflow.write(RUN)
+    store = Store(migrated.database)
+    row = store.sweeps.get(made)
+    store.sweeps.observe(row, job_status="running", mlflow_run_id="m1", now=row.created_at)
+    store.close()
     runs.facts["m1"] = RunFact.DELETED
     answers = [tracked.post(f"/sweeps/{made}/{change}") for change in ("pause", "resume", "cancel")]
     for answer in [*answers, tracked.post("/sweeps", json=EXAMPLE, headers=key)]:

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.data_factories import make_report
+from trainer.base.errors import Cancelled
 from trainer.results.report import RunReport, read_report, write_report
 from trainer.run.attempt import Attempt
 from trainer.storage.layout import AttemptDir
@@ -87,3 +88,13 @@ def test_reports_from_before_notices_are_read(tmp_path: Path) -> None:
     write_report(told, file)
     assert read_report(file) == told
     assert RunReport.model_validate_json(old).notices == ()
+
+
+def test_a_job_stopped_while_mlflow_is_told(tmp_path: Path) -> None:
+    """Its report is the one it had, with what was noted since: the run, and that something is missing."""
+    attempt = attempt_in(tmp_path, 1)
+    attempt.finish(make_report("e1"), replay=False)
+    attempt.notice(SECOND)
+    attempt.task.layout.mlflow_run("e1").write('{"run_id": "m1"}')
+    report = attempt.report(error=Cancelled("stopped by SIGTERM"), final=True)
+    assert (report.state, report.mlflow_run_id, report.notices) == ("completed", "m1", (SECOND,))

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.data_factories import make_report
+from trainer.results.report import write_report
 from trainer.storage.layout import Storage
 from trainer.storage.notices import read_notices
 from trainer.storage.tracking import CODE, Trouble, read_record
@@ -21,6 +23,7 @@ from trainer.tracking.trouble import TrackerError
         (["--experiment", "e1", "--mlflow-uri", "http://me:secret@host"], "no user or password"),
         (["--experiment", "../e1", "--mlflow-uri", "http://host"], "refused"),
         (["--experiment", "e1", "--mlflow-uri", "http://host", "--status", "DONE"], "FINISHED"),
+        (["--experiment", "e1", "--mlflow-uri", "http://host", "--number", "-1"], "an integer >= 1"),
     ],
 )
 def test_a_wrong_command_line(
@@ -39,6 +42,17 @@ def test_an_experiment_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureF
     """Exit code 2, and the directory where it would be."""
     assert main(["--experiment", "e1", "--storage", str(tmp_path), "--mlflow-uri", "http://host"]) == 2
     assert str(tmp_path / "runs" / "e1") in capsys.readouterr().err
+
+
+def test_a_log_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 1 and one line, before MLflow is asked."""
+    storage = Storage.at(tmp_path)
+    write_report(make_report("e1"), storage.attempt("e1", 1).report)
+    storage.track_request("e1", 1).log.local.mkdir(parents=True)
+    arguments = ["--experiment", "e1", "--storage", str(tmp_path), "--mlflow-uri", "http://host"]
+    assert main([*arguments, "--number", "1"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("e1: IsADirectoryError: ")
 
 
 def test_trouble_is_noted_and_its_end(tmp_path: Path) -> None:
