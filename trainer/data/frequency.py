@@ -11,10 +11,10 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from trainer.base.content_key import ContentKey, content_key
+from trainer.base.content_key import ContentKey
 from trainer.base.errors import DataError
 from trainer.data.frequency_tables import FrequencyTable
-from trainer.data.listing import printable_name
+from trainer.data.listing import key_of
 from trainer.data.mask_sets import MaskSet, split_of
 from trainer.data.prepare import PreparedData
 from trainer.data.tally import NUM_IDS, Chunks, Tally, chunks_of, count_locally
@@ -215,10 +215,7 @@ def _keep(counted: Counted, file: StoredFile) -> None:
 def _key(masks: MaskSet) -> ContentKey:
     """Of the masks' content, the split, and what their ids mean."""
     meaning = json.dumps([_FORMAT, masks.split, list(masks.classes), masks.ids, len(masks.masks)])
-    try:
-        return content_key(masks.masks, also=meaning)
-    except OSError as error:
-        raise DataError(f"{printable_name(str(error.filename))}: {error.strerror}") from None
+    return key_of(masks.masks, also=meaning)
 
 
 def _file(key: ContentKey, storage: Storage) -> StoredFile:

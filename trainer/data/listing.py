@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from trainer.base.content_key import ContentKey, content_key
+from trainer.base.errors import DataError
 from trainer.base.text import printable
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -145,3 +147,15 @@ def named(paths: Sequence[str | Path], noun: str, details: Sequence[str] = ()) -
 def printable_name(name: str) -> str:
     """A file's name as a message can hold it: bytes that are no text, and control characters, escaped."""
     return printable(os.fsencode(name).decode("utf-8", "backslashreplace"))
+
+
+def key_of(files: Iterable[str | Path], *, also: str) -> ContentKey:
+    """The `content_key` of a data set's files.
+
+    Raises:
+        DataError: naming the file that is not there any more, or cannot be looked at.
+    """
+    try:
+        return content_key(files, also=also)
+    except OSError as error:
+        raise DataError(f"{printable_name(str(error.filename))}: {error.strerror}") from None

@@ -12,11 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from trainer.base.content_key import content_key
 from trainer.base.errors import DataError, WorkerLost
 from trainer.base.processes import in_processes
 from trainer.data.headers import Header, Refused, mask_header, read_header
-from trainer.data.listing import printable_name
+from trainer.data.listing import key_of, printable_name
 from trainer.data.splits import Pair
 from trainer.storage.layout import Storage
 from trainer.storage.port import StoredFile
@@ -75,10 +74,7 @@ def check_pictures(
     """
     files = [path for pair in pairs for path in pair]
     also = json.dumps(["pictures", _FORMAT, split])
-    try:
-        key = content_key(files, also=also)
-    except OSError as error:
-        raise DataError(f"{printable_name(str(error.filename))}: {error.strerror}") from None
+    key = key_of(files, also=also)
     kept = storage.pictures.file(f"{key.digest}.json")
     known = _read_kept(kept)
     if known is not None and known.images == len(pairs):
@@ -94,7 +90,7 @@ def check_pictures(
     if seen.bad:
         raise DataError(_fault(split, seen))
     found = Pictures(len(pairs), seen.grey)
-    if content_key(files, also=also) == key:
+    if key_of(files, also=also) == key:
         _keep(found, kept)
     else:
         log.warning("images/%s changed while it was read: what was found is not kept", split)
