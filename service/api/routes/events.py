@@ -27,13 +27,13 @@ _NOT_FOUND = documented(HTTPStatus.NOT_FOUND)
 def of_experiment(
     experiment_id: str, store: StoreDep, cursor: After = 0, limit: Limit = 100
 ) -> Page[EventPublic]:
-    """Every change of state, oldest first."""
+    """Every change of state, and what else happened to it, oldest first."""
     return _page(store, experiment_id, cursor, limit)
 
 
 @router.get("/sweeps/{sweep_id}/events", name="events", tags=["sweeps"], responses=_NOT_FOUND)
 def of_sweep(sweep_id: str, store: StoreDep, cursor: After = 0, limit: Limit = 100) -> Page[EventPublic]:
-    """Every change of the sweep's own state, oldest first."""
+    """Every change of the sweep's own state, and what else happened to it, oldest first."""
     return _page(store.sweeps, sweep_id, cursor, limit)
 
 
