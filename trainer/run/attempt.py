@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from trainer.base.ends import End
-from trainer.base.errors import Cancelled, DiskFull, WorkerLost
+from trainer.base.errors import Cancelled, DiskFull, RegionRebalanceError, WorkerLost
 from trainer.base.files import full_disk_told, is_disk_full
 from trainer.base.tee import tee_output
 from trainer.results.report import RunError, RunReport, RunResult, write_report
@@ -91,6 +91,8 @@ class Attempt:
                 _say(f"{type(error).__name__}: {error}")
                 return error
             except Cancelled as error:
+                report = self.report(error=error)
+            except RegionRebalanceError as error:  # it says all there is to say: see _say_end
                 report = self.report(error=error)
             except Exception as error:  # the outermost frame: whatever it was belongs into the report
                 log.exception("the run failed")

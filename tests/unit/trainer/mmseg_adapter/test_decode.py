@@ -63,8 +63,9 @@ def test_what_headers_refuse_is_refused_again(tmp_path: Path, name: str) -> None
     assert isinstance(decode_strictly(str(path)), str)
 
 
-def plan(root: Path, storage: Path) -> Plan:
-    spec = make_spec(dataset={"name": "folder", "root": str(root)}, schedule={"crop_size": [32, 32]})
+def plan(root: Path, storage: Path, **dataset: object) -> Plan:
+    folder = {"name": "folder", "root": str(root)} | dataset
+    spec = make_spec(dataset=folder, schedule={"crop_size": [32, 32]})
     resolved = resolve_spec(spec, data_roots=None)
     return make_plan(make_task(resolved, storage), print)
 
@@ -94,6 +95,13 @@ def test_greyscale_pictures_are_noticed(tmp_path: Path) -> None:
     (notice,) = plan(root, tmp_path / "s").notices
     assert notice.code == "greyscale_pictures"
     assert notice.text.startswith("1 of 3 pictures (train and val) are greyscale")
+
+
+def test_one_split_for_both_is_noticed(tmp_path: Path) -> None:
+    """Scores on the pictures that were trained on are said to be that."""
+    root = write_folder(tmp_path / "d")
+    (notice,) = plan(root, tmp_path / "s", eval_split="train").notices
+    assert notice.code == "scored_on_training"
 
 
 def test_copies_are_looked_at_anew(tmp_path: Path) -> None:
