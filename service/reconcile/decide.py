@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from service.reconcile.cluster import JobObservation, JobStatus
 from service.shared.states import State
-from service.store.records import NOTHING, Asked, Outcome
+from service.store.records import NOTHING, JobRow, Outcome
 from sweeps.results.report import SweepReport
 from trainer.base.ends import End
 from trainer.base.errors import NodeLost
@@ -47,7 +47,7 @@ class Decision:
     outcome: Outcome = field(default=NOTHING)
 
 
-def decide(row: Asked, seen: Observation, now: datetime, rules: Rules) -> Decision | None:
+def decide(row: JobRow, seen: Observation, now: datetime, rules: Rules) -> Decision | None:
     """Next state of an experiment or sweep that has a job, and why; None while nothing new is known."""
     if seen.report is not None and seen.report.state != End.CANCELLED:
         return _after_report(row, seen.report, rules)
@@ -62,7 +62,7 @@ def decide(row: Asked, seen: Observation, now: datetime, rules: Rules) -> Decisi
     return None
 
 
-def _after_report(row: Asked, report: RunReport | SweepReport, rules: Rules) -> Decision:
+def _after_report(row: JobRow, report: RunReport | SweepReport, rules: Rules) -> Decision:
     if isinstance(report, SweepReport):
         if report.state == End.COMPLETED:
             limit = f"; {report.limit}" if report.limit else ""
@@ -80,7 +80,7 @@ def _after_report(row: Asked, report: RunReport | SweepReport, rules: Rules) -> 
     return _failed(row, error, "report with an error")
 
 
-def _after_stop(row: Asked, seen: Observation, rules: Rules) -> Decision:
+def _after_stop(row: JobRow, seen: Observation, rules: Rules) -> Decision:
     """The job says it was told to end. By us, by somebody else, or with its cluster?"""
     if row.cancel_requested_at is not None:
         return _ended(row, State.CANCELLED, "cancelled on request")
@@ -90,7 +90,7 @@ def _after_stop(row: Asked, seen: Observation, rules: Rules) -> Decision:
     return _try_again(row, error, rules, cluster_lost=True)
 
 
-def _after_silence(row: Asked, seen: Observation, rules: Rules) -> Decision:
+def _after_silence(row: JobRow, seen: Observation, rules: Rules) -> Decision:
     """The job is over and left no report."""
     status = seen.job.status
     if row.cancel_requested_at is not None:
@@ -114,7 +114,7 @@ def _after_silence(row: Asked, seen: Observation, rules: Rules) -> Decision:
 _STOPPED_ELSEWHERE = RunError(type="JobStopped", message="somebody stopped the job at the cluster, not here")
 
 
-def _try_again(row: Asked, error: RunError, rules: Rules, *, cluster_lost: bool = False) -> Decision:
+def _try_again(row: JobRow, error: RunError, rules: Rules, *, cluster_lost: bool = False) -> Decision:
     """Back to the queue while tries are left.
 
     A cluster that went away, as with every restart of an embedded one, or a node of it, is not the
@@ -133,12 +133,12 @@ def _try_again(row: Asked, error: RunError, rules: Rules, *, cluster_lost: bool 
     return _failed(row, error, told)
 
 
-def _failed(row: Asked, error: RunError, reason: str) -> Decision:
+def _failed(row: JobRow, error: RunError, reason: str) -> Decision:
     return _ended(row, State.FAILED, reason, error=error)
 
 
 def _ended(
-    row: Asked,
+    row: JobRow,
     to: State,
     reason: str,
     *,
@@ -154,12 +154,12 @@ def _ended(
     return Decision(to, reason, outcome)
 
 
-def refused(row: Asked, why: str) -> Decision:
+def refused(row: JobRow, why: str) -> Decision:
     """What follows when the cluster will not take the job."""
     return _failed(row, RunError(type="SubmitRefused", message=why), "submit refused")
 
 
-def never_started(row: Asked) -> Decision:
+def never_started(row: JobRow) -> Decision:
     """What follows when a queued experiment is to be cancelled and no job of it exists."""
     return _ended(row, State.CANCELLED, "cancelled before its job started")
 

@@ -30,14 +30,14 @@ from service.reconcile.decide import (
 from service.reconcile.job_kinds import Work
 from service.shared.states import State
 from service.store.jobs import Ledger
-from service.store.records import Asked, Conflict, StoreUnavailable
+from service.store.records import Conflict, JobRow, StoreUnavailable
 from trainer.base.errors import ReportError
 from trainer.storage.layout import mlflow_ids
 from trainer.storage.notices import read_notices
 
 log = logging.getLogger(__name__)
 
-Row = TypeVar("Row", bound=Asked)
+Row = TypeVar("Row", bound=JobRow)
 
 
 class Cluster:

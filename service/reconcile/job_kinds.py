@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from service.reconcile import run_directories
 from service.shared.settings import Settings
-from service.store.records import Asked, Experiment, Sweep
+from service.store.records import Experiment, JobRow, Sweep
 from sweeps.results.report import SweepReport, read_sweep_report
 from trainer.base.errors import ReportError
 from trainer.results.report import RunReport
@@ -15,7 +15,7 @@ from trainer.storage.layout import AttemptDir, mlflow_ids
 from trainer.storage.port import StoredFile
 from trainer.tracking.mlflow_compat import PARENT_RUN
 
-RowT_contra = TypeVar("RowT_contra", bound=Asked, contravariant=True)
+RowT_contra = TypeVar("RowT_contra", bound=JobRow, contravariant=True)
 
 
 class Work(Protocol[RowT_contra]):

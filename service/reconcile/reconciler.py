@@ -19,9 +19,9 @@ from service.reconcile.trial_follower import Trials
 from service.shared.settings import Settings
 from service.shared.states import LIVE, WITH_JOB, State
 from service.store.experiments import Store
-from service.store.records import Asked, Experiment, StoreUnavailable, Sweep
+from service.store.records import Experiment, JobRow, StoreUnavailable, Sweep
 
-Row = TypeVar("Row", bound=Asked)
+Row = TypeVar("Row", bound=JobRow)
 
 _UNSETTLED_AT_ONCE = 10
 _SPARE = 10  # so many that cannot be submitted keep nobody behind them waiting

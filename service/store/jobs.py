@@ -28,11 +28,11 @@ from sqlalchemy.exc import IntegrityError
 
 from service.shared.states import State
 from service.store.database import Database
-from service.store.records import NOTHING, Asked, Conflict, Cursor, Event, Outcome
+from service.store.records import NOTHING, Conflict, Cursor, Event, JobRow, Outcome
 from trainer.base.errors import RegionRebalanceError
 from trainer.storage.notices import Notice
 
-Row = TypeVar("Row", bound=Asked)
+Row = TypeVar("Row", bound=JobRow)
 
 
 @dataclass(frozen=True)
@@ -269,7 +269,7 @@ def event(
     }
 
 
-def changes_of(seen: Asked, to: State, now: datetime, outcome: Outcome) -> dict[str, Any]:
+def changes_of(seen: JobRow, to: State, now: datetime, outcome: Outcome) -> dict[str, Any]:
     """The columns that a step to `to` changes, the attempt aside."""
     changes: dict[str, Any] = {"state": to, "updated_at": now, **outcome.columns()}
     if to in (State.QUEUED, State.SUBMITTED):

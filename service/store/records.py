@@ -47,7 +47,7 @@ class StoreUnavailable(RegionRebalanceError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class JobRow:
     """What experiments and sweeps have in common: one row. Times are aware UTC; `spec` is canonical JSON."""
 
     id: str
@@ -88,7 +88,7 @@ class Asked:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Experiment(Asked):
+class Experiment(JobRow):
     """One training run. A trial has its `sweep_id`, whose job is its own too, unless it is `detached`."""
 
     spec_hash: str
@@ -108,7 +108,7 @@ Tagged = tuple[Experiment, Mapping[str, str]]  # a row and its tags
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sweep(Asked):
+class Sweep(JobRow):
     """A grid or search of experiments, run by one job. `paused`: no further trial is to start."""
 
     paused: bool = False
