@@ -73,7 +73,7 @@ class Mishaps:
 
     @contextmanager
     def confined(self, identifier: str) -> Iterator[None]:
-        """Lets through what is expected, and what concerns all rows: see `Follower` and `ReconcilerLoop`."""
+        """Lets through what is expected, or concerns all rows: see `JobFollower` and `ReconcilerLoop`."""
         try:
             yield
         except (StoreUnavailable, BackendUnreachable, Conflict, OSError):
@@ -85,7 +85,7 @@ class Mishaps:
             self._told[identifier] = told
 
 
-class Follower(Generic[Row]):
+class JobFollower(Generic[Row]):
     """What is done with the rows of one kind. A row's trouble does not keep the others waiting."""
 
     def __init__(

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from service.reconcile.cluster import Backend, RunCloser
 from service.reconcile.decide import Rules
-from service.reconcile.job_follower import Cluster, Follower, Mishaps
+from service.reconcile.job_follower import Cluster, JobFollower, Mishaps
 from service.reconcile.job_kinds import ExperimentWork, SweepWork
 from service.reconcile.tracking import Tracking
 from service.reconcile.trial_follower import Trials
@@ -45,8 +45,8 @@ class Reconciler:
         self._trials = Trials(store, settings, self._mishaps.confined)
         rules = Rules(settings.max_attempts, timedelta(seconds=settings.report_grace_seconds))
         common = (self._cluster, rules, self._mishaps)
-        self._experiments = Follower(store, ExperimentWork(settings), *common)
-        self._sweeps = Follower(store.sweeps, SweepWork(settings), *common, before_end=self._trials.settle)
+        self._experiments = JobFollower(store, ExperimentWork(settings), *common)
+        self._sweeps = JobFollower(store.sweeps, SweepWork(settings), *common, before_end=self._trials.settle)
         self._tracking = Tracking(store, settings, self._cluster, runs, self._mishaps)
         self._leads: Callable[[], bool] = lambda: True
 
