@@ -125,7 +125,7 @@ class Move:
 
 
 @dataclass(frozen=True)
-class TrialCount:
+class StateCount:
     """How many trials of a sweep are in a state; `stopped`: those that the scheduler ended early."""
 
     sweep_id: str
