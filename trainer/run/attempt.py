@@ -150,7 +150,8 @@ class Attempt:
         if report.error:
             _say(f"{report.state}: {report.error.type}: {report.error.message}")
         elif report.result and (scores := report.result.scores):
-            _say(f"completed: mIoU {shown(scores.mIoU)}, mAcc {shown(scores.mAcc)}, {self.dir.report}")
+            measured = f"mIoU {score_text(scores.mIoU)}, mAcc {score_text(scores.mAcc)}"
+            _say(f"completed: {measured}, {self.dir.report}")
 
     def refuse(self, error: Exception) -> RunReport:
         """Ends an attempt that does not run: its spec can no longer be used, or it is not wanted any more."""
@@ -172,7 +173,7 @@ def run_error(error: BaseException) -> RunError:
     )
 
 
-def shown(score: float | None) -> str:
+def score_text(score: float | None) -> str:
     """A score as text; no class of the split may have one."""
     return "undefined" if score is None else f"{score:.2f}"
 

@@ -51,7 +51,7 @@ def report(experiment: str, **changes: Any) -> RunReport:
 REPORTS = [report("e1"), report("e2", method="region_rebalance")]
 
 
-def shown(*printed: Any) -> str:
+def printed_text(*printed: Any) -> str:
     """What a terminal of 200 columns would get, without colours of our own."""
     console = Console(width=200, file=io.StringIO(), force_terminal=True, color_system=None)
     console.print(*printed)
@@ -63,7 +63,7 @@ def test_a_comparison_in_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     document = json.loads(compare(REPORTS).model_dump_json())
     tables = (classes_table(document), *remark_tables(document))
     for table in tables:
-        text = shown(table)
+        text = printed_text(table)
         assert [name for name in SEEN if name not in text] == []
         assert all(letter.isprintable() or letter == "\n" for letter in text)
 
