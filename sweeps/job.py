@@ -27,7 +27,7 @@ from trainer.run.arguments import (
     parse_options,
     storage_at,
 )
-from trainer.run.attempt import run_error, utc_now_text
+from trainer.run.attempt import attempt_error, utc_now_text
 from trainer.storage.layout import Storage
 
 _MOST_LISTED = 200
@@ -86,7 +86,7 @@ def _refuse(options: argparse.Namespace, storage: Storage, error: Exception) -> 
         attempt=options.attempt,
         state=End.FAILED,
         spec=sweep,
-        error=run_error(error),
+        error=attempt_error(error),
         started_at=now,
         ended_at=now,
     )

@@ -16,7 +16,7 @@ from sweeps.results.report import read_sweep_report
 from sweeps.results.sweep_table import sweep_table
 from sweeps.results.table import Entry, Table
 from trainer.base.errors import ReportError
-from trainer.results.report import RunReport
+from trainer.results.report import AttemptReport
 from trainer.storage.layout import AttemptDir, Storage
 
 _MOST_TABLES = 8
@@ -102,7 +102,7 @@ def _limit(attempt: AttemptDir) -> str | None:
     return None
 
 
-def _report(trial: _Seen, storage: Storage) -> RunReport | None:
+def _report(trial: _Seen, storage: Storage) -> AttemptReport | None:
     """None where it cannot be read: the sweep's job counts such a trial as one without a result, too."""
     with suppress(ReportError):
         return run_directories.report_of(storage, trial.experiment, trial.attempt)

@@ -11,7 +11,7 @@ from service.store.records import NOTHING, JobRow, Outcome
 from sweeps.results.report import SweepReport
 from trainer.base.ends import End
 from trainer.base.errors import NodeLost
-from trainer.results.report import RunError, RunReport
+from trainer.results.report import AttemptError, AttemptReport
 
 _LONGEST_MESSAGE = 20_000
 _CLUSTER_LOSSES_PER_ATTEMPT = 10
@@ -34,7 +34,7 @@ class Observation:
 
     job: JobObservation
     since: datetime
-    report: RunReport | SweepReport | None = None
+    report: AttemptReport | SweepReport | None = None
     report_problem: str | None = None
 
 
@@ -62,14 +62,14 @@ def decide(row: JobRow, seen: Observation, now: datetime, rules: Rules) -> Decis
     return None
 
 
-def _after_report(row: JobRow, report: RunReport | SweepReport, rules: Rules) -> Decision:
+def _after_report(row: JobRow, report: AttemptReport | SweepReport, rules: Rules) -> Decision:
     if isinstance(report, SweepReport):
         if report.state == End.COMPLETED:
             limit = f"; {report.limit}" if report.limit else ""
             return _ended(row, State.COMPLETED, f"report: the sweep came to its end{limit}")
     elif report.state == End.COMPLETED and report.result is not None:
         return _ended(row, State.COMPLETED, "report with a result", headline=headline_of(report))
-    error = report.error or RunError(
+    error = report.error or AttemptError(
         type="ReportError", message="the report names neither a result nor an error"
     )
     if row.cancel_requested_at is not None and not _was_before(report.ended_at, row.cancel_requested_at):
@@ -86,7 +86,7 @@ def _after_stop(row: JobRow, seen: Observation, rules: Rules) -> Decision:
         return _ended(row, State.CANCELLED, "cancelled on request")
     if seen.job.status is JobStatus.STOPPED:
         return _failed(row, _STOPPED_ELSEWHERE, "job stopped from outside")
-    error = RunError(type="JobLost", message="the job was told to end with its cluster")
+    error = AttemptError(type="JobLost", message="the job was told to end with its cluster")
     return _try_again(row, error, rules, cluster_lost=True)
 
 
@@ -97,7 +97,7 @@ def _after_silence(row: JobRow, seen: Observation, rules: Rules) -> Decision:
         return _ended(row, State.CANCELLED, f"cancelled on request, job {status}")
     if seen.report_problem is not None:
         return _failed(
-            row, RunError(type="ReportError", message=seen.report_problem), "report cannot be read"
+            row, AttemptError(type="ReportError", message=seen.report_problem), "report cannot be read"
         )
     if status is JobStatus.STOPPED:
         return _failed(row, _STOPPED_ELSEWHERE, "job stopped from outside")
@@ -107,14 +107,16 @@ def _after_silence(row: JobRow, seen: Observation, rules: Rules) -> Decision:
         else f"job {status} without a report"
     )
     said = f"{what}: {seen.job.message}" if seen.job.message else what
-    error = RunError(type="JobLost", message=said)
+    error = AttemptError(type="JobLost", message=said)
     return _try_again(row, error, rules, cluster_lost=status is JobStatus.GONE)
 
 
-_STOPPED_ELSEWHERE = RunError(type="JobStopped", message="somebody stopped the job at the cluster, not here")
+_STOPPED_ELSEWHERE = AttemptError(
+    type="JobStopped", message="somebody stopped the job at the cluster, not here"
+)
 
 
-def _try_again(row: JobRow, error: RunError, rules: Rules, *, cluster_lost: bool = False) -> Decision:
+def _try_again(row: JobRow, error: AttemptError, rules: Rules, *, cluster_lost: bool = False) -> Decision:
     """Back to the queue while tries are left.
 
     A cluster that went away, as with every restart of an embedded one, or a node of it, is not the
@@ -133,7 +135,7 @@ def _try_again(row: JobRow, error: RunError, rules: Rules, *, cluster_lost: bool
     return _failed(row, error, told)
 
 
-def _failed(row: JobRow, error: RunError, reason: str) -> Decision:
+def _failed(row: JobRow, error: AttemptError, reason: str) -> Decision:
     return _ended(row, State.FAILED, reason, error=error)
 
 
@@ -142,7 +144,7 @@ def _ended(
     to: State,
     reason: str,
     *,
-    error: RunError | None = None,
+    error: AttemptError | None = None,
     headline: dict[str, float | None] | None = None,
 ) -> Decision:
     outcome = Outcome(
@@ -156,7 +158,7 @@ def _ended(
 
 def refused(row: JobRow, why: str) -> Decision:
     """What follows when the cluster will not take the job."""
-    return _failed(row, RunError(type="SubmitRefused", message=why), "submit refused")
+    return _failed(row, AttemptError(type="SubmitRefused", message=why), "submit refused")
 
 
 def never_started(row: JobRow) -> Decision:
@@ -164,13 +166,13 @@ def never_started(row: JobRow) -> Decision:
     return _ended(row, State.CANCELLED, "cancelled before its job started")
 
 
-def headline_of(report: RunReport) -> dict[str, float | None] | None:
+def headline_of(report: AttemptReport) -> dict[str, float | None] | None:
     """The scores of the first evaluation mode, in percent."""
     scores = report.result.scores if report.result else None
     return scores.headline if scores else None
 
 
-def when_started(report: RunReport | SweepReport | None) -> datetime | None:
+def when_started(report: AttemptReport | SweepReport | None) -> datetime | None:
     """When the job says it began, for one too short to be seen running."""
     try:
         started = datetime.fromisoformat(report.started_at) if report else None

@@ -10,7 +10,7 @@ from service.shared.states import State
 from service.store.records import Experiment, Move, Outcome
 from sweeps.results.trial_progress import TrialProgress
 from trainer.base.ends import End
-from trainer.results.report import RunError
+from trainer.results.report import AttemptError
 
 _LONGEST_MESSAGE = 20_000
 
@@ -110,7 +110,7 @@ def _outcome(row: Experiment, seen: TrialProgress, to: State, run_id: str | None
     )
 
 
-def _message(error: RunError | None) -> str | None:
+def _message(error: AttemptError | None) -> str | None:
     return error.message[:_LONGEST_MESSAGE] if error else None
 
 

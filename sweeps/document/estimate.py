@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable, Iterator
 from sweeps.document.cost import Cost, crop_pixels
 from trainer.base.errors import ReportError
 from trainer.base.schema_words import counted
-from trainer.results.report import RunReport, read_report
+from trainer.results.report import AttemptReport, read_report
 from trainer.spec.spec import ExperimentSpec
 from trainer.storage.layout import Storage
 
 _MOST_REPORTS = 200
 
 
-def pixel_seconds(reports: Iterable[RunReport]) -> Callable[[ExperimentSpec], float | None]:
+def pixel_seconds(reports: Iterable[AttemptReport]) -> Callable[[ExperimentSpec], float | None]:
     """A function from a spec to the median over completed runs of the same model, crop, batch and resources.
 
     Attempts that resumed another are left out: they trained only a part of their iterations.
@@ -33,7 +33,7 @@ def pixel_seconds(reports: Iterable[RunReport]) -> Callable[[ExperimentSpec], fl
     return of
 
 
-def stored_reports(storage: Storage) -> Iterator[RunReport]:
+def stored_reports(storage: Storage) -> Iterator[AttemptReport]:
     """Reports of the newest first attempts in `storage`."""
     files = (storage.attempt(name, 1).report for name in storage.experiments.names())
     ended = [(at, file) for file in files if (at := file.modified_ns()) is not None]

@@ -36,7 +36,7 @@ from trainer.base.ends import End
 from trainer.base.errors import Cancelled
 from trainer.base.tee import tee_output
 from trainer.run import launch
-from trainer.run.attempt import run_error, utc_now_text
+from trainer.run.attempt import attempt_error, utc_now_text
 
 
 class Driver:
@@ -117,7 +117,7 @@ class Driver:
             "attempt": self._task.attempt,
             "state": End.of(error).reported,
             "spec": self._task.sweep,
-            "error": run_error(error) if error else None,
+            "error": attempt_error(error) if error else None,
             "limit": self._runs.limit if self._runs else None,
             "mlflow_run_id": self._parent.run_id if self._parent else None,
             "started_at": self._started_at,

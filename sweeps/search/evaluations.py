@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from trainer.base.ends import End
 from trainer.base.errors import ReportError
-from trainer.results.report import RunReport, read_report
+from trainer.results.report import AttemptReport, read_report
 from trainer.storage.layout import Storage
 from trainer.storage.orders import permit
 from trainer.storage.sink import whole_record
@@ -67,14 +67,14 @@ class EvaluationReader:
             permit(directory.permit, self._told.iteration)
             self._permitted = here
 
-    def _end(self, report: RunReport, last: Evaluation) -> Evaluation:
+    def _end(self, report: AttemptReport, last: Evaluation) -> Evaluation:
         if report.result is None:  # what it had measured before it failed is no score
             return Evaluation(last.iteration, last.value if report.end is End.STOPPED else None, ended=True)
         scores = report.result.scores
         value = getattr(scores, self._metric) if scores else None
         return Evaluation(report.result.iterations, value, ended=True)
 
-    def _report(self, attempt: int) -> RunReport | None:
+    def _report(self, attempt: int) -> AttemptReport | None:
         if not attempt:
             return None
         try:

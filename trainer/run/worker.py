@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 
 from trainer.mmseg_adapter import quiet_imports
 from trainer.plan import Plan
-from trainer.results.report import RunResult
+from trainer.results.report import AttemptResult
 from trainer.spec.spec import SINGLE_SCALE
 from trainer.storage.orders import Orders
 from trainer.storage.sink import FileSink, NullSink, Record, Sink
@@ -17,14 +17,14 @@ Marks = list[tuple[str, float]]  # (what was just reached, Unix seconds)
 
 
 class Outcome(TypedDict):
-    """What rank 0 hands back, as plain data: a RunResult, when each stage was reached, MLflow's gaps."""
+    """What rank 0 hands back, as plain data: a AttemptResult, when each stage was reached, MLflow's gaps."""
 
     result: dict[str, Any]
     marks: Marks
     tracking_lost: bool
 
 
-def train(plan: Plan, sink: Sink, mark: Callable[[str], None] = lambda _: None) -> RunResult:
+def train(plan: Plan, sink: Sink, mark: Callable[[str], None] = lambda _: None) -> AttemptResult:
     """Trains and evaluates this rank's share of `plan`; the same result on every rank.
 
     Expects torch.distributed to be initialised where there are several ranks.
@@ -61,7 +61,7 @@ def train(plan: Plan, sink: Sink, mark: Callable[[str], None] = lambda _: None) 
     if get_rank() == 0:
         save_whole(payload, plan.layout.file(checkpoint))
     mark("train")
-    return RunResult(
+    return AttemptResult(
         evaluation={SINGLE_SCALE: scores},
         iterations=plan.spec.schedule.iterations,
         train_seconds=seconds - evaluations.seconds,

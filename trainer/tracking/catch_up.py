@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from trainer.base.documents import parse_document
 from trainer.base.ends import RunStatus
 from trainer.base.errors import ReportError
-from trainer.results.report import RunReport, read_report
+from trainer.results.report import AttemptReport, read_report
 from trainer.spec.spec import parse_spec
 from trainer.storage.layout import Storage
 from trainer.task import Task
@@ -61,5 +61,5 @@ def catch_up(attempt: Task, *, by: str, status: RunStatus | None, seconds: float
     return None
 
 
-def _report_of(storage: Storage, experiment: str, attempt: int) -> RunReport | None:
+def _report_of(storage: Storage, experiment: str, attempt: int) -> AttemptReport | None:
     return read_report(storage.attempt(experiment, attempt).report)

@@ -17,7 +17,7 @@ from tests.data_factories import make_report, spec_document
 from tests.fakes import FakeBackend
 from tests.unit.service.api.test_http_create import check_problem
 from tests.unit.service.conftest import TestClient, failed_report, until
-from trainer.results.report import RunReport, write_report
+from trainer.results.report import AttemptReport, write_report
 
 
 def post(client: TestClient, **changes: Any) -> str:
@@ -28,7 +28,7 @@ def post(client: TestClient, **changes: Any) -> str:
     return identifier
 
 
-def leave(settings: Settings, report: RunReport) -> None:
+def leave(settings: Settings, report: AttemptReport) -> None:
     write_report(report, settings.layout.attempt(report.experiment, report.attempt).report)
 
 

@@ -19,7 +19,7 @@ from service.store.experiments import Store
 from tests.data_factories import make_report, spec_document
 from tests.unit.service.served import Service, until
 from trainer.base.ends import ExitCode
-from trainer.results.report import RunError, write_report
+from trainer.results.report import AttemptError, write_report
 
 # Loading one of these would cost more than asking the API does.
 HEAVY = {
@@ -52,7 +52,7 @@ def _stored(service: Service, **changes: Any) -> str:
         return client.submit(spec_document(**changes)).id
 
 
-def _end(service: Service, experiment_id: str, error: RunError | None = None) -> None:
+def _end(service: Service, experiment_id: str, error: AttemptError | None = None) -> None:
     """What the job leaves, and the reconciler's passes until it is taken in."""
     report = make_report(experiment_id)
     if error is not None:
@@ -254,7 +254,7 @@ def test_wait_ends_with_the_experiment(
 ) -> None:
     """Exit code 0 with the scores when it completes, 1 with the error when it fails."""
     command = ["submit", str(spec_file), "--wait", "--api", service.url, "--idempotency-key"]
-    for key, error in (("good", None), ("bad", RunError(type="DataError", message="label 77"))):
+    for key, error in (("good", None), ("bad", AttemptError(type="DataError", message="label 77"))):
         assert main([*command[:2], *command[3:], key, "--json"]) == 0  # without --wait: its id
         _end(service, _json(capsys)["id"], error)
         assert main([*command, key]) == (ExitCode.FAILED if error else 0)

@@ -27,7 +27,7 @@ from trainer.count import main
 from trainer.data.frequency_tables import FrequencyTable
 from trainer.data.frequency_view import write_figure
 from trainer.results.compare import compare
-from trainer.results.report import RunReport
+from trainer.results.report import AttemptReport
 from trainer.storage.notices import Notice
 
 ODD = (
@@ -42,7 +42,7 @@ SEEN = (
 SAID = Notice(code="n", text="Fence\x1b[31m has none", hint="[bold]look[/bold]")
 
 
-def report(experiment: str, **changes: Any) -> RunReport:
+def report(experiment: str, **changes: Any) -> AttemptReport:
     matrix = [[10 if k == j else 1 for k in range(len(ODD))] for j in range(len(ODD))]
     scores = scores_of(matrix, names=ODD)
     return make_report(experiment, scores=scores, **changes).model_copy(update={"notices": (SAID,)})

@@ -105,7 +105,7 @@ def test_logs_are_read_on_by_offset(client: RebalanceClient, service: Service) -
 
 
 def test_report_and_comparison_are_typed(client: RebalanceClient, service: Service) -> None:
-    """Reports come back as RunReport, their table as Comparison, in the order asked for."""
+    """Reports come back as AttemptReport, their table as Comparison, in the order asked for."""
     ids = [client.submit(spec_document(seed=seed)).id for seed in (0, 1)]
     for each in ids:
         write_report(make_report(each), service.settings.layout.attempt(each, 1).report)

@@ -13,11 +13,11 @@ from sweeps.results.trial_progress import TrialProgress
 from tests.data_factories import make_report
 from tests.unit.service.conftest import new_row
 from trainer.base.ends import End
-from trainer.results.report import RunError
+from trainer.results.report import AttemptError
 
-LOST = RunError(type="WorkerLost", message="node", retryable=True)
-BAD = RunError(type="DataError", message="label 77")
-EARLY = RunError(type="StoppedEarly", message="rung 1")
+LOST = AttemptError(type="WorkerLost", message="node", retryable=True)
+BAD = AttemptError(type="DataError", message="label 77")
+EARLY = AttemptError(type="StoppedEarly", message="rung 1")
 ROW = new_row("swp-1-0000", sweep_id="swp-1", trial=0, trial_row="a")
 WAITING = TrialProgress(1, iterations=10)
 RUNNING = TrialProgress(1, running=True, iteration=4, iterations=10, loss=0.5)
@@ -111,7 +111,7 @@ def test_the_end_carries_the_scores_and_the_error() -> None:
     assert early is not None
     assert (early.outcome.error_type, early.outcome.error_message) == ("StoppedEarly", "rung 1")
     assert early.outcome.stopped
-    asked = TrialProgress(1, End.CANCELLED, error=RunError(type="Cancelled", message="x"))
+    asked = TrialProgress(1, End.CANCELLED, error=AttemptError(type="Cancelled", message="x"))
     cancelled = move_of(row(State.RUNNING), asked, Phase.ALIVE)
     assert cancelled is not None
     assert (cancelled.outcome.error_type, cancelled.outcome.stopped) == (None, None)

@@ -26,7 +26,7 @@ from sweeps.search.candidates import Listed, Source, Suggested
 from tests.data_factories import make_report, spec_document
 from tests.unit.sweeps.driver.stubs import FixedCluster, StubPool, Told, sweep_of, task_of
 from trainer.base.errors import StoppedEarly
-from trainer.results.report import RunError, read_report, write_report
+from trainer.results.report import AttemptError, read_report, write_report
 from trainer.spec.spec import Resources
 from trainer.storage.layout import Storage, trial_id
 from trainer.storage.notices import read_notices
@@ -109,7 +109,7 @@ def test_a_newer_driver_is_noticed(storage: Storage) -> None:
 
 def losses(storage: Storage, *types: str) -> int:
     for attempt, kind in enumerate(types, start=1):
-        error = RunError(type=kind, message="m", retryable=kind != "DataError")
+        error = AttemptError(type=kind, message="m", retryable=kind != "DataError")
         report = make_report().model_copy(update={"state": "failed", "result": None, "error": error})
         write_report(report, storage.attempt("t", attempt).report)
     return lost_attempts(storage, "t")
@@ -184,7 +184,7 @@ def test_optuna_and_its_scheduler_learn_the_same(storage: Storage) -> None:
     for one, kind in zip(known, (StoppedEarly.__name__, "DataError"), strict=True):
         directory = storage.attempt(trial_id("s", one.number), 1)
         state = "cancelled" if one.number == 0 else "failed"
-        error = RunError(type=kind, message="m")
+        error = AttemptError(type=kind, message="m")
         write_report(
             make_report().model_copy(update={"state": state, "result": None, "error": error}),
             directory.report,

@@ -16,12 +16,12 @@ from markdown_it import MarkdownIt
 from sweeps.results.formats import FORMATS, MOST_BY_CLASS, to_csv, to_latex, to_markdown
 from sweeps.results.table import Entry, Table, make_table
 from tests.data_factories import make_report, scores_of
-from trainer.results.report import RunReport
+from trainer.results.report import AttemptReport
 
 TEXTS = ("markdown", "latex")
 
 
-def report(tp: int, **about: Any) -> RunReport:
+def report(tp: int, **about: Any) -> AttemptReport:
     """Two classes; class 0 has IoU tp %, class 1 has 0."""
     return make_report("e", scores=scores_of([[tp, 100 - tp], [0, 0]], pixels=[9, 1], **about))
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from sweeps.search.evaluations import Evaluation, EvaluationReader
 from tests.data_factories import make_report
-from trainer.results.report import RunError, write_report
+from trainer.results.report import AttemptError, write_report
 from trainer.storage.layout import Storage
 
-BAD = RunError(type="DataError", message="m")
+BAD = AttemptError(type="DataError", message="m")
 
 
 def evaluations(storage: Storage, attempt: int, *iterations: int) -> None:
@@ -50,7 +50,7 @@ def test_a_stopped_trial_is_told_again_without_running(tmp_path: Path) -> None:
         update={
             "state": "cancelled",
             "result": None,
-            "error": RunError(type="StoppedEarly", message="stopped by asha"),
+            "error": AttemptError(type="StoppedEarly", message="stopped by asha"),
         }
     )
     write_report(ended, storage.attempt("t", 1).report)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer.base.text import hidden_letter, printable, printable_lines, storable
-from trainer.results.report import RunError
+from trainer.results.report import AttemptError
 from trainer.storage.sink import whole_record
 
 ANY = st.text(st.characters(exclude_categories=()))  # lone surrogates, too
@@ -46,8 +46,8 @@ def test_escapes() -> None:
 @given(ANY)
 def test_every_message_can_be_reported(text: str) -> None:
     """Also one that names a file whose name is no UTF-8."""
-    error = RunError(type="DataError", message=text)
-    assert RunError.model_validate_json(error.model_dump_json()) == error
+    error = AttemptError(type="DataError", message=text)
+    assert AttemptError.model_validate_json(error.model_dump_json()) == error
 
 
 @pytest.mark.parametrize(

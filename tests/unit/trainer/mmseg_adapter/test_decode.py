@@ -20,7 +20,7 @@ from trainer.mmseg_adapter.config import revive
 from trainer.mmseg_adapter.data import PairedFolder
 from trainer.mmseg_adapter.decode import decode_strictly
 from trainer.plan import Plan, make_plan
-from trainer.results.report import RunReport
+from trainer.results.report import AttemptReport
 from trainer.run.attempt import Attempt
 
 
@@ -125,7 +125,7 @@ def test_an_attempt_ends_before_its_first_iteration(
 
     report = begun.run(work)
     capfd.readouterr()
-    assert isinstance(report, RunReport)
+    assert isinstance(report, AttemptReport)
     assert report.state == "failed"
     assert report.error is not None
     assert (report.error.type, report.error.retryable) == ("DataError", False)
