@@ -17,7 +17,7 @@ Marks = list[tuple[str, float]]  # (what was just reached, Unix seconds)
 
 
 class Outcome(TypedDict):
-    """What rank 0 hands back, as plain data: a AttemptResult, when each stage was reached, MLflow's gaps."""
+    """What rank 0 hands back, as plain data: an AttemptResult, when each stage was reached, MLflow's gaps."""
 
     result: dict[str, Any]
     marks: Marks
