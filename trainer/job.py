@@ -31,7 +31,7 @@ from trainer.storage.layout import Storage
 from trainer.task import Task
 
 if TYPE_CHECKING:
-    from trainer.run.worker import Outcome
+    from trainer.run.worker import WorkerResult
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -132,7 +132,7 @@ class Job:
         assert isinstance(report, AttemptReport)
         return report.state.exit_code
 
-    def _work(self, attempt: Attempt) -> Outcome:
+    def _work(self, attempt: Attempt) -> WorkerResult:
         from trainer.run import launch
 
         self._owns_cluster = launch.connect()

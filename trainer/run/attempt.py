@@ -21,7 +21,7 @@ from trainer.task import Task
 
 if TYPE_CHECKING:
     from trainer.plan import Plan
-    from trainer.run.worker import Outcome
+    from trainer.run.worker import WorkerResult
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class Attempt:
         return self._plan
 
     def run(
-        self, work: Callable[[Attempt], Outcome], *, unreported: tuple[type[Exception], ...] = ()
+        self, work: Callable[[Attempt], WorkerResult], *, unreported: tuple[type[Exception], ...] = ()
     ) -> AttemptReport | Exception:
         """Does `work`, with everything printed kept in log.txt; the report, written last.
 
@@ -99,12 +99,12 @@ class Attempt:
             self.finish(report, replay=lost)
         return report
 
-    def trained(self, outcome: Outcome) -> None:
+    def trained(self, outcome: WorkerResult) -> None:
         """Takes over the times that the training has noted."""
         self._marks += [(name, when) for name, when in outcome["marks"]]
 
     def report(
-        self, *, outcome: Outcome | None = None, error: BaseException | None = None, final: bool = False
+        self, *, outcome: WorkerResult | None = None, error: BaseException | None = None, final: bool = False
     ) -> AttemptReport:
         """What there is to report; `final`: what was measured stands if MLflow was already being told."""
         if final and self._finished is not None:

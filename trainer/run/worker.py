@@ -16,7 +16,7 @@ from trainer.storage.sink import FileSink, NullSink, Record, Sink
 Marks = list[tuple[str, float]]  # (what was just reached, Unix seconds)
 
 
-class Outcome(TypedDict):
+class WorkerResult(TypedDict):
     """What rank 0 hands back, as plain data: an AttemptResult, when each stage was reached, MLflow's gaps."""
 
     result: dict[str, Any]
@@ -74,7 +74,7 @@ def train(plan: Plan, sink: Sink, mark: Callable[[str], None] = lambda _: None) 
     )
 
 
-def ray_worker(config: dict[str, Any]) -> Outcome | None:
+def ray_worker(config: dict[str, Any]) -> WorkerResult | None:
     """The function TorchTrainer runs on every rank; rank 0 returns the outcome."""
     import ray.train
 
@@ -87,13 +87,13 @@ def ray_worker(config: dict[str, Any]) -> Outcome | None:
     return _rank_zero(plan, _Reporting, marks)
 
 
-def train_alone(plan: Plan) -> Outcome:
+def train_alone(plan: Plan) -> WorkerResult:
     """Trains a plan for one worker in this process, without Ray Train; the same result bit for bit."""
     assert plan.spec.resources.workers == 1
     return _rank_zero(plan, lambda sink: sink, [])
 
 
-def _rank_zero(plan: Plan, around: Callable[[Sink], Sink], marks: Marks) -> Outcome:
+def _rank_zero(plan: Plan, around: Callable[[Sink], Sink], marks: Marks) -> WorkerResult:
     from trainer.tracking.live import LiveCurves
 
     curves = LiveCurves(plan)
@@ -103,7 +103,7 @@ def _rank_zero(plan: Plan, around: Callable[[Sink], Sink], marks: Marks) -> Outc
     finally:
         sink.close()
         lost = curves.flush()
-    return Outcome(result=result.model_dump(mode="json"), marks=marks, tracking_lost=lost)
+    return WorkerResult(result=result.model_dump(mode="json"), marks=marks, tracking_lost=lost)
 
 
 def _rank_zero_sink(plan: Plan, forward: Callable[[Record], None]) -> FileSink:

@@ -11,7 +11,7 @@ from trainer.results.report import AttemptReport, read_report
 from trainer.spec.spec import parse_spec
 from trainer.storage.layout import Storage
 from trainer.task import Task
-from trainer.tracking.outcome import Outcome
+from trainer.tracking.outcome import TrackingOutcome
 from trainer.tracking.run_log import finish_run, open_run
 from trainer.tracking.trouble import TrackerError, translated, within
 
@@ -49,7 +49,7 @@ def catch_up(attempt: Task, *, by: str, status: RunStatus | None, seconds: float
     Args:
         status: the run's in the end; None: what the report says, and where there is none it stays open.
     """
-    outcome = Outcome(attempt.layout, attempt.experiment, attempt.attempt, by=by)
+    outcome = TrackingOutcome(attempt.layout, attempt.experiment, attempt.attempt, by=by)
     report = _report_of(attempt.layout, attempt.experiment, attempt.attempt)
     try:
         with translated():

@@ -16,7 +16,7 @@ from trainer.storage.layout import AttemptDir
 from trainer.storage.sink import Record, read_records
 from trainer.task import Task
 from trainer.tracking.mlflow_compat import NOTE
-from trainer.tracking.outcome import Outcome
+from trainer.tracking.outcome import TrackingOutcome
 from trainer.tracking.tracker import MlflowTracker, Point, RunInfo, Tracker, open_noted
 from trainer.tracking.trouble import TrackerError, translated, within
 
@@ -24,9 +24,11 @@ _END_SECONDS = 120.0
 _NOT_METRICS = frozenset({"kind", "iteration", "time", "message"})
 
 
-def outcome_of(attempt: Task) -> Outcome:
+def outcome_of(attempt: Task) -> TrackingOutcome:
     """Where it is kept what MLflow took of this attempt."""
-    return Outcome(attempt.layout, attempt.experiment, attempt.attempt, by=f"attempt {attempt.attempt}")
+    return TrackingOutcome(
+        attempt.layout, attempt.experiment, attempt.attempt, by=f"attempt {attempt.attempt}"
+    )
 
 
 def open_run(attempt: Task) -> Tracker:
