@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 Row = TypeVar("Row", bound=JobRow)
 
 
-class Cluster:
+class BackendLink:
     """The backend, asked no more in a pass in which it did not answer: one timeout a pass is enough."""
 
     def __init__(self, backend: Backend) -> None:
@@ -92,7 +92,7 @@ class JobFollower(Generic[Row]):
         self,
         ledger: Ledger[Row],
         work: Work[Row],
-        cluster: Cluster,
+        cluster: BackendLink,
         rules: Rules,
         mishaps: Mishaps,
         *,

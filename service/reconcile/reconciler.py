@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from service.reconcile.cluster import Backend, RunCloser
 from service.reconcile.decide import Rules
-from service.reconcile.job_follower import Cluster, JobFollower, Mishaps
+from service.reconcile.job_follower import BackendLink, JobFollower, Mishaps
 from service.reconcile.job_kinds import ExperimentWork, SweepWork
 from service.reconcile.tracking import Tracking
 from service.reconcile.trial_follower import Trials
@@ -40,7 +40,7 @@ class Reconciler:
     ) -> None:
         self._store = store
         self._settings = settings
-        self._cluster = Cluster(backend)
+        self._cluster = BackendLink(backend)
         self._mishaps = Mishaps()
         self._trials = Trials(store, settings, self._mishaps.confined)
         rules = Rules(settings.max_attempts, timedelta(seconds=settings.report_grace_seconds))
