@@ -67,7 +67,7 @@ _CHANGES: dict[str, Any] = {
 }
 
 
-class ListQuery(BaseModel):
+class SweepQuery(BaseModel):
     """Parameters of GET /sweeps."""
 
     state: list[State] = Field(default=[], max_length=20)
@@ -118,7 +118,7 @@ def create(
 
 @router.get("/sweeps", responses=documented(HTTPStatus.BAD_REQUEST))
 def find(
-    query: Annotated[ListQuery, Query()], store: StoreDep, settings: SettingsDep, facts: FactsDep
+    query: Annotated[SweepQuery, Query()], store: StoreDep, settings: SettingsDep, facts: FactsDep
 ) -> Page[SweepPublic]:
     """Sweeps, newest first."""
     rows, next_cursor = store.sweeps.page(query.state, cursor=query.cursor, limit=query.limit)
