@@ -47,18 +47,18 @@ class Decision:
     outcome: Outcome = field(default=NOTHING)
 
 
-def decide(row: JobRow, seen: Observation, now: datetime, rules: Rules) -> Decision | None:
+def decide(row: JobRow, observation: Observation, now: datetime, rules: Rules) -> Decision | None:
     """Next state of an experiment or sweep that has a job, and why; None while nothing new is known."""
-    if seen.report is not None and seen.report.state != End.CANCELLED:
-        return _after_report(row, seen.report, rules)
-    if seen.job.status is JobStatus.RUNNING and row.state is State.SUBMITTED:
+    if observation.report is not None and observation.report.state != End.CANCELLED:
+        return _after_report(row, observation.report, rules)
+    if observation.job.status is JobStatus.RUNNING and row.state is State.SUBMITTED:
         return Decision(State.RUNNING, "job seen running")
-    if not seen.job.status.over:
+    if not observation.job.status.over:
         return None  # UNREACHABLE among others: no news is not bad news
-    if seen.report is not None:
-        return _after_stop(row, seen, rules)
-    if now - seen.since >= rules.report_grace:
-        return _after_silence(row, seen, rules)
+    if observation.report is not None:
+        return _after_stop(row, observation, rules)
+    if now - observation.since >= rules.report_grace:
+        return _after_silence(row, observation, rules)
     return None
 
 
@@ -80,24 +80,24 @@ def _after_report(row: JobRow, report: AttemptReport | SweepReport, rules: Rules
     return _failed(row, error, "report with an error")
 
 
-def _after_stop(row: JobRow, seen: Observation, rules: Rules) -> Decision:
+def _after_stop(row: JobRow, observation: Observation, rules: Rules) -> Decision:
     """The job says it was told to end. By us, by somebody else, or with its cluster?"""
     if row.cancel_requested_at is not None:
         return _ended(row, State.CANCELLED, "cancelled on request")
-    if seen.job.status is JobStatus.STOPPED:
+    if observation.job.status is JobStatus.STOPPED:
         return _failed(row, _STOPPED_ELSEWHERE, "job stopped from outside")
     error = AttemptError(type="JobLost", message="the job was told to end with its cluster")
     return _try_again(row, error, rules, cluster_lost=True)
 
 
-def _after_silence(row: JobRow, seen: Observation, rules: Rules) -> Decision:
+def _after_silence(row: JobRow, observation: Observation, rules: Rules) -> Decision:
     """The job is over and left no report."""
-    status = seen.job.status
+    status = observation.job.status
     if row.cancel_requested_at is not None:
         return _ended(row, State.CANCELLED, f"cancelled on request, job {status}")
-    if seen.report_problem is not None:
+    if observation.report_problem is not None:
         return _failed(
-            row, AttemptError(type="ReportError", message=seen.report_problem), "report cannot be read"
+            row, AttemptError(type="ReportError", message=observation.report_problem), "report cannot be read"
         )
     if status is JobStatus.STOPPED:
         return _failed(row, _STOPPED_ELSEWHERE, "job stopped from outside")
@@ -106,7 +106,7 @@ def _after_silence(row: JobRow, seen: Observation, rules: Rules) -> Decision:
         if status is JobStatus.GONE
         else f"job {status} without a report"
     )
-    said = f"{what}: {seen.job.message}" if seen.job.message else what
+    said = f"{what}: {observation.job.message}" if observation.job.message else what
     error = AttemptError(type="JobLost", message=said)
     return _try_again(row, error, rules, cluster_lost=status is JobStatus.GONE)
 

@@ -118,7 +118,7 @@ class Sweep(JobRow):
 class Move:
     """A trial's way through one or more states, to be taken at once, if it still is as it was seen."""
 
-    seen: Experiment
+    row: Experiment
     attempt: int
     steps: tuple[tuple[State, str], ...]  # with the reason of each
     outcome: Outcome

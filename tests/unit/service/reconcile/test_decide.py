@@ -31,8 +31,8 @@ def judge(
 ) -> Decision | None:
     """decide() on an experiment that is running, or what `changes` make of it, its job so since START."""
     row: Experiment = new_row("e1", **{"state": State.RUNNING, **changes})
-    seen = Observation(JobObservation(status, message), START, report, problem)
-    return decide(row, seen, now, RULES)
+    observation = Observation(JobObservation(status, message), START, report, problem)
+    return decide(row, observation, now, RULES)
 
 
 def cancelled_report() -> AttemptReport:

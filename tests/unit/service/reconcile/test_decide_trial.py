@@ -71,8 +71,8 @@ CASES = {
 @pytest.mark.parametrize("case", sorted(CASES))
 def test_moves(case: str) -> None:
     """The steps, each allowed by TRANSITIONS, and the attempt it is then in."""
-    seen, progress, phase, steps, attempt = CASES[case]
-    move = move_of(seen, progress, phase)
+    start, progress, phase, steps, attempt = CASES[case]
+    move = move_of(start, progress, phase)
     if steps is None:
         assert move is None
         return
@@ -80,7 +80,7 @@ def test_moves(case: str) -> None:
     assert tuple(state for state, _ in move.steps) == steps
     assert move.attempt == attempt
     assert all(reason for _, reason in move.steps)
-    for here, there in zip((seen.state, *steps), steps, strict=False):
+    for here, there in zip((start.state, *steps), steps, strict=False):
         assert there in TRANSITIONS[here]
 
 
@@ -95,8 +95,15 @@ def test_a_loss_that_the_sweep_tries_again_ends_nothing(state: State) -> None:
 def test_every_phase_over_ends_every_trial() -> None:
     """Whatever was seen, nothing is left in a live state."""
     for state in (State.QUEUED, State.SUBMITTED, State.RUNNING):
-        for seen in (TrialProgress(), WAITING, RUNNING, COMPLETED, FAILED, TrialProgress(1, End.CANCELLED)):
-            move = move_of(row(state), seen, Phase.OVER, tried_again=True)
+        for progress in (
+            TrialProgress(),
+            WAITING,
+            RUNNING,
+            COMPLETED,
+            FAILED,
+            TrialProgress(1, End.CANCELLED),
+        ):
+            move = move_of(row(state), progress, Phase.OVER, tried_again=True)
             assert move is not None
             assert move.steps[-1][0].ended
 
