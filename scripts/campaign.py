@@ -100,12 +100,18 @@ def _follow(
         StopAsked: a signal came.
     """
     while True:
-        seen = client.sweep(sweep, trials=0)
-        view.update(seen)
-        if seen.state.ended:
-            if seen.counts.completed < seen.counts.total:
-                why = f": {seen.error.message}" if seen.error else f"; see `rebalance sweep show {sweep}`"
-                raise CampaignFailed(f"{seen.counts.completed} of {seen.counts.total} trials completed{why}")
+        standing = client.sweep(sweep, trials=0)
+        view.update(standing)
+        if standing.state.ended:
+            if standing.counts.completed < standing.counts.total:
+                why = (
+                    f": {standing.error.message}"
+                    if standing.error
+                    else f"; see `rebalance sweep show {sweep}`"
+                )
+                raise CampaignFailed(
+                    f"{standing.counts.completed} of {standing.counts.total} trials completed{why}"
+                )
             return
         running.check()
         if stop.wait(_POLL_SECONDS):
