@@ -102,15 +102,15 @@ def test_pages_and_filters(client: TestClient) -> None:
     """Cursor pages visit everything once; state, method, dataset and tag narrow the list."""
     ids = [post(client, seed=n, tags={"n": str(n)}) for n in range(5)]
     dice = post(client, method="dice")
-    seen: list[str] = []
+    listed: list[str] = []
     parameters: dict[str, Any] = {"limit": 2}
     while True:
         page = client.get("/experiments", params=parameters).json()
-        seen += [item["id"] for item in page["items"]]
+        listed += [item["id"] for item in page["items"]]
         if page["next_cursor"] is None:
             break
         parameters["cursor"] = page["next_cursor"]
-    assert seen == [dice, *reversed(ids)]
+    assert listed == [dice, *reversed(ids)]
 
     def found(**filters: Any) -> list[str]:
         return [item["id"] for item in client.get("/experiments", params=filters).json()["items"]]

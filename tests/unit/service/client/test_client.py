@@ -178,8 +178,8 @@ def test_follow_ends_with_the_experiment_and_bears_a_restart() -> None:
         return httpx.Response(200, json={**template, "state": state})
 
     pauses: list[float] = []
-    seen = list(_answering(answer).follow("e1", poll_seconds=7, patience=2, sleep=pauses.append))
-    assert [each.state for each in seen] == ["queued", "running", "completed"]
+    followed = list(_answering(answer).follow("e1", poll_seconds=7, patience=2, sleep=pauses.append))
+    assert [each.state for each in followed] == ["queued", "running", "completed"]
     assert pauses == [7] * 4
     script[:] = ["queued", None, None, None]
     with pytest.raises(ApiUnreachable):

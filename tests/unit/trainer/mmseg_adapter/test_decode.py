@@ -48,8 +48,8 @@ def test_the_loader_reads_what_pil_says(tmp_path: Path, name: str) -> None:
     loaded = mmcv.imfrombytes(path.read_bytes(), flag="color", backend="cv2")
     assert loaded.shape == (*header.size, 3)
     with Image.open(path) as said:
-        seen = np.asarray(said.convert("RGB"))
-    assert np.abs(loaded[..., ::-1].astype(int) - seen).max() <= 1
+        pixels = np.asarray(said.convert("RGB"))
+    assert np.abs(loaded[..., ::-1].astype(int) - pixels).max() <= 1
     if header.grey:
         assert (loaded == loaded[..., :1]).all(), "three equal channels"
 

@@ -29,15 +29,15 @@ from trainer.tracking.run_log import metrics_in
 
 def test_sink_writes_whole_lines(tmp_path: Path) -> None:
     """Every record becomes one JSON line with a time; what is not JSON (NaN) is left out, not written."""
-    seen: list[Record] = []
+    forwarded: list[Record] = []
     file = Storage(tmp_path).attempt("e1", 1).metrics
-    sink = FileSink(file, orders=Orders(Storage(tmp_path).attempt("e1", 2)), forward=seen.append)
+    sink = FileSink(file, orders=Orders(Storage(tmp_path).attempt("e1", 2)), forward=forwarded.append)
     sink.emit({"kind": "train", "iteration": 1, "loss": float("nan"), "loss_pixel": 0.5})
     sink.close()
     (record,) = read_records(file)
     assert record.pop("time") > 0
     assert record == {"kind": "train", "iteration": 1, "loss_pixel": 0.5}
-    assert len(seen) == 1
+    assert len(forwarded) == 1
 
 
 def test_a_line_cut_short_is_left_out(tmp_path: Path) -> None:
