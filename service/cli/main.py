@@ -11,6 +11,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from service.cli.dataset_options import add_dataset_options
+from service.cli.failure import fail
 from trainer.base.ends import ExitCode
 from trainer.base.errors import RegionRebalanceError
 from trainer.base.text import make_streams_printable, printable_lines
@@ -69,12 +70,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         _become([sys.executable, "-P", "-m", "trainer.count", *words[1:]])
     make_streams_printable(utf8=args.json)
     if (mistake := _contradiction(args)) is not None:
-        return _fail(mistake, ExitCode.BAD_INPUT)
+        return fail(mistake, ExitCode.BAD_INPUT)
     run: Callable[[argparse.Namespace], int] = args.func
     try:
         return run(args)
     except RegionRebalanceError as error:
-        return _fail(str(error), ExitCode.FAILED)
+        return fail(str(error), ExitCode.FAILED)
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except BrokenPipeError:  # the reader, such as `head`, has gone: nothing to complain about
@@ -103,9 +104,9 @@ def _ask(function: str, args: argparse.Namespace) -> int:
         with RebalanceClient(experiments.api_of(args)) as client:
             return _call(function, args, client)
     except ApiUnreachable as error:
-        return _fail(str(error), ExitCode.UNREACHABLE)
+        return fail(str(error), ExitCode.UNREACHABLE)
     except (experiments.BadArgument, ProxyRefused) as error:
-        return _fail(str(error), ExitCode.BAD_INPUT)
+        return fail(str(error), ExitCode.BAD_INPUT)
     except ApiError as error:
         if args.json:
             print(error.problem.model_dump_json(), file=sys.stderr)
@@ -133,11 +134,6 @@ def _where(args: argparse.Namespace, error: ApiError) -> str:
     """The file, where the mistake is none of a field that the problem names."""
     of_file = error.problem.type.endswith((":malformed-document", ":body-too-large"))
     return f"{args.spec}: " if of_file and getattr(args, "spec", "-") != "-" else ""
-
-
-def _fail(text: str, code: int) -> int:
-    print(f"rebalance: {printable_lines(text)}", file=sys.stderr)
-    return code
 
 
 def build_parser() -> argparse.ArgumentParser:
