@@ -182,7 +182,7 @@ def test_a_p_value_of_few_seeds_is_said() -> None:
 def test_notes_stay_short() -> None:
     """The first rows by name, the others by number."""
     made = make_table("t", [Entry(f"r{row}", 0, None) for row in range(1000)])
-    assert made.notes[0].endswith("r6 1, r7 1, and 992 more rows")
+    assert made.notes[0].endswith("r6 1, r7 1 and 992 more rows")
 
 
 def test_work_grows_with_the_trials() -> None:
