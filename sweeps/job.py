@@ -127,7 +127,7 @@ def _refuse_another(storage: Storage, identifier: str, sweep: SweepSpec) -> None
     if not file.exists():
         return
     before, now = _lasting(parse_sweep(parse_document(file.read_bytes()))), _lasting(sweep)
-    got = f"{identifier} is another sweep's id: that one began otherwise"
+    got = f"{identifier} is another sweep's id: that one began with another document"
     wanted = "what it began with, or another --sweep; /name and the other limits may change"
     changed = [pointer for pointer in now if now[pointer] != before[pointer]]
     if changed:

@@ -134,7 +134,7 @@ def cancel(args: argparse.Namespace, client: RebalanceClient) -> int:
     if args.wait:
         _wait(args, client, experiment)
         return 0
-    return tell(args, experiment, f"{experiment.state}, cancel asked")
+    return tell(args, experiment, f"{experiment.state}, cancel requested")
 
 
 def retry(args: argparse.Namespace, client: RebalanceClient) -> int:
@@ -158,7 +158,7 @@ def track(args: argparse.Namespace, client: RebalanceClient) -> int:
         print_items(found)
         return code
     for each in found:
-        print(f"{each.id}  {each.name}: is sent to MLflow again; how it went: rebalance show {each.id}")
+        print(f"{each.id}  {each.name}: is being sent to MLflow again: rebalance show {each.id}")
     return code
 
 
@@ -192,7 +192,7 @@ def _wait(args: argparse.Namespace, client: RebalanceClient, experiment: Experim
     from service.cli.progress import ProgressView, make_console
     from service.cli.tables import headline_text, notice_text
 
-    what = "its end stays asked" if experiment.cancel_requested_at else "the experiment goes on"
+    what = "the cancel still stands" if experiment.cancel_requested_at else "the experiment goes on"
     with (
         told_on_interrupt(f"{what}: rebalance show {experiment.id}"),
         ProgressView(make_console(stderr=True)) as view,

@@ -148,7 +148,7 @@ def _failures(sweep: SweepPublic) -> Iterator[str]:
 
 
 def _asked(each: SweepPublic | TrialPublic) -> str:
-    return ", cancel asked" if each.cancel_requested_at and not each.state.ended else ""
+    return ", cancel requested" if each.cancel_requested_at and not each.state.ended else ""
 
 
 def preview_table(preview: SweepPreview) -> Table:

@@ -77,7 +77,7 @@ def table(args: argparse.Namespace, client: RebalanceClient) -> int:
 def cancel(args: argparse.Namespace, client: RebalanceClient) -> int:
     """Asks for a sweep's end."""
     sweep = client.cancel_sweep(args.id)
-    return tell(args, sweep, f"{sweep.state}, cancel asked")
+    return tell(args, sweep, f"{sweep.state}, cancel requested")
 
 
 def pause(args: argparse.Namespace, client: RebalanceClient) -> int:
@@ -133,7 +133,7 @@ def _wait(args: argparse.Namespace, client: RebalanceClient, sweep: SweepPublic)
     from service.cli.sweep_tables import SweepView
 
     print(f"{sweep.id}  {sweep.name}: {counted(sweep.counts.total, 'trial')}", file=sys.stderr)
-    what = "its end stays asked" if sweep.cancel_requested_at else "the sweep goes on"
+    what = "the cancel still stands" if sweep.cancel_requested_at else "the sweep goes on"
     with (
         told_on_interrupt(f"{what}: rebalance sweep watch {sweep.id}"),
         SweepView(make_console(stderr=True)) as view,

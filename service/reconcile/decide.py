@@ -112,7 +112,7 @@ def _after_silence(row: JobRow, observation: Observation, rules: Rules) -> Decis
 
 
 _STOPPED_ELSEWHERE = AttemptError(
-    type="JobStopped", message="somebody stopped the job at the cluster, not here"
+    type="JobStopped", message="the job was stopped on the cluster, not through this service"
 )
 
 

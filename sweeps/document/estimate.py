@@ -58,7 +58,7 @@ def cost_line(cost: Cost, at_once: int | None) -> str:
     gpus = f" and {counted(cost.gpus, 'GPU')}" if cost.gpus else ""
     size += f"; at most {counted(cost.cpus, 'CPU')}{gpus} a trial"
     if cost.train_seconds is None:
-        return f"{size}; no time known: nothing like it has been measured in this storage"
+        return f"{size}; time unknown: nothing like it has been measured in this storage"
     wall = f", {_hours(cost.train_seconds / min(at_once, cost.trials))} {at_once} at once" if at_once else ""
     hours = f", {cost.gpu_hours:.2f} GPU hours" if cost.gpu_hours else ""
     return f"{size}; training about {_hours(cost.train_seconds)} one after another{wall}{hours}"

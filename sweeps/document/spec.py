@@ -163,7 +163,7 @@ def _axis_problems(sweep: SweepSpec) -> list[Problem]:
         problems += _pointer_problems(sweep, axis.pointer, f"{here}/pointer")
         given = axis.given
         if len(given) != 1:
-            got = f"has {' and '.join(given)}" if given else "says nothing of its values"
+            got = f"has {' and '.join(given)}" if given else "gives no values"
             problems.append(Problem(here, got, f"exactly one of {', '.join(WAYS)}"))
             continue
         wrong = _value_problems(axis, f"{here}/{given[0]}")

@@ -30,9 +30,9 @@ def shall_run(progress: TrialProgress, losses: int, *, detached: bool) -> bool:
 def limit_reached(limits: Limits, *, seconds: float, gpu_hours: float) -> str | None:
     """Why no further trial is started, None while there is no reason."""
     if limits.seconds is not None and seconds >= limits.seconds:
-        return f"{limits.seconds:g} seconds are over"
+        return f"{limits.seconds:g} seconds have passed"
     if limits.gpu_hours is not None and gpu_hours >= limits.gpu_hours:
-        return f"{limits.gpu_hours:g} GPU hours are used"
+        return f"{limits.gpu_hours:g} GPU hours are used up"
     return None
 
 

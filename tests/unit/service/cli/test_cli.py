@@ -238,7 +238,7 @@ def test_list_show_and_cancel(service: Service, capsys: pytest.CaptureFixture[st
     assert main(["list", "--tag", "cli:list", "--json", "--api", service.url]) == 0
     assert [item["id"] for item in _json(capsys)["items"]] == [wanted]
     assert main(["cancel", wanted, "--api", service.url]) == 0
-    assert "cancel asked" in capsys.readouterr().out
+    assert "cancel requested" in capsys.readouterr().out
     assert main(["show", wanted, "--api", service.url]) == 0
     shown = capsys.readouterr().out
     assert "reason" in shown
@@ -268,7 +268,7 @@ def test_wait_ends_with_the_experiment(
 def test_ctrl_c_says_that_the_experiment_goes_on(
     service: Service, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And how to look at it again; a cancel stays asked. Exit code 130."""
+    """And how to look at it again; a cancel still stands. Exit code 130."""
 
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -279,7 +279,7 @@ def test_ctrl_c_says_that_the_experiment_goes_on(
     told = capsys.readouterr().err
     assert "the experiment goes on: rebalance show " in told
     assert main(["cancel", told.split()[-1], "--wait", "--api", service.url]) == ExitCode.INTERRUPTED
-    assert "its end stays asked: rebalance show " in capsys.readouterr().err
+    assert "the cancel still stands: rebalance show " in capsys.readouterr().err
 
 
 def test_logs_follow_to_the_end(service: Service, capsys: pytest.CaptureFixture[str]) -> None:

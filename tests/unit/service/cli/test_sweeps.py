@@ -192,7 +192,7 @@ def test_tables(service: Service, client: RebalanceClient, engine: Engine, capsy
 def test_pause_resume_cancel(service: Service, client: RebalanceClient, capsys: Any) -> None:
     """Each says what it asked for."""
     identifier = client.submit_sweep(sweep_document()).id
-    for action, text in (("pause", "paused"), ("resume", "goes on"), ("cancel", "cancel asked")):
+    for action, text in (("pause", "paused"), ("resume", "goes on"), ("cancel", "cancel requested")):
         assert run(service, "sweep", action, identifier) == 0
         assert text in capsys.readouterr().out
 
@@ -410,7 +410,7 @@ def test_ctrl_c_says_that_the_sweep_goes_on(
 
     identifier = client.submit_sweep(sweep_document()).id
     monkeypatch.setattr(RebalanceClient, "follow_sweep", interrupted)
-    for told in ("the sweep goes on", "its end stays asked"):
+    for told in ("the sweep goes on", "the cancel still stands"):
         assert run(service, "sweep", "watch", identifier) == ExitCode.INTERRUPTED
         assert f"{told}: rebalance sweep watch {identifier}\n" in capsys.readouterr().err
         client.cancel_sweep(identifier)
@@ -428,7 +428,7 @@ def test_cancel_asked_is_shown() -> None:
         console = Console(file=out, width=100)
         console.print(sweeps_table([sweep], NOW))
         print_sweep(console, sweep)
-        return [line.split()[0] for line in out.getvalue().splitlines() if "cancel asked" in line]
+        return [line.split()[0] for line in out.getvalue().splitlines() if "cancel requested" in line]
 
     assert lines(_sweep(State.RUNNING, trials=every)) == ["s-0003"]
     wanted = ["swp-1", "state", "s-0001", "s-0003"]

@@ -46,7 +46,7 @@ def run(settings: Settings, *names: str) -> int:
 def test_several_at_once(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     """One that cannot be sent keeps none of the others back, and is in the exit code."""
     assert run(settings, "e1") == 0
-    assert "is sent to MLflow again" in capsys.readouterr().out
+    assert "is being sent to MLflow again" in capsys.readouterr().out
     assert run(settings, "e2", "e1") == ExitCode.BAD_INPUT
     told = capsys.readouterr()
     assert told.err == "e2: e2 is running\n"

@@ -69,8 +69,8 @@ def test_limits() -> None:
     """Each limit is told by its number once it is reached; without limits nothing ever is."""
     assert limit_reached(Limits(), seconds=1e9, gpu_hours=1e9) is None
     assert limit_reached(Limits(seconds=10), seconds=9.9, gpu_hours=0) is None
-    assert limit_reached(Limits(seconds=10), seconds=10, gpu_hours=0) == "10 seconds are over"
-    assert limit_reached(Limits(gpu_hours=0.5), seconds=0, gpu_hours=0.6) == "0.5 GPU hours are used"
+    assert limit_reached(Limits(seconds=10), seconds=10, gpu_hours=0) == "10 seconds have passed"
+    assert limit_reached(Limits(gpu_hours=0.5), seconds=0, gpu_hours=0.6) == "0.5 GPU hours are used up"
 
 
 def test_a_judged_trial_waits_for_its_permit(tmp_path: Path) -> None:

@@ -267,7 +267,7 @@ def test_a_table_that_takes_long_is_not_made_for_each_trial(storage: Storage) ->
     assert len(made) == 3
 
 
-LIMIT = "not all trials were begun: 10 seconds are over"
+LIMIT = "not all trials were begun: 10 seconds have passed"
 
 
 def test_the_last_table_says_which_limit_was_reached(storage: Storage) -> None:
