@@ -208,7 +208,7 @@ def png_damage(content: bytes, *, pixels_seen: bool = False) -> str | None:
     PIL reads such files without a word: the pixels that are missing are 0.
 
     Args:
-        pixels_seen: the last pixel was read and is not 0, so none is missing: they need not be unpacked again.
+        pixels_seen: the last pixel was read and is not 0, so none is missing: no need to unpack them again.
     """
     unpack, pixels = zlib.decompressobj(), 0
     head = b""

@@ -1,4 +1,4 @@
-"""RunReports side by side: scores, differences to the first, and what makes the comparison unfair.
+"""Attempt reports side by side: scores, differences to the first, and what makes the comparison unfair.
 
 Letters: K classes.
 """
