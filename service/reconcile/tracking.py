@@ -7,14 +7,14 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from service.reconcile.cluster import (
+    AccessRefused,
     AlreadySubmitted,
     BackendUnreachable,
-    Refused,
     RunCloser,
     SubmitRefused,
 )
 from service.reconcile.decide_tracking import Step, Try, answered, next_step
-from service.reconcile.job_follower import Cluster, Mishaps
+from service.reconcile.job_follower import BackendLink, Mishaps
 from service.reconcile.job_kinds import track_command
 from service.reconcile.track_requests import note_try, tries_of
 from service.shared.settings import Settings
@@ -39,7 +39,7 @@ class Tracking:
     """A pass over the rows whose MLflow run is still to be seen to; MLflow's absence delays only this."""
 
     def __init__(
-        self, store: Store, settings: Settings, cluster: Cluster, runs: RunCloser | None, mishaps: Mishaps
+        self, store: Store, settings: Settings, cluster: BackendLink, runs: RunCloser | None, mishaps: Mishaps
     ) -> None:
         self._store = store
         self._settings = settings
@@ -137,7 +137,7 @@ class Tracking:
             return False
         try:
             self._runs.ping()
-        except Refused:
+        except AccessRefused:
             return True
         except BackendUnreachable as error:
             self._note_silence(error, now)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from trainer.base.content_key import ContentKey
 from trainer.base.errors import DataError
+from trainer.base.text import first_names
 from trainer.data.frequency_tables import FrequencyTable
 from trainer.data.listing import key_of
 from trainer.data.mask_sets import MaskSet, split_of
@@ -172,13 +173,12 @@ def _faults(masks: MaskSet, tally: Tally) -> list[str]:
     if tally.strange:
         legal, held = dict(masks.ids), [k for k, n in enumerate(tally.pixel) if n]
         illegal = [(k, tally.pixel[k]) for k in held if k not in legal]
-        shown = ", ".join(f"{k} ({n} pixels)" for k, n in illegal[:_SHOWN])
-        more = f" and {len(illegal) - _SHOWN} more" if len(illegal) > _SHOWN else ""
+        shown = first_names([f"{k} ({n} pixels)" for k, n in illegal], most=_SHOWN)
         first = sorted(tally.strange, key=lambda item: item[0])[:_SHOWN]
         names = ", ".join(f"{name} (id {', '.join(map(str, ids))})" for name, ids in first)
         faults.append(
             f"{where}: {len(tally.strange)} of {tally.images} masks hold label ids other than"
-            f" {ids_in_words(masks.ids)}: {shown}{more}; first masks: {names}"
+            f" {ids_in_words(masks.ids)}: {shown}; first masks: {names}"
             f"; hint: {strange_ids_hint(masks.label_map, len(masks.classes), held)}"
         )
     elif not tally.broken and not any(tally.class_region[: len(masks.classes)]):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from trainer.base.text import first_names
 from trainer.storage.notices import Notice
 
 _MOST_TOLD = 20  # notes
-_MOST_NAMED = 8  # runs in a note
 
 
 def notice_notes(noticed: Iterable[tuple[str, Sequence[Notice]]]) -> tuple[str, ...]:
@@ -23,14 +23,9 @@ def notice_notes(noticed: Iterable[tuple[str, Sequence[Notice]]]) -> tuple[str, 
         for notice in notices:
             whose.setdefault(notice, {})[name] = None
     told = [
-        str(notice) if len(having) == len(names) else f"{_some(list(having))}: {notice}"
+        str(notice) if len(having) == len(names) else f"{first_names(list(having))}: {notice}"
         for notice, having in whose.items()
     ]
     if len(told) > _MOST_TOLD:
         return (*told[:_MOST_TOLD], f"{len(told) - _MOST_TOLD:,} more notices are in the reports")
     return tuple(told)
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMED:,} more" if len(names) > _MOST_NAMED else ""
-    return ", ".join(names[:_MOST_NAMED]) + more

@@ -12,11 +12,11 @@ from service.api.problems import documented
 from service.api.views import event_public
 from service.shared.schemas import EventPublic, Page
 from service.store.jobs import Ledger
-from service.store.records import Asked
+from service.store.records import JobRow
 
 router = APIRouter()
 
-Row = TypeVar("Row", bound=Asked)
+Row = TypeVar("Row", bound=JobRow)
 After = Annotated[int, Query(ge=0, le=2**62, description="`next_cursor` of the page before.")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 

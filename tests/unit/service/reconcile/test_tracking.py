@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.reconcile.cluster import JobStatus, Refused
+from service.reconcile.cluster import AccessRefused, JobStatus
 from service.reconcile.retry import retry
 from service.reconcile.track_requests import ask_to_track, pending_try
 from service.shared.settings import Settings
@@ -132,7 +132,7 @@ def test_a_server_that_lets_only_jobs_in_is_tried(world: World) -> None:
     world.runs.down = False
 
     def refuse() -> None:
-        raise Refused("401")
+        raise AccessRefused("401")
 
     world.runs.ping = refuse  # type: ignore[method-assign]
     world.step(60)

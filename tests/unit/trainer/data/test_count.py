@@ -129,7 +129,7 @@ def test_names_are_shown_as_they_are() -> None:
         (["ade20k"], "ade20k: say where it lies: --root DIR"),
         (["folder", "--root", "/no/such"], "/no/such: classes.txt cannot be read: No such file"),
         (["digit_scenes", "--root", "."], "digit_scenes is built in"),
-        (["mine", "--root", "."], "'mine' is no data set that --root goes with"),
+        (["mine", "--root", "."], "'mine' is not a data set that takes --root"),
         (["nothing", "--table"], "nothing: cannot be read (No such file or directory)"),
         (["ade20k", "--table", "--root", "."], "--root: not with --table"),
         (["camvid", "--root", "{root}"], "is not that of camvid: Sky, Building"),

@@ -20,7 +20,7 @@ from trainer.mmseg_adapter.config import revive
 from trainer.mmseg_adapter.data import PairedFolder
 from trainer.mmseg_adapter.decode import decode_strictly
 from trainer.plan import Plan, make_plan
-from trainer.results.report import RunReport
+from trainer.results.report import AttemptReport
 from trainer.run.attempt import Attempt
 
 
@@ -48,8 +48,8 @@ def test_the_loader_reads_what_pil_says(tmp_path: Path, name: str) -> None:
     loaded = mmcv.imfrombytes(path.read_bytes(), flag="color", backend="cv2")
     assert loaded.shape == (*header.size, 3)
     with Image.open(path) as said:
-        seen = np.asarray(said.convert("RGB"))
-    assert np.abs(loaded[..., ::-1].astype(int) - seen).max() <= 1
+        pixels = np.asarray(said.convert("RGB"))
+    assert np.abs(loaded[..., ::-1].astype(int) - pixels).max() <= 1
     if header.grey:
         assert (loaded == loaded[..., :1]).all(), "three equal channels"
 
@@ -133,7 +133,7 @@ def test_an_attempt_ends_before_its_first_iteration(
 
     report = begun.run(work)
     capfd.readouterr()
-    assert isinstance(report, RunReport)
+    assert isinstance(report, AttemptReport)
     assert report.state == "failed"
     assert report.error is not None
     assert (report.error.type, report.error.retryable) == ("DataError", False)
