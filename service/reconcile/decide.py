@@ -66,26 +66,26 @@ def _after_report(row: JobRow, report: AttemptReport | SweepReport, rules: Rules
     if isinstance(report, SweepReport):
         if report.state == End.COMPLETED:
             limit = f"; {report.limit}" if report.limit else ""
-            return _ended(row, State.COMPLETED, f"report: the sweep came to its end{limit}")
+            return _ended(State.COMPLETED, f"report: the sweep came to its end{limit}")
     elif report.state == End.COMPLETED and report.result is not None:
-        return _ended(row, State.COMPLETED, "report with a result", headline=headline_of(report))
+        return _ended(State.COMPLETED, "report with a result", headline=headline_of(report))
     error = report.error or AttemptError(
         type="ReportError", message="the report names neither a result nor an error"
     )
     if row.cancel_requested_at is not None and not _was_before(report.ended_at, row.cancel_requested_at):
         # Processes that are being stopped fail in every way; what was asked for is what happened.
-        return _ended(row, State.CANCELLED, f"cancelled on request, the job ending with {error.type}")
+        return _ended(State.CANCELLED, f"cancelled on request, the job ending with {error.type}")
     if error.retryable:
         return _try_again(row, error, rules, cluster_lost=error.type == NodeLost.__name__)
-    return _failed(row, error, "report with an error")
+    return _failed(error, "report with an error")
 
 
 def _after_stop(row: JobRow, observation: Observation, rules: Rules) -> Decision:
     """The job says it was told to end. By us, by somebody else, or with its cluster?"""
     if row.cancel_requested_at is not None:
-        return _ended(row, State.CANCELLED, "cancelled on request")
+        return _ended(State.CANCELLED, "cancelled on request")
     if observation.job.status is JobStatus.STOPPED:
-        return _failed(row, _STOPPED_ELSEWHERE, "job stopped from outside")
+        return _failed(_STOPPED_ELSEWHERE, "job stopped from outside")
     error = AttemptError(type="JobLost", message="the job was told to end with its cluster")
     return _try_again(row, error, rules, cluster_lost=True)
 
@@ -94,13 +94,13 @@ def _after_silence(row: JobRow, observation: Observation, rules: Rules) -> Decis
     """The job is over and left no report."""
     status = observation.job.status
     if row.cancel_requested_at is not None:
-        return _ended(row, State.CANCELLED, f"cancelled on request, job {status}")
+        return _ended(State.CANCELLED, f"cancelled on request, job {status}")
     if observation.report_problem is not None:
         return _failed(
-            row, AttemptError(type="ReportError", message=observation.report_problem), "report cannot be read"
+            AttemptError(type="ReportError", message=observation.report_problem), "report cannot be read"
         )
     if status is JobStatus.STOPPED:
-        return _failed(row, _STOPPED_ELSEWHERE, "job stopped from outside")
+        return _failed(_STOPPED_ELSEWHERE, "job stopped from outside")
     what = (
         "the cluster no longer knows the job"
         if status is JobStatus.GONE
@@ -124,7 +124,7 @@ def _try_again(row: JobRow, error: AttemptError, rules: Rules, *, cluster_lost: 
     down each time.
     """
     if row.cancel_requested_at is not None:
-        return _ended(row, State.CANCELLED, f"cancelled on request, after {error.type}")
+        return _ended(State.CANCELLED, f"cancelled on request, after {error.type}")
     failures = row.failures if cluster_lost else row.failures + 1
     most = rules.max_attempts * _CLUSTER_LOSSES_PER_ATTEMPT
     if failures < rules.max_attempts and row.attempt < most:
@@ -132,15 +132,14 @@ def _try_again(row: JobRow, error: AttemptError, rules: Rules, *, cluster_lost: 
         told = f"{error.type}: {first_line}; trying again, {failures} of {rules.max_attempts} failures so far"
         return Decision(State.QUEUED, told, Outcome(failures=failures))
     told = f"{error.type} in attempt {row.attempt}, failure {failures} of {rules.max_attempts}"
-    return _failed(row, error, told)
+    return _failed(error, told)
 
 
-def _failed(row: JobRow, error: AttemptError, reason: str) -> Decision:
-    return _ended(row, State.FAILED, reason, error=error)
+def _failed(error: AttemptError, reason: str) -> Decision:
+    return _ended(State.FAILED, reason, error=error)
 
 
 def _ended(
-    row: JobRow,
     to: State,
     reason: str,
     *,
@@ -156,14 +155,14 @@ def _ended(
     return Decision(to, reason, outcome)
 
 
-def refused(row: JobRow, why: str) -> Decision:
+def refused(why: str) -> Decision:
     """What follows when the cluster will not take the job."""
-    return _failed(row, AttemptError(type="SubmitRefused", message=why), "submit refused")
+    return _failed(AttemptError(type="SubmitRefused", message=why), "submit refused")
 
 
-def never_started(row: JobRow) -> Decision:
+def never_started() -> Decision:
     """What follows when a queued experiment is to be cancelled and no job of it exists."""
-    return _ended(row, State.CANCELLED, "cancelled before its job started")
+    return _ended(State.CANCELLED, "cancelled before its job started")
 
 
 def headline_of(report: AttemptReport) -> dict[str, float | None] | None:

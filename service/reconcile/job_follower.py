@@ -190,11 +190,11 @@ class JobFollower(Generic[Row]):
 
     def _drop(self, row: Row, now: datetime) -> None:
         if not self._work.attempt(row).spec.exists():  # written before an attempt is handed to the cluster
-            self._move(row, never_started(row), now)
+            self._move(row, never_started(), now)
             return
         job = self._cluster.look(row.job_id)
         if job.status is JobStatus.GONE:
-            self._move(row, never_started(row), now)
+            self._move(row, never_started(), now)
         elif job.status is not JobStatus.UNREACHABLE:
             self._move(row, Decision(State.SUBMITTED, "found at the cluster"), now)
 
@@ -211,6 +211,6 @@ class JobFollower(Generic[Row]):
         except AlreadySubmitted:
             reason = f"job {row.job_id} was already submitted"
         except SubmitRefused as refusal:
-            self._move(row, refused(row, str(refusal)), now)
+            self._move(row, refused(str(refusal)), now)
             return
         self._move(row, Decision(State.SUBMITTED, reason), now)

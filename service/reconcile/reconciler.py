@@ -70,8 +70,7 @@ class Reconciler:
             self._sweeps.drop(sweep, now)
         self._follow_trials(now)
         self._submit(now)
-        if self._leads():
-            self._tracking.settle(now)
+        self._tracking.settle(now, leads)
 
     def _while_leading(self, rows: Iterable[Row]) -> Iterator[Row]:
         """The rows one by one, as long as they are ours to act on."""

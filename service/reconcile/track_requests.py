@@ -39,7 +39,8 @@ def ask_to_track(store: Store, settings: Settings, row: Experiment, now: datetim
     """The experiment, all of which is to be sent to MLflow again; asked while it is, nothing is added.
 
     Raises:
-        Conflict: nobody tracks experiments here; or it has not ended, and its own job will send everything.
+        Conflict: nobody tracks experiments here; or it has not ended, or was begun again just now,
+            and its own job will send everything.
         OSError: storage does not answer; nothing has changed.
     """
     if settings.mlflow_uri is None:
@@ -50,4 +51,4 @@ def ask_to_track(store: Store, settings: Settings, row: Experiment, now: datetim
         raise Conflict(f"experiment {row.id} has left nothing that could be sent: no attempt ever ran")
     if pending_try(settings.layout, row) is None:
         note_try(settings.layout, row, by_person=True, now=now)
-    return store.mlflow_due(row.id, End(row.state).mlflow_status, now=now)
+    return store.mlflow_due(row, End(row.state).mlflow_status, now=now)

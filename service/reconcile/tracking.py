@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -16,7 +18,7 @@ from service.reconcile.cluster import (
 from service.reconcile.decide_tracking import Step, Try, answered, next_step
 from service.reconcile.job_follower import BackendLink, Mishaps
 from service.reconcile.job_kinds import track_command
-from service.reconcile.track_requests import note_try, tries_of
+from service.reconcile.track_requests import note_try, pending_try, tries_of
 from service.shared.settings import Settings
 from service.store.experiments import Store
 from service.store.jobs import Ledger
@@ -49,14 +51,17 @@ class Tracking:
         self._mishaps = mishaps
         self._silent_until: datetime | None = None
         self._later: dict[tuple[str, datetime], datetime] = {}  # not before; a row that has changed at once
-        self._sending: set[str] = set()
+        self._sending: dict[str, str] = {}  # the job, by experiment
+        self._counted = False  # those from before this process
 
-    def settle(self, now: datetime) -> None:
-        """Does what is next for each row, as far as MLflow and the cluster answer."""
+    def settle(self, now: datetime, leads: Callable[[], bool] = lambda: True) -> None:
+        """Does what is next for each row, as far as MLflow and the cluster answer, while `leads` holds."""
         for row in self._due(self._store, now):
+            if not leads():
+                return
             with self._mishaps.confined(row.id):
                 try:
-                    self._settle(row, now)
+                    self._settle(self._noted(row, now), now)
                     continue
                 except BackendUnreachable as error:
                     self._cluster.note_unreachable(str(error))
@@ -64,6 +69,8 @@ class Tracking:
                     log.warning("storage trouble", extra={"experiment": row.id, "reason": str(error)})
             self._wait(row, now)
         for sweep in self._due(self._store.sweeps, now):
+            if not leads():
+                return
             if self._reach(now):
                 self._close(self._store.sweeps, sweep, now)
 
@@ -73,29 +80,54 @@ class Tracking:
         rows = ledger.with_mlflow_due(limit=_AT_ONCE + len(self._later))
         return [row for row in rows if (row.id, row.updated_at) not in self._later][:_AT_ONCE]
 
+    def _noted(self, row: Experiment, now: datetime) -> Experiment:
+        """The row, once it has the notices of a try that is over; what is decided next is decided of it."""
+        record, tries = read_record(self._storage.tracking(row.id)), tries_of(self._storage, row)
+        if not tries or not answered(record, tries[0]):
+            return row
+        self._sending.pop(row.id, None)
+        notices = read_notices(self._newest(row))
+        if not row.news(notices):
+            return row
+        self._store.note([(row, notices)], now=now)
+        return self._store.get(row.id)
+
     def _settle(self, row: Experiment, now: datetime) -> None:
+        if row.mlflow_status_due is None:
+            return  # begun again just now
         record, tries = read_record(self._storage.tracking(row.id)), tries_of(self._storage, row)
         job = self._cluster.look(_job_id(row, tries[0])).status if tries else None
-        if not tries or answered(record, tries[0]) or (job is not None and job.over):
-            self._sending.discard(row.id)
-        if tries and answered(record, tries[0]):
-            self._store.note([(row, read_notices(self._newest(row)))], now=now)
         step = next_step(record, tries, job, now)
         if step is Step.CLOSE and self._reach(now):
             self._close(self._store, row, now)
-        elif step is Step.START and len(self._sending) < _MOST_JOBS and self._answers(now):
+        elif step is Step.START and self._room() and self._answers(now):
             self._cluster.backend.ping()  # a try is noted when somebody is there to take it
             self._submit(row, note_try(self._storage, row, by_person=False, now=now), now)
-        elif step is Step.SUBMIT:
+        elif step is Step.SUBMIT and self._room():
             self._submit(row, tries[0], now)
         elif step is Step.DONE:
             ids = mlflow_ids(self._storage.mlflow_run(row.id))
-            self._store.mlflow_settled(row.id, run_id=ids.get("run_id"))
+            self._store.mlflow_settled(row, run_id=ids.get("run_id"))
         elif step is Step.GIVE_UP:
-            self._store.tell(row, _GIVEN_UP.format(row.id), now=now)
-            self._store.mlflow_settled(row.id)
+            self._end_trying(row, _GIVEN_UP.format(row.id), now)
         elif row.id not in self._sending:
             self._wait(row, now)
+
+    def _end_trying(self, row: Experiment, why: str, now: datetime) -> None:
+        if self._store.mlflow_settled(row):
+            self._store.tell(row, why, now=now)
+
+    def _room(self) -> bool:
+        """Whether one more job may send; those that an earlier service has started count."""
+        if not self._counted:
+            self._counted = True
+            for row in self._store.with_mlflow_due(limit=None):
+                with suppress(OSError):
+                    if (each := pending_try(self._storage, row)) is not None:
+                        self._sending[row.id] = _job_id(row, each)
+        sending = self._sending.items()
+        self._sending = {each: job for each, job in sending if not self._cluster.look(job).status.over}
+        return len(self._sending) < _MOST_JOBS
 
     def _wait(self, row: Experiment, now: datetime) -> None:
         self._later[row.id, row.updated_at] = now + _LOOK_AGAIN
@@ -108,10 +140,9 @@ class Tracking:
         except AlreadySubmitted:
             pass
         except SubmitRefused as refusal:
-            self._store.tell(row, f"nothing is sent to MLflow again: {refusal}", now=now)
-            self._store.mlflow_settled(row.id)
+            self._end_trying(row, f"nothing is sent to MLflow again: {refusal}", now)
             return
-        self._sending.add(row.id)
+        self._sending[row.id] = job_id
         self._store.tell(row, f"job {job_id} sends everything to MLflow again", now=now)
 
     def _close(self, ledger: Ledger[Row], row: Row, now: datetime) -> None:
@@ -120,10 +151,12 @@ class Tracking:
             try:
                 with self._mishaps.confined(row.id):
                     self._runs.close_run(row.mlflow_run_id, row.mlflow_status_due)
+            except AccessRefused as error:  # its job, with credentials of its own, has closed it
+                log.warning("mlflow refused", extra={"run": row.mlflow_run_id, "reason": str(error)})
             except BackendUnreachable as error:
                 self._note_silence(error, now)
                 return
-        ledger.mlflow_settled(row.id)
+        ledger.mlflow_settled(row)
 
     def _reach(self, now: datetime) -> bool:
         """False while MLflow is left alone, because it did not answer just now."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import (
@@ -102,7 +102,7 @@ class Ledger(Generic[Row]):
             query = query.where(wished.is_not(None) if cancel_requested else wished.is_(None))
         return self.select(query.order_by(self._table.c.created_at, self._table.c.id).limit(limit))
 
-    def with_mlflow_due(self, *, limit: int) -> list[Row]:
+    def with_mlflow_due(self, *, limit: int | None) -> list[Row]:
         """Rows whose MLflow run has still to be given its final status."""
         due = select(self._table).where(self._table.c.mlflow_status_due.is_not(None))
         return self.select(due.order_by(self._table.c.updated_at).limit(limit))
@@ -180,17 +180,33 @@ class Ledger(Generic[Row]):
         with self._database.writing() as connection:
             self.record(connection, [event(row.id, now, row.attempt, row.state, row.state, reason)])
 
-    def mlflow_due(self, identifier: str, status: str, *, now: datetime) -> Row:
-        """Notes that the MLflow run has to be seen to: something may be missing there."""
-        with self._database.writing() as connection:
-            self.write(connection, identifier, mlflow_status_due=status, updated_at=now)
-            return self.read(connection, identifier)
+    def mlflow_due(self, seen: Row, status: str, *, now: datetime) -> Row:
+        """Notes that the MLflow run has to be seen to: something may be missing there.
 
-    def mlflow_settled(self, identifier: str, *, run_id: str | None = None) -> None:
-        """The MLflow run (now `run_id`, if given) has its final status, or there is none to have it."""
-        changes = {} if run_id is None else {"mlflow_run_id": run_id}
+        Raises:
+            Conflict: another attempt has begun since, whose own job will see to it.
+        """
         with self._database.writing() as connection:
-            self.write(connection, identifier, mlflow_status_due=None, **changes)
+            here = self.read(connection, seen.id, lock=True)
+            if here.attempt != seen.attempt or not here.state.ended:
+                raise Conflict(
+                    f"{self._kind.word} {seen.id} is {here.state} in attempt {here.attempt} by now"
+                )
+            moved = max(now, here.updated_at + timedelta.resolution)  # what `mlflow_settled` compares
+            self.write(connection, seen.id, mlflow_status_due=status, updated_at=moved)
+            return self.read(connection, seen.id)
+
+    def mlflow_settled(self, seen: Row, *, run_id: str | None = None) -> bool:
+        """The MLflow run (now `run_id`, if given) has its final status, or there is none to have it.
+
+        False, and nothing is written, where the row is no longer as it was seen: somebody may have asked
+        for more, and it is to be looked at again.
+        """
+        changes = {} if run_id is None else {"mlflow_run_id": run_id}
+        same = and_(self._table.c.id == seen.id, self._table.c.updated_at == seen.updated_at)
+        with self._database.writing() as connection:
+            settled = update(self._table).where(same).values(mlflow_status_due=None, **changes)
+            return connection.execute(settled).rowcount == 1
 
     # ------------------------------------------------ for the store's own transactions
 

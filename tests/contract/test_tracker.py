@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
@@ -74,8 +74,9 @@ class FakeTracker:
         group = groups.setdefault(info.group, f"g{len(groups)}")
         made = [each for each, run in runs.items() if info.maybe_made and run["key"] == info.key]
         self._id = info.run_id if info.run_id in runs else next(iter(made), f"run{next(_NUMBERS)}")
-        fresh = {"params": dict(info.params), "tags": {}, "metrics": {}, "files": set(), "tables": {}}
+        fresh: dict[str, Any] = {"params": {}, "tags": {}, "metrics": {}, "files": set(), "tables": {}}
         run = runs.setdefault(self._id, {**fresh, "key": info.key, "group": group})
+        run["params"] = {**info.params, **run["params"]}
         run["tags"] = {**info.tags, **run["tags"]}
         run["status"] = "RUNNING"
         restored = {self._id, run["group"]} & self._server.deleted
@@ -224,6 +225,28 @@ def test_mlflow_means_these_tags() -> None:
     assert mlflow_compat.PARENT_RUN == mlflow_tags.MLFLOW_PARENT_RUN_ID
     assert mlflow_compat.NOTE == mlflow_tags.MLFLOW_RUN_NOTE
     assert mlflow_compat.LOGGED_ARTIFACTS == mlflow_tags.MLFLOW_LOGGED_ARTIFACTS
+
+
+def test_mlflow_has_what_asks_its_server_once() -> None:
+    """The functions below its public client that `mlflow_compat.post_once` calls take what they are given."""
+    from inspect import signature
+
+    from mlflow.utils.credentials import get_default_host_creds
+    from mlflow.utils.rest_utils import http_request
+
+    options = {"json": {}, "max_retries": 0, "raise_on_status": False, "timeout": 1}
+    bound = signature(http_request).bind(get_default_host_creds("http://host"), "/path", "POST", **options)
+    assert {"max_retries", "raise_on_status"} <= bound.arguments.keys()
+
+
+def test_parameters_that_differ_later(server: Server, make_info: Info) -> None:
+    """A run opened again with other parameters keeps those that it has, and takes those that are new."""
+    first = make_info()
+    run_id = server.connect().open(first).ids.run_id
+    other = replace(first, run_id=run_id, params={"method.kind": "other", "limits": "2"})
+    assert server.connect().open(other).ids.run_id == run_id
+    params = server.read(run_id)["params"]
+    assert (params["method.kind"], params["limits"]) == ("baseline", "2")
 
 
 def test_everything_sent_twice_is_there_once(server: Server, make_info: Info) -> None:

@@ -57,6 +57,8 @@ class BackgroundTracker:
         self._started = False
         self._tracker: Tracker | None = None
         self._pause, self._again_at = _FIRST_PAUSE, 0.0
+        self._telling = threading.Lock()  # what is told of and `lost` go together
+        self._given_up = False
         self.lost = False
 
     def log(self, point: Point) -> None:
@@ -67,14 +69,16 @@ class BackgroundTracker:
             self._thread.start()
 
     def flush(self) -> None:
-        """Waits until all is delivered, some seconds at most."""
+        """Waits until all is delivered, some seconds at most; what comes later is told to nobody."""
         if self._started:
             self._queue.put(None)
             self._thread.join(self._close_seconds)
-            self.lost = self.lost or self._thread.is_alive()
+            with self._telling:
+                if self._thread.is_alive():
+                    self.lost, self._given_up = True, True
 
     def _run(self) -> None:
-        while (point := self._queue.get()) is not None:
+        while (point := self._queue.get()) is not None and not self._given_up:
             if self.lost and self._clock() < self._again_at:
                 continue
             try:
@@ -86,8 +90,12 @@ class BackgroundTracker:
         tracker = self._tracker or self._source.open()
         if self.lost:
             self._source.replay(tracker)  # this point too: it is in the file already
-            self._source.caught_up()
-            self.lost, self._pause = False, _FIRST_PAUSE
+            with self._telling:
+                if self._given_up:
+                    return
+                self._source.caught_up()
+                self.lost = False
+            self._pause = _FIRST_PAUSE
         else:
             tracker.log_points([point])
         self._tracker = tracker
@@ -97,6 +105,7 @@ class BackgroundTracker:
         self._tracker = None
         self._again_at = self._clock() + self._pause
         self._pause = min(2 * self._pause, _LONGEST_PAUSE)
-        if not self.lost:
-            self.lost = True
-            self._source.trouble(error)
+        with self._telling:
+            if not self.lost:
+                self.lost = True
+                self._source.trouble(error)

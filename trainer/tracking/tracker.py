@@ -15,14 +15,13 @@ from trainer.base.own_machine import without_proxy
 from trainer.storage.layout import mlflow_ids
 from trainer.storage.port import StoredFile
 from trainer.storage.tracking import Trouble
-from trainer.tracking.mlflow_compat import PARENT_RUN
+from trainer.tracking.mlflow_compat import LOGGED_ARTIFACTS, PARENT_RUN
 from trainer.tracking.mlflow_words import words_of
-from trainer.tracking.trouble import TrackerError, translated, trouble_of
+from trainer.tracking.trouble import TrackerError, only_about_this, translated, trouble_of
 
 _MOST_PARAM_CHARACTERS = 6000  # MLflow 3 refuses longer ones
 _METRICS_PER_BATCH = 1000
 _KEY = "rebalance.run_key"
-_TABLES = "mlflow.loggedArtifacts"  # the tag by which MLflow's interface finds tables
 _MOST_NAMES = 10
 # MLflow's own defaults wait for many minutes, and as long as a server asks in a Retry-After.
 _ENVIRONMENT = {
@@ -116,8 +115,10 @@ class MlflowTracker:
             if run.info.status != "RUNNING":
                 self._client.update_run(self._run_id, status="RUNNING")
             entities = self._mlflow.entities
-            params = [
-                entities.Param(key, value[:_MOST_PARAM_CHARACTERS]) for key, value in info.params.items()
+            params = [  # a sweep may go on with other limits: MLflow refuses to change what it has
+                entities.Param(key, value[:_MOST_PARAM_CHARACTERS])
+                for key, value in info.params.items()
+                if key not in run.data.params
             ]
             there = run.data.tags  # what a person has written since stays
             tags = [
@@ -150,7 +151,8 @@ class MlflowTracker:
                 self._client.restore_run(run.info.run_id)
                 self._restored = True
         except self._mlflow.MlflowException as error:
-            _only_about_this(error)
+            if not only_about_this(error):
+                raise
             return None
         return run
 
@@ -184,7 +186,8 @@ class MlflowTracker:
             try:
                 self._restore_group(found)
             except self._mlflow.MlflowException as error:
-                _only_about_this(error)
+                if not only_about_this(error):
+                    raise
                 continue
             return found
         raise TrackerError(f"{name} and all names like it are deleted", Trouble.DELETED)
@@ -222,10 +225,10 @@ class MlflowTracker:
             file = f"{name}.json"
             text = json.dumps({"columns": list(columns), "data": rows})
             self._client.log_text(self._run_id, text, file)
-            told = json.loads(self._client.get_run(self._run_id).data.tags.get(_TABLES, "[]"))
+            told = json.loads(self._client.get_run(self._run_id).data.tags.get(LOGGED_ARTIFACTS, "[]"))
             table = {"path": file, "type": "table"}
             if table not in told:
-                self._client.set_tag(self._run_id, _TABLES, json.dumps([*told, table]))
+                self._client.set_tag(self._run_id, LOGGED_ARTIFACTS, json.dumps([*told, table]))
 
     def log_file(self, path: Path, folder: str = "") -> None:
         with self._translated():
@@ -234,12 +237,6 @@ class MlflowTracker:
     def close(self, status: RunStatus) -> None:
         with self._translated():
             self._client.set_terminated(self._run_id, status)
-
-
-def _only_about_this(error: Exception) -> None:
-    """Returns if another may be had where this one cannot be restored; else raises the error."""
-    if trouble_of(error).kind in (Trouble.UNREACHABLE, Trouble.SLOW, Trouble.FULL):
-        raise error
 
 
 def open_noted(tracker: Tracker, note: StoredFile, info: RunInfo) -> Opened:

@@ -20,6 +20,7 @@ _FULL = ("disk is full", "no space left", "disk full", "quota exceeded", "insuff
 _SLOW = ("timed out", "timeout", "readtimeouterror")
 _DELETED = ("current state is deleted", "must be in the 'active' state")
 _REFUSED = frozenset({"PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"})
+_ABOUT_THIS = frozenset({"INVALID_PARAMETER_VALUE", "INVALID_STATE", "RESOURCE_DOES_NOT_EXIST"})
 _NO_WORDS = " error responses"
 _UNREACHABLE = ("connection", "max retries exceeded", "name or service not known", "name resolution")
 # Of errors whose status the client tells in no other way than in words.
@@ -71,6 +72,17 @@ class translated:
 def trouble_of(error: BaseException) -> TrackerError:
     """The error in our words, and of which kind it is."""
     return TrackerError(_short(error), _kind_of(error))
+
+
+def only_about_this(error: BaseException) -> bool:
+    """Whether another run, or group of runs, may be had where this one could not be looked at or restored.
+
+    Not while the server is in trouble: the run is there when it is back.
+    """
+    kind = trouble_of(error).kind
+    if kind is Trouble.BROKEN:
+        return str(getattr(error, "error_code", "")) in _ABOUT_THIS
+    return kind in (Trouble.DELETED, Trouble.REFUSED)
 
 
 def _kind_of(error: BaseException) -> Trouble:

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
 from service.api.dependencies import FactsDep, JsonBodyDep, SettingsDep, StoreDep, WakeDep, json_body
+from service.api.mlflow_facts import RunFacts
 from service.api.problems import LOCATION, documented
 from service.api.requests import document_hash
 from service.api.routes.idempotency import KeyDep, earlier, same_request
@@ -89,6 +90,7 @@ def create(
     body: JsonBodyDep,
     store: StoreDep,
     settings: SettingsDep,
+    facts: FactsDep,
     wake: WakeDep,
     response: Response,
     idempotency_key: KeyDep,
@@ -113,7 +115,7 @@ def create(
         same_request(row, asked)
         wake()
     response.headers["Location"] = f"/sweeps/{row.id}"
-    return _current(row.id, store, settings, trials=0)
+    return _current(row.id, store, settings, facts, trials=0)
 
 
 @router.get("/sweeps", responses=documented(HTTPStatus.BAD_REQUEST))
@@ -142,36 +144,46 @@ def show(
 
 
 @router.post("/sweeps/{sweep_id}/cancel", **_CHANGES)
-def cancel(sweep_id: str, store: StoreDep, settings: SettingsDep, wake: WakeDep) -> SweepPublic:
+def cancel(
+    sweep_id: str, store: StoreDep, settings: SettingsDep, facts: FactsDep, wake: WakeDep
+) -> SweepPublic:
     """Asks for its end. What has completed stays; its other trials are cancelled with it."""
     store.sweeps.request_cancel(sweep_id, now=utc_now())
     wake()
-    return _current(sweep_id, store, settings)
+    return _current(sweep_id, store, settings, facts)
 
 
 @router.post("/sweeps/{sweep_id}/pause", **_CHANGES)
-def pause(sweep_id: str, store: StoreDep, settings: SettingsDep, wake: WakeDep) -> SweepPublic:
+def pause(
+    sweep_id: str, store: StoreDep, settings: SettingsDep, facts: FactsDep, wake: WakeDep
+) -> SweepPublic:
     """From now on no trial is started; those that run finish."""
-    return _hold(sweep_id, store, settings, wake, paused=True)
+    return _hold(sweep_id, store, settings, facts, wake, paused=True)
 
 
 @router.post("/sweeps/{sweep_id}/resume", **_CHANGES)
-def resume(sweep_id: str, store: StoreDep, settings: SettingsDep, wake: WakeDep) -> SweepPublic:
+def resume(
+    sweep_id: str, store: StoreDep, settings: SettingsDep, facts: FactsDep, wake: WakeDep
+) -> SweepPublic:
     """Trials are started again."""
-    return _hold(sweep_id, store, settings, wake, paused=False)
+    return _hold(sweep_id, store, settings, facts, wake, paused=False)
 
 
-def _hold(sweep_id: str, store: Store, settings: Settings, wake: WakeDep, *, paused: bool) -> SweepPublic:
+def _hold(
+    sweep_id: str, store: Store, settings: Settings, facts: RunFacts, wake: WakeDep, *, paused: bool
+) -> SweepPublic:
     store.sweeps.pause(sweep_id, paused=paused, now=utc_now())
     with suppress(OSError):  # the reconciler does it when storage is back
         set_pause(settings.layout, sweep_id, paused=paused)
     wake()
-    return _current(sweep_id, store, settings)
+    return _current(sweep_id, store, settings, facts)
 
 
-def _current(sweep_id: str, store: Store, settings: Settings, *, trials: int | None = None) -> SweepPublic:
+def _current(
+    sweep_id: str, store: Store, settings: Settings, facts: RunFacts, *, trials: int | None = None
+) -> SweepPublic:
     row = store.sweeps.get(sweep_id)
-    return sweep_public(row, store, settings, counted=store.sweeps.counts([sweep_id]), trials=trials)
+    return sweep_public(row, store, settings, facts, counted=store.sweeps.counts([sweep_id]), trials=trials)
 
 
 def _request_hash(document: object) -> str:

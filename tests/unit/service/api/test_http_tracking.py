@@ -8,6 +8,7 @@ import pytest
 
 from service.api.app import create_app
 from service.api.mlflow_facts import RunFacts
+from service.api.routes.sweeps import EXAMPLE
 from service.api.tracking_views import tracking_of
 from service.reconcile.cluster import RunFact
 from service.shared.settings import Settings
@@ -83,6 +84,19 @@ def test_a_run_is_linked_only_while_it_is_there(tracked: TestClient, runs: FakeR
     (listed,) = tracked.get("/experiments").json()["items"]
     assert (listed["tracking"], listed["links"]) == (shown["tracking"], shown["links"])
     assert runs.looks == 1
+
+
+def test_changes_of_a_sweep_link_no_deleted_run(
+    tracked: TestClient, runs: FakeRuns, migrated: Settings
+) -> None:
+    """Its answers to pause, resume and cancel, or to the same request again, are as GET shows it."""
+    key = {"Idempotency-Key": "k"}
+    made = tracked.post("/sweeps", json=EXAMPLE, headers=key).json()["id"]
+    migrated.layout.sweep(made).mlflow.write(RUN)
+    runs.facts["m1"] = RunFact.DELETED
+    answers = [tracked.post(f"/sweeps/{made}/{change}") for change in ("pause", "resume", "cancel")]
+    for answer in [*answers, tracked.post("/sweeps", json=EXAMPLE, headers=key)]:
+        assert answer.json()["links"]["mlflow"] is None
 
 
 def test_one_that_is_there_is_linked(tracked: TestClient, runs: FakeRuns) -> None:

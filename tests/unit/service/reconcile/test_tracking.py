@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from service.reconcile.cluster import AccessRefused, JobStatus
+from service.reconcile.reconciler import Reconciler
 from service.reconcile.retry import retry
 from service.reconcile.track_requests import ask_to_track, pending_try
 from service.shared.settings import Settings
@@ -137,6 +138,81 @@ def test_a_server_that_lets_only_jobs_in_is_tried(world: World) -> None:
     world.runs.ping = refuse  # type: ignore[method-assign]
     world.step(60)
     assert "e1-track-1" in world.backend.jobs
+
+
+def test_a_server_that_refuses_the_service_stops_nothing(world: World) -> None:
+    """Runs are closed by their jobs then: a row whose run the service cannot close holds up no other."""
+    ended_behind(world)
+    world.runs.down = False
+    world.add("e0", mlflow_run_id="m0", mlflow_status_due="KILLED", state=State.CANCELLED)
+
+    def refuse(*_: object) -> None:
+        raise AccessRefused("401")
+
+    world.runs.ping = world.runs.close_run = refuse  # type: ignore[method-assign]
+    world.step(60)
+    assert world.store.get("e0").mlflow_status_due is None
+    assert "e1-track-1" in world.backend.jobs
+
+
+def test_what_is_asked_during_a_pass_is_not_lost(world: World) -> None:
+    """Between the look at a row and its end somebody asks for everything again: the next pass does it."""
+    closed = world.runs.close_run
+
+    def asked_meanwhile(run_id: str, status: str) -> None:
+        closed(run_id, status)
+        if len(world.runs.closed) == 1:
+            ask_to_track(world.store, world.settings, world.store.get("e1"), world.now)
+
+    world.runs.close_run = asked_meanwhile  # type: ignore[method-assign]
+    world.add()
+    world.step()
+    world.settings.layout.mlflow_run("e1").write('{"run_id": "m1"}')
+    world.leave_report(make_report("e1"))
+    world.step()
+    assert world.runs.closed == {"m1": "FINISHED"}
+    assert world.store.get("e1").mlflow_status_due == "FINISHED"
+    world.step()
+    assert "e1-track-1" in world.backend.jobs
+
+
+def test_a_retry_during_the_asking(world: World) -> None:
+    """The run of an attempt that has begun since is not closed: the asking is refused."""
+    world.add()
+    world.step()
+    world.backend.finish("e1-1", JobStatus.STOPPED)
+    world.step()
+    world.step(10)
+    seen = world.store.get("e1")
+    retry(world.store, world.settings.layout, seen, world.now)
+    with pytest.raises(Conflict, match="queued in attempt 2"):
+        world.store.mlflow_due(seen, "FAILED", now=world.now)
+    assert world.store.get("e1").mlflow_status_due is None
+
+
+def test_who_leads_no_more_goes_no_further(world: World) -> None:
+    """It is asked before each row, whose run another service may see to by now."""
+    for number in (1, 2):
+        world.add(f"e{number}", mlflow_run_id=f"m{number}", mlflow_status_due="KILLED", state=State.CANCELLED)
+    world.reconciler.run_once(world.now, lambda: not world.runs.closed)
+    assert len(world.runs.closed) == 1
+
+
+def test_a_restarted_service_counts_jobs_from_before(world: World) -> None:
+    """Two that send still send: the third waits, though a person has asked for it."""
+    for number in range(3):
+        row = ended_behind(world, f"e{number}")
+        if number < 2:
+            ask_to_track(world.store, world.settings, row, world.now)
+            world.step()
+            world.backend.run(f"e{number}-track-1")
+    world.reconciler = Reconciler(world.store, world.backend, world.settings, runs=world.runs)
+    ask_to_track(world.store, world.settings, world.store.get("e2"), world.now)
+    world.step(60)
+    assert "e2-track-1" not in world.backend.jobs
+    world.backend.finish("e0-track-1")
+    world.step(60)
+    assert "e2-track-1" in world.backend.jobs
 
 
 def test_who_asks_is_not_kept_waiting(world: World) -> None:

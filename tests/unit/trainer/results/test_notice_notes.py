@@ -6,15 +6,22 @@ from tests.data_factories import make_report
 from trainer.results.compare import compare
 from trainer.results.notice_notes import notice_notes
 from trainer.storage.notices import Notice
+from trainer.storage.tracking import CODE
 
 VOID = Notice(code="void", text="60 % of all pixels are void", hint="label_map")
-LOST = Notice(code="tracking", text="MLflow lost curves")
+ODD = Notice(code="odd", text="something odd")
+LOST = Notice(code=CODE, text="MLflow lost curves")
 
 
 def test_what_all_have_is_said_without_names() -> None:
     """One line for all; a notice of some names them."""
-    told = notice_notes([("a", (VOID,)), ("b", (VOID, LOST)), ("a", ()), ("b", (VOID,))])
-    assert told == ("60 % of all pixels are void; hint: label_map", "b: MLflow lost curves")
+    told = notice_notes([("a", (VOID,)), ("b", (VOID, ODD)), ("a", ()), ("b", (VOID,))])
+    assert told == ("60 % of all pixels are void; hint: label_map", "b: something odd")
+
+
+def test_what_mlflow_lacked_is_no_note() -> None:
+    """It may have been sent since, and no score depends on it: the experiment itself says how it stands."""
+    assert notice_notes([("a", (LOST, VOID)), ("b", (LOST,))]) == (f"a: {VOID}",)
 
 
 def test_very_many_notices_are_cut() -> None:
@@ -30,7 +37,7 @@ def test_very_many_notices_are_cut() -> None:
 def test_a_comparison_tells_them() -> None:
     """The notes of a comparison end with what was noticed of its experiments."""
     first = make_report("e1").model_copy(update={"notices": (VOID,)})
-    second = make_report("e2").model_copy(update={"notices": (VOID, LOST)})
+    second = make_report("e2").model_copy(update={"notices": (VOID, LOST, ODD)})
     notes = compare([first, second]).notes
-    assert notes[-2:] == (str(VOID), "e2: MLflow lost curves")
+    assert notes[-2:] == (str(VOID), "e2: something odd")
     assert compare([make_report("e1"), make_report("e2")]).notes == notes[:-2]

@@ -123,3 +123,30 @@ def test_a_server_that_hangs_is_not_waited_for() -> None:
     background.flush()
     assert background.lost
     hanging.set()
+
+
+def test_who_was_given_up_tells_nothing_more() -> None:
+    """A thread that comes back after the end has not brought what was measured since: nobody is told so."""
+    now, replaying, hanging = [0.0], threading.Event(), threading.Event()
+    threads: list[threading.Thread] = []
+
+    class Slow(Source):
+        def replay(self, tracker: Any) -> None:
+            threads.append(threading.current_thread())
+            replaying.set()
+            hanging.wait(10)
+
+    source = Slow(TrackerError("connection refused", Trouble.UNREACHABLE))
+    background = BackgroundTracker(source, clock=lambda: now[0], close_seconds=0.05)
+    background.log(point(1))
+    source.wait()
+    source.error, now[0] = None, 61.0
+    background.log(point(2))
+    background.log(point(3))
+    assert replaying.wait(10)
+    background.flush()
+    hanging.set()
+    threads[0].join(10)
+    assert background.lost
+    assert source.told == ["unreachable"]
+    assert source.taken == []

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from trainer.storage.tracking import Trouble
-from trainer.tracking.trouble import TrackerError, translated, trouble_of, within
+from trainer.tracking.trouble import TrackerError, only_about_this, translated, trouble_of, within
 
 
 class Coded(Exception):
@@ -49,6 +49,26 @@ def test_kinds(error: Exception, kind: Trouble) -> None:
     assert found.kind is kind
     assert found.told.startswith(f"MLflow {kind.said}: ")
     assert "\n" not in found.told
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (Coded("INVALID_STATE", "cannot be restored"), True),
+        (Coded("INVALID_PARAMETER_VALUE", "unable to restore it"), True),
+        (Coded("RESOURCE_DOES_NOT_EXIST", "no such run"), True),
+        (Coded("PERMISSION_DENIED", "no"), True),
+        (Coded("INTERNAL_ERROR", "too many 503 error responses"), False),
+        (Coded("TEMPORARILY_UNAVAILABLE", "overloaded"), False),
+        (Coded("ENDPOINT_NOT_FOUND", "API request failed with error code 404 != 200"), False),
+        (Coded("INTERNAL_ERROR", "Max retries exceeded: [Errno 111] Connection refused"), False),
+        (Coded("INTERNAL_ERROR", "disk is full"), False),
+        (KeyError("run"), False),
+    ],
+)
+def test_a_living_run_is_not_replaced(error: Exception, expected: bool) -> None:
+    """A server that answers with an error has the run still; only one that refuses this run costs another."""
+    assert only_about_this(error) is expected
 
 
 @pytest.mark.parametrize(
