@@ -21,7 +21,7 @@ import time
 from datetime import datetime
 from typing import Any
 
-from trainer.results.report import RunReport, read_report
+from trainer.results.report import AttemptReport, read_report
 from trainer.spec.spec import parse_spec
 from trainer.storage.layout import Storage, trial_id
 
@@ -94,18 +94,18 @@ def _run(*arguments: str) -> str:
     return done.stdout
 
 
-def _report(storage: Storage, experiment: str) -> RunReport:
+def _report(storage: Storage, experiment: str) -> AttemptReport:
     report = read_report(storage.attempt(experiment, 1).report)
     if report is None or report.result is None:
         raise SystemExit(f"{experiment}: {report.error if report else 'no report'}")
     return report
 
 
-def _end(report: RunReport) -> float:
+def _end(report: AttemptReport) -> float:
     return datetime.fromisoformat(report.ended_at).timestamp()
 
 
-def _work(report: RunReport) -> float:
+def _work(report: AttemptReport) -> float:
     assert report.result is not None
     return report.result.train_seconds + report.result.eval_seconds
 

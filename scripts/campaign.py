@@ -27,7 +27,7 @@ from service.shared.sweep_schemas import SweepPublic
 from sweeps.document.presets import PRESETS, preset_sweep
 from trainer.base.errors import RegionRebalanceError
 from trainer.base.files import write_where_asked
-from trainer.results.report import RunReport
+from trainer.results.report import AttemptReport
 from trainer.results.scores import HEADLINE
 
 _POLL_SECONDS = 2.0
@@ -100,12 +100,18 @@ def _follow(
         StopAsked: a signal came.
     """
     while True:
-        seen = client.sweep(sweep, trials=0)
-        view.update(seen)
-        if seen.state.ended:
-            if seen.counts.completed < seen.counts.total:
-                why = f": {seen.error.message}" if seen.error else f"; see `rebalance sweep show {sweep}`"
-                raise CampaignFailed(f"{seen.counts.completed} of {seen.counts.total} trials completed{why}")
+        standing = client.sweep(sweep, trials=0)
+        view.update(standing)
+        if standing.state.ended:
+            if standing.counts.completed < standing.counts.total:
+                why = (
+                    f": {standing.error.message}"
+                    if standing.error
+                    else f"; see `rebalance sweep show {sweep}`"
+                )
+                raise CampaignFailed(
+                    f"{standing.counts.completed} of {standing.counts.total} trials completed{why}"
+                )
             return
         running.check()
         if stop.wait(_POLL_SECONDS):
@@ -141,7 +147,7 @@ Versions: {versions}.
 """
 
 
-def page(ended: SweepPublic, table: str, reports: Sequence[RunReport], args: argparse.Namespace) -> str:
+def page(ended: SweepPublic, table: str, reports: Sequence[AttemptReport], args: argparse.Namespace) -> str:
     """The results as Markdown: how they were made, the sweep's table, every trial, the sweep itself.
 
     Args:
@@ -175,11 +181,11 @@ def _readable(spec: Mapping[str, Any]) -> str:
     return json.dumps(found, indent=1, ensure_ascii=False)
 
 
-def _seconds(report: RunReport) -> float:
+def _seconds(report: AttemptReport) -> float:
     return report.result.train_seconds + report.result.eval_seconds if report.result else 0.0
 
 
-def _runs(ended: SweepPublic, reports: Sequence[RunReport]) -> str:
+def _runs(ended: SweepPublic, reports: Sequence[AttemptReport]) -> str:
     lines = [("row", "seed", *HEADLINE, "seconds"), ("---", *["---:"] * (len(HEADLINE) + 2))]
     for trial, report in zip(ended.trials or (), reports, strict=True):
         scores = report.result.scores if report.result else None

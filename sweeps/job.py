@@ -27,7 +27,7 @@ from trainer.run.arguments import (
     parse_options,
     storage_at,
 )
-from trainer.run.attempt import run_error, utc_now_text
+from trainer.run.attempt import attempt_error, utc_now_text
 from trainer.storage.layout import Storage
 
 _MOST_LISTED = 200
@@ -86,7 +86,7 @@ def _refuse(options: argparse.Namespace, storage: Storage, error: Exception) -> 
         attempt=options.attempt,
         state=End.FAILED,
         spec=sweep,
-        error=run_error(error),
+        error=attempt_error(error),
         started_at=now,
         ended_at=now,
     )
@@ -127,7 +127,7 @@ def _refuse_another(storage: Storage, identifier: str, sweep: SweepSpec) -> None
     if not file.exists():
         return
     before, now = _lasting(parse_sweep(parse_document(file.read_bytes()))), _lasting(sweep)
-    got = f"{identifier} is another sweep's id: that one began otherwise"
+    got = f"{identifier} is another sweep's id: that one began with another document"
     wanted = "what it began with, or another --sweep; /name and the other limits may change"
     changed = [pointer for pointer in now if now[pointer] != before[pointer]]
     if changed:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from trainer.results.metrics import Counts
-from trainer.results.report import RunReport, RunResult, Scores, make_scores
+from trainer.results.report import AttemptReport, AttemptResult, Scores, make_scores
 from trainer.spec.spec import ExperimentSpec, parse_spec
 from trainer.task import Task
 
@@ -116,14 +116,14 @@ def scores_of(
 
 def make_report(
     experiment: str = "e1", *, scores: Scores | None = None, seconds: float = 50.0, **spec_changes: Any
-) -> RunReport:
+) -> AttemptReport:
     """A completed report; `spec_changes` go to `spec_document`."""
-    return RunReport(
+    return AttemptReport(
         experiment=experiment,
         attempt=1,
         state="completed",
         spec=make_spec(**spec_changes),
-        result=RunResult(
+        result=AttemptResult(
             evaluation={"single_scale": scores or scores_of([[8, 2, 0], [1, 5, 0], [1, 1, 2]])},
             iterations=1000,
             train_seconds=seconds - 2,

@@ -101,7 +101,7 @@ def _refuse_contradictions(options: argparse.Namespace) -> None:
     if options.table and given:
         raise DataError(f"{', '.join(given)}: not with --table, which shows what was counted")
     if options.ray is not None and options.ray != "local" and options.processes is not None:
-        raise DataError(f"--processes: not with a cluster that runs already ({options.ray})")
+        raise DataError(f"--processes: not with a cluster that is already running ({options.ray})")
 
 
 def _run(options: argparse.Namespace) -> int:

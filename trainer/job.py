@@ -16,7 +16,7 @@ from trainer.base.ends import ExitCode
 from trainer.base.errors import Cancelled, DataError, RegionRebalanceError, SpecError
 from trainer.base.text import make_streams_printable
 from trainer.data.folders import resolve_spec
-from trainer.results.report import RunReport
+from trainer.results.report import AttemptReport
 from trainer.run.arguments import (
     add_shared_options,
     attempt_number,
@@ -32,7 +32,7 @@ from trainer.storage.layout import Storage
 from trainer.task import Task
 
 if TYPE_CHECKING:
-    from trainer.run.worker import Outcome
+    from trainer.run.worker import WorkerResult
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -122,10 +122,10 @@ class Job:
         """Trains; the exit code."""
         self._catch_signals()
         report = self._attempt.run(self._work)
-        assert isinstance(report, RunReport)
+        assert isinstance(report, AttemptReport)
         return report.state.exit_code
 
-    def _work(self, attempt: Attempt) -> Outcome:
+    def _work(self, attempt: Attempt) -> WorkerResult:
         from trainer.run import launch
 
         self._owns_cluster = launch.connect()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -119,12 +119,26 @@ def _frequencies(spec: ExperimentSpec, data: PreparedData, train: Counted) -> Fr
 
 def _notices(pictures: Pictures, data: PreparedData) -> tuple[Notice, ...]:
     """What a person should know of the data."""
+    return (*_seen_in_training(data), *_greyscale(pictures, data))
+
+
+def _seen_in_training(data: PreparedData) -> Iterator[Notice]:
+    if data.train_split == data.eval_split:
+        yield Notice(
+            code="scored_on_training",
+            text=f"split {data.eval_split!r} is both trained and scored on: the scores say nothing of other"
+            " pictures",
+            hint="another split as /dataset/eval_split",
+        )
+
+
+def _greyscale(pictures: Pictures, data: PreparedData) -> Iterator[Notice]:
     if not pictures.grey:
-        return ()
+        return
     splits = " and ".join(dict.fromkeys((data.train_split, data.eval_split)))
     number = f"{pictures.grey} of {pictures.images} pictures ({splits})"
     text = f"{number} are greyscale: they are read as three equal channels"
-    return (Notice(code="greyscale_pictures", text=text),)
+    yield Notice(code="greyscale_pictures", text=text)
 
 
 @cache

@@ -60,11 +60,11 @@ async def _json_body(request: Request) -> bytes:
     too_large = declared.isdigit() and int(declared) >= BODY_LIMIT_BYTES
     if too_large and int(declared) > _DRAIN_BYTES:
         raise BodyTooLarge
-    kept, seen = bytearray(), 0
+    kept, received = bytearray(), 0
     async for chunk in request.stream():
-        seen += len(chunk)
-        too_large = too_large or seen >= BODY_LIMIT_BYTES
-        if seen > _DRAIN_BYTES:
+        received += len(chunk)
+        too_large = too_large or received >= BODY_LIMIT_BYTES
+        if received > _DRAIN_BYTES:
             break
         # A client that is cut off while it sends often never sees the answer: take the rest, keep nothing.
         if not too_large:

@@ -141,7 +141,7 @@ def _detail(error: Exception) -> str:
         case UnknownSweep():
             return f"there is no sweep {str(error)[:100]!r}"
         case BadCursor():
-            return f"cursor {str(error)[:100]!r} is not of this list; leave it away for the first page"
+            return f"cursor {str(error)[:100]!r} is not from this list; omit it for the first page"
         case BodyTooLarge():
             return f"the body must be smaller than {BODY_LIMIT_BYTES:,} bytes"
         case NotJson():
@@ -206,4 +206,4 @@ def _storage(request: Request, error: Exception) -> Response:
 def _unexpected(request: Request, error: Exception) -> Response:
     log.error("request failed", extra={"path": request.url.path, "reason": repr(error)})
     status = HTTPStatus.INTERNAL_SERVER_ERROR
-    return problem(status, status.phrase, "this is a mistake of ours; the service's log has the details")
+    return problem(status, status.phrase, "this is our mistake; the service's log has the details")

@@ -22,7 +22,7 @@ from service.shared.sweep_schemas import (
     TrialPublic,
 )
 from service.store.experiments import Store
-from service.store.records import Experiment, Sweep, TrialCount
+from service.store.records import Experiment, StateCount, Sweep
 from sweeps.document.cost import Cost
 from sweeps.document.expand import Trial, count_trials, num_draws
 from sweeps.document.spec import SweepSpec
@@ -37,7 +37,7 @@ def sweep_public(
     settings: Settings,
     facts: RunFacts,
     *,
-    counted: Sequence[TrialCount],
+    counted: Sequence[StateCount],
     trials: int | None = None,
 ) -> SweepPublic:
     """The sweep as clients see it, with at most so many `trials`; None for none, as in lists.
@@ -123,7 +123,7 @@ def _trial_preview(trial: Trial) -> TrialPreview:
     )
 
 
-def _counts(row: Sweep, spec: SweepSpec, counted: Sequence[TrialCount]) -> TrialCounts:
+def _counts(row: Sweep, spec: SweepSpec, counted: Sequence[StateCount]) -> TrialCounts:
     numbers: Counter[str] = Counter()
     for each in counted:
         if each.sweep_id == row.id:

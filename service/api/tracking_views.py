@@ -10,7 +10,7 @@ from service.reconcile.track_requests import pending_try
 from service.shared.schemas import TrackingPublic
 from service.shared.settings import Settings
 from service.shared.states import State
-from service.store.records import Asked, Experiment
+from service.store.records import Experiment, JobRow
 from trainer.storage.layout import mlflow_ids
 from trainer.storage.port import StoredFile
 from trainer.storage.tracking import TrackingRecord, read_record
@@ -67,7 +67,7 @@ def runs_in(notes: Iterable[StoredFile]) -> dict[str, str]:
     return {ids["run_id"]: ids["experiment_id"] for ids in found if {"run_id", "experiment_id"} <= ids.keys()}
 
 
-def mlflow_page(row: Asked, settings: Settings, note: StoredFile, facts: RunFacts) -> str | None:
+def mlflow_page(row: JobRow, settings: Settings, note: StoredFile, facts: RunFacts) -> str | None:
     """The run's page in MLflow's own interface, if it is a server and the run is there, as far as is known.
 
     Args:

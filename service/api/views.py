@@ -20,7 +20,7 @@ from service.shared.schemas import (
 )
 from service.shared.settings import Settings
 from service.shared.states import State
-from service.store.records import Asked, Event, Experiment
+from service.store.records import Event, Experiment, JobRow
 from trainer.storage.tracking import CODE
 
 NOBODY_ASKED = RunFacts(None)
@@ -84,11 +84,11 @@ def _trial_of(row: Experiment) -> TrialOf | None:
     return TrialOf(id=row.sweep_id, trial=row.trial, row=row.trial_row or "", detached=row.detached)
 
 
-def notices_public(row: Asked) -> tuple[NoticePublic, ...]:
+def notices_public(row: JobRow) -> tuple[NoticePublic, ...]:
     """What was noticed of it."""
     return tuple(NoticePublic(**each) for each in row.notices or ())
 
 
-def error_public(row: Asked) -> ErrorPublic | None:
+def error_public(row: JobRow) -> ErrorPublic | None:
     """Why it failed, if it did."""
     return ErrorPublic(type=row.error_type, message=row.error_message or "") if row.error_type else None

@@ -84,19 +84,19 @@ def _run(running: Embedded, console: Console, stop: threading.Event, iterations:
         console.print(
             f"POST {running.endpoints.api}/experiments: baseline, balanced_softmax, region_rebalance"
         )
-        seen = [client.submit(document) for document in documents(iterations)]
+        experiments = [client.submit(document) for document in documents(iterations)]
         with ProgressView(console) as view:
             while True:
-                seen = [client.experiment(each.id) for each in seen]
-                for each in seen:
+                experiments = [client.experiment(each.id) for each in experiments]
+                for each in experiments:
                     view.update(each)
-                if all(each.state.ended for each in seen):
+                if all(each.state.ended for each in experiments):
                     break
                 running.check()
                 if stop.wait(_POLL_SECONDS):
                     raise StopAsked("asked to stop")
-        _all_completed(client, seen)
-        return client.comparison_document([each.id for each in seen])
+        _all_completed(client, experiments)
+        return client.comparison_document([each.id for each in experiments])
 
 
 def _all_completed(client: RebalanceClient, ended: list[ExperimentPublic]) -> None:

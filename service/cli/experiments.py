@@ -62,14 +62,14 @@ def submit(args: argparse.Namespace, client: RebalanceClient) -> int:
 
 def show(args: argparse.Namespace, client: RebalanceClient) -> int:
     """One experiment with its events."""
-    seen = client.experiment(args.id)
+    experiment = client.experiment(args.id)
     if args.json:
-        print_json(seen)
+        print_json(experiment)
         return 0
     from service.cli.progress import make_console
     from service.cli.tables import print_experiment
 
-    print_experiment(make_console(), seen, list(client.events(args.id)), client.base_url)
+    print_experiment(make_console(), experiment, list(client.events(args.id)), client.base_url)
     return 0
 
 
@@ -130,19 +130,19 @@ def compare(args: argparse.Namespace, client: RebalanceClient) -> int:
 
 def cancel(args: argparse.Namespace, client: RebalanceClient) -> int:
     """Asks for an experiment's end; with --wait stays until it has come."""
-    seen = client.cancel(args.id)
+    experiment = client.cancel(args.id)
     if args.wait:
-        _wait(args, client, seen)
+        _wait(args, client, experiment)
         return 0
-    return tell(args, seen, f"{seen.state}, cancel asked")
+    return tell(args, experiment, f"{experiment.state}, cancel requested")
 
 
 def retry(args: argparse.Namespace, client: RebalanceClient) -> int:
     """Asks for another attempt; with --wait stays until it has ended."""
-    seen = client.retry(args.id)
+    experiment = client.retry(args.id)
     if args.wait:
-        return _wait(args, client, seen)
-    return tell(args, seen, f"{seen.state}, attempt {seen.attempt}")
+        return _wait(args, client, experiment)
+    return tell(args, experiment, f"{experiment.state}, attempt {experiment.attempt}")
 
 
 def track(args: argparse.Namespace, client: RebalanceClient) -> int:
@@ -158,7 +158,7 @@ def track(args: argparse.Namespace, client: RebalanceClient) -> int:
         print_items(found)
         return code
     for each in found:
-        print(f"{each.id}  {each.name}: is sent to MLflow again; how it went: rebalance show {each.id}")
+        print(f"{each.id}  {each.name}: is being sent to MLflow again: rebalance show {each.id}")
     return code
 
 
@@ -187,29 +187,29 @@ def _catalogue(args: argparse.Namespace, items: list[CatalogueItem]) -> int:
     return 0
 
 
-def _wait(args: argparse.Namespace, client: RebalanceClient, seen: ExperimentPublic) -> int:
+def _wait(args: argparse.Namespace, client: RebalanceClient, experiment: ExperimentPublic) -> int:
     """Follows to the end on stderr, then prints the result on stdout."""
     from service.cli.progress import ProgressView, make_console
     from service.cli.tables import headline_text, notice_text
 
-    what = "its end stays asked" if seen.cancel_requested_at else "the experiment goes on"
+    what = "the cancel still stands" if experiment.cancel_requested_at else "the experiment goes on"
     with (
-        told_on_interrupt(f"{what}: rebalance show {seen.id}"),
+        told_on_interrupt(f"{what}: rebalance show {experiment.id}"),
         ProgressView(make_console(stderr=True)) as view,
     ):
-        for now in client.follow(seen.id):
-            seen = now
-            view.update(seen)
+        for newest in client.follow(experiment.id):
+            experiment = newest
+            view.update(experiment)
     if args.json:
-        print_json(seen)
-    elif seen.headline is not None:
-        print(f"{seen.id}  {seen.name}: {seen.state}  {headline_text(seen.headline)}")
-    for notice in seen.notices:
-        print(f"{seen.id} notice: {printable(notice_text(notice))}", file=sys.stderr)
-    if seen.error is not None:
-        told = printable_lines(f"{seen.error.type}: {seen.error.message}")
-        print(f"{seen.id} {seen.state}: {told}", file=sys.stderr)
-    return 0 if seen.state is State.COMPLETED else ExitCode.FAILED
+        print_json(experiment)
+    elif experiment.headline is not None:
+        print(f"{experiment.id}  {experiment.name}: {experiment.state}  {headline_text(experiment.headline)}")
+    for notice in experiment.notices:
+        print(f"{experiment.id} notice: {printable(notice_text(notice))}", file=sys.stderr)
+    if experiment.error is not None:
+        told = printable_lines(f"{experiment.error.type}: {experiment.error.message}")
+        print(f"{experiment.id} {experiment.state}: {told}", file=sys.stderr)
+    return 0 if experiment.state is State.COMPLETED else ExitCode.FAILED
 
 
 @contextmanager
@@ -254,12 +254,12 @@ def _print_log(content: bytes, *, as_json: bool) -> None:
         sys.stdout.buffer.flush()
 
 
-def tell(args: argparse.Namespace, seen: ExperimentPublic | SweepPublic, text: str) -> int:
+def tell(args: argparse.Namespace, answer: ExperimentPublic | SweepPublic, text: str) -> int:
     """Exit code 0, once the answer is told: all of it with --json, else a line that ends in `text`."""
     if args.json:
-        print_json(seen)
+        print_json(answer)
     else:
-        print(f"{seen.id}  {seen.name}: {text}")
+        print(f"{answer.id}  {answer.name}: {text}")
     return ExitCode.DONE
 
 

@@ -11,6 +11,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from service.cli.dataset_options import add_dataset_options
+from service.cli.failure import fail
 from trainer.base.ends import ExitCode
 from trainer.base.errors import RegionRebalanceError
 from trainer.base.text import make_streams_printable, printable_lines
@@ -31,10 +32,10 @@ _API_COMMANDS = {
     "show": ("experiments:show", "one experiment and what happened to it"),
     "logs": ("experiments:logs", "the log of an experiment's job"),
     "compare": ("experiments:compare", "completed experiments side by side; the first is the reference"),
-    "cancel": ("experiments:cancel", "ask for an experiment's end"),
+    "cancel": ("experiments:cancel", "ask an experiment to stop"),
     "retry": ("experiments:retry", "another attempt at one that failed or was cancelled"),
-    "track": ("experiments:track", "send all that experiments have left behind to MLflow again"),
-    "reproduce": ("sweeps:reproduce", "a table of the paper on what one has, our numbers beside the paper's"),
+    "track": ("experiments:track", "send everything that experiments have measured to MLflow again"),
+    "reproduce": ("sweeps:reproduce", "a table of the paper on your data, beside the paper's numbers"),
     "datasets": ("experiments:datasets", "the data sets a spec can name"),
     "models": ("experiments:models", "the models a spec can name"),
     "methods": ("experiments:methods", "the methods a spec can name"),
@@ -45,7 +46,7 @@ _SWEEP_COMMANDS = {
     "show": ("sweeps:show", "one sweep and its trials"),
     "table": ("sweeps:table", "what a sweep has measured so far"),
     "watch": ("sweeps:watch", "follow a sweep to its end, then print its table"),
-    "cancel": ("sweeps:cancel", "ask for a sweep's end"),
+    "cancel": ("sweeps:cancel", "ask a sweep to stop"),
     "pause": ("sweeps:pause", "start no more trials; those that run finish"),
     "resume": ("sweeps:resume", "start trials again"),
 }
@@ -69,12 +70,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         _become([sys.executable, "-P", "-m", "trainer.count", *words[1:]])
     make_streams_printable(utf8=args.json)
     if (mistake := _contradiction(args)) is not None:
-        return _fail(mistake, ExitCode.BAD_INPUT)
+        return fail(mistake, ExitCode.BAD_INPUT)
     run: Callable[[argparse.Namespace], int] = args.func
     try:
         return run(args)
     except RegionRebalanceError as error:
-        return _fail(str(error), ExitCode.FAILED)
+        return fail(str(error), ExitCode.FAILED)
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except BrokenPipeError:  # the reader, such as `head`, has gone: nothing to complain about
@@ -103,9 +104,9 @@ def _ask(function: str, args: argparse.Namespace) -> int:
         with RebalanceClient(experiments.api_of(args)) as client:
             return _call(function, args, client)
     except ApiUnreachable as error:
-        return _fail(str(error), ExitCode.UNREACHABLE)
+        return fail(str(error), ExitCode.UNREACHABLE)
     except (experiments.BadArgument, ProxyRefused) as error:
-        return _fail(str(error), ExitCode.BAD_INPUT)
+        return fail(str(error), ExitCode.BAD_INPUT)
     except ApiError as error:
         if args.json:
             print(error.problem.model_dump_json(), file=sys.stderr)
@@ -119,13 +120,13 @@ def _contradiction(args: argparse.Namespace) -> str | None:
     given = vars(args)
     form = given.get("format")
     if form is not None and not given.get("wait", True):
-        return "--format: is of the table, for which nobody waits; allowed: with --wait"
+        return "--format: formats the table, which only --wait prints; allowed: with --wait"
     if args.json and form not in (None, "json"):
-        return f"--format {form}: is another form than --json; allowed: one of them"
+        return f"--format {form}: contradicts --json; allowed: one of them"
     if given.get("validate_only") and args.idempotency_key is not None:
-        return "--idempotency-key: nothing is stored; allowed: without --validate-only"
+        return "--idempotency-key: --validate-only stores nothing; allowed: one of them"
     if args.command == "sweep" and given.get("classes") and (args.json or form is not None):
-        return "--classes: is for the terminal; allowed: without --json and --format, which have all there is"
+        return "--classes: is for the terminal; allowed: without --json and --format, which list all classes"
     return None
 
 
@@ -133,11 +134,6 @@ def _where(args: argparse.Namespace, error: ApiError) -> str:
     """The file, where the mistake is none of a field that the problem names."""
     of_file = error.problem.type.endswith((":malformed-document", ":body-too-large"))
     return f"{args.spec}: " if of_file and getattr(args, "spec", "-") != "-" else ""
-
-
-def _fail(text: str, code: int) -> int:
-    print(f"rebalance: {printable_lines(text)}", file=sys.stderr)
-    return code
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -156,7 +152,7 @@ def build_parser() -> argparse.ArgumentParser:
     for name in ("state", "method", "dataset", "tag"):
         text = f"only this {name}; repeat for more" if name != "tag" else "only with KEY or KEY:VALUE"
         added["list"].add_argument(f"--{name}", action="append", default=[], help=text)
-    added["list"].add_argument("--limit", type=_positive, default=50, help="at most so many (50)")
+    added["list"].add_argument("--limit", type=_positive, default=50, help="how many at most (50)")
     text = "only its trials; repeat for more"
     added["list"].add_argument(
         "--sweep", action="append", default=[], type=_identifier, metavar="ID", help=text
@@ -198,7 +194,7 @@ def _sweep(parser: _Parser) -> None:
     either.add_argument("--wait", action="store_true", help="stay for its table")
     added["submit"].add_argument("--idempotency-key", metavar="KEY", help="the same key stores it only once")
     added["list"].add_argument("--state", action="append", default=[], help="only this; repeat for more")
-    added["list"].add_argument("--limit", type=_positive, default=50, help="at most so many (50)")
+    added["list"].add_argument("--limit", type=_positive, default=50, help="how many at most (50)")
     for name in ("show", "table", "watch", "cancel", "pause", "resume"):
         added[name].add_argument("id", metavar="ID", type=_identifier)
     for name in ("submit", "table", "watch"):
@@ -223,8 +219,8 @@ def _serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", help="where the API listens (127.0.0.1)")
     parser.add_argument("--port", type=int, metavar="N", help="of the API (8000); 0 for any free one")
     parser.add_argument("--root-path", metavar="PATH", help="of a reverse proxy that leads here: /rebalance")
-    parser.add_argument("--ray-address", metavar="URL", help="Jobs API of a Ray that runs already")
-    parser.add_argument("--mlflow-uri", metavar="URI", help="an MLflow server that runs already")
+    parser.add_argument("--ray-address", metavar="URL", help="Jobs API of a Ray that is already running")
+    parser.add_argument("--mlflow-uri", metavar="URI", help="an MLflow server that is already running")
     parser.add_argument(
         "--database-url", metavar="URL", help="instead of SQLite in the data directory; no password here"
     )

@@ -95,41 +95,45 @@ class ProgressView(LiveBars):
         super().__init__(console)
         self._told: dict[str, tuple[State, int, int]] = {}
 
-    def update(self, seen: ExperimentPublic) -> None:
+    def update(self, experiment: ExperimentPublic) -> None:
         """Shows the experiment as it stands now."""
         if self._bars is None:
-            self._tell(seen)
+            self._tell(experiment)
             return
-        total, done, loss = _numbers(seen)
-        colour = COLOURS[seen.state]
+        total, done, loss = _numbers(experiment)
+        colour = COLOURS[experiment.state]
         fields: dict[str, Any] = {
-            "state": f"[{colour}]{seen.state}[/]",
+            "state": f"[{colour}]{experiment.state}[/]",
             "loss": "" if loss is None else f"loss {loss:.4f}",
         }
-        if seen.id not in self._tasks:
-            self._tasks[seen.id] = self._bars.add_task(f"{seen.id}  {seen.name}", total=total, **fields)
-        self._bars.update(self._tasks[seen.id], total=total, completed=done, **fields)
-        if seen.state.ended:
-            self._bars.stop_task(self._tasks[seen.id])
+        if experiment.id not in self._tasks:
+            self._tasks[experiment.id] = self._bars.add_task(
+                f"{experiment.id}  {experiment.name}", total=total, **fields
+            )
+        self._bars.update(self._tasks[experiment.id], total=total, completed=done, **fields)
+        if experiment.state.ended:
+            self._bars.stop_task(self._tasks[experiment.id])
 
-    def _tell(self, seen: ExperimentPublic) -> None:
-        total, done, loss = _numbers(seen)
+    def _tell(self, experiment: ExperimentPublic) -> None:
+        total, done, loss = _numbers(experiment)
         tenth = int(done / total / _PLAIN_STEP) if total else 0
-        news = (seen.state, seen.attempt, tenth)
-        if self._told.get(seen.id) == news:
+        news = (experiment.state, experiment.attempt, tenth)
+        if self._told.get(experiment.id) == news:
             return
-        self._told[seen.id] = news
-        where = f" {done}/{total}" if total and seen.state is State.RUNNING and done else ""
+        self._told[experiment.id] = news
+        where = f" {done}/{total}" if total and experiment.state is State.RUNNING and done else ""
         measured = f", loss {loss:.4f}" if loss is not None and where else ""
-        again = f" (attempt {seen.attempt})" if seen.attempt > 1 else ""
-        self._console.print(f"{seen.id}  {seen.name}: {seen.state}{again}{where}{measured}", markup=False)
+        again = f" (attempt {experiment.attempt})" if experiment.attempt > 1 else ""
+        self._console.print(
+            f"{experiment.id}  {experiment.name}: {experiment.state}{again}{where}{measured}", markup=False
+        )
 
 
-def _numbers(seen: ExperimentPublic) -> tuple[int | None, int, float | None]:
+def _numbers(experiment: ExperimentPublic) -> tuple[int | None, int, float | None]:
     """Iterations in all and done, and the loss."""
-    if seen.progress is not None:
-        return seen.progress.iterations, seen.progress.iteration, seen.progress.loss
-    schedule = seen.spec.get("schedule")
+    if experiment.progress is not None:
+        return experiment.progress.iterations, experiment.progress.iteration, experiment.progress.loss
+    schedule = experiment.spec.get("schedule")
     total = schedule.get("iterations") if isinstance(schedule, dict) else None
     return (total if isinstance(total, int) else None), 0, None
 

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from service.cli.failure import fail
 from service.cli.progress import StartNotices, make_console
 from service.local.data_dir import DataDirInUse, DataDirUnusable, PortInUse
 from service.local.instance import Embedded
@@ -78,12 +79,12 @@ def run_instance(
         console.print(text, markup=False, soft_wrap=True)
         return code
     except (SettingsError, DataDirInUse, DataDirUnusable, PortInUse, ProxyRefused) as error:
-        return _fail(str(error), ExitCode.BAD_INPUT)
+        return fail(str(error), ExitCode.BAD_INPUT)
     except RegionRebalanceError as error:
-        return _fail(str(error), ExitCode.FAILED)
+        return fail(str(error), ExitCode.FAILED)
     except Exception as error:  # the process's outermost frame
         log.exception("unexpected end")
-        return _fail(f"{type(error).__name__}: {error}", ExitCode.FAILED)
+        return fail(f"{type(error).__name__}: {error}", ExitCode.FAILED)
 
 
 def _refuse_password(database_url: str | None) -> None:
@@ -129,8 +130,3 @@ def _announce(console: Console, running: Embedded, *, as_json: bool) -> None:
     for line in lines:
         console.print(line, markup=False, soft_wrap=True)
     sys.stdout.flush()
-
-
-def _fail(text: str, code: int) -> int:
-    print(f"rebalance: {text}", file=sys.stderr)
-    return code

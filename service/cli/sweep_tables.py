@@ -34,23 +34,24 @@ class SweepView(LiveBars):
         super().__init__(console)
         self._told = ""
 
-    def update(self, seen: SweepPublic) -> None:
+    def update(self, sweep: SweepPublic) -> None:
         """Shows the sweep as it stands now."""
         if self._bars is not None:
-            self._draw(self._bars, seen)
+            self._draw(self._bars, sweep)
             return
-        text = f"{seen.id}  {seen.name}: {_standing(seen)}"
+        text = f"{sweep.id}  {sweep.name}: {_standing(sweep)}"
         if text != self._told:
             self._told = text
             self._console.print(text, markup=False)
 
-    def _draw(self, bars: Progress, seen: SweepPublic) -> None:
-        counts = seen.counts
+    def _draw(self, bars: Progress, sweep: SweepPublic) -> None:
+        counts = sweep.counts
         done = counts.completed + counts.failed + counts.cancelled + counts.stopped
-        state = f"[{COLOURS[seen.state]}]{seen.state}[/]{_asked(seen)}" + (", paused" if seen.paused else "")
+        paused = ", paused" if sweep.paused else ""
+        state = f"[{COLOURS[sweep.state]}]{sweep.state}[/]{_asked(sweep)}{paused}"
         wanted: dict[str, tuple[str, int | None, int, str, str]]
-        wanted = {seen.id: (f"{seen.id}  {seen.name}", counts.total, done, state, best_text(seen))}
-        for trial in seen.running:
+        wanted = {sweep.id: (f"{sweep.id}  {sweep.name}", counts.total, done, state, best_text(sweep))}
+        for trial in sweep.running:
             total = trial.progress.iterations if trial.progress else None
             at = trial.progress.iteration if trial.progress else 0
             loss = f"loss {trial.progress.loss:.4f}" if trial.progress and trial.progress.loss else ""
@@ -68,11 +69,11 @@ def trial_name(trial: TrialPublic) -> str:
     return f"{trial.row}, seed {trial.seed}"
 
 
-def best_text(seen: SweepPublic) -> str:
+def best_text(sweep: SweepPublic) -> str:
     """The best trial in a few words, empty while there is none."""
-    if seen.best is None:
+    if sweep.best is None:
         return ""
-    return f"best {seen.spec['metric']} {number(seen.best.value)} ({trial_name(seen.best)})"
+    return f"best {sweep.spec['metric']} {number(sweep.best.value)} ({trial_name(sweep.best)})"
 
 
 def sweeps_table(found: Iterable[SweepPublic], now: datetime) -> Table:
@@ -95,47 +96,49 @@ def sweeps_table(found: Iterable[SweepPublic], now: datetime) -> Table:
     return table
 
 
-def print_sweep(console: Console, seen: SweepPublic) -> None:
+def print_sweep(console: Console, sweep: SweepPublic) -> None:
     """How a sweep stands, and its trials."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
-    grid.add_row("id", seen.id)
-    grid.add_row("name", cell(seen.name))
-    grid.add_row("state", cell(_standing(seen)))
-    if seen.error:
-        grid.add_row("error", f"[red]{cell(seen.error.type)}[/]: {cell(seen.error.message)}")
-    for notice in seen.notices:
+    grid.add_row("id", sweep.id)
+    grid.add_row("name", cell(sweep.name))
+    grid.add_row("state", cell(_standing(sweep)))
+    if sweep.error:
+        grid.add_row("error", f"[red]{cell(sweep.error.type)}[/]: {cell(sweep.error.message)}")
+    for notice in sweep.notices:
         grid.add_row("notice", cell(notice_text(notice)))
-    if seen.links.mlflow:
-        grid.add_row("MLflow", cell(seen.links.mlflow))
+    if sweep.links.mlflow:
+        grid.add_row("MLflow", cell(sweep.links.mlflow))
     console.print(grid)
-    console.print(trials_table(seen))
-    for line in _failures(seen):
+    console.print(trials_table(sweep))
+    for line in _failures(sweep):
         console.print(printable(line), markup=False, no_wrap=True, overflow="ellipsis")
-    if len(seen.trials or ()) > _MOST_SHOWN:
-        console.print(f"… {seen.counts.total - _MOST_SHOWN:,} more: rebalance list --sweep {seen.id}")
+    if len(sweep.trials or ()) > _MOST_SHOWN:
+        console.print(f"… {sweep.counts.total - _MOST_SHOWN:,} more: rebalance list --sweep {sweep.id}")
 
 
-def trials_table(seen: SweepPublic) -> Table:
+def trials_table(sweep: SweepPublic) -> Table:
     """One row for each of the first trials."""
     table = make_table(
-        "experiment", "state", "row", "seed", "progress", seen.spec["metric"], right=3, fold=(2,)
+        "experiment", "state", "row", "seed", "progress", sweep.spec["metric"], right=3, fold=(2,)
     )
-    for trial in (seen.trials or ())[:_MOST_SHOWN]:
+    for trial in (sweep.trials or ())[:_MOST_SHOWN]:
         state = "stopped early" if trial.stopped else str(trial.state)
         at = f"{trial.progress.iteration}/{trial.progress.iterations}" if trial.progress else ""
         value = number(trial.value) if trial.value is not None else ""
         state = f"[{COLOURS[trial.state]}]{state}[/]" + (", on its own" if trial.detached else "")
         if not trial.state.ended:
-            state += _asked(trial) or ("" if trial.detached else _asked(seen))
+            state += _asked(trial) or ("" if trial.detached else _asked(sweep))
         table.add_row(trial.experiment, state, cell(trial.row), str(trial.seed), at, value)
     return table
 
 
-def _failures(seen: SweepPublic) -> Iterator[str]:
+def _failures(sweep: SweepPublic) -> Iterator[str]:
     """Why trials of the table failed, a line each, of very many the first ones."""
-    failed = [each for each in (seen.trials or ())[:_MOST_SHOWN] if each.state is State.FAILED and each.error]
+    failed = [
+        each for each in (sweep.trials or ())[:_MOST_SHOWN] if each.state is State.FAILED and each.error
+    ]
     for trial in failed[:_MOST_FAILURES]:
         assert trial.error is not None
         why, *_ = trial.error.message.splitlines() or [""]
@@ -145,7 +148,7 @@ def _failures(seen: SweepPublic) -> Iterator[str]:
 
 
 def _asked(each: SweepPublic | TrialPublic) -> str:
-    return ", cancel asked" if each.cancel_requested_at and not each.state.ended else ""
+    return ", cancel requested" if each.cancel_requested_at and not each.state.ended else ""
 
 
 def preview_table(preview: SweepPreview) -> Table:
@@ -205,19 +208,19 @@ def _classes(results: Results, block: Block) -> Table:
     return table
 
 
-def _standing(seen: SweepPublic) -> str:
-    return ", ".join(_parts(seen))
+def _standing(sweep: SweepPublic) -> str:
+    return ", ".join(_parts(sweep))
 
 
-def _parts(seen: SweepPublic) -> Iterator[str]:
-    yield str(seen.state) + (" (paused)" if seen.paused else "")
-    if asked := _asked(seen):
+def _parts(sweep: SweepPublic) -> Iterator[str]:
+    yield str(sweep.state) + (" (paused)" if sweep.paused else "")
+    if asked := _asked(sweep):
         yield asked.removeprefix(", ")
-    if seen.attempt > 1:
-        yield f"attempt {seen.attempt}"
-    yield f"{seen.counts.completed} of {counted(seen.counts.total, 'trial')} completed"
+    if sweep.attempt > 1:
+        yield f"attempt {sweep.attempt}"
+    yield f"{sweep.counts.completed} of {counted(sweep.counts.total, 'trial')} completed"
     for word in ("running", "failed", "cancelled", "stopped"):
-        if number_of := getattr(seen.counts, word):
+        if number_of := getattr(sweep.counts, word):
             yield f"{number_of} {'stopped early' if word == 'stopped' else word}"
-    if best := best_text(seen):
+    if best := best_text(sweep):
         yield best

@@ -57,14 +57,14 @@ def list_(args: argparse.Namespace, client: RebalanceClient) -> int:
 
 def show(args: argparse.Namespace, client: RebalanceClient) -> int:
     """One sweep with its trials."""
-    seen = client.sweep(args.id)
+    sweep = client.sweep(args.id)
     if args.json:
-        print_json(seen)
+        print_json(sweep)
         return 0
     from service.cli.progress import make_console
     from service.cli.sweep_tables import print_sweep
 
-    print_sweep(make_console(), seen)
+    print_sweep(make_console(), sweep)
     return 0
 
 
@@ -76,20 +76,20 @@ def table(args: argparse.Namespace, client: RebalanceClient) -> int:
 
 def cancel(args: argparse.Namespace, client: RebalanceClient) -> int:
     """Asks for a sweep's end."""
-    seen = client.cancel_sweep(args.id)
-    return tell(args, seen, f"{seen.state}, cancel asked")
+    sweep = client.cancel_sweep(args.id)
+    return tell(args, sweep, f"{sweep.state}, cancel requested")
 
 
 def pause(args: argparse.Namespace, client: RebalanceClient) -> int:
     """No more trials for now."""
-    seen = client.pause_sweep(args.id)
-    return tell(args, seen, f"{seen.state}, paused; {_running_on(seen.counts.running)}")
+    sweep = client.pause_sweep(args.id)
+    return tell(args, sweep, f"{sweep.state}, paused; {_running_on(sweep.counts.running)}")
 
 
 def resume(args: argparse.Namespace, client: RebalanceClient) -> int:
     """Trials are started again."""
-    seen = client.resume_sweep(args.id)
-    return tell(args, seen, f"{seen.state}, goes on")
+    sweep = client.resume_sweep(args.id)
+    return tell(args, sweep, f"{sweep.state}, goes on")
 
 
 def reproduce(args: argparse.Namespace, client: RebalanceClient) -> int:
@@ -127,26 +127,26 @@ def _preview(args: argparse.Namespace, client: RebalanceClient, text: str) -> in
     return 0
 
 
-def _wait(args: argparse.Namespace, client: RebalanceClient, seen: SweepPublic) -> int:
+def _wait(args: argparse.Namespace, client: RebalanceClient, sweep: SweepPublic) -> int:
     """Follows to the end on stderr, then prints the table on stdout."""
     from service.cli.progress import make_console
     from service.cli.sweep_tables import SweepView
 
-    print(f"{seen.id}  {seen.name}: {counted(seen.counts.total, 'trial')}", file=sys.stderr)
-    what = "its end stays asked" if seen.cancel_requested_at else "the sweep goes on"
+    print(f"{sweep.id}  {sweep.name}: {counted(sweep.counts.total, 'trial')}", file=sys.stderr)
+    what = "the cancel still stands" if sweep.cancel_requested_at else "the sweep goes on"
     with (
-        told_on_interrupt(f"{what}: rebalance sweep watch {seen.id}"),
+        told_on_interrupt(f"{what}: rebalance sweep watch {sweep.id}"),
         SweepView(make_console(stderr=True)) as view,
     ):
-        for now in client.follow_sweep(seen.id):
-            seen = now
-            view.update(seen)
-    if seen.counts.completed:
-        _print_results(args, client, seen.id)
-    if seen.error is not None:
-        told = printable_lines(f"{seen.error.type}: {seen.error.message}")
-        print(f"{seen.id} {seen.state}: {told}", file=sys.stderr)
-    whole = seen.state is State.COMPLETED and not seen.counts.failed
+        for newest in client.follow_sweep(sweep.id):
+            sweep = newest
+            view.update(sweep)
+    if sweep.counts.completed:
+        _print_results(args, client, sweep.id)
+    if sweep.error is not None:
+        told = printable_lines(f"{sweep.error.type}: {sweep.error.message}")
+        print(f"{sweep.id} {sweep.state}: {told}", file=sys.stderr)
+    whole = sweep.state is State.COMPLETED and not sweep.counts.failed
     return 0 if whole else ExitCode.FAILED
 
 

@@ -231,7 +231,7 @@ def make_table(*columns: str, right: int | None = None, fold: Sequence[int] = ()
 
 
 def _state(each: ExperimentPublic) -> str:
-    asked = ", cancel asked" if each.cancel_requested_at and not each.state.ended else ""
+    asked = ", cancel requested" if each.cancel_requested_at and not each.state.ended else ""
     return f"[{COLOURS[each.state]}]{each.state}[/]{asked}"
 
 

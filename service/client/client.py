@@ -39,7 +39,7 @@ from service.shared.schemas import (
 
 if TYPE_CHECKING:  # these load numpy; only who asks for a report or a comparison pays for it
     from trainer.results.compare import Comparison
-    from trainer.results.report import RunReport
+    from trainer.results.report import AttemptReport
     from trainer.spec.spec import ExperimentSpec
 
 __all__ = ["POLL_SECONDS", "ApiError", "ApiUnreachable", "LogPiece", "RebalanceClient"]
@@ -124,11 +124,11 @@ class RebalanceClient(SweepCalls):
             params["kind"] = kind
         return self.ask(MetricsPage, "GET", f"/experiments/{segment(experiment_id)}/metrics", params=params)
 
-    def report(self, experiment_id: str) -> RunReport:
+    def report(self, experiment_id: str) -> AttemptReport:
         """The report of the newest attempt. 404 while there is none."""
-        from trainer.results.report import RunReport
+        from trainer.results.report import AttemptReport
 
-        return self.ask(RunReport, "GET", f"/experiments/{segment(experiment_id)}/report")
+        return self.ask(AttemptReport, "GET", f"/experiments/{segment(experiment_id)}/report")
 
     def cancel(self, experiment_id: str) -> ExperimentPublic:
         """Asks for the experiment's end; its state follows. 409 where it has ended already."""

@@ -24,7 +24,7 @@ PATIENCE = 60  # looks
 PROBLEM_TYPE = "application/problem+json"
 
 Answer = TypeVar("Answer", bound=BaseModel)
-Seen = TypeVar("Seen", bound="HasState")
+WithState = TypeVar("WithState", bound="HasState")
 Params = dict[str, str | int | list[str]]
 
 
@@ -145,12 +145,12 @@ def _problem_of(response: httpx.Response) -> ProblemDetail:
 
 
 def looks(
-    look: Callable[[], Seen],
+    look: Callable[[], WithState],
     *,
     poll_seconds: float = POLL_SECONDS,
     patience: int = PATIENCE,
     sleep: Callable[[float], None] = time.sleep,
-) -> Iterator[Seen]:
+) -> Iterator[WithState]:
     """What `look` gives now and every `poll_seconds`, up to the first that has ended.
 
     A service that is being started again loses nothing: only after more than `patience` looks in a row
@@ -159,15 +159,15 @@ def looks(
     silent = 0
     while True:
         try:
-            seen = look()
+            current = look()
         except ApiUnreachable:
             silent += 1
             if silent > patience:
                 raise
         else:
             silent = 0
-            yield seen
-            if seen.state.ended:
+            yield current
+            if current.state.ended:
                 return
         sleep(poll_seconds)
 

@@ -55,7 +55,7 @@ class _LogFile(logging.FileHandler):
         del record
         if not self._told:
             self._told = True
-            print(f"rebalance: {self.baseFilename} is not written on: {sys.exc_info()[1]}", file=sys.stderr)
+            print(f"rebalance: cannot write to {self.baseFilename}: {sys.exc_info()[1]}", file=sys.stderr)
 
 
 def log_to(path: Path) -> logging.Handler:
@@ -125,7 +125,7 @@ class ApiServer:
             ApiFailed: it ended by itself.
         """
         if not self._thread.is_alive():
-            raise ApiFailed(f"the API ended by itself; see {self._log_file}")
+            raise ApiFailed(f"the API stopped unexpectedly; see {self._log_file}")
 
     def stop(self) -> None:
         """Ends it: open requests get a few seconds, the application's lifespan closes what it opened."""
@@ -136,7 +136,7 @@ class ApiServer:
         self._thread.join(_END_SECONDS)
         self._bound.close()
         if self._thread.is_alive():
-            raise ApiFailed(f"the API did not end within {_END_SECONDS:.0f} s; see {self._log_file}")
+            raise ApiFailed(f"the API did not stop within {_END_SECONDS:.0f} s; see {self._log_file}")
 
     def _run(self) -> None:
         assert self._server is not None

@@ -98,7 +98,7 @@ class DataDir:
         endpoints = read_endpoints(self.path)
         where = f", API at {endpoints.api}" if endpoints else ""
         return (
-            f"{self.path} is being served already (process {pid}{where}); "
+            f"{self.path} is already being served (process {pid}{where}); "
             "stop that one, or name another directory with --data-dir"
         )
 
@@ -155,7 +155,7 @@ def _free(port: int) -> bool:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket bound to the address, not listening yet: who connects too early is refused, not left waiting.
+    """A socket bound to the address but not listening: early clients are refused, not left waiting.
 
     Raises:
         PortInUse: or the address is not ours.

@@ -96,7 +96,7 @@ class RunFact(StrEnum):
     GONE = "gone"  # it knows no such run
 
 
-class Refused(BackendUnreachable):
+class AccessRefused(BackendUnreachable):
     """Somebody answered, and will not let us in; jobs, with credentials of their own, may fare better."""
 
 
@@ -121,5 +121,5 @@ class RunCloser(Protocol):
         """Returns if it answers.
 
         Raises:
-            BackendUnreachable: with its address; Refused: with its words.
+            BackendUnreachable: with its address; AccessRefused: with its words.
         """

@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 
 from service.reconcile.cluster import JobObservation, JobStatus
 from service.shared.states import State
-from service.store.records import NOTHING, Asked, Outcome
+from service.store.records import NOTHING, JobRow, Outcome
 from sweeps.results.report import SweepReport
 from trainer.base.ends import End
 from trainer.base.errors import NodeLost
-from trainer.results.report import RunError, RunReport
+from trainer.results.report import AttemptError, AttemptReport
 
 _LONGEST_MESSAGE = 20_000
 _CLUSTER_LOSSES_PER_ATTEMPT = 10
@@ -34,7 +34,7 @@ class Observation:
 
     job: JobObservation
     since: datetime
-    report: RunReport | SweepReport | None = None
+    report: AttemptReport | SweepReport | None = None
     report_problem: str | None = None
 
 
@@ -47,29 +47,29 @@ class Decision:
     outcome: Outcome = field(default=NOTHING)
 
 
-def decide(row: Asked, seen: Observation, now: datetime, rules: Rules) -> Decision | None:
+def decide(row: JobRow, observation: Observation, now: datetime, rules: Rules) -> Decision | None:
     """Next state of an experiment or sweep that has a job, and why; None while nothing new is known."""
-    if seen.report is not None and seen.report.state != End.CANCELLED:
-        return _after_report(row, seen.report, rules)
-    if seen.job.status is JobStatus.RUNNING and row.state is State.SUBMITTED:
+    if observation.report is not None and observation.report.state != End.CANCELLED:
+        return _after_report(row, observation.report, rules)
+    if observation.job.status is JobStatus.RUNNING and row.state is State.SUBMITTED:
         return Decision(State.RUNNING, "job seen running")
-    if not seen.job.status.over:
+    if not observation.job.status.over:
         return None  # UNREACHABLE among others: no news is not bad news
-    if seen.report is not None:
-        return _after_stop(row, seen, rules)
-    if now - seen.since >= rules.report_grace:
-        return _after_silence(row, seen, rules)
+    if observation.report is not None:
+        return _after_stop(row, observation, rules)
+    if now - observation.since >= rules.report_grace:
+        return _after_silence(row, observation, rules)
     return None
 
 
-def _after_report(row: Asked, report: RunReport | SweepReport, rules: Rules) -> Decision:
+def _after_report(row: JobRow, report: AttemptReport | SweepReport, rules: Rules) -> Decision:
     if isinstance(report, SweepReport):
         if report.state == End.COMPLETED:
             limit = f"; {report.limit}" if report.limit else ""
             return _ended(State.COMPLETED, f"report: the sweep came to its end{limit}")
     elif report.state == End.COMPLETED and report.result is not None:
         return _ended(State.COMPLETED, "report with a result", headline=headline_of(report))
-    error = report.error or RunError(
+    error = report.error or AttemptError(
         type="ReportError", message="the report names neither a result nor an error"
     )
     if row.cancel_requested_at is not None and not _was_before(report.ended_at, row.cancel_requested_at):
@@ -80,23 +80,25 @@ def _after_report(row: Asked, report: RunReport | SweepReport, rules: Rules) -> 
     return _failed(error, "report with an error")
 
 
-def _after_stop(row: Asked, seen: Observation, rules: Rules) -> Decision:
+def _after_stop(row: JobRow, observation: Observation, rules: Rules) -> Decision:
     """The job says it was told to end. By us, by somebody else, or with its cluster?"""
     if row.cancel_requested_at is not None:
         return _ended(State.CANCELLED, "cancelled on request")
-    if seen.job.status is JobStatus.STOPPED:
+    if observation.job.status is JobStatus.STOPPED:
         return _failed(_STOPPED_ELSEWHERE, "job stopped from outside")
-    error = RunError(type="JobLost", message="the job was told to end with its cluster")
+    error = AttemptError(type="JobLost", message="the job was told to end with its cluster")
     return _try_again(row, error, rules, cluster_lost=True)
 
 
-def _after_silence(row: Asked, seen: Observation, rules: Rules) -> Decision:
+def _after_silence(row: JobRow, observation: Observation, rules: Rules) -> Decision:
     """The job is over and left no report."""
-    status = seen.job.status
+    status = observation.job.status
     if row.cancel_requested_at is not None:
         return _ended(State.CANCELLED, f"cancelled on request, job {status}")
-    if seen.report_problem is not None:
-        return _failed(RunError(type="ReportError", message=seen.report_problem), "report cannot be read")
+    if observation.report_problem is not None:
+        return _failed(
+            AttemptError(type="ReportError", message=observation.report_problem), "report cannot be read"
+        )
     if status is JobStatus.STOPPED:
         return _failed(_STOPPED_ELSEWHERE, "job stopped from outside")
     what = (
@@ -104,15 +106,17 @@ def _after_silence(row: Asked, seen: Observation, rules: Rules) -> Decision:
         if status is JobStatus.GONE
         else f"job {status} without a report"
     )
-    said = f"{what}: {seen.job.message}" if seen.job.message else what
-    error = RunError(type="JobLost", message=said)
+    said = f"{what}: {observation.job.message}" if observation.job.message else what
+    error = AttemptError(type="JobLost", message=said)
     return _try_again(row, error, rules, cluster_lost=status is JobStatus.GONE)
 
 
-_STOPPED_ELSEWHERE = RunError(type="JobStopped", message="somebody stopped the job at the cluster, not here")
+_STOPPED_ELSEWHERE = AttemptError(
+    type="JobStopped", message="the job was stopped on the cluster, not through this service"
+)
 
 
-def _try_again(row: Asked, error: RunError, rules: Rules, *, cluster_lost: bool = False) -> Decision:
+def _try_again(row: JobRow, error: AttemptError, rules: Rules, *, cluster_lost: bool = False) -> Decision:
     """Back to the queue while tries are left.
 
     A cluster that went away, as with every restart of an embedded one, or a node of it, is not the
@@ -131,7 +135,7 @@ def _try_again(row: Asked, error: RunError, rules: Rules, *, cluster_lost: bool 
     return _failed(error, told)
 
 
-def _failed(error: RunError, reason: str) -> Decision:
+def _failed(error: AttemptError, reason: str) -> Decision:
     return _ended(State.FAILED, reason, error=error)
 
 
@@ -139,7 +143,7 @@ def _ended(
     to: State,
     reason: str,
     *,
-    error: RunError | None = None,
+    error: AttemptError | None = None,
     headline: dict[str, float | None] | None = None,
 ) -> Decision:
     outcome = Outcome(
@@ -153,7 +157,7 @@ def _ended(
 
 def refused(why: str) -> Decision:
     """What follows when the cluster will not take the job."""
-    return _failed(RunError(type="SubmitRefused", message=why), "submit refused")
+    return _failed(AttemptError(type="SubmitRefused", message=why), "submit refused")
 
 
 def never_started() -> Decision:
@@ -161,13 +165,13 @@ def never_started() -> Decision:
     return _ended(State.CANCELLED, "cancelled before its job started")
 
 
-def headline_of(report: RunReport) -> dict[str, float | None] | None:
+def headline_of(report: AttemptReport) -> dict[str, float | None] | None:
     """The scores of the first evaluation mode, in percent."""
     scores = report.result.scores if report.result else None
     return scores.headline if scores else None
 
 
-def when_started(report: RunReport | SweepReport | None) -> datetime | None:
+def when_started(report: AttemptReport | SweepReport | None) -> datetime | None:
     """When the job says it began, for one too short to be seen running."""
     try:
         started = datetime.fromisoformat(report.started_at) if report else None

@@ -10,7 +10,7 @@ from service.shared.states import State
 from service.store.records import Experiment, Move, Outcome
 from sweeps.results.trial_progress import TrialProgress
 from trainer.base.ends import End
-from trainer.results.report import RunError
+from trainer.results.report import AttemptError
 
 _LONGEST_MESSAGE = 20_000
 
@@ -25,7 +25,7 @@ class Phase(Enum):
 
 def move_of(
     row: Experiment,
-    seen: TrialProgress,
+    progress: TrialProgress,
     phase: Phase,
     *,
     tried_again: bool = False,
@@ -39,35 +39,43 @@ def move_of(
         run_id: of its MLflow run, if it has one.
         behind: something of it is missing in MLflow.
     """
-    stale = 0 < seen.attempt < row.attempt and seen.end is not End.COMPLETED  # of the sweep's job before
-    final = None if stale and phase is not Phase.OVER else _end(row, seen, phase, tried_again)
+    stale = (
+        0 < progress.attempt < row.attempt and progress.end is not End.COMPLETED
+    )  # of the sweep's job before
+    final = None if stale and phase is not Phase.OVER else _end(row, progress, phase, tried_again)
     if final is not None:
         to, reason = final
-        attempt = max(1, seen.attempt) if seen.end is not None else row.attempt
+        attempt = max(1, progress.attempt) if progress.end is not None else row.attempt
     elif phase is Phase.AGAIN:
-        to, reason, attempt = State.QUEUED, "its sweep is started again", max(row.attempt, seen.attempt + 1)
+        to, reason, attempt = (
+            State.QUEUED,
+            "its sweep is started again",
+            max(row.attempt, progress.attempt + 1),
+        )
     elif stale:
         return None
     else:
-        to = State.RUNNING if seen.running else State.SUBMITTED
-        reason, attempt = "seen running", max(1, seen.attempt)
+        to = State.RUNNING if progress.running else State.SUBMITTED
+        reason, attempt = "seen running", max(1, progress.attempt)
     steps = _way(row, to, reason, attempt)
-    return Move(row, attempt, steps, _outcome(row, seen, to, run_id, behind=behind)) if steps else None
+    return Move(row, attempt, steps, _outcome(row, progress, to, run_id, behind=behind)) if steps else None
 
 
-def _end(row: Experiment, seen: TrialProgress, phase: Phase, tried_again: bool) -> tuple[State, str] | None:
+def _end(
+    row: Experiment, progress: TrialProgress, phase: Phase, tried_again: bool
+) -> tuple[State, str] | None:
     """The state that ends the trial, and why; None while it may go on."""
     over = phase is Phase.OVER
-    if seen.end is End.COMPLETED:
+    if progress.end is End.COMPLETED:
         return State.COMPLETED, "report with a result"
-    if seen.end is End.STOPPED:
+    if progress.end is End.STOPPED:
         return State.CANCELLED, "stopped early by its sweep's scheduler"
-    if seen.end is End.FAILED and (over or not tried_again):
+    if progress.end is End.FAILED and (over or not tried_again):
         return State.FAILED, "report with an error"
-    if seen.end is End.CANCELLED:
+    if progress.end is End.CANCELLED:
         return State.CANCELLED, "cancelled on request"
     if over:
-        begun = row.state is not State.QUEUED or seen.attempt > 0
+        begun = row.state is not State.QUEUED or progress.attempt > 0
         return (
             State.CANCELLED,
             "its sweep ended while it ran" if begun else "its sweep ended before it started",
@@ -91,18 +99,20 @@ def _way(row: Experiment, to: State, reason: str, attempt: int) -> tuple[tuple[S
     return tuple(steps)
 
 
-def _outcome(row: Experiment, seen: TrialProgress, to: State, run_id: str | None, *, behind: bool) -> Outcome:
+def _outcome(
+    row: Experiment, progress: TrialProgress, to: State, run_id: str | None, *, behind: bool
+) -> Outcome:
     if not to.ended:
         return Outcome(mlflow_run_id=run_id)
-    report = seen.report
-    stopped = seen.end is End.STOPPED
-    error = seen.error if to is State.FAILED or stopped else None
-    cut_off = seen.end is None and run_id is not None  # nobody has ended its MLflow run
+    report = progress.report
+    stopped = progress.end is End.STOPPED
+    error = progress.error if to is State.FAILED or stopped else None
+    cut_off = progress.end is None and run_id is not None  # nobody has ended its MLflow run
     return Outcome(
         error_type=error.type if error else None,
         error_message=_message(error),
         headline=headline_of(report) if report is not None else None,
-        progress=_progress(seen),
+        progress=_progress(progress),
         mlflow_run_id=(report.mlflow_run_id if report else None) or run_id,
         mlflow_status_due=End(to).mlflow_status if cut_off or behind else None,
         stopped=stopped or None,
@@ -110,11 +120,11 @@ def _outcome(row: Experiment, seen: TrialProgress, to: State, run_id: str | None
     )
 
 
-def _message(error: RunError | None) -> str | None:
+def _message(error: AttemptError | None) -> str | None:
     return error.message[:_LONGEST_MESSAGE] if error else None
 
 
-def _progress(seen: TrialProgress) -> dict[str, Any] | None:
-    if seen.iterations is None:
+def _progress(progress: TrialProgress) -> dict[str, Any] | None:
+    if progress.iterations is None:
         return None
-    return {"iteration": seen.iteration, "iterations": seen.iterations, "loss": seen.loss}
+    return {"iteration": progress.iteration, "iterations": progress.iterations, "loss": progress.loss}

@@ -30,17 +30,17 @@ from service.reconcile.decide import (
 from service.reconcile.job_kinds import Work
 from service.shared.states import State
 from service.store.jobs import Ledger
-from service.store.records import Asked, Conflict, StoreUnavailable
+from service.store.records import Conflict, JobRow, StoreUnavailable
 from trainer.base.errors import ReportError
 from trainer.storage.layout import mlflow_ids
 from trainer.storage.notices import read_notices
 
 log = logging.getLogger(__name__)
 
-Row = TypeVar("Row", bound=Asked)
+Row = TypeVar("Row", bound=JobRow)
 
 
-class Cluster:
+class BackendLink:
     """The backend, asked no more in a pass in which it did not answer: one timeout a pass is enough."""
 
     def __init__(self, backend: Backend) -> None:
@@ -73,7 +73,7 @@ class Mishaps:
 
     @contextmanager
     def confined(self, identifier: str) -> Iterator[None]:
-        """Lets through what is expected, and what concerns all rows: see `Follower` and `ReconcilerLoop`."""
+        """Lets through what is expected, or concerns all rows: see `JobFollower` and `ReconcilerLoop`."""
         try:
             yield
         except (StoreUnavailable, BackendUnreachable, Conflict, OSError):
@@ -85,14 +85,14 @@ class Mishaps:
             self._told[identifier] = told
 
 
-class Follower(Generic[Row]):
+class JobFollower(Generic[Row]):
     """What is done with the rows of one kind. A row's trouble does not keep the others waiting."""
 
     def __init__(
         self,
         ledger: Ledger[Row],
         work: Work[Row],
-        cluster: Cluster,
+        cluster: BackendLink,
         rules: Rules,
         mishaps: Mishaps,
         *,
@@ -141,23 +141,23 @@ class Follower(Generic[Row]):
         if job.status is not JobStatus.UNREACHABLE:
             run_id = mlflow_ids(self._work.mlflow(row)).get("run_id")
             row = self._ledger.observe(row, job_status=job.status, mlflow_run_id=run_id, now=now)
-        seen = self._with_report(row, job, now)
+        observation = self._with_report(row, job, now)
         self._ledger.note([(row, read_notices(self._work.attempt(row)))], now=now)  # after a report: all
-        decision = decide(row, seen, now, self._rules)
+        decision = decide(row, observation, now, self._rules)
         if decision is not None:
-            self._act(row, seen, decision, now)
+            self._act(row, observation, decision, now)
         elif row.cancel_requested_at is not None and job.status in (JobStatus.PENDING, JobStatus.RUNNING):
             # Asked again each pass: a job that is still starting cannot be stopped yet.
             self._cluster.backend.stop(row.job_id)
 
     def _with_report(self, row: Row, job: JobObservation, now: datetime) -> Observation:
-        seen = Observation(job=job, since=row.job_since or now)
+        observation = Observation(job=job, since=row.job_since or now)
         try:
-            return replace(seen, report=self._work.report(row))
+            return replace(observation, report=self._work.report(row))
         except ReportError as error:
-            return replace(seen, report_problem=str(error))
+            return replace(observation, report_problem=str(error))
 
-    def _act(self, row: Row, seen: Observation, decision: Decision, now: datetime) -> None:
+    def _act(self, row: Row, observation: Observation, decision: Decision, now: datetime) -> None:
         outcome, here = decision.outcome, self._work.attempt(row)
         if decision.to is not State.RUNNING and not here.log.exists():
             with suppress(BackendUnreachable):
@@ -166,9 +166,9 @@ class Follower(Generic[Row]):
                     run_directories.keep_log(here, printed)
         if decision.to.ended:
             progress = self._work.progress(row, completed=decision.to is State.COMPLETED)
-            report_run = seen.report.mlflow_run_id if seen.report else None
+            report_run = observation.report.mlflow_run_id if observation.report else None
             run_id = report_run or mlflow_ids(self._work.mlflow(row)).get("run_id")
-            started = when_started(seen.report)
+            started = when_started(observation.report)
             outcome = replace(outcome, progress=progress, mlflow_run_id=run_id, started_at=started)
         self._move(row, replace(decision, outcome=outcome), now)
 

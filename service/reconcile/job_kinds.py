@@ -7,15 +7,15 @@ from typing import Any, Protocol, TypeVar
 
 from service.reconcile import run_directories
 from service.shared.settings import Settings
-from service.store.records import Asked, Experiment, Sweep
+from service.store.records import Experiment, JobRow, Sweep
 from sweeps.results.report import SweepReport, read_sweep_report
 from trainer.base.errors import ReportError
-from trainer.results.report import RunReport
+from trainer.results.report import AttemptReport
 from trainer.storage.layout import AttemptDir, mlflow_ids
 from trainer.storage.port import StoredFile
 from trainer.tracking.mlflow_compat import PARENT_RUN
 
-RowT_contra = TypeVar("RowT_contra", bound=Asked, contravariant=True)
+RowT_contra = TypeVar("RowT_contra", bound=JobRow, contravariant=True)
 
 
 class Work(Protocol[RowT_contra]):
@@ -32,7 +32,7 @@ class Work(Protocol[RowT_contra]):
     def command(self, row: RowT_contra) -> list[str]:
         """The line that starts this attempt; the same one works by hand."""
 
-    def report(self, row: RowT_contra) -> RunReport | SweepReport | None:
+    def report(self, row: RowT_contra) -> AttemptReport | SweepReport | None:
         """The attempt's report, None while there is none.
 
         Raises:
@@ -61,7 +61,7 @@ class ExperimentWork:
     def command(self, row: Experiment) -> list[str]:
         return job_command(self._settings, row)
 
-    def report(self, row: Experiment) -> RunReport | None:
+    def report(self, row: Experiment) -> AttemptReport | None:
         return run_directories.report_of(self._storage, row.id, row.attempt)
 
     def progress(self, row: Experiment, *, completed: bool) -> dict[str, Any] | None:

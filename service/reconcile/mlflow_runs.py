@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from service.reconcile.cluster import BackendUnreachable, Refused, RunFact
+from service.reconcile.cluster import AccessRefused, BackendUnreachable, RunFact
 from service.shared.http_transport import transport_of
 from service.shared.proxies import way_to
 
@@ -73,7 +73,7 @@ class MlflowRuns:
         """Returns if MLflow answers, its database included.
 
         Raises:
-            BackendUnreachable: it does not; Refused: it does, and refuses.
+            BackendUnreachable: it does not; AccessRefused: it does, and refuses.
         """
         self._ask("POST", "/experiments/search", json={"max_results": 1})
 
@@ -84,7 +84,9 @@ class MlflowRuns:
             if answer.status_code in (httpx.codes.NOT_FOUND, httpx.codes.BAD_REQUEST):
                 return None
             if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-                raise Refused(f"MLflow at {self._client.base_url.host} refuses this service: {_said(answer)}")
+                raise AccessRefused(
+                    f"MLflow at {self._client.base_url.host} refuses this service: {_said(answer)}"
+                )
             answer.raise_for_status()
             document = answer.json()
         except (httpx.HTTPError, ValueError) as error:

@@ -35,7 +35,7 @@ class _NoSuchJob(BackendError):
     """The Jobs API knows no job of this id."""
 
 
-class _Refused(BackendUnreachable):
+class _CallRefused(BackendUnreachable):
     """The Jobs API will not do this. Only a submit is hopeless then; for the rest nothing is known."""
 
 
@@ -61,7 +61,7 @@ class RayBackend:
                     entrypoint_num_cpus=0,
                     entrypoint_num_gpus=0,
                 )
-        except _Refused as error:
+        except _CallRefused as error:
             raise SubmitRefused(str(error)) from error
 
     def status(self, job_id: str) -> JobObservation:
@@ -120,7 +120,7 @@ class RayBackend:
         if "already exists" in message:
             return AlreadySubmitted(message)
         if "status code 400" in message:
-            return _Refused(message)
+            return _CallRefused(message)
         return BackendUnreachable(f"Ray's Jobs API at {self._address}: {message}")
 
     def _client(self) -> Any:

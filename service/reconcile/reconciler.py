@@ -12,16 +12,16 @@ from typing import TypeVar
 
 from service.reconcile.cluster import Backend, RunCloser
 from service.reconcile.decide import Rules
-from service.reconcile.job_follower import Cluster, Follower, Mishaps
+from service.reconcile.job_follower import BackendLink, JobFollower, Mishaps
 from service.reconcile.job_kinds import ExperimentWork, SweepWork
 from service.reconcile.tracking import Tracking
 from service.reconcile.trial_follower import Trials
 from service.shared.settings import Settings
 from service.shared.states import LIVE, WITH_JOB, State
 from service.store.experiments import Store
-from service.store.records import Asked, Experiment, StoreUnavailable, Sweep
+from service.store.records import Experiment, JobRow, StoreUnavailable, Sweep
 
-Row = TypeVar("Row", bound=Asked)
+Row = TypeVar("Row", bound=JobRow)
 
 _UNSETTLED_AT_ONCE = 10
 _SPARE = 10  # so many that cannot be submitted keep nobody behind them waiting
@@ -40,13 +40,13 @@ class Reconciler:
     ) -> None:
         self._store = store
         self._settings = settings
-        self._cluster = Cluster(backend)
+        self._cluster = BackendLink(backend)
         self._mishaps = Mishaps()
         self._trials = Trials(store, settings, self._mishaps.confined)
         rules = Rules(settings.max_attempts, timedelta(seconds=settings.report_grace_seconds))
         common = (self._cluster, rules, self._mishaps)
-        self._experiments = Follower(store, ExperimentWork(settings), *common)
-        self._sweeps = Follower(store.sweeps, SweepWork(settings), *common, before_end=self._trials.settle)
+        self._experiments = JobFollower(store, ExperimentWork(settings), *common)
+        self._sweeps = JobFollower(store.sweeps, SweepWork(settings), *common, before_end=self._trials.settle)
         self._tracking = Tracking(store, settings, self._cluster, runs, self._mishaps)
         self._leads: Callable[[], bool] = lambda: True
 

@@ -17,7 +17,7 @@ def retry(store: Store, storage: Storage, row: Experiment, now: datetime) -> Exp
         OSError: storage does not answer; nothing has changed.
     """
     if not row.state.can_be_retried:
-        asked = ", its cancel asked and not done yet" if _cancel_asked(store, row) else ""
+        asked = ", with a cancel still pending" if _cancel_asked(store, row) else ""
         raise Conflict(
             f"experiment {row.id} is {row.state}{asked}; only one that failed or was cancelled can be retried"
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trainer.base.errors import ReportError
-from trainer.results.report import RunReport, read_report
+from trainer.results.report import AttemptReport, read_report
 from trainer.storage.layout import AttemptDir, Storage
 from trainer.storage.port import StoredFile
 from trainer.storage.sink import last_record, whole_record
@@ -30,7 +30,7 @@ def write_spec(here: AttemptDir, canonical_spec: str) -> None:
     here.spec.write(canonical_spec + "\n")
 
 
-def report_of(storage: Storage, experiment: str, attempt: int) -> RunReport | None:
+def report_of(storage: Storage, experiment: str, attempt: int) -> AttemptReport | None:
     """The attempt's report, None while there is none.
 
     Raises:

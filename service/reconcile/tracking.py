@@ -9,14 +9,14 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from service.reconcile.cluster import (
+    AccessRefused,
     AlreadySubmitted,
     BackendUnreachable,
-    Refused,
     RunCloser,
     SubmitRefused,
 )
 from service.reconcile.decide_tracking import Step, Try, answered, next_step
-from service.reconcile.job_follower import Cluster, Mishaps
+from service.reconcile.job_follower import BackendLink, Mishaps
 from service.reconcile.job_kinds import track_command
 from service.reconcile.track_requests import note_try, pending_try, tries_of
 from service.shared.settings import Settings
@@ -41,7 +41,7 @@ class Tracking:
     """A pass over the rows whose MLflow run is still to be seen to; MLflow's absence delays only this."""
 
     def __init__(
-        self, store: Store, settings: Settings, cluster: Cluster, runs: RunCloser | None, mishaps: Mishaps
+        self, store: Store, settings: Settings, cluster: BackendLink, runs: RunCloser | None, mishaps: Mishaps
     ) -> None:
         self._store = store
         self._settings = settings
@@ -151,7 +151,7 @@ class Tracking:
             try:
                 with self._mishaps.confined(row.id):
                     self._runs.close_run(row.mlflow_run_id, row.mlflow_status_due)
-            except Refused as error:  # its job, with credentials of its own, has closed it
+            except AccessRefused as error:  # its job, with credentials of its own, has closed it
                 log.warning("mlflow refused", extra={"run": row.mlflow_run_id, "reason": str(error)})
             except BackendUnreachable as error:
                 self._note_silence(error, now)
@@ -170,7 +170,7 @@ class Tracking:
             return False
         try:
             self._runs.ping()
-        except Refused:
+        except AccessRefused:
             return True
         except BackendUnreachable as error:
             self._note_silence(error, now)

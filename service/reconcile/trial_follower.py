@@ -89,19 +89,19 @@ class Trials:
             to, reason = move.steps[-1]
             log.info(
                 "transition",
-                extra={"experiment": move.seen.id, "from": move.seen.state, "to": to, "reason": reason},
+                extra={"experiment": move.row.id, "from": move.row.state, "to": to, "reason": reason},
             )
         return self._store.follow(moves, now=now) if moves else 0
 
     def _move_of(self, row: Experiment, phase: Phase) -> Move | None:
-        seen = trial_progress(self._storage, row.id)
-        again = seen.error is not None and worth_another_try(
-            seen.error, lost_attempts(self._storage, row.id) if seen.error.retryable else 0
+        progress = trial_progress(self._storage, row.id)
+        again = progress.error is not None and worth_another_try(
+            progress.error, lost_attempts(self._storage, row.id) if progress.error.retryable else 0
         )
-        run_id = mlflow_ids(self._storage.mlflow_run(row.id)).get("run_id") if seen.attempt else None
-        record = read_record(self._storage.tracking(row.id)) if seen.attempt else None
+        run_id = mlflow_ids(self._storage.mlflow_run(row.id)).get("run_id") if progress.attempt else None
+        record = read_record(self._storage.tracking(row.id)) if progress.attempt else None
         behind = record is not None and record.behind
-        return move_of(row, seen, phase, tried_again=again, run_id=run_id, behind=behind)
+        return move_of(row, progress, phase, tried_again=again, run_id=run_id, behind=behind)
 
     def _newly_begun(self, sweep: Sweep, now: datetime) -> list[int]:
         """Numbers of queued trials that the job has begun; those it has drawn itself are stored first."""

@@ -53,7 +53,7 @@ class SweepLinks(Public):
 
 
 class SweepPublic(Public):
-    """One sweep as the API shows it. Lists leave `trials` away."""
+    """One sweep as the API shows it. Lists omit `trials`."""
 
     id: str
     name: str

@@ -63,25 +63,25 @@ class Store(ExperimentRows):
         row = (new, new_tags)
         return self.store_once(new, lambda connection: self.insert_tagged(connection, [row], "stored"))
 
-    def retry(self, seen: Experiment, *, attempt: int, reason: str, now: datetime) -> Experiment:
+    def retry(self, row: Experiment, *, attempt: int, reason: str, now: datetime) -> Experiment:
         """Queues an experiment that failed or was cancelled again, as a job of its own.
 
         Raises:
             Conflict: it did not, or somebody was faster.
         """
-        same = (experiments.c.id == seen.id, experiments.c.attempt == seen.attempt)
+        same = (experiments.c.id == row.id, experiments.c.attempt == row.attempt)
         with self._database.writing() as connection:
-            here = self.read(connection, seen.id, lock=True)
-            if here.attempt != seen.attempt or not here.state.can_be_retried:
+            current = self.read(connection, row.id, lock=True)
+            if current.attempt != row.attempt or not current.state.can_be_retried:
                 raise Conflict(
-                    f"experiment {seen.id} is {here.state} in attempt {here.attempt}; "
+                    f"experiment {row.id} is {current.state} in attempt {current.attempt}; "
                     "only one that failed or was cancelled can be retried"
                 )
             values = _AGAIN | {"state": State.QUEUED, "attempt": attempt, "failures": 0, "updated_at": now}
-            values |= {"detached": here.sweep_id is not None, "stopped": False}
+            values |= {"detached": current.sweep_id is not None, "stopped": False}
             connection.execute(update(experiments).where(*same).values(values))
-            self.record(connection, [event(seen.id, now, attempt, here.state, State.QUEUED, reason)])
-            return self.read(connection, seen.id)
+            self.record(connection, [event(row.id, now, attempt, current.state, State.QUEUED, reason)])
+            return self.read(connection, row.id)
 
     # ------------------------------------------------------------------ trials of sweeps
 
@@ -121,15 +121,15 @@ class Store(ExperimentRows):
         with self._database.writing() as connection:
             happened: list[dict[str, Any]] = []
             for move in moves:
-                seen, state = move.seen, move.seen.state
+                row, state = move.row, move.row.state
                 last = move.steps[-1][0]
-                changes = changes_of(seen, last, now, move.outcome) | {"attempt": move.attempt}
-                same = (experiments.c.id == seen.id, experiments.c.state == state, ~experiments.c.detached)
+                changes = changes_of(row, last, now, move.outcome) | {"attempt": move.attempt}
+                same = (experiments.c.id == row.id, experiments.c.state == state, ~experiments.c.detached)
                 if connection.execute(update(experiments).where(*same).values(changes)).rowcount == 0:
                     continue
                 gone += 1
                 for to, reason in move.steps:
-                    happened.append(event(seen.id, now, move.attempt, state, to, reason))
+                    happened.append(event(row.id, now, move.attempt, state, to, reason))
                     state = to
             if happened:
                 self.record(connection, happened)

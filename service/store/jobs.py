@@ -28,11 +28,11 @@ from sqlalchemy.exc import IntegrityError
 
 from service.shared.states import State
 from service.store.database import Database
-from service.store.records import NOTHING, Asked, Conflict, Cursor, Event, Outcome
+from service.store.records import NOTHING, Conflict, Cursor, Event, JobRow, Outcome
 from trainer.base.errors import RegionRebalanceError
 from trainer.storage.notices import Notice
 
-Row = TypeVar("Row", bound=Asked)
+Row = TypeVar("Row", bound=JobRow)
 
 
 @dataclass(frozen=True)
@@ -108,30 +108,28 @@ class Ledger(Generic[Row]):
         return self.select(due.order_by(self._table.c.updated_at).limit(limit))
 
     def transition(
-        self, seen: Row, *, to: State, reason: str, now: datetime, outcome: Outcome = NOTHING
+        self, row: Row, *, to: State, reason: str, now: datetime, outcome: Outcome = NOTHING
     ) -> Row:
         """Moves the row to `to` and records why, in one transaction.
 
         Raises:
-            Conflict: it is in no state that leads to `to`, or no longer in the attempt that was `seen`.
+            Conflict: it is in no state that leads to `to`, or no longer in the attempt of `row`.
         """
         table = self._table
-        attempt = seen.attempt + 1 if to is State.QUEUED else seen.attempt
-        changes = changes_of(seen, to, now, outcome) | {"attempt": attempt}
-        may_leave = and_(
-            table.c.id == seen.id, table.c.state.in_(to.sources), table.c.attempt == seen.attempt
-        )
+        attempt = row.attempt + 1 if to is State.QUEUED else row.attempt
+        changes = changes_of(row, to, now, outcome) | {"attempt": attempt}
+        may_leave = and_(table.c.id == row.id, table.c.state.in_(to.sources), table.c.attempt == row.attempt)
         with self._database.writing() as connection:
-            row = connection.execute(select(table.c.state).where(may_leave).with_for_update()).one_or_none()
-            if row is None:
-                here = self.read(connection, seen.id)
+            left = connection.execute(select(table.c.state).where(may_leave).with_for_update()).one_or_none()
+            if left is None:
+                current = self.read(connection, row.id)
                 raise Conflict(
-                    f"{self._kind.word} {seen.id} is {here.state} in attempt {here.attempt}; "
-                    f"{to} follows only {', '.join(to.sources)} of attempt {seen.attempt}"
+                    f"{self._kind.word} {row.id} is {current.state} in attempt {current.attempt}; "
+                    f"{to} follows only {', '.join(to.sources)} of attempt {row.attempt}"
                 )
             connection.execute(update(table).where(may_leave).values(changes))
-            self.record(connection, [event(seen.id, now, attempt, State(row.state), to, reason)])
-            return self.read(connection, seen.id)
+            self.record(connection, [event(row.id, now, attempt, State(left.state), to, reason)])
+            return self.read(connection, row.id)
 
     def request_cancel(self, identifier: str, *, now: datetime) -> Row:
         """Notes that somebody wants it cancelled; asking twice keeps the first time.
@@ -145,19 +143,19 @@ class Ledger(Generic[Row]):
                 self.write(connection, identifier, cancel_requested_at=now, updated_at=now)
             return self.read(connection, identifier)
 
-    def observe(self, seen: Row, *, job_status: str, mlflow_run_id: str | None, now: datetime) -> Row:
+    def observe(self, row: Row, *, job_status: str, mlflow_run_id: str | None, now: datetime) -> Row:
         """Keeps the last look at the attempt's job; `job_since` moves only when its status does."""
         changes: dict[str, Any] = {}
-        if job_status != seen.job_status:
+        if job_status != row.job_status:
             changes |= {"job_status": job_status, "job_since": now}
-        if mlflow_run_id is not None and mlflow_run_id != seen.mlflow_run_id:
+        if mlflow_run_id is not None and mlflow_run_id != row.mlflow_run_id:
             changes["mlflow_run_id"] = mlflow_run_id
         if not changes:
-            return seen
-        same = and_(self._table.c.id == seen.id, self._table.c.attempt == seen.attempt)
+            return row
+        same = and_(self._table.c.id == row.id, self._table.c.attempt == row.attempt)
         with self._database.writing() as connection:
             connection.execute(update(self._table).where(same).values(changes))
-            return self.read(connection, seen.id)
+            return self.read(connection, row.id)
 
     def note(self, found: Sequence[tuple[Row, Sequence[Notice]]], *, now: datetime) -> None:
         """Keeps what was noticed of rows, and records each notice that is new to its row as an event."""
@@ -165,14 +163,15 @@ class Ledger(Generic[Row]):
         if not found:
             return
         with self._database.writing() as connection:
-            for seen, notices in found:
-                here = self.read(connection, seen.id, lock=True)
-                news = here.news(notices)
+            for row, notices in found:
+                current = self.read(connection, row.id, lock=True)
+                news = current.news(notices)
                 if news:
-                    kept = [*(here.notices or ()), *(each.model_dump(mode="json") for each in news)]
-                    self.write(connection, here.id, notices=kept, updated_at=now)
+                    kept = [*(current.notices or ()), *(each.model_dump(mode="json") for each in news)]
+                    self.write(connection, row.id, notices=kept, updated_at=now)
                     happened = [
-                        event(here.id, now, here.attempt, here.state, here.state, str(each)) for each in news
+                        event(row.id, now, current.attempt, current.state, current.state, str(each))
+                        for each in news
                     ]
                     self.record(connection, happened)
 
@@ -285,15 +284,15 @@ def event(
     }
 
 
-def changes_of(seen: Asked, to: State, now: datetime, outcome: Outcome) -> dict[str, Any]:
+def changes_of(row: JobRow, to: State, now: datetime, outcome: Outcome) -> dict[str, Any]:
     """The columns that a step to `to` changes, the attempt aside."""
     changes: dict[str, Any] = {"state": to, "updated_at": now, **outcome.columns()}
     if to in (State.QUEUED, State.SUBMITTED):
         changes |= {"job_status": None, "job_since": None}
     if to is State.RUNNING:
         changes["started_at"] = now
-    if seen.started_at is not None:
-        changes["started_at"] = seen.started_at  # of the first attempt
+    if row.started_at is not None:
+        changes["started_at"] = row.started_at  # of the first attempt
     if to.ended:
         changes["ended_at"] = now
     return changes

@@ -47,7 +47,7 @@ class StoreUnavailable(RegionRebalanceError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class JobRow:
     """What experiments and sweeps have in common: one row. Times are aware UTC; `spec` is canonical JSON."""
 
     id: str
@@ -88,7 +88,7 @@ class Asked:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Experiment(Asked):
+class Experiment(JobRow):
     """One training run. A trial has its `sweep_id`, whose job is its own too, unless it is `detached`."""
 
     spec_hash: str
@@ -108,7 +108,7 @@ Tagged = tuple[Experiment, Mapping[str, str]]  # a row and its tags
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sweep(Asked):
+class Sweep(JobRow):
     """A grid or search of experiments, run by one job. `paused`: no further trial is to start."""
 
     paused: bool = False
@@ -118,14 +118,14 @@ class Sweep(Asked):
 class Move:
     """A trial's way through one or more states, to be taken at once, if it still is as it was seen."""
 
-    seen: Experiment
+    row: Experiment
     attempt: int
     steps: tuple[tuple[State, str], ...]  # with the reason of each
     outcome: Outcome
 
 
 @dataclass(frozen=True)
-class TrialCount:
+class StateCount:
     """How many trials of a sweep are in a state; `stopped`: those that the scheduler ended early."""
 
     sweep_id: str

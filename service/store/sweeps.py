@@ -11,7 +11,7 @@ from service.shared.states import ENDED, LIVE, State
 from service.store.database import Database
 from service.store.experiment_rows import ExperimentRows
 from service.store.jobs import Kind, Ledger
-from service.store.records import Experiment, Sweep, Tagged, TrialCount, UnknownSweep
+from service.store.records import Experiment, StateCount, Sweep, Tagged, UnknownSweep
 from service.store.tables import experiments, sweep_events, sweeps
 
 _SWEEPS = Kind("sweep", sweeps, sweep_events, sweep_events.c.sweep_id, Sweep, UnknownSweep)
@@ -73,13 +73,13 @@ class SweepStore(Ledger[Sweep]):
         with self._database.reading() as connection:
             return {number: State(state) for number, state in connection.execute(query)}
 
-    def counts(self, sweep_ids: Sequence[str]) -> list[TrialCount]:
+    def counts(self, sweep_ids: Sequence[str]) -> list[StateCount]:
         """How many trials of each sweep are in each state."""
         columns = (experiments.c.sweep_id, experiments.c.state, experiments.c.stopped)
         query = select(*columns, func.count()).where(experiments.c.sweep_id.in_(sweep_ids)).group_by(*columns)
         with self._database.reading() as connection:
             return [
-                TrialCount(sweep, State(state), stopped, number)
+                StateCount(sweep, State(state), stopped, number)
                 for sweep, state, stopped, number in connection.execute(query)
             ]
 

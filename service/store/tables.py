@@ -69,8 +69,8 @@ metadata = MetaData(
 )
 
 
-def _asked() -> list[Column[Any]]:
-    """What experiments and sweeps have in common: see `records.Asked`."""
+def _job_columns() -> list[Column[Any]]:
+    """What experiments and sweeps have in common: see `records.JobRow`."""
     return [
         Column("id", String(64), primary_key=True),
         Column("name", String(200), nullable=False),
@@ -110,7 +110,7 @@ def _happened() -> list[Column[Any]]:
 experiments = Table(
     "experiments",
     metadata,
-    *_asked(),
+    *_job_columns(),
     Column("spec_hash", String(64), nullable=False),
     Column("dataset", String(100), nullable=False),
     Column("model", String(100), nullable=False),
@@ -131,7 +131,7 @@ experiments = Table(
 sweeps = Table(
     "sweeps",
     metadata,
-    *_asked(),
+    *_job_columns(),
     Column("paused", Boolean, nullable=False, server_default=false()),
     Index(None, "created_at", "id"),
     Index(None, "state", "created_at"),

@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable, Iterator
 from sweeps.document.cost import Cost, crop_pixels
 from trainer.base.errors import ReportError
 from trainer.base.schema_words import counted
-from trainer.results.report import RunReport, read_report
+from trainer.results.report import AttemptReport, read_report
 from trainer.spec.spec import ExperimentSpec
 from trainer.storage.layout import Storage
 
 _MOST_REPORTS = 200
 
 
-def pixel_seconds(reports: Iterable[RunReport]) -> Callable[[ExperimentSpec], float | None]:
+def pixel_seconds(reports: Iterable[AttemptReport]) -> Callable[[ExperimentSpec], float | None]:
     """A function from a spec to the median over completed runs of the same model, crop, batch and resources.
 
     Attempts that resumed another are left out: they trained only a part of their iterations.
@@ -33,7 +33,7 @@ def pixel_seconds(reports: Iterable[RunReport]) -> Callable[[ExperimentSpec], fl
     return of
 
 
-def stored_reports(storage: Storage) -> Iterator[RunReport]:
+def stored_reports(storage: Storage) -> Iterator[AttemptReport]:
     """Reports of the newest first attempts in `storage`."""
     files = (storage.attempt(name, 1).report for name in storage.experiments.names())
     ended = [(at, file) for file in files if (at := file.modified_ns()) is not None]
@@ -58,7 +58,7 @@ def cost_line(cost: Cost, at_once: int | None) -> str:
     gpus = f" and {counted(cost.gpus, 'GPU')}" if cost.gpus else ""
     size += f"; at most {counted(cost.cpus, 'CPU')}{gpus} a trial"
     if cost.train_seconds is None:
-        return f"{size}; no time known: nothing like it has been measured in this storage"
+        return f"{size}; time unknown: nothing like it has been measured in this storage"
     wall = f", {_hours(cost.train_seconds / min(at_once, cost.trials))} {at_once} at once" if at_once else ""
     hours = f", {cost.gpu_hours:.2f} GPU hours" if cost.gpu_hours else ""
     return f"{size}; training about {_hours(cost.train_seconds)} one after another{wall}{hours}"

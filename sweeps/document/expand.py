@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from sweeps.document.json_fields import identity, label, list_of, neighbours, put, rounded, within
 from sweeps.document.spec import MAX_TRIALS, Axis, SweepSpec
 from trainer.base.errors import Problem, SpecError
-from trainer.base.pointers import shown
+from trainer.base.pointers import excerpt
 from trainer.spec import methods
 from trainer.spec.spec import ExperimentSpec, parse_spec
 
@@ -231,4 +231,4 @@ def told(sweep: SweepSpec, trial: str, settings: Settings, problem: Problem) -> 
             place = axis.place(settings[axis.pointer])
             spot = "" if place is None else f"/{place}"
             return Problem(f"/axes/{number}/{axis.given[0]}{spot}", got, problem.allowed)
-    return Problem(f"/base{problem.pointer}", f"{got} ({shown(dict(settings))})", problem.allowed)
+    return Problem(f"/base{problem.pointer}", f"{got} ({excerpt(dict(settings))})", problem.allowed)

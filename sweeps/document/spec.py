@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, JsonValue, ValidationError
 
 from sweeps.document.json_fields import KINDS, UNVARIED, identity, is_range, number_text, overlap, texts
 from trainer.base.errors import Problem, SpecError
-from trainer.base.pointers import problems_of, shown
+from trainer.base.pointers import excerpt, problems_of
 from trainer.base.strict_model import StrictModel
 from trainer.results.scores import ScoreName
 from trainer.spec.methods import Method
@@ -163,7 +163,7 @@ def _axis_problems(sweep: SweepSpec) -> list[Problem]:
         problems += _pointer_problems(sweep, axis.pointer, f"{here}/pointer")
         given = axis.given
         if len(given) != 1:
-            got = f"has {' and '.join(given)}" if given else "says nothing of its values"
+            got = f"has {' and '.join(given)}" if given else "gives no values"
             problems.append(Problem(here, got, f"exactly one of {', '.join(WAYS)}"))
             continue
         wrong = _value_problems(axis, f"{here}/{given[0]}")
@@ -205,7 +205,7 @@ def _repeated(values: Sequence[JsonValue], here: str, wanted: str) -> list[Probl
     for place, value in enumerate(values):
         earlier = first.setdefault(identity(value), place)
         if earlier != place:
-            got = f"{shown(value)} is listed twice, as {shown(values[earlier])} at {here}/{earlier}"
+            got = f"{excerpt(value)} is listed twice, as {excerpt(values[earlier])} at {here}/{earlier}"
             return [Problem(f"{here}/{place}", got, wanted)]
     return []
 

@@ -5,10 +5,10 @@ A sweep is read in one direction:
 1. `sweeps.job`: the document, its trials expanded and resolved: a `SweepTask`, which `Driver.run` drives.
 2. `remaining.source_of`: what is left of it, as a `Source` of trials (`sweeps.search.candidates`).
 3. `sweeps.search.tune.run_search` asks the source for the next trial while the driver has room for one …
-4. … and the driver to begin it: `TrialRuns.begin`; `sweeps.search.protocol` is all that it can ask.
+4. … and the driver to begin it: `BegunTrials.begin`; `sweeps.search.protocol` is all that it can ask.
 5. `TrialLife.live`, in a thread for each trial: `Pool.place` waits for room, and runs a `Task` there.
 6. The attempt writes its evaluations and its report into its run directory: nothing else comes back from it.
-7. The search reads evaluations there; a scheduler's verdict is a permit to go on, or `TrialRuns.stop`.
+7. The search reads evaluations there; a scheduler's verdict is a permit to go on, or `BegunTrials.stop`.
 8. `TrialLife` reads how it ended: another attempt follows a lost worker, else `Board.ended` records the end.
 9. `Board` rewrites the table, from reports alone; MLflow gets a copy (`ParentRun`).
 10. When the source is exhausted and every trial has ended, the last table and `SweepReport` are written.
@@ -22,12 +22,12 @@ import time
 from contextlib import closing
 from typing import Any, NoReturn
 
+from sweeps.driver.begun_trials import BegunTrials
 from sweeps.driver.mlflow_parent import ParentRun
 from sweeps.driver.remaining import source_of
 from sweeps.driver.summary import Board
 from sweeps.driver.sweep_task import SweepTask
 from sweeps.driver.trial_records import read_trials
-from sweeps.driver.trial_runs import TrialRuns
 from sweeps.execution.pool import Pool
 from sweeps.results.formats import to_markdown
 from sweeps.results.report import SweepReport, write_sweep_report
@@ -36,7 +36,7 @@ from trainer.base.ends import End
 from trainer.base.errors import Cancelled
 from trainer.base.tee import tee_output
 from trainer.run import launch
-from trainer.run.attempt import run_error, utc_now_text
+from trainer.run.attempt import attempt_error, utc_now_text
 
 
 class Driver:
@@ -49,7 +49,7 @@ class Driver:
         self._owns_cluster = False
         self._board: Board | None = None
         self._parent: ParentRun | None = None
-        self._runs: TrialRuns | None = None
+        self._begun: BegunTrials | None = None
 
     def run(self) -> int:
         """Runs the sweep with everything printed kept in log.txt; the exit code."""
@@ -85,7 +85,7 @@ class Driver:
             total=task.total,
             parent=self._parent,
         )
-        self._runs = TrialRuns(
+        self._begun = BegunTrials(
             task,
             pool=Pool(most=task.sweep.limits.concurrent_trials, paused=task.directory.pause.exists),
             watcher=self._board,
@@ -96,9 +96,9 @@ class Driver:
         )
         source = source_of(task, known, board=self._board)
         if not source.exhausted:
-            _search(task, source, self._runs)
-        self._runs.drain()
-        self._sum_up(self._board, self._runs.limit)
+            _search(task, source, self._begun)
+        self._begun.drain()
+        self._sum_up(self._board, self._begun.limit)
 
     def _sum_up(self, board: Board, limit: str | None) -> None:
         table = board.show_last(limit)
@@ -117,8 +117,8 @@ class Driver:
             "attempt": self._task.attempt,
             "state": End.of(error).reported,
             "spec": self._task.sweep,
-            "error": run_error(error) if error else None,
-            "limit": self._runs.limit if self._runs else None,
+            "error": attempt_error(error) if error else None,
+            "limit": self._begun.limit if self._begun else None,
             "mlflow_run_id": self._parent.run_id if self._parent else None,
             "started_at": self._started_at,
             "ended_at": utc_now_text(),
@@ -147,13 +147,13 @@ class Driver:
         os._exit(report.state.exit_code)
 
 
-def _search(task: SweepTask, source: Source, runs: TrialRuns) -> None:
+def _search(task: SweepTask, source: Source, begun: BegunTrials) -> None:
     from sweeps.search.tune import run_search  # 1.5 s, which a sweep that has ended is spared
 
     run_search(
         task.sweep,
         source,
-        runs,
+        begun,
         identifier=task.identifier,
         storage=task.storage,
         trials=task.total,

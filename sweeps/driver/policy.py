@@ -8,12 +8,12 @@ from datetime import datetime
 from sweeps.document.spec import Limits
 from sweeps.results.trial_progress import TrialProgress
 from trainer.base.ends import End
-from trainer.results.report import RunError, RunReport
+from trainer.results.report import AttemptError, AttemptReport
 
 MOST_LOSSES = 3  # attempts of one trial that lost their worker, though not their node
 
 
-def worth_another_try(error: RunError, losses: int) -> bool:
+def worth_another_try(error: AttemptError, losses: int) -> bool:
     """Whether a trial that ended in `error`, having lost its worker `losses` times in all, is run again."""
     return error.retryable and losses < MOST_LOSSES
 
@@ -30,21 +30,21 @@ def shall_run(progress: TrialProgress, losses: int, *, detached: bool) -> bool:
 def limit_reached(limits: Limits, *, seconds: float, gpu_hours: float) -> str | None:
     """Why no further trial is started, None while there is no reason."""
     if limits.seconds is not None and seconds >= limits.seconds:
-        return f"{limits.seconds:g} seconds are over"
+        return f"{limits.seconds:g} seconds have passed"
     if limits.gpu_hours is not None and gpu_hours >= limits.gpu_hours:
-        return f"{limits.gpu_hours:g} GPU hours are used"
+        return f"{limits.gpu_hours:g} GPU hours are used up"
     return None
 
 
-def gpu_hours(reports: Iterable[RunReport]) -> float:
+def gpu_hours(reports: Iterable[AttemptReport]) -> float:
     """GPU hours that the attempts held, from their first to their last second."""
     return sum(_seconds(one) * _gpus(one) for one in reports if _gpus(one)) / 3600
 
 
-def _gpus(report: RunReport) -> float:
+def _gpus(report: AttemptReport) -> float:
     return report.spec.resources.workers * report.spec.resources.gpus_per_worker
 
 
-def _seconds(report: RunReport) -> float:
+def _seconds(report: AttemptReport) -> float:
     begin, end = (datetime.fromisoformat(text) for text in (report.started_at, report.ended_at))
     return (end - begin).total_seconds()

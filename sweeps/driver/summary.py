@@ -20,7 +20,7 @@ from sweeps.results.sweep_table import entry_of, sweep_table
 from sweeps.results.table import Table
 from sweeps.results.trial_progress import attempt_reports, trial_progress
 from trainer.base.ends import End
-from trainer.results.report import RunReport
+from trainer.results.report import AttemptReport
 from trainer.storage.layout import Storage, trial_id
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class Board:
         with self._lock:
             self._tell(trial, "lost", f"attempt {attempt} lost its worker: {message}", attempt=attempt)
 
-    def ended(self, trial: Trial, report: RunReport) -> None:
+    def ended(self, trial: Trial, report: AttemptReport) -> None:
         with self._lock:
             self._trials[trial.number] = trial
             self._reports[trial.number] = report
@@ -82,12 +82,12 @@ class Board:
             table, numbers = self._write_table()
         self._show(table, numbers)
 
-    def value_of(self, report: RunReport) -> float | None:
+    def value_of(self, report: AttemptReport) -> float | None:
         """The sweep's metric in a report."""
         scores = report.result.scores if report.result else None
         return scores.headline[self._sweep.metric] if scores else None
 
-    def report_of(self, number: int) -> RunReport | None:
+    def report_of(self, number: int) -> AttemptReport | None:
         """The trial's report, None until it has ended."""
         return self._reports.get(number)
 
@@ -136,7 +136,7 @@ class Board:
         """No event is written any more."""
         self._events.close()
 
-    def _stored(self, number: int) -> RunReport | None:
+    def _stored(self, number: int) -> AttemptReport | None:
         return trial_progress(self._storage, trial_id(self._id, number)).report
 
     def _write_table(self, limit: str | None = None) -> tuple[Table, dict[str, float]]:
@@ -163,7 +163,7 @@ class Board:
     def _show(self, table: Table, numbers: Mapping[str, float], *, last: bool = False) -> None:
         self._parent.show(table, numbers, self._total - int(numbers["trials/waiting"]), last=last)
 
-    def _end_line(self, report: RunReport) -> str:
+    def _end_line(self, report: AttemptReport) -> str:
         if report.error is not None:
             return f"{report.state}: {report.error.type}: {report.error.message.splitlines()[0]}"
         value = self.value_of(report)

@@ -14,7 +14,7 @@ from sweeps.execution.pool import Pool
 from sweeps.execution.task import TaskEnd
 from sweeps.results.trial_progress import lost_attempts
 from trainer.base.errors import NodeLost, WorkerLost
-from trainer.results.report import RunReport, read_report, write_report
+from trainer.results.report import AttemptReport, read_report, write_report
 from trainer.run.attempt import Attempt
 from trainer.spec.spec import canonical_json
 from trainer.storage.layout import AttemptDir
@@ -30,7 +30,7 @@ class Watcher(Protocol):
 
     def lost(self, trial: Trial, attempt: int, message: str) -> None: ...
 
-    def ended(self, trial: Trial, report: RunReport) -> None: ...
+    def ended(self, trial: Trial, report: AttemptReport) -> None: ...
 
 
 class TrialLife:
@@ -92,7 +92,7 @@ class TrialLife:
         self._watcher.ended(trial, report)
         return False
 
-    def _worth_another_try(self, trial: Trial, report: RunReport, *, written: bool = True) -> bool:
+    def _worth_another_try(self, trial: Trial, report: AttemptReport, *, written: bool = True) -> bool:
         assert report.error is not None
         experiment = self._sweep.experiment(trial.number)
         losses = lost_attempts(self._sweep.storage, experiment, None if written else report)

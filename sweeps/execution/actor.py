@@ -11,7 +11,7 @@ from trainer.run.attempt import Attempt
 from trainer.task import Task
 
 if TYPE_CHECKING:
-    from trainer.run.worker import Outcome
+    from trainer.run.worker import WorkerResult
 
 
 class WarmWorker:
@@ -31,7 +31,7 @@ class WarmWorker:
         return end.model_dump_json()
 
 
-def _work(attempt: Attempt) -> Outcome:
+def _work(attempt: Attempt) -> WorkerResult:
     from trainer.run.worker import train_alone
 
     plan = attempt.prepare()

@@ -14,7 +14,7 @@ from sweeps.execution.task import TaskEnd, end_of
 from trainer.base.errors import WorkerLost
 from trainer.run import launch
 from trainer.run.attempt import Attempt
-from trainer.run.worker import Outcome
+from trainer.run.worker import WorkerResult
 from trainer.task import Task
 
 MARK = "sweeps.execution.process: "
@@ -28,7 +28,7 @@ def main() -> int:
     return 0
 
 
-def _work(attempt: Attempt) -> Outcome:
+def _work(attempt: Attempt) -> WorkerResult:
     launch.connect()
     attempt.mark("ray")
     return launch.run_attempt(attempt)

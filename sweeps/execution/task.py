@@ -7,7 +7,7 @@ from typing import Literal
 from trainer.base.ends import Reported
 from trainer.base.errors import NodeLost
 from trainer.base.strict_model import StrictModel
-from trainer.results.report import RunReport
+from trainer.results.report import AttemptReport
 
 
 class TaskEnd(StrictModel):
@@ -18,8 +18,8 @@ class TaskEnd(StrictModel):
     node: bool = False
 
 
-def end_of(result: RunReport | Exception) -> TaskEnd:
+def end_of(result: AttemptReport | Exception) -> TaskEnd:
     """What `Attempt.run` came back with, for the driver."""
-    if isinstance(result, RunReport):
+    if isinstance(result, AttemptReport):
         return TaskEnd(end=result.state)
     return TaskEnd(end="lost", message=str(result), node=isinstance(result, NodeLost))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from trainer.base.text import first_names
 from trainer.results.comparability import ClassKey, Ground, why_apart
 from trainer.results.metrics import GROUPS
 from trainer.results.report import Scores
 from trainer.results.scores import ScoreName
 
 _FEW_SEEDS = 5  # below it a paired test is said to rest on few
-_MOST_NAMED = 8  # rows in a note
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,12 @@ def unlike(found: Mapping[str, Measured], reference: str, metric: ScoreName) -> 
         reasons = {row: one.why_apart(base) for row, one in found.items() if row != reference}
         apart = [f"{row} ({reason})" for row, reason in reasons.items() if reason is not None]
         if apart:
-            yield f"scored on other labels than {reference}, so without Δ and p: {_some(apart)}"
+            yield f"scored on other labels than {reference}, so without Δ and p: {first_names(apart, 'rows')}"
         regrouped = [row for row, one in found.items() if _regrouped(one, base)]
         if regrouped:
             without = ", so without Δ and p" if metric.startswith(GROUPS) else ""
-            yield f"head, body and tail are other classes than for {reference}{without}: {_some(regrouped)}"
+            which = first_names(regrouped, "rows")
+            yield f"head, body and tail are other classes than for {reference}{without}: {which}"
     if len(class_lists(found)) > 1:
         yield "rows differ in their classes, so none are listed"
 
@@ -77,7 +78,7 @@ def missing(found: Mapping[str, Measured]) -> Iterator[str]:
     }
     for what, counts in told.items():
         if some := [f"{row} {count}" for row, count in zip(found, counts, strict=True) if count]:
-            yield f"{what}: {_some(some)}"
+            yield f"{what}: {first_names(some, 'rows')}"
     most = max((len(one.scores) for one in found.values()), default=0)
     if most == 0:
         yield "no trial has a result"
@@ -90,8 +91,3 @@ def few_seeds(shared: Sequence[int]) -> Iterator[str]:
     least = min(shared, default=_FEW_SEEDS)
     if least < _FEW_SEEDS:
         yield f"p rests on as few as {least} shared seeds: a hint, no more"
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f", and {len(names) - _MOST_NAMED:,} more rows" if len(names) > _MOST_NAMED else ""
-    return ", ".join(names[:_MOST_NAMED]) + more

@@ -9,7 +9,7 @@ from pydantic import Field
 from sweeps.document.spec import SweepSpec
 from trainer.base.ends import Reported
 from trainer.base.strict_model import StrictModel
-from trainer.results.report import RunError, read_whole
+from trainer.results.report import AttemptError, read_whole
 from trainer.storage.port import StoredFile
 
 SCHEMA_VERSION: Final = 1
@@ -43,7 +43,7 @@ class SweepReport(StrictModel):
     attempt: int = Field(ge=1)
     state: Reported
     spec: SweepSpec
-    error: RunError | None = None
+    error: AttemptError | None = None
     trials: EndCounts = EndCounts()
     best: BestTrial | None = None
     limit: str | None = Field(

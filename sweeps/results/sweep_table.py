@@ -8,7 +8,7 @@ from sweeps.document.presets import PRESETS
 from sweeps.document.spec import SweepSpec
 from sweeps.results.table import Entry, Table, make_table
 from trainer.base.ends import End
-from trainer.results.report import RunReport
+from trainer.results.report import AttemptReport
 from trainer.spec.spec import Schedule
 
 PRESET_TAG = "preset"  # names the preset that a sweep was made from: the paper's numbers stand beside ours
@@ -23,7 +23,7 @@ _PAPER_SCHEDULE = {
 }
 
 
-def entry_of(row: str, seed: int, report: RunReport | None) -> Entry:
+def entry_of(row: str, seed: int, report: AttemptReport | None) -> Entry:
     """One trial; `report` is that of its newest attempt, None until it has ended."""
     return Entry(row, seed, report, stopped=report is not None and report.end is End.STOPPED)
 

@@ -13,7 +13,7 @@ from trainer.base.strict_model import StrictModel
 from trainer.results.comparability import ClassKey, difference, ground_of, key_of
 from trainer.results.metrics import Group
 from trainer.results.notice_notes import notice_notes
-from trainer.results.report import RunReport, Scores
+from trainer.results.report import AttemptReport, Scores
 from trainer.results.scores import HEADLINE, ScoreName
 from trainer.spec.spec import SINGLE_SCALE
 
@@ -24,7 +24,7 @@ class Entry:
 
     row: str
     seed: int
-    report: RunReport | None
+    report: AttemptReport | None
     stopped: bool = False  # by the scheduler, before its last iteration
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from trainer.base.ends import End
 from trainer.base.errors import NodeLost, ReportError
-from trainer.results.report import RunError, RunReport, Scores, read_report
+from trainer.results.report import AttemptError, AttemptReport, Scores, read_report
 from trainer.storage.layout import AttemptDir, Storage
 from trainer.storage.sink import last_record
 
@@ -26,8 +26,8 @@ class TrialProgress:
     iterations: int | None = None  # None before the trial's spec is there
     loss: float | None = None  # of the last logged iteration
     scores: Scores | None = None  # of the first evaluation mode, where it completed
-    error: RunError | None = None
-    report: RunReport | None = None
+    error: AttemptError | None = None
+    report: AttemptReport | None = None
 
 
 def trial_progress(storage: Storage, experiment: str) -> TrialProgress:
@@ -43,11 +43,11 @@ def trial_progress(storage: Storage, experiment: str) -> TrialProgress:
     try:
         report = read_report(here.report)
     except ReportError as error:
-        return TrialProgress(attempt, End.FAILED, error=RunError(type="ReportError", message=str(error)))
+        return TrialProgress(attempt, End.FAILED, error=AttemptError(type="ReportError", message=str(error)))
     return _unfinished(here, attempt) if report is None else _ended(report, here, attempt)
 
 
-def attempt_reports(storage: Storage, experiment: str) -> list[RunReport]:
+def attempt_reports(storage: Storage, experiment: str) -> list[AttemptReport]:
     """The reports of all attempts at a trial, oldest first; those that cannot be read are left out."""
     found = []
     for attempt in range(1, storage.newest_attempt(experiment) + 1):
@@ -58,7 +58,7 @@ def attempt_reports(storage: Storage, experiment: str) -> list[RunReport]:
     return found
 
 
-def lost_attempts(storage: Storage, experiment: str, newest: RunReport | None = None) -> int:
+def lost_attempts(storage: Storage, experiment: str, newest: AttemptReport | None = None) -> int:
     """How many attempts of a trial count as having lost their worker; `newest` has no file yet.
 
     Those that lost their node do not, but for very many: a trial may take its nodes down.
@@ -80,7 +80,7 @@ def _unfinished(here: AttemptDir, attempt: int) -> TrialProgress:
     )
 
 
-def _ended(report: RunReport, here: AttemptDir, attempt: int) -> TrialProgress:
+def _ended(report: AttemptReport, here: AttemptDir, attempt: int) -> TrialProgress:
     return TrialProgress(
         attempt,
         report.end,

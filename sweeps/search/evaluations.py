@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from trainer.base.ends import End
 from trainer.base.errors import ReportError
-from trainer.results.report import RunReport, read_report
+from trainer.results.report import AttemptReport, read_report
 from trainer.storage.layout import Storage
 from trainer.storage.orders import permit
 from trainer.storage.sink import whole_record
 
 
 @dataclass(frozen=True)
-class Seen:
+class Evaluation:
     """One evaluation, or the trial's end with its last one. `value` is None where the metric has none."""
 
     iteration: int
@@ -22,7 +22,7 @@ class Seen:
     ended: bool = False
 
 
-class Follower:
+class EvaluationReader:
     """Reads a run directory as it grows. What was told is not told again.
 
     `last` is the trial's last iteration.
@@ -34,12 +34,12 @@ class Follower:
         self._metric = metric
         self._last = last
         self._newest = 0
-        self._queue: deque[Seen] = deque()
+        self._queue: deque[Evaluation] = deque()
         self._offsets: dict[int, int] = {}
         self._permitted: tuple[int, int] | None = None
-        self._told = Seen(0, None)
+        self._told = Evaluation(0, None)
 
-    def poll(self) -> Seen | None:
+    def poll(self) -> Evaluation | None:
         """The next evaluation or the end; None while there is nothing new."""
         attempt = self._storage.newest_attempt(self._experiment)
         # The report is looked for first: what stood in metrics.jsonl when it was written is then read.
@@ -52,7 +52,7 @@ class Follower:
         else:
             ready = len(self._queue) > (report.result is not None)
         if ready:
-            step: Seen | None = self._queue.popleft()
+            step: Evaluation | None = self._queue.popleft()
         else:
             step = None if report is None else self._end(report, [*self._queue, self._told][0])
         self._told = step or self._told
@@ -67,14 +67,14 @@ class Follower:
             permit(directory.permit, self._told.iteration)
             self._permitted = here
 
-    def _end(self, report: RunReport, last: Seen) -> Seen:
+    def _end(self, report: AttemptReport, last: Evaluation) -> Evaluation:
         if report.result is None:  # what it had measured before it failed is no score
-            return Seen(last.iteration, last.value if report.end is End.STOPPED else None, ended=True)
+            return Evaluation(last.iteration, last.value if report.end is End.STOPPED else None, ended=True)
         scores = report.result.scores
         value = getattr(scores, self._metric) if scores else None
-        return Seen(report.result.iterations, value, ended=True)
+        return Evaluation(report.result.iterations, value, ended=True)
 
-    def _report(self, attempt: int) -> RunReport | None:
+    def _report(self, attempt: int) -> AttemptReport | None:
         if not attempt:
             return None
         try:
@@ -92,4 +92,4 @@ class Follower:
             if record and record.get("kind") == "eval" and record["iteration"] > self._newest:
                 self._newest = record["iteration"]
                 value = record.get(self._metric)
-                self._queue.append(Seen(self._newest, None if value is None else float(value)))
+                self._queue.append(Evaluation(self._newest, None if value is None else float(value)))

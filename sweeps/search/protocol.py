@@ -1,7 +1,7 @@
 """What a search asks of the sweep's driver: the only calls between the two, in our words.
 
 The search chooses, the driver runs. `sweeps.search.tune` speaks this on Tune's behalf, and
-`sweeps.driver.trial_runs.TrialRuns` answers.
+`sweeps.driver.begun_trials.BegunTrials` answers.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ def run_search(
         scheduler=scheduler_of(sweep),
         callbacks=[Decisions(sweep, driver)],
         reuse_actors=True,
-        max_failures=3,  # of the follower, which knows nothing that it cannot read again
+        max_failures=3,  # of the actor that reads evaluations: it knows nothing that it cannot read again
         raise_on_failed_trial=False,
         trial_dirname_creator=lambda trial: f"{trial.config['number']:04d}",
         verbose=0,

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from ray import tune
 
-from sweeps.search.evaluations import Follower, Seen
+from sweeps.search.evaluations import Evaluation, EvaluationReader
 from trainer.storage.layout import Storage
 
 _SHORTEST_WAIT, _LONGEST_WAIT = 0.02, 0.5  # seconds
@@ -39,7 +39,7 @@ class FollowedTrial(tune.Trainable):  # type: ignore[misc]
 
     def _begin(self, config: dict[str, Any]) -> None:
         self._followed = Followed(**{name: config[name] for name in Followed._fields})
-        self._follower = Follower(
+        self._reader = EvaluationReader(
             Storage(Path(self._followed.storage)),
             self._followed.experiment,
             metric=self._followed.metric,
@@ -48,17 +48,17 @@ class FollowedTrial(tune.Trainable):  # type: ignore[misc]
 
     def step(self) -> dict[str, Any]:
         """The next evaluation, or the end."""
-        seen = next_evaluation(self._follower, judged=self._followed.judged)
-        return told(seen, self._followed.metric)
+        evaluation = next_evaluation(self._reader, judged=self._followed.judged)
+        return told(evaluation, self._followed.metric)
 
 
 def next_evaluation(
-    follower: Follower,
+    reader: EvaluationReader,
     *,
     judged: bool,
     sleep: Callable[[float], object] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
-) -> Seen:
+) -> Evaluation:
     """The next evaluation that has a value, or the end; waits for it.
 
     A `judged` trial is permitted to train on first: that it is followed further is the scheduler's word.
@@ -66,14 +66,14 @@ def next_evaluation(
     since = clock()
     while True:
         if judged:
-            follower.go_on()
-        seen = follower.poll()
-        if seen is not None and (seen.ended or seen.value is not None):
-            return seen
+            reader.go_on()
+        evaluation = reader.poll()
+        if evaluation is not None and (evaluation.ended or evaluation.value is not None):
+            return evaluation
         sleep(min(_LONGEST_WAIT, max(_SHORTEST_WAIT, (clock() - since) / _PATIENCE)))
 
 
-def told(seen: Seen, metric: str) -> dict[str, Any]:
+def told(evaluation: Evaluation, metric: str) -> dict[str, Any]:
     """What Tune is told, and with it scheduler and search; `ended`: by itself, not by a scheduler."""
-    result = {"iteration": seen.iteration, "ended": seen.ended, "done": seen.ended}
-    return result if seen.value is None else {**result, metric: seen.value}
+    result = {"iteration": evaluation.iteration, "ended": evaluation.ended, "done": evaluation.ended}
+    return result if evaluation.value is None else {**result, metric: evaluation.value}

@@ -115,10 +115,10 @@ def test_the_service_is_killed_in_the_middle(instance: Instance) -> None:
     first_trains(instance, identifier)
     instance.kill()
     instance.start()
-    seen = wait(instance, identifier)
-    assert seen.state == "completed", seen.error
-    assert seen.counts.completed == 4
-    assert seen.attempt == 1
+    sweep = wait(instance, identifier)
+    assert sweep.state == "completed", sweep.error
+    assert sweep.counts.completed == 4
+    assert sweep.attempt == 1
     with instance.client() as client:
         assert [trial.attempt for trial in client.experiments(sweep=[identifier])] == [1] * 4
 
@@ -138,9 +138,9 @@ def test_cancelling_a_trial_and_then_its_sweep(instance: Instance) -> None:
         )
         assert second != first
         client.cancel_sweep(identifier)
-        seen = wait(instance, identifier)
-        assert seen.state == "cancelled"
-        states = [trial.state for trial in seen.trials or ()]
+        sweep = wait(instance, identifier)
+        assert sweep.state == "cancelled"
+        states = [trial.state for trial in sweep.trials or ()]
         assert states == ["cancelled"] * 4
         events = [event.reason for event in client.events(f"{identifier}-0003")]
         assert events[-1] == "its sweep ended before it started"
@@ -154,8 +154,8 @@ def test_a_trial_retried_by_itself(instance: Instance) -> None:
         identifier = client.submit_sweep(document).id
         trial = f"{identifier}-0001"
         client.cancel(trial)
-        seen = wait(instance, identifier)
-        assert (seen.state, seen.counts.completed, seen.counts.cancelled) == ("completed", 1, 1)
+        sweep = wait(instance, identifier)
+        assert (sweep.state, sweep.counts.completed, sweep.counts.cancelled) == ("completed", 1, 1)
         assert [row.unfinished for row in client.sweep_table(identifier).blocks[0].rows] == [0, 1]
         again = client.retry(trial)
         assert again.sweep is not None

@@ -16,7 +16,7 @@ from typing import Any
 from sweeps.results.report import SweepReport, read_sweep_report
 from sweeps.results.table import Table
 from tests.factories import tiny_document
-from trainer.results.report import RunReport, read_report
+from trainer.results.report import AttemptReport, read_report
 from trainer.storage.layout import Storage
 from trainer.storage.sink import read_records
 
@@ -94,7 +94,7 @@ class Sweep:
         """The run directories there are."""
         return sorted(path.name for path in (self.storage.root / "runs").iterdir())
 
-    def report(self, number: int, attempt: int = 1) -> RunReport | None:
+    def report(self, number: int, attempt: int = 1) -> AttemptReport | None:
         return read_report(self.storage.attempt(self.id(number), attempt).report)
 
     def ended(self) -> dict[str, int]:

@@ -24,7 +24,7 @@ from tests.integration.sweep_process import (
     same_weights,
     until,
 )
-from trainer.results.report import RunReport, read_report
+from trainer.results.report import AttemptReport, read_report
 
 pytestmark = pytest.mark.integration
 
@@ -65,7 +65,7 @@ def test_a_grid_to_its_table(tmp_path: Path, cluster: str) -> None:
     _tracked_below_one_run(uri, report, ours)
 
 
-def _tracked_below_one_run(uri: str, report: SweepReport, trial: RunReport) -> None:
+def _tracked_below_one_run(uri: str, report: SweepReport, trial: AttemptReport) -> None:
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=uri)

@@ -21,7 +21,7 @@ from service.reconcile.cluster import RunFact
 from service.reconcile.mlflow_runs import MlflowRuns
 from tests.data_factories import make_task
 from tests.factories import tiny_spec
-from trainer.results.report import RunReport, read_report
+from trainer.results.report import AttemptReport, read_report
 from trainer.run.attempt import Attempt
 from trainer.storage.layout import Storage, mlflow_ids
 from trainer.storage.tracking import Trouble, read_record
@@ -94,7 +94,7 @@ def mlflow(tmp_path: Path) -> Iterator[Mlflow]:
         server.stop()
 
 
-def train(storage: Storage, experiment: str, uri: str) -> RunReport:
+def train(storage: Storage, experiment: str, uri: str) -> AttemptReport:
     """One attempt as a sweep's worker runs it, in this process."""
     from trainer.run.worker import train_alone
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +18,7 @@ from pydantic import BaseModel
 from service.cli.main import build_parser
 from sweeps.document.expand import expand
 from sweeps.document.spec import parse_sweep
+from tests.data_factories import write_folder
 from tests.paths import ROOT
 from trainer.spec.datasets import DATASETS
 from trainer.spec.methods import METHODS
@@ -257,3 +262,22 @@ def test_every_method_is_explained() -> None:
     rows = set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
     assert rows >= set(METHODS) - {"region_rebalance"}
     assert "\n## Region rebalance\n" in text
+
+
+def test_the_counting_example_runs(tmp_path: Path) -> None:
+    """docs/datasets.md's program counts a folder data set, its paths changed for ones that are here."""
+    (text,) = [text for where, text in blocks("python") if "datasets.md" in where and "count(" in text]
+    write_folder(tmp_path / "camvid")
+    here = {"~/.rebalance/storage": tmp_path / "s", "/data/camvid": tmp_path / "camvid"}
+    for there, path in here.items():
+        text = text.replace(there, str(path))
+    (tmp_path / "program.py").write_text(text.replace('"camvid", Path', '"folder", Path'))
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "program.py")],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("{'")

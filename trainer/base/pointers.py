@@ -73,10 +73,10 @@ def _problem(detail: Any, document: object, schema: Mapping[str, Any]) -> Proble
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         tag = str(detail["ctx"]["discriminator"]).strip("'")
         if not isinstance(value, dict):
-            got = f"{shown(value)} is not known"
+            got = f"{excerpt(value)} is not known"
         else:
             place = [*place, tag]
-            got = f"{shown(value[tag])} is not known" if tag in value else "is missing"
+            got = f"{excerpt(value[tag])} is not known" if tag in value else "is missing"
         return Problem(pointer_to(place), got, allowed_at(schema, place, document))
     if kind == "extra_forbidden":
         names = ", ".join(fields_at(schema, place[:-1], document))
@@ -121,7 +121,7 @@ def _missing(
     if isinstance(value, list):  # of a fixed length
         return Problem(pointer_to(place), _sized(value), allowed_at(schema, place, document))
     # A catalogue name alone, where something has no default.
-    return Problem(pointer_to(place), f"{shown(value)} needs {name} too", f"an object with {name}")
+    return Problem(pointer_to(place), f"{excerpt(value)} needs {name} too", f"an object with {name}")
 
 
 def _got(detail: Any, value: object) -> str:
@@ -129,14 +129,14 @@ def _got(detail: Any, value: object) -> str:
     if kind in _SIZE_ERRORS:
         return _sized(value)
     if kind in _BOUNDS:
-        return f"{shown(value)} {_BOUNDS[kind]}"
+        return f"{excerpt(value)} {_BOUNDS[kind]}"
     if kind == "value_error":
         return str(detail["ctx"]["error"])
     if value is None:
         return "is null"
     if kind == "float_type" and isinstance(value, int) and not isinstance(value, bool):
-        return f"{shown(value)} is too large"
-    return f"{shown(value)} is {_json_type(value)}"
+        return f"{excerpt(value)} is too large"
+    return f"{excerpt(value)} is {_json_type(value)}"
 
 
 def _sized(value: object) -> str:
@@ -161,7 +161,7 @@ def pointer_to(place: Sequence[str | int]) -> str:
     return "".join(f"/{escape(token)}" for token in place)
 
 
-def shown(value: object) -> str:
+def excerpt(value: object) -> str:
     """A value as JSON, cut where it is long."""
     try:
         text = json.dumps(value, ensure_ascii=False, default=str)

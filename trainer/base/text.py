@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 import unicodedata
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import BeforeValidator
@@ -29,6 +30,12 @@ def printable(text: str) -> str:
 def printable_lines(text: str) -> str:
     """`printable`, but for the ends of lines."""
     return "\n".join(map(printable, text.splitlines()))
+
+
+def first_names(names: Sequence[str], noun: str = "", *, most: int = 8) -> str:
+    """For example `a, b`; of more than `most` names the first ones, `and 1,992 more`, and the noun."""
+    rest = f" and {len(names) - most:,} more {noun}".rstrip() if len(names) > most else ""
+    return ", ".join(names[:most]) + rest
 
 
 def storable(text: str) -> str:

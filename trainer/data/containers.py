@@ -202,10 +202,13 @@ def _raw_profile(text: bytes) -> bytes:
         return b""
 
 
-def png_damage(content: bytes) -> str | None:
+def png_damage(content: bytes, *, pixels_seen: bool = False) -> str | None:
     """Why a whole PNG in memory is not whole: a missing chunk, a wrong check sum, too few or bad pixels.
 
     PIL reads such files without a word: the pixels that are missing are 0.
+
+    Args:
+        pixels_seen: the last pixel was read and is not 0, so none is missing; they are not unpacked again.
     """
     unpack, pixels = zlib.decompressobj(), 0
     head = b""
@@ -217,13 +220,14 @@ def png_damage(content: bytes) -> str | None:
                 return f"is damaged: the check sum of its {kind.decode()} is wrong"
             if kind == b"IHDR":
                 head = body
-            elif kind == b"IDAT":
+            elif kind == b"IDAT" and not pixels_seen:
                 pixels += len(unpack.decompress(body, max(1, _expected(head) + 1 - pixels)))
     except CutShort as error:
         return str(error)
     except zlib.error as error:
         return f"is damaged: {error}"
-    return None if unpack.eof and pixels == _expected(head) else "is damaged: its pixels are not whole"
+    whole = pixels_seen or (unpack.eof and pixels == _expected(head))
+    return None if whole else "is damaged: its pixels are not whole"
 
 
 def _expected(head: bytes) -> int:

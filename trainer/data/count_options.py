@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-ABOUT = "pixels and pictures per class of a data set, and how unbalanced they are"
+ABOUT = "pixels and pictures per class of a data set, and how imbalanced they are"
 FIGURE_SUFFIXES = (".png", ".svg")
 _DATASET = """digit_scenes; camvid, ade20k, cocostuff164k, cocostuff10k or folder with --root DIR; or the
     directory of a folder data set. With --table: a packaged table, or a CSV file"""

@@ -193,7 +193,7 @@ def label_problems(dataset: Folder | CamVid, num_classes: int) -> Iterator[Probl
             wanted = f"0 to {num_classes - 1} as in {CLASSES_FILE}, null or {IGNORE_INDEX} for void"
             yield Problem(f"/dataset/label_map/{k}", f"{to} is no class", wanted)
     if targets and all(to is None or to == IGNORE_INDEX for _, to in targets):
-        yield Problem("/dataset/label_map", "makes void of every id", "at least one id with a class")
+        yield Problem("/dataset/label_map", "makes every id void", "at least one id with a class")
 
 
 def _split_problem(root: Path, split: str) -> tuple[str, str] | None:

@@ -11,10 +11,11 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from trainer.base.content_key import ContentKey, content_key
+from trainer.base.content_key import ContentKey
 from trainer.base.errors import DataError
+from trainer.base.text import first_names
 from trainer.data.frequency_tables import FrequencyTable
-from trainer.data.listing import printable_name
+from trainer.data.listing import key_of
 from trainer.data.mask_sets import MaskSet, split_of
 from trainer.data.prepare import PreparedData
 from trainer.data.tally import NUM_IDS, Chunks, Tally, chunks_of, count_locally
@@ -172,13 +173,12 @@ def _faults(masks: MaskSet, tally: Tally) -> list[str]:
     if tally.strange:
         legal, held = dict(masks.ids), [k for k, n in enumerate(tally.pixel) if n]
         illegal = [(k, tally.pixel[k]) for k in held if k not in legal]
-        shown = ", ".join(f"{k} ({n} pixels)" for k, n in illegal[:_SHOWN])
-        more = f" and {len(illegal) - _SHOWN} more" if len(illegal) > _SHOWN else ""
+        shown = first_names([f"{k} ({n} pixels)" for k, n in illegal], most=_SHOWN)
         first = sorted(tally.strange, key=lambda item: item[0])[:_SHOWN]
         names = ", ".join(f"{name} (id {', '.join(map(str, ids))})" for name, ids in first)
         faults.append(
             f"{where}: {len(tally.strange)} of {tally.images} masks hold label ids other than"
-            f" {ids_in_words(masks.ids)}: {shown}{more}; first masks: {names}"
+            f" {ids_in_words(masks.ids)}: {shown}; first masks: {names}"
             f"; hint: {strange_ids_hint(masks.label_map, len(masks.classes), held)}"
         )
     elif not tally.broken and not any(tally.class_region[: len(masks.classes)]):
@@ -215,10 +215,7 @@ def _keep(counted: Counted, file: StoredFile) -> None:
 def _key(masks: MaskSet) -> ContentKey:
     """Of the masks' content, the split, and what their ids mean."""
     meaning = json.dumps([_FORMAT, masks.split, list(masks.classes), masks.ids, len(masks.masks)])
-    try:
-        return content_key(masks.masks, also=meaning)
-    except OSError as error:
-        raise DataError(f"{printable_name(str(error.filename))}: {error.strerror}") from None
+    return key_of(masks.masks, also=meaning)
 
 
 def _file(key: ContentKey, storage: Storage) -> StoredFile:

@@ -48,15 +48,15 @@ def terminal_table(table: FrequencyTable) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    shown = Table(box=None, header_style="bold", pad_edge=False)
-    shown.add_column("id", justify="right")
-    shown.add_column("class", overflow="fold")
+    view = Table(box=None, header_style="bold", pad_edge=False)
+    view.add_column("id", justify="right")
+    view.add_column("class", overflow="fold")
     for name in ("pixels", "%", "pictures", "% of regions"):
-        shown.add_column(name, justify="right")
-    shown.add_column("group")
+        view.add_column(name, justify="right")
+    view.add_column("group")
     groups = frequency_groups(table.pixel)
     for k in _most_first(table.pixel):
-        shown.add_row(
+        view.add_row(
             str(k),
             Text(printable(table.classes[k])),
             f"{table.pixel[k]:,}",
@@ -65,7 +65,7 @@ def terminal_table(table: FrequencyTable) -> Table:
             f"{100 * table.region[k] / sum(table.region):.3f}",
             groups[k],
         )
-    return shown
+    return view
 
 
 def summary(table: FrequencyTable) -> list[str]:
@@ -115,7 +115,7 @@ def _draw(
     axes.set_yscale("log")
     axes.set_ylim(max(counts) / span / 2, max(counts) * 1.5)
     axes.set_ylabel(unit)
-    axes.set_title(f"{word} frequency, imbalance factor {_shown(imbalance_factor(counts))}")
+    axes.set_title(f"{word} frequency, imbalance factor {_factor_text(imbalance_factor(counts))}")
     if len(order) <= _NAMED_BARS:
         names = [_plain(classes[k]) for k in order]
         axes.set_xticks(range(len(order)), names, rotation=60, ha="right", fontsize=8)
@@ -136,8 +136,8 @@ def _factor_line(word: str, counts: Sequence[int], classes: Sequence[str]) -> st
     present = [k for k in _most_first(counts) if counts[k]]
     most, fewest = present[0], present[-1]
     ends = f"{classes[most]} {counts[most]:,} / {classes[fewest]} {counts[fewest]:,}"
-    return f"{word} imbalance factor {_shown(imbalance_factor(counts))}: {ends}"
+    return f"{word} imbalance factor {_factor_text(imbalance_factor(counts))}: {ends}"
 
 
-def _shown(factor: float | None) -> str:
+def _factor_text(factor: float | None) -> str:
     return "undefined" if factor is None else f"{factor:.2f}"

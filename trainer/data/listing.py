@@ -9,16 +9,22 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from trainer.base.content_key import ContentKey, content_key
+from trainer.base.errors import DataError
 from trainer.base.text import printable
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
 MASK_SUFFIXES = (".png",)
 
+# Of pictures that are not read. A pair of them would else be missing without a word.
+_OTHER_FORMATS = (".tif", ".tiff", ".bmp", ".gif", ".webp", ".avif", ".heic", ".jp2", ".jfif", ".ppm", ".pgm")
 _SHOWN = 3  # offenders named in a message
 _PAIRS = "exactly one PNG mask in annotations/SPLIT for each JPG or PNG in images/SPLIT, by file name"
 _FILES = "files that can be read, directly in the split's directory; links must lead to one"
 _NESTED = "that are directories with such files in them, which would not be read"
 _UTF8 = "file names in UTF-8 (convmv can rename them)"
+_UNREAD = "of a format that is not read"
+_READ = "pictures as .jpg, .jpeg or .png, masks as .png"
 
 Fault = tuple[str, str]  # (what was wrong, what is allowed)
 
@@ -38,11 +44,14 @@ def list_files(directory: Path, suffixes: tuple[str, ...]) -> Listing:
         OSError: the directory cannot be read.
     """
     found = Listing({}, {}, [])
+    others = []
     with os.scandir(directory) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
             ending = _ending(entry.name, suffixes)
             if ending is None:
-                if _holds_files(entry, suffixes):
+                if _ending(entry.name, _OTHER_FORMATS) is not None:
+                    others.append(entry.path)
+                elif _holds_files(entry, suffixes):
                     found.strange.setdefault(_NESTED, []).append(entry.path)
                 continue
             if entry.is_symlink():
@@ -52,6 +61,9 @@ def list_files(directory: Path, suffixes: tuple[str, ...]) -> Listing:
                 found.files.setdefault(entry.name[: -len(ending)], []).append(entry.path)
             else:
                 found.strange.setdefault(strange, []).append(entry.path)
+    # Beside one that is read it is an original, and nothing is missing.
+    if unread := [path for path in others if Path(path).stem not in found.files]:
+        found.strange[_UNREAD] = unread
     return found
 
 
@@ -103,7 +115,7 @@ def pairing_faults(pictures: Listing, masks: Listing) -> list[Fault]:
     faults = []
     for listing, noun in ((pictures, "picture file"), (masks, "mask file")):
         for what, paths in listing.strange.items():
-            faults.append((f"{named(paths, noun)} {what}", _UTF8 if "UTF-8" in what else _FILES))
+            faults.append((f"{named(paths, noun)} {what}", _allowed(what)))
     if faults:
         return faults  # or each of them would be told again, as a partner that is missing
     lonely = [pictures.files[stem][0] for stem in sorted(pictures.files.keys() - masks.files.keys())]
@@ -115,6 +127,12 @@ def pairing_faults(pictures: Listing, masks: Listing) -> list[Fault]:
     if several:
         faults.append((f"{named(several, 'file')} beside another of the same stem", _PAIRS))
     return faults
+
+
+def _allowed(strange: str) -> str:
+    if strange == _UNREAD:
+        return _READ
+    return _UTF8 if "UTF-8" in strange else _FILES
 
 
 def _hint(lonely: Iterable[str], widowed: Iterable[str]) -> str:
@@ -145,3 +163,15 @@ def named(paths: Sequence[str | Path], noun: str, details: Sequence[str] = ()) -
 def printable_name(name: str) -> str:
     """A file's name as a message can hold it: bytes that are no text, and control characters, escaped."""
     return printable(os.fsencode(name).decode("utf-8", "backslashreplace"))
+
+
+def key_of(files: Iterable[str | Path], *, also: str) -> ContentKey:
+    """The `content_key` of a data set's files.
+
+    Raises:
+        DataError: naming the file that is not there any more, or cannot be looked at.
+    """
+    try:
+        return content_key(files, also=also)
+    except OSError as error:
+        raise DataError(f"{printable_name(str(error.filename))}: {error.strerror}") from None

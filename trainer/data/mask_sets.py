@@ -65,7 +65,7 @@ def name_and_root(given: str, root: Path | None) -> tuple[str, Path | None]:
             raise DataError(f"{given}: say where it lies: --root DIR")
         return given, root
     if root is not None:
-        raise DataError(f"{given!r} is no data set that --root goes with; allowed: {known}, folder")
+        raise DataError(f"{given!r} is not a data set that takes --root; allowed: {known}, folder")
     if not Path(given).is_dir():
         allowed = f"{known}, folder, or a directory with images/, annotations/ and classes.txt"
         raise DataError(f"{given!r} is neither a data set nor a directory; allowed: {allowed}")

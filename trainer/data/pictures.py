@@ -12,11 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from trainer.base.content_key import content_key
 from trainer.base.errors import DataError, WorkerLost
 from trainer.base.processes import in_processes
 from trainer.data.headers import Header, Refused, mask_header, read_header
-from trainer.data.listing import printable_name
+from trainer.data.listing import key_of, printable_name
 from trainer.data.splits import Pair
 from trainer.storage.layout import Storage
 from trainer.storage.port import StoredFile
@@ -41,14 +40,14 @@ class Pictures(NamedTuple):
 
 
 @dataclass
-class _Seen:
-    """What was seen so far, in whatever order."""
+class _Findings:
+    """What was found so far, in whatever order."""
 
     done: int = 0
     grey: int = 0
     bad: list[tuple[str, str]] = field(default_factory=list)  # name, reason
 
-    def add(self, other: _Seen) -> None:
+    def add(self, other: _Findings) -> None:
         self.done += other.done
         self.grey += other.grey
         self.bad += other.bad
@@ -75,33 +74,30 @@ def check_pictures(
     """
     files = [path for pair in pairs for path in pair]
     also = json.dumps(["pictures", _FORMAT, split])
-    try:
-        key = content_key(files, also=also)
-    except OSError as error:
-        raise DataError(f"{printable_name(str(error.filename))}: {error.strerror}") from None
+    key = key_of(files, also=also)
     kept = storage.pictures.file(f"{key.digest}.json")
     known = _read_kept(kept)
     if known is not None and known.images == len(pairs):
         return known
     key.settle()
-    seen = _Seen()
+    findings = _Findings()
     shown_at = clock()
     for part in _decoded(pairs, decode, processes):
-        seen.add(part)
+        findings.add(part)
         if clock() - shown_at >= _SECONDS:
             shown_at = clock()
-            say(f"decoding the pictures of images/{split}: {seen.done} of {len(pairs)}")
-    if seen.bad:
-        raise DataError(_fault(split, seen))
-    found = Pictures(len(pairs), seen.grey)
-    if content_key(files, also=also) == key:
+            say(f"decoding the pictures of images/{split}: {findings.done} of {len(pairs)}")
+    if findings.bad:
+        raise DataError(_fault(split, findings))
+    found = Pictures(len(pairs), findings.grey)
+    if key_of(files, also=also) == key:
         _keep(found, kept)
     else:
         log.warning("images/%s changed while it was read: what was found is not kept", split)
     return found
 
 
-def _decoded(pairs: Sequence[Pair], decode: Decode, processes: int) -> Iterable[_Seen]:
+def _decoded(pairs: Sequence[Pair], decode: Decode, processes: int) -> Iterable[_Findings]:
     texts = [(str(pair.picture), str(pair.mask)) for pair in pairs]
     chunks = [texts[start : start + _CHUNK] for start in range(0, len(texts), _CHUNK)]
     work = partial(_look_at, decode=decode)
@@ -115,18 +111,18 @@ def _decoded(pairs: Sequence[Pair], decode: Decode, processes: int) -> Iterable[
         raise WorkerLost("a process that decoded pictures was killed") from None
 
 
-def _look_at(chunk: Sequence[tuple[str, str]], decode: Decode) -> _Seen:
-    seen = _Seen(done=len(chunk))
+def _look_at(chunk: Sequence[tuple[str, str]], decode: Decode) -> _Findings:
+    findings = _Findings(done=len(chunk))
     for picture, mask in chunk:
         found = decode(picture)
         if isinstance(found, Header):
-            seen.grey += found.grey
+            findings.grey += found.grey
             reason = _misfit(found, read_header(Path(mask), mask_header))
         else:
             reason = found
         if reason is not None:
-            seen.bad.append((printable_name(Path(picture).name), reason))
-    return seen
+            findings.bad.append((printable_name(Path(picture).name), reason))
+    return findings
 
 
 def _misfit(picture: Header, mask: Header | Refused) -> str | None:
@@ -135,10 +131,10 @@ def _misfit(picture: Header, mask: Header | Refused) -> str | None:
     return "is {1}×{0}, its mask {3}×{2}".format(*picture.size, *mask.size)
 
 
-def _fault(split: str, seen: _Seen) -> str:
-    first = "; ".join(f"{name}: {reason}" for name, reason in sorted(seen.bad)[:_SHOWN])
-    noun = "picture" if seen.done == 1 else "pictures"
-    return f"images/{split}: {len(seen.bad)} of {seen.done} {noun} cannot be used, first: {first}"
+def _fault(split: str, findings: _Findings) -> str:
+    first = "; ".join(f"{name}: {reason}" for name, reason in sorted(findings.bad)[:_SHOWN])
+    noun = "picture" if findings.done == 1 else "pictures"
+    return f"images/{split}: {len(findings.bad)} of {findings.done} {noun} cannot be used, first: {first}"
 
 
 def _read_kept(file: StoredFile) -> Pictures | None:

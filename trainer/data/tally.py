@@ -115,11 +115,14 @@ def _counts_of(path: str) -> list[int] | str:
 
     try:
         content = Path(path).read_bytes()
-        fault = mask_fault(content) or png_damage(content)
+        fault = mask_fault(content)
         if fault is not None:
             return fault
         with Image.open(BytesIO(content), formats=("PNG",)) as picture:
-            return picture.histogram()
+            counts = picture.histogram()
+            last = picture.getpixel((picture.width - 1, picture.height - 1))
+            whole = bool(last) and not picture.info.get("interlace")
+        return png_damage(content, pixels_seen=whole) or counts
     except OSError as error:
         return error.strerror or str(error) or type(error).__name__
     except (SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError) as error:

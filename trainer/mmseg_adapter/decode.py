@@ -58,4 +58,4 @@ def _jpeg_fault(content: bytes, picture: Any) -> str | None:
     if picture is None or picture.shape != upright.shape:
         return None  # told by the caller
     difference = cv2.norm(picture, upright, cv2.NORM_L1) / upright.size
-    return None if difference <= _SAME else "is read differently by OpenCV and libjpeg: turned, perhaps"
+    return None if difference <= _SAME else "is read differently by OpenCV and libjpeg: perhaps rotated"

@@ -1,4 +1,4 @@
-"""RunReports side by side: scores, differences to the first, and what makes the comparison unfair.
+"""Attempt reports side by side: scores, differences to the first, and what makes the comparison unfair.
 
 Letters: K classes.
 """
@@ -17,7 +17,7 @@ from trainer.results.comparability import classes_apart, difference, ground_of, 
 from trainer.results.metrics import Group
 from trainer.results.notice_notes import notice_notes
 from trainer.results.remark import Remark, RemarkSummary, remark, summary
-from trainer.results.report import ClassScore, RunReport, Scores
+from trainer.results.report import AttemptReport, ClassScore, Scores
 from trainer.results.scores import HeadlineScores
 from trainer.spec import methods
 from trainer.spec.spec import SINGLE_SCALE
@@ -81,7 +81,7 @@ class Comparison(StrictModel):
     notes: tuple[str, ...] = Field(default=(), strict=False, description="What a reader must know.")
 
 
-def compare(reports: Sequence[RunReport]) -> Comparison:
+def compare(reports: Sequence[AttemptReport]) -> Comparison:
     """The table of `reports`, in their order, differences taken to the first.
 
     Raises:
@@ -114,7 +114,7 @@ def _remarks(classes: Sequence[ClassRow], position: int) -> RemarkSummary | None
     return summary([one.remark[position] for one in classes])
 
 
-def _scores(report: RunReport) -> Scores:
+def _scores(report: AttemptReport) -> Scores:
     if report.result is None:
         why = f": {report.error.type}: {report.error.message}" if report.error else ""
         raise ComparisonError(f"{report.experiment} has no result, it {_ended(report)}{why}")
@@ -123,12 +123,12 @@ def _scores(report: RunReport) -> Scores:
     return report.result.evaluation[SINGLE_SCALE]
 
 
-def _ended(report: RunReport) -> str:
+def _ended(report: AttemptReport) -> str:
     return "was cancelled" if report.state is End.CANCELLED else f"ended {report.state}"
 
 
 def _row(
-    report: RunReport, scores: Scores, reference: Scores | None, remarks: RemarkSummary | None
+    report: AttemptReport, scores: Scores, reference: Scores | None, remarks: RemarkSummary | None
 ) -> ComparisonRow:
     """`reference` is None where nothing may be subtracted."""
     assert report.result is not None
@@ -167,10 +167,10 @@ def _class_row(found: Sequence[ClassScore], alike: Sequence[bool]) -> ClassRow:
 
 
 def _notes(
-    reports: Sequence[RunReport], scores: Sequence[Scores], apart: Sequence[str | None]
+    reports: Sequence[AttemptReport], scores: Sequence[Scores], apart: Sequence[str | None]
 ) -> tuple[str, ...]:
     """What differs besides method and seed, how many seeds stand behind each method, and what was noticed."""
-    aspects: dict[str, Callable[[RunReport], object]] = {
+    aspects: dict[str, Callable[[AttemptReport], object]] = {
         "data set or its parameters": lambda report: report.spec.dataset,
         "model": lambda report: report.spec.model,
         "schedule": lambda report: report.spec.schedule,
@@ -202,7 +202,7 @@ def _frequencies(scores: Scores) -> tuple[object, ...]:
     return tuple((one.pixel_frequency, one.region_frequency) for one in scores.classes)
 
 
-def _seeds_note(reports: Sequence[RunReport]) -> str:
+def _seeds_note(reports: Sequence[AttemptReport]) -> str:
     seeds: dict[str, set[int]] = {}
     for report in reports:
         seeds.setdefault(methods.label(report.spec.method), set()).add(report.spec.seed)

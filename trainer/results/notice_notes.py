@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from trainer.base.text import first_names
 from trainer.storage.notices import Notice
 from trainer.storage.tracking import CODE
 
 _MOST_TOLD = 20  # notes
-_MOST_NAMED = 8  # runs in a note
 
 
 def notice_notes(noticed: Iterable[tuple[str, Sequence[Notice]]]) -> tuple[str, ...]:
@@ -28,14 +28,9 @@ def notice_notes(noticed: Iterable[tuple[str, Sequence[Notice]]]) -> tuple[str, 
                 continue
             whose.setdefault(notice, {})[name] = None
     told = [
-        str(notice) if len(having) == len(names) else f"{_some(list(having))}: {notice}"
+        str(notice) if len(having) == len(names) else f"{first_names(list(having))}: {notice}"
         for notice, having in whose.items()
     ]
     if len(told) > _MOST_TOLD:
         return (*told[:_MOST_TOLD], f"{len(told) - _MOST_TOLD:,} more notices are in the reports")
     return tuple(told)
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMED:,} more" if len(names) > _MOST_NAMED else ""
-    return ", ".join(names[:_MOST_NAMED]) + more

@@ -1,4 +1,4 @@
-"""RunReport: what one attempt at an experiment left behind. Written whole or not at all, read strictly."""
+"""What one attempt at an experiment left behind: its report. Written whole or not at all, read strictly."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Scores(HeadlineScores):
     classes: tuple[ClassScore, ...] = Field(strict=False)
 
 
-class RunError(StrictModel):
+class AttemptError(StrictModel):
     """Why an attempt ended without a result. `type` is the exception's class name."""
 
     type: str
@@ -59,7 +59,7 @@ class RunError(StrictModel):
     retryable: bool = False
 
 
-class RunResult(StrictModel):
+class AttemptResult(StrictModel):
     """What a completed attempt measured."""
 
     evaluation: dict[str, Scores] = Field(description="By evaluation mode, e.g. single_scale.")
@@ -78,7 +78,7 @@ class RunResult(StrictModel):
         return next(iter(self.evaluation.values()), None)
 
 
-class RunReport(StrictModel):
+class AttemptReport(StrictModel):
     """The end of one attempt."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -86,8 +86,8 @@ class RunReport(StrictModel):
     attempt: int = Field(ge=1)
     state: Reported
     spec: ExperimentSpec
-    result: RunResult | None = None
-    error: RunError | None = None
+    result: AttemptResult | None = None
+    error: AttemptError | None = None
     mlflow_run_id: str | None = None
     started_at: str = Field(description="ISO 8601, UTC.")
     ended_at: str
@@ -154,14 +154,14 @@ def make_scores(
     )
 
 
-def write_report(report: RunReport, file: StoredFile) -> None:
+def write_report(report: AttemptReport, file: StoredFile) -> None:
     """Writes `report` as JSON, atomically: a report that exists is whole."""
     file.write(report.model_dump_json(indent=1) + "\n")
 
 
-def read_report(file: StoredFile) -> RunReport | None:
+def read_report(file: StoredFile) -> AttemptReport | None:
     """The report in `file`, None where there is none yet; errors as in `read_whole`."""
-    return read_whole(RunReport, file)
+    return read_whole(AttemptReport, file)
 
 
 def read_whole(kind: type[Document], file: StoredFile) -> Document | None:

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from trainer.base.ends import End
-from trainer.base.errors import Cancelled, DiskFull, WorkerLost
+from trainer.base.errors import Cancelled, DiskFull, RegionRebalanceError, WorkerLost
 from trainer.base.files import full_disk_told, is_disk_full
 from trainer.base.tee import tee_output
-from trainer.results.report import RunError, RunReport, RunResult, write_report
+from trainer.results.report import AttemptError, AttemptReport, AttemptResult, write_report
 from trainer.storage.layout import AttemptDir, mlflow_ids
 from trainer.storage.notices import Notice, add_notice, read_notices
 from trainer.storage.reserve import free_reserve, take_reserve
@@ -21,7 +21,7 @@ from trainer.task import Task
 
 if TYPE_CHECKING:
     from trainer.plan import Plan
-    from trainer.run.worker import Outcome
+    from trainer.run.worker import WorkerResult
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class Attempt:
         self._marks: list[tuple[str, float]] = [("start", now if begun is None else begun), ("imports", now)]
         self._started_at = utc_now_text()
         self._plan: Plan | None = None
-        self._finished: RunReport | None = None
+        self._finished: AttemptReport | None = None
 
     def mark(self, name: str) -> None:
         """Notes that the part `name` of the attempt is over, for the report's timings."""
@@ -66,8 +66,8 @@ class Attempt:
         return self._plan
 
     def run(
-        self, work: Callable[[Attempt], Outcome], *, unreported: tuple[type[Exception], ...] = ()
-    ) -> RunReport | Exception:
+        self, work: Callable[[Attempt], WorkerResult], *, unreported: tuple[type[Exception], ...] = ()
+    ) -> AttemptReport | Exception:
         """Does `work`, with everything printed kept in log.txt; the report, written last.
 
         Args:
@@ -92,6 +92,8 @@ class Attempt:
                 return error
             except Cancelled as error:
                 report = self.report(error=error)
+            except RegionRebalanceError as error:  # it says all there is to say: see _say_end
+                report = self.report(error=error)
             except Exception as error:  # the outermost frame: whatever it was belongs into the report
                 log.exception("the run failed")
                 report = self.report(error=error)
@@ -99,25 +101,25 @@ class Attempt:
             self.finish(report, replay=lost)
         return report
 
-    def trained(self, outcome: Outcome) -> None:
+    def trained(self, outcome: WorkerResult) -> None:
         """Takes over the times that the training has noted."""
         self._marks += [(name, when) for name, when in outcome["marks"]]
 
     def report(
-        self, *, outcome: Outcome | None = None, error: BaseException | None = None, final: bool = False
-    ) -> RunReport:
+        self, *, outcome: WorkerResult | None = None, error: BaseException | None = None, final: bool = False
+    ) -> AttemptReport:
         """What there is to report; `final`: what was measured stands if MLflow was already being told."""
         if final and self._finished is not None:
             return self._finished.model_copy(update=self._noted())
         pairs = zip(self._marks, self._marks[1:], strict=False)
-        return RunReport.model_validate(
+        return AttemptReport.model_validate(
             {
                 "experiment": self.task.experiment,
                 "attempt": self.task.attempt,
                 "state": End.of(error).reported,
                 "spec": self.task.spec,
-                "result": RunResult.model_validate(outcome["result"]) if outcome else None,
-                "error": run_error(error) if error else None,
+                "result": AttemptResult.model_validate(outcome["result"]) if outcome else None,
+                "error": attempt_error(error) if error else None,
                 "started_at": self._started_at,
                 "ended_at": utc_now_text(),
                 **self._noted(),
@@ -125,7 +127,7 @@ class Attempt:
             }
         )
 
-    def finish(self, report: RunReport, *, replay: bool) -> None:
+    def finish(self, report: AttemptReport, *, replay: bool) -> None:
         """Tells MLflow; report.json comes last, for with it the attempt counts as ended."""
         self._finished = report
         if self.task.mlflow_uri:
@@ -135,7 +137,7 @@ class Attempt:
             report = report.model_copy(update=self._noted())
         self.keep(report)
 
-    def keep(self, report: RunReport) -> None:
+    def keep(self, report: AttemptReport) -> None:
         """Writes report.json, for which room was kept.
 
         Raises:
@@ -144,13 +146,14 @@ class Attempt:
         free_reserve(self.dir)
         write_report(report, self.dir.report)
 
-    def _say_end(self, report: RunReport) -> None:
+    def _say_end(self, report: AttemptReport) -> None:
         if report.error:
             _say(f"{report.state}: {report.error.type}: {report.error.message}")
         elif report.result and (scores := report.result.scores):
-            _say(f"completed: mIoU {shown(scores.mIoU)}, mAcc {shown(scores.mAcc)}, {self.dir.report}")
+            measured = f"mIoU {score_text(scores.mIoU)}, mAcc {score_text(scores.mAcc)}"
+            _say(f"completed: {measured}, {self.dir.report}")
 
-    def refuse(self, error: Exception) -> RunReport:
+    def refuse(self, error: Exception) -> AttemptReport:
         """Ends an attempt that does not run: its spec can no longer be used, or it is not wanted any more."""
         report = self.report(error=error)
         self.finish(report, replay=False)
@@ -162,17 +165,17 @@ class Attempt:
         return {"mlflow_run_id": ids.get("run_id"), "notices": read_notices(self.dir)}
 
 
-def run_error(error: BaseException) -> RunError:
+def attempt_error(error: BaseException) -> AttemptError:
     """The report's form of an exception; lost workers and full disks are worth another try as they are."""
     kind, message = type(error), str(error).strip() or "(no message)"
     if is_disk_full(error) and kind is not DiskFull:  # met where none of our writers stands
         kind, message = DiskFull, f"no space left on a disk that the job writes to: {message}"
-    return RunError(
+    return AttemptError(
         type=kind.__name__, message=message[:4000], retryable=issubclass(kind, (WorkerLost, DiskFull))
     )
 
 
-def shown(score: float | None) -> str:
+def score_text(score: float | None) -> str:
     """A score as text; no class of the split may have one."""
     return "undefined" if score is None else f"{score:.2f}"
 

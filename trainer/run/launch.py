@@ -13,7 +13,7 @@ from trainer.plan import Plan
 from trainer.run.attempt import Attempt
 from trainer.run.cluster import alive_nodes, loss_of, require_resources
 from trainer.run.ray_compat import lean_trainer, unwrapped
-from trainer.run.worker import Outcome, ray_worker
+from trainer.run.worker import WorkerResult, ray_worker
 
 # The controller asks its workers how they are at this interval; the default of 2 s is added to each run.
 _ENVIRONMENT = {
@@ -49,7 +49,7 @@ def kill_own_cluster() -> None:
             process.kill()
 
 
-def run_attempt(attempt: Attempt) -> Outcome:
+def run_attempt(attempt: Attempt) -> WorkerResult:
     """Prepares and trains an attempt on the cluster that this process is connected to."""
     plan = attempt.prepare()
     require_resources(plan.spec.resources)
@@ -64,7 +64,7 @@ def run_attempt(attempt: Attempt) -> Outcome:
     return outcome
 
 
-def launch(plan: Plan) -> Outcome:
+def launch(plan: Plan) -> WorkerResult:
     """Runs the plan under Ray Train and waits for its end; what rank 0 measured.
 
     Raises:
@@ -98,7 +98,7 @@ def launch(plan: Plan) -> Outcome:
         result = trainer.fit()
     except TrainingFailedError as error:
         raise cause_of(error, nodes) from error
-    outcome: Outcome = result.return_value
+    outcome: WorkerResult = result.return_value
     return outcome
 
 

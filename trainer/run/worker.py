@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 
 from trainer.mmseg_adapter import quiet_imports
 from trainer.plan import Plan
-from trainer.results.report import RunResult
+from trainer.results.report import AttemptResult
 from trainer.spec.spec import SINGLE_SCALE
 from trainer.storage.orders import Orders
 from trainer.storage.sink import FileSink, NullSink, Record, Sink
@@ -16,15 +16,15 @@ from trainer.storage.sink import FileSink, NullSink, Record, Sink
 Marks = list[tuple[str, float]]  # (what was just reached, Unix seconds)
 
 
-class Outcome(TypedDict):
-    """What rank 0 hands back, as plain data: a RunResult, when each stage was reached, MLflow's gaps."""
+class WorkerResult(TypedDict):
+    """What rank 0 hands back, as plain data: an AttemptResult, when each stage was reached, MLflow's gaps."""
 
     result: dict[str, Any]
     marks: Marks
     tracking_lost: bool
 
 
-def train(plan: Plan, sink: Sink, mark: Callable[[str], None] = lambda _: None) -> RunResult:
+def train(plan: Plan, sink: Sink, mark: Callable[[str], None] = lambda _: None) -> AttemptResult:
     """Trains and evaluates this rank's share of `plan`; the same result on every rank.
 
     Expects torch.distributed to be initialised where there are several ranks.
@@ -61,7 +61,7 @@ def train(plan: Plan, sink: Sink, mark: Callable[[str], None] = lambda _: None) 
     if get_rank() == 0:
         save_whole(payload, plan.layout.file(checkpoint))
     mark("train")
-    return RunResult(
+    return AttemptResult(
         evaluation={SINGLE_SCALE: scores},
         iterations=plan.spec.schedule.iterations,
         train_seconds=seconds - evaluations.seconds,
@@ -74,7 +74,7 @@ def train(plan: Plan, sink: Sink, mark: Callable[[str], None] = lambda _: None) 
     )
 
 
-def ray_worker(config: dict[str, Any]) -> Outcome | None:
+def ray_worker(config: dict[str, Any]) -> WorkerResult | None:
     """The function TorchTrainer runs on every rank; rank 0 returns the outcome."""
     import ray.train
 
@@ -87,13 +87,13 @@ def ray_worker(config: dict[str, Any]) -> Outcome | None:
     return _rank_zero(plan, _Reporting, marks)
 
 
-def train_alone(plan: Plan) -> Outcome:
+def train_alone(plan: Plan) -> WorkerResult:
     """Trains a plan for one worker in this process, without Ray Train; the same result bit for bit."""
     assert plan.spec.resources.workers == 1
     return _rank_zero(plan, lambda sink: sink, [])
 
 
-def _rank_zero(plan: Plan, around: Callable[[Sink], Sink], marks: Marks) -> Outcome:
+def _rank_zero(plan: Plan, around: Callable[[Sink], Sink], marks: Marks) -> WorkerResult:
     from trainer.tracking.live import LiveCurves
 
     curves = LiveCurves(plan)
@@ -103,7 +103,7 @@ def _rank_zero(plan: Plan, around: Callable[[Sink], Sink], marks: Marks) -> Outc
     finally:
         sink.close()
         lost = curves.flush()
-    return Outcome(result=result.model_dump(mode="json"), marks=marks, tracking_lost=lost)
+    return WorkerResult(result=result.model_dump(mode="json"), marks=marks, tracking_lost=lost)
 
 
 def _rank_zero_sink(plan: Plan, forward: Callable[[Record], None]) -> FileSink:

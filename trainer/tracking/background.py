@@ -18,7 +18,7 @@ _CLOSE_SECONDS = 30.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 60.0, 900.0  # seconds
 
 
-class Source(Protocol):
+class TrackerSource(Protocol):
     """Where the tracker comes from, and who is told how it goes; every method is called in the thread."""
 
     def open(self) -> Tracker:
@@ -44,7 +44,7 @@ class BackgroundTracker:
 
     def __init__(
         self,
-        source: Source,
+        source: TrackerSource,
         *,
         clock: Callable[[], float] = time.monotonic,
         close_seconds: float = _CLOSE_SECONDS,

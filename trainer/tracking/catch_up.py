@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from trainer.base.documents import parse_document
 from trainer.base.ends import RunStatus
 from trainer.base.errors import ReportError
-from trainer.results.report import RunReport, read_report
+from trainer.results.report import AttemptReport, read_report
 from trainer.spec.spec import parse_spec
 from trainer.storage.layout import Storage
 from trainer.task import Task
-from trainer.tracking.outcome import Outcome
+from trainer.tracking.outcome import TrackingOutcome
 from trainer.tracking.run_log import finish_run, open_run
 from trainer.tracking.trouble import TrackerError, translated, within
 
@@ -49,7 +49,7 @@ def catch_up(attempt: Task, *, by: str, status: RunStatus | None, seconds: float
     Args:
         status: the run's in the end; None: what the report says, and where there is none it stays open.
     """
-    outcome = Outcome(attempt.layout, attempt.experiment, attempt.attempt, by=by)
+    outcome = TrackingOutcome(attempt.layout, attempt.experiment, attempt.attempt, by=by)
     report = _report_of(attempt.layout, attempt.experiment, attempt.attempt)
     try:
         with translated():
@@ -61,5 +61,5 @@ def catch_up(attempt: Task, *, by: str, status: RunStatus | None, seconds: float
     return None
 
 
-def _report_of(storage: Storage, experiment: str, attempt: int) -> RunReport | None:
+def _report_of(storage: Storage, experiment: str, attempt: int) -> AttemptReport | None:
     return read_report(storage.attempt(experiment, attempt).report)

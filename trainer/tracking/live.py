@@ -17,7 +17,7 @@ class LiveCurves:
     """Hands records to a thread; nothing is done where nobody tracks the plan."""
 
     def __init__(self, plan: Plan) -> None:
-        self._tracker = BackgroundTracker(_Source(plan)) if plan.mlflow_uri else None
+        self._tracker = BackgroundTracker(_AttemptSource(plan)) if plan.mlflow_uri else None
 
     def send(self, record: Record) -> None:
         """Takes a record along; returns at once."""
@@ -32,8 +32,8 @@ class LiveCurves:
         return self._tracker.lost
 
 
-class _Source:
-    """The `background.Source` of an attempt."""
+class _AttemptSource:
+    """The `background.TrackerSource` of an attempt."""
 
     def __init__(self, attempt: Task) -> None:
         self._attempt = attempt

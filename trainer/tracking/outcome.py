@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrackingOutcome:
     """Of one who sends: `by` is "attempt N", or "track N" for one that sends everything again."""
 
     storage: Storage

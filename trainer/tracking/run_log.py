@@ -9,14 +9,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from trainer.base.ends import RunStatus
-from trainer.results.report import RunReport, RunResult, Scores
+from trainer.results.report import AttemptReport, AttemptResult, Scores
 from trainer.spec.methods import label
 from trainer.spec.spec import SINGLE_SCALE, spec_hash
 from trainer.storage.layout import AttemptDir
 from trainer.storage.sink import Record, read_records
 from trainer.task import Task
 from trainer.tracking.mlflow_compat import NOTE
-from trainer.tracking.outcome import Outcome
+from trainer.tracking.outcome import TrackingOutcome
 from trainer.tracking.tracker import MlflowTracker, Point, RunInfo, Tracker, open_noted
 from trainer.tracking.trouble import TrackerError, translated, within
 
@@ -24,9 +24,11 @@ _END_SECONDS = 120.0
 _NOT_METRICS = frozenset({"kind", "iteration", "time", "message"})
 
 
-def outcome_of(attempt: Task) -> Outcome:
+def outcome_of(attempt: Task) -> TrackingOutcome:
     """Where it is kept what MLflow took of this attempt."""
-    return Outcome(attempt.layout, attempt.experiment, attempt.attempt, by=f"attempt {attempt.attempt}")
+    return TrackingOutcome(
+        attempt.layout, attempt.experiment, attempt.attempt, by=f"attempt {attempt.attempt}"
+    )
 
 
 def open_run(attempt: Task) -> Tracker:
@@ -74,7 +76,7 @@ def metrics_in(record: Record) -> dict[str, float]:
     }
 
 
-def tell_end(attempt: Task, report: RunReport, *, again: bool, seconds: float = _END_SECONDS) -> None:
+def tell_end(attempt: Task, report: AttemptReport, *, again: bool, seconds: float = _END_SECONDS) -> None:
     """Sends the end of an attempt and closes the run, within `seconds`, whatever MLflow does.
 
     What it does not take is noted, and costs the result nothing.
@@ -92,7 +94,7 @@ def tell_end(attempt: Task, report: RunReport, *, again: bool, seconds: float = 
 
 def finish_run(
     attempt: Task,
-    report: RunReport | None,
+    report: AttemptReport | None,
     tracker: Tracker,
     *,
     again: bool,
@@ -141,14 +143,14 @@ def _send_files(here: AttemptDir, number: int, tracker: Tracker) -> None:
             tracker.log_file(file.local, f"attempts/{number}")
 
 
-def _log_report(name: str, report: RunReport, tracker: Tracker) -> None:
+def _log_report(name: str, report: AttemptReport, tracker: Tracker) -> None:
     with TemporaryDirectory() as scratch:
         path = Path(scratch) / name
         path.write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
         tracker.log_file(path)
 
 
-def _log_result(attempt: Task, result: RunResult, tracker: Tracker) -> None:
+def _log_result(attempt: Task, result: AttemptResult, tracker: Tracker) -> None:
     for mode, scores in result.evaluation.items():
         tracker.log_table(f"per_class_{mode}", per_class_columns(scores))
         prefix = "" if mode == SINGLE_SCALE else f"{mode}/"

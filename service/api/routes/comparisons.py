@@ -16,7 +16,7 @@ from service.store.experiments import Store
 from trainer.base.errors import ComparisonError, Problem
 from trainer.results.compare import Comparison
 from trainer.results.compare import compare as compare_reports
-from trainer.results.report import RunReport
+from trainer.results.report import AttemptReport
 
 router = APIRouter(tags=["comparisons"])
 
@@ -37,7 +37,7 @@ def compare(
     return compare_reports([_report(each, store, settings) for each in wanted])
 
 
-def _report(experiment_id: str, store: Store, settings: Settings) -> RunReport:
+def _report(experiment_id: str, store: Store, settings: Settings) -> AttemptReport:
     row = store.get(experiment_id)
     found = run_directories.report_of(settings.layout, row.id, row.attempt)
     if found is None:

@@ -12,11 +12,11 @@ from service.api.problems import documented
 from service.api.views import event_public
 from service.shared.schemas import EventPublic, Page
 from service.store.jobs import Ledger
-from service.store.records import Asked
+from service.store.records import JobRow
 
 router = APIRouter()
 
-Row = TypeVar("Row", bound=Asked)
+Row = TypeVar("Row", bound=JobRow)
 After = Annotated[int, Query(ge=0, le=2**62, description="`next_cursor` of the page before.")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
@@ -27,13 +27,13 @@ _NOT_FOUND = documented(HTTPStatus.NOT_FOUND)
 def of_experiment(
     experiment_id: str, store: StoreDep, cursor: After = 0, limit: Limit = 100
 ) -> Page[EventPublic]:
-    """Every change of state, oldest first."""
+    """Every change of state, and what else happened to it, oldest first."""
     return _page(store, experiment_id, cursor, limit)
 
 
 @router.get("/sweeps/{sweep_id}/events", name="events", tags=["sweeps"], responses=_NOT_FOUND)
 def of_sweep(sweep_id: str, store: StoreDep, cursor: After = 0, limit: Limit = 100) -> Page[EventPublic]:
-    """Every change of the sweep's own state, oldest first."""
+    """Every change of the sweep's own state, and what else happened to it, oldest first."""
     return _page(store.sweeps, sweep_id, cursor, limit)
 
 

@@ -56,7 +56,7 @@ _TAG = re.compile(r"(?P<key>[A-Za-z0-9][A-Za-z0-9_.-]{0,99})(?::(?P<value>.{0,50
 Word = Annotated[str, Field(pattern=r"^[^\x00]*$", max_length=700)]
 
 
-class ListQuery(BaseModel):
+class ExperimentQuery(BaseModel):
     """Parameters of GET /experiments."""
 
     state: list[State] = Field(default=[], max_length=20)
@@ -100,7 +100,7 @@ def create(
 
 @router.get("/experiments", responses=documented(HTTPStatus.BAD_REQUEST))
 def find(
-    query: Annotated[ListQuery, Query()], store: StoreDep, settings: SettingsDep, facts: FactsDep
+    query: Annotated[ExperimentQuery, Query()], store: StoreDep, settings: SettingsDep, facts: FactsDep
 ) -> Page[ExperimentPublic]:
     """Experiments, newest first."""
     filters = Filters(

@@ -9,9 +9,9 @@ from fastapi import Depends, Header
 from pydantic import WithJsonSchema
 
 from service.store.jobs import Ledger
-from service.store.records import Asked, BadKey, KeyReused
+from service.store.records import BadKey, JobRow, KeyReused
 
-Row = TypeVar("Row", bound=Asked)
+Row = TypeVar("Row", bound=JobRow)
 _MOST_LETTERS = 255
 _KEY = re.compile(r"^[\x21-\x7e]+$", re.ASCII)
 KeyHeader = Annotated[
@@ -48,7 +48,7 @@ def earlier(ledger: Ledger[Row], key: str | None, request_hash: str) -> Row | No
     return row
 
 
-def same_request(row: Asked, request_hash: str | None) -> None:
+def same_request(row: JobRow, request_hash: str | None) -> None:
     """Raises KeyReused where `row` was stored for another body."""
     if row.request_hash != request_hash:
         raise KeyReused(f"this Idempotency-Key stored {row.id}; use a new one for another request")

@@ -16,7 +16,7 @@ from service.reconcile import run_directories
 from service.shared.schemas import MetricsPage
 from service.store.records import Experiment, NoReport
 from trainer.base.errors import Problem
-from trainer.results.report import RunReport
+from trainer.results.report import AttemptReport
 
 router = APIRouter(tags=["experiments"])
 
@@ -89,7 +89,7 @@ def report(
     store: StoreDep,
     settings: SettingsDep,
     attempt: Annotated[int | None, Query(ge=1, description="Default: the newest.")] = None,
-) -> RunReport:
+) -> AttemptReport:
     """The attempt's report, whole."""
     row = store.get(experiment_id)
     wanted = _attempts(row, attempt)[-1]

@@ -68,7 +68,7 @@ _CHANGES: dict[str, Any] = {
 }
 
 
-class ListQuery(BaseModel):
+class SweepQuery(BaseModel):
     """Parameters of GET /sweeps."""
 
     state: list[State] = Field(default=[], max_length=20)
@@ -115,12 +115,12 @@ def create(
         same_request(row, asked)
         wake()
     response.headers["Location"] = f"/sweeps/{row.id}"
-    return _shown(row.id, store, settings, facts, trials=0)
+    return _current(row.id, store, settings, facts, trials=0)
 
 
 @router.get("/sweeps", responses=documented(HTTPStatus.BAD_REQUEST))
 def find(
-    query: Annotated[ListQuery, Query()], store: StoreDep, settings: SettingsDep, facts: FactsDep
+    query: Annotated[SweepQuery, Query()], store: StoreDep, settings: SettingsDep, facts: FactsDep
 ) -> Page[SweepPublic]:
     """Sweeps, newest first."""
     rows, next_cursor = store.sweeps.page(query.state, cursor=query.cursor, limit=query.limit)
@@ -150,7 +150,7 @@ def cancel(
     """Asks for its end. What has completed stays; its other trials are cancelled with it."""
     store.sweeps.request_cancel(sweep_id, now=utc_now())
     wake()
-    return _shown(sweep_id, store, settings, facts)
+    return _current(sweep_id, store, settings, facts)
 
 
 @router.post("/sweeps/{sweep_id}/pause", **_CHANGES)
@@ -176,10 +176,10 @@ def _hold(
     with suppress(OSError):  # the reconciler does it when storage is back
         set_pause(settings.layout, sweep_id, paused=paused)
     wake()
-    return _shown(sweep_id, store, settings, facts)
+    return _current(sweep_id, store, settings, facts)
 
 
-def _shown(
+def _current(
     sweep_id: str, store: Store, settings: Settings, facts: RunFacts, *, trials: int | None = None
 ) -> SweepPublic:
     row = store.sweeps.get(sweep_id)

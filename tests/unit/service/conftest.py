@@ -30,7 +30,7 @@ from tests.fakes import FakeBackend, FakeRuns
 from tests.postgres import Server
 from tests.unit.service.served import service  # noqa: F401 - a fixture
 from tests.unit.service.sweep_job import SweepJob
-from trainer.results.report import RunError, RunReport, write_report
+from trainer.results.report import AttemptError, AttemptReport, write_report
 from trainer.spec.spec import ExperimentSpec
 
 with warnings.catch_warnings():
@@ -48,9 +48,9 @@ def new_row(identifier: str, spec: ExperimentSpec | None = None, **changes: Any)
 
 def failed_report(
     identifier: str, *, attempt: int = 1, retryable: bool = False, kind: str = "DataError"
-) -> RunReport:
+) -> AttemptReport:
     """A report with an error instead of a result."""
-    error = RunError(type=kind, message="label 77 in 3 pictures", retryable=retryable)
+    error = AttemptError(type=kind, message="label 77 in 3 pictures", retryable=retryable)
     return make_report(identifier).model_copy(
         update={"state": "failed", "result": None, "error": error, "attempt": attempt}
     )
@@ -86,7 +86,7 @@ class World:
     def path_of(self, identifier: str = "e1", attempt: int = 1) -> Path:
         return self.settings.layout.attempt(identifier, attempt).path
 
-    def leave_report(self, report: RunReport) -> None:
+    def leave_report(self, report: AttemptReport) -> None:
         """What the job writes at its end."""
         write_report(report, self.settings.layout.attempt(report.experiment, report.attempt).report)
 

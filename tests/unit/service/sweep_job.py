@@ -12,7 +12,7 @@ from sweeps.document.spec import SweepSpec, parse_sweep
 from sweeps.results.report import SweepReport, write_sweep_report
 from tests.data_factories import make_report, scores_of, spec_document
 from trainer.base.errors import StoppedEarly
-from trainer.results.report import RunError, RunReport, write_report
+from trainer.results.report import AttemptError, AttemptReport, write_report
 from trainer.spec.spec import canonical_json
 from trainer.storage.layout import Storage, trial_id
 
@@ -71,15 +71,15 @@ class SweepJob:
     def fail(
         self, number: int, attempt: int = 1, *, kind: str = "DataError", retryable: bool = False
     ) -> None:
-        error = RunError(type=kind, message="label 77", retryable=retryable)
+        error = AttemptError(type=kind, message="label 77", retryable=retryable)
         self._leave(number, attempt, state="failed", error=error)
 
     def cancel(self, number: int, attempt: int = 1) -> None:
-        error = RunError(type="Cancelled", message="cancel was asked")
+        error = AttemptError(type="Cancelled", message="cancel was asked")
         self._leave(number, attempt, state="cancelled", error=error)
 
     def stop_early(self, number: int, attempt: int = 1) -> None:
-        error = RunError(type=StoppedEarly.__name__, message="rung 1")
+        error = AttemptError(type=StoppedEarly.__name__, message="rung 1")
         self._leave(number, attempt, state="cancelled", error=error)
 
     def end(self, state: str = "completed", attempt: int = 1, *, limit: str | None = None) -> None:
@@ -102,7 +102,7 @@ class SweepJob:
             self.begin(number, attempt)
         fields = {"experiment": self.id(number), "attempt": attempt, "spec": self.trial(number).spec}
         report = make_report().model_copy(update={"result": None, **fields, **changes})
-        write_report(RunReport.model_validate(report.model_dump()), self._report(number, attempt))
+        write_report(AttemptReport.model_validate(report.model_dump()), self._report(number, attempt))
 
     def _report(self, number: int, attempt: int) -> Any:
         return self.storage.attempt(self.id(number), attempt).report

@@ -105,7 +105,9 @@ def _absent_hint(facts: LabelFacts, absent: Sequence[int]) -> str | None:
     if facts.free and 0 in absent:
         return 'if ids count from 1, "zero_is_void": true in /dataset'
     if facts.free:
-        return '"label_map" in /dataset, if masks hold it under another id'
+        share = facts.void_share(facts.train)
+        void = f", perhaps 255, which is void without it ({_percent(share)} of the pixels)" if share else ""
+        return f'"label_map" in /dataset, if masks hold it under another id{void}'
     if facts.label_map is None:
         return None
     if facts.label_map == zero_is_void(len(facts.classes)):

@@ -17,7 +17,7 @@ from tests.data_factories import make_report, spec_document
 from tests.fakes import FakeBackend
 from tests.unit.service.api.test_http_create import check_problem
 from tests.unit.service.conftest import TestClient, failed_report, until
-from trainer.results.report import RunReport, write_report
+from trainer.results.report import AttemptReport, write_report
 
 
 def post(client: TestClient, **changes: Any) -> str:
@@ -28,7 +28,7 @@ def post(client: TestClient, **changes: Any) -> str:
     return identifier
 
 
-def leave(settings: Settings, report: RunReport) -> None:
+def leave(settings: Settings, report: AttemptReport) -> None:
     write_report(report, settings.layout.attempt(report.experiment, report.attempt).report)
 
 
@@ -102,15 +102,15 @@ def test_pages_and_filters(client: TestClient) -> None:
     """Cursor pages visit everything once; state, method, dataset and tag narrow the list."""
     ids = [post(client, seed=n, tags={"n": str(n)}) for n in range(5)]
     dice = post(client, method="dice")
-    seen: list[str] = []
+    listed: list[str] = []
     parameters: dict[str, Any] = {"limit": 2}
     while True:
         page = client.get("/experiments", params=parameters).json()
-        seen += [item["id"] for item in page["items"]]
+        listed += [item["id"] for item in page["items"]]
         if page["next_cursor"] is None:
             break
         parameters["cursor"] = page["next_cursor"]
-    assert seen == [dice, *reversed(ids)]
+    assert listed == [dice, *reversed(ids)]
 
     def found(**filters: Any) -> list[str]:
         return [item["id"] for item in client.get("/experiments", params=filters).json()["items"]]

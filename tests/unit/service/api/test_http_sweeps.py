@@ -176,7 +176,7 @@ def test_the_order_of_variants_belongs_to_the_request(client: TestClient) -> Non
 
 
 def test_pages_of_sweeps(client: TestClient) -> None:
-    """Newest first, a cursor to the next page, by state where asked; trials are left away."""
+    """Newest first, a cursor to the next page, by state where asked; trials are omitted."""
     ids = [post(client, name=f"s{number}")["id"] for number in range(3)]
     page = client.get("/sweeps?limit=2").json()
     assert [item["id"] for item in page["items"]] == ids[:0:-1]

@@ -117,7 +117,7 @@ def test_a_report_that_is_none(client: TestClient, cluster: Cluster) -> None:
 
 def test_a_limit_that_was_reached(client: TestClient, cluster: Cluster) -> None:
     """Said under the table and by the sweep's last event once it has ended, whoever asked before."""
-    limit = "not all trials were begun: 1e-09 seconds are over"
+    limit = "not all trials were begun: 1e-09 seconds have passed"
     identifier = str(post(client, limits={"seconds": 1e-9})["id"])
 
     def notes() -> list[str]:

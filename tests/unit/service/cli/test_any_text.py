@@ -87,9 +87,9 @@ def test_names_and_messages_in_tables(service: Service, encoding: str) -> None:
     report = make_report(scores=scores.model_copy(update={"classes": classes}))
     console.print(classes_table(compare([report]).model_dump()))
     with RebalanceClient(service.url) as client:
-        seen = client.submit(spec_document())
+        experiment = client.submit(spec_document())
     error = ErrorPublic(type="DataError", message=f"{ODD}\nsecond line")
-    print_experiment(console, seen.model_copy(update={"error": error}), [], service.url)
+    print_experiment(console, experiment.model_copy(update={"error": error}), [], service.url)
     text = raw.getvalue().decode(encoding)
     assert len(re.findall(r"Fence\\u001b\[31m\\u202e\\udcff<b>\[bold\]", text)) == 3
     assert "second line" in text

@@ -19,7 +19,7 @@ from service.store.experiments import Store
 from tests.data_factories import make_report, spec_document
 from tests.unit.service.served import Service, until
 from trainer.base.ends import ExitCode
-from trainer.results.report import RunError, write_report
+from trainer.results.report import AttemptError, write_report
 
 # Loading one of these would cost more than asking the API does.
 HEAVY = {
@@ -52,7 +52,7 @@ def _stored(service: Service, **changes: Any) -> str:
         return client.submit(spec_document(**changes)).id
 
 
-def _end(service: Service, experiment_id: str, error: RunError | None = None) -> None:
+def _end(service: Service, experiment_id: str, error: AttemptError | None = None) -> None:
     """What the job leaves, and the reconciler's passes until it is taken in."""
     report = make_report(experiment_id)
     if error is not None:
@@ -238,7 +238,7 @@ def test_list_show_and_cancel(service: Service, capsys: pytest.CaptureFixture[st
     assert main(["list", "--tag", "cli:list", "--json", "--api", service.url]) == 0
     assert [item["id"] for item in _json(capsys)["items"]] == [wanted]
     assert main(["cancel", wanted, "--api", service.url]) == 0
-    assert "cancel asked" in capsys.readouterr().out
+    assert "cancel requested" in capsys.readouterr().out
     assert main(["show", wanted, "--api", service.url]) == 0
     shown = capsys.readouterr().out
     assert "reason" in shown
@@ -254,7 +254,7 @@ def test_wait_ends_with_the_experiment(
 ) -> None:
     """Exit code 0 with the scores when it completes, 1 with the error when it fails."""
     command = ["submit", str(spec_file), "--wait", "--api", service.url, "--idempotency-key"]
-    for key, error in (("good", None), ("bad", RunError(type="DataError", message="label 77"))):
+    for key, error in (("good", None), ("bad", AttemptError(type="DataError", message="label 77"))):
         assert main([*command[:2], *command[3:], key, "--json"]) == 0  # without --wait: its id
         _end(service, _json(capsys)["id"], error)
         assert main([*command, key]) == (ExitCode.FAILED if error else 0)
@@ -268,7 +268,7 @@ def test_wait_ends_with_the_experiment(
 def test_ctrl_c_says_that_the_experiment_goes_on(
     service: Service, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And how to look at it again; a cancel stays asked. Exit code 130."""
+    """And how to look at it again; a cancel still stands. Exit code 130."""
 
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -279,7 +279,7 @@ def test_ctrl_c_says_that_the_experiment_goes_on(
     told = capsys.readouterr().err
     assert "the experiment goes on: rebalance show " in told
     assert main(["cancel", told.split()[-1], "--wait", "--api", service.url]) == ExitCode.INTERRUPTED
-    assert "its end stays asked: rebalance show " in capsys.readouterr().err
+    assert "the cancel still stands: rebalance show " in capsys.readouterr().err
 
 
 def test_logs_follow_to_the_end(service: Service, capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,7 +27,7 @@ from trainer.count import main
 from trainer.data.frequency_tables import FrequencyTable
 from trainer.data.frequency_view import write_figure
 from trainer.results.compare import compare
-from trainer.results.report import RunReport
+from trainer.results.report import AttemptReport
 from trainer.storage.notices import Notice
 
 ODD = (
@@ -42,7 +42,7 @@ SEEN = (
 SAID = Notice(code="n", text="Fence\x1b[31m has none", hint="[bold]look[/bold]")
 
 
-def report(experiment: str, **changes: Any) -> RunReport:
+def report(experiment: str, **changes: Any) -> AttemptReport:
     matrix = [[10 if k == j else 1 for k in range(len(ODD))] for j in range(len(ODD))]
     scores = scores_of(matrix, names=ODD)
     return make_report(experiment, scores=scores, **changes).model_copy(update={"notices": (SAID,)})
@@ -51,7 +51,7 @@ def report(experiment: str, **changes: Any) -> RunReport:
 REPORTS = [report("e1"), report("e2", method="region_rebalance")]
 
 
-def shown(*printed: Any) -> str:
+def printed_text(*printed: Any) -> str:
     """What a terminal of 200 columns would get, without colours of our own."""
     console = Console(width=200, file=io.StringIO(), force_terminal=True, color_system=None)
     console.print(*printed)
@@ -63,7 +63,7 @@ def test_a_comparison_in_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     document = json.loads(compare(REPORTS).model_dump_json())
     tables = (classes_table(document), *remark_tables(document))
     for table in tables:
-        text = shown(table)
+        text = printed_text(table)
         assert [name for name in SEEN if name not in text] == []
         assert all(letter.isprintable() or letter == "\n" for letter in text)
 
@@ -83,12 +83,12 @@ def test_an_experiment_in_a_terminal() -> None:
     links = Links(self="", events="", logs="", metrics="", report="/r", cancel="")
     now = datetime(2026, 1, 2, tzinfo=UTC)
     dataset = {"name": "folder", "label_map": {"0": None, "255": 1}}
-    seen = ExperimentPublic(
+    experiment = ExperimentPublic(
         id="e1", name="odd", state=State.COMPLETED, attempt=1, spec={"dataset": dataset}, created_at=now,
         updated_at=now, notices=(NoticePublic(**SAID.model_dump()),), links=links,
     )  # fmt: skip
     console = Console(width=200, file=io.StringIO(), force_terminal=True, color_system=None)
-    print_experiment(console, seen, [], "http://127.0.0.1")
+    print_experiment(console, experiment, [], "http://127.0.0.1")
     text = cast(io.StringIO, console.file).getvalue()
     assert r"Fence\u001b[31m has none; hint: [bold]look[/bold]" in text
     assert 'label_map {"0": null, "255": 1}' in text

@@ -40,7 +40,7 @@ def test_progress_in_a_file_is_a_line_for_each_step() -> None:
     """A new state, a new tenth of the way, a new attempt: each one line, and no more."""
     console, out = _console(terminal=False)
     with ProgressView(console) as view:
-        for seen in (
+        for experiment in (
             _experiment(State.QUEUED),
             _experiment(State.QUEUED),
             _experiment(State.RUNNING, 1),
@@ -48,7 +48,7 @@ def test_progress_in_a_file_is_a_line_for_each_step() -> None:
             _experiment(State.RUNNING, 10),
             _experiment(State.COMPLETED, 100),
         ):
-            view.update(seen)
+            view.update(experiment)
     assert out.getvalue().splitlines() == [
         "e1  n [x]: queued",
         "e1  n [x]: running 1/100, loss 0.5000",

@@ -36,7 +36,7 @@ def test_a_served_directory_is_refused(tmp_path: Path, capsys: pytest.CaptureFix
             assert main([command, "--data-dir", str(tmp_path)]) == ExitCode.BAD_INPUT
             err = capsys.readouterr().err
             assert err.count("\n") == 1
-            assert "is being served already" in err
+            assert "is already being served" in err
     assert [path.name for path in tmp_path.iterdir()] == ["serve.lock"]
 
 

@@ -102,8 +102,8 @@ def test_the_clients_methods(client: RebalanceClient, engine: Engine) -> None:
     assert not client.resume_sweep(stored.id).paused
     assert stored.id in [each.id for each in client.sweeps(state=["queued", "submitted"])]
     engine.complete(stored.id)
-    seen = client.sweep(stored.id, trials=2)
-    assert (seen.state, len(seen.trials or ())) == (State.COMPLETED, 2)
+    sweep = client.sweep(stored.id, trials=2)
+    assert (sweep.state, len(sweep.trials or ())) == (State.COMPLETED, 2)
     assert [event.to_state for event in client.sweep_events(stored.id)][-1] is State.COMPLETED
     assert client.sweep_table(stored.id).reference == "lambda=0"
     assert client.sweep_table_text(stored.id, "csv").startswith("mode,row,")
@@ -125,9 +125,9 @@ def test_follow_ends_with_the_sweep(client: RebalanceClient, engine: Engine) -> 
             engine.complete(stored.id)
         looks.append("slept")
 
-    seen = list(client.follow_sweep(stored.id, sleep=sleep))
-    assert seen[-1].state is State.COMPLETED
-    assert seen[0].state is not State.COMPLETED
+    followed = list(client.follow_sweep(stored.id, sleep=sleep))
+    assert followed[-1].state is State.COMPLETED
+    assert followed[0].state is not State.COMPLETED
 
 
 def test_submit_and_show(
@@ -192,7 +192,7 @@ def test_tables(service: Service, client: RebalanceClient, engine: Engine, capsy
 def test_pause_resume_cancel(service: Service, client: RebalanceClient, capsys: Any) -> None:
     """Each says what it asked for."""
     identifier = client.submit_sweep(sweep_document()).id
-    for action, text in (("pause", "paused"), ("resume", "goes on"), ("cancel", "cancel asked")):
+    for action, text in (("pause", "paused"), ("resume", "goes on"), ("cancel", "cancel requested")):
         assert run(service, "sweep", action, identifier) == 0
         assert text in capsys.readouterr().out
 
@@ -286,14 +286,14 @@ def test_live_progress_in_a_file_is_a_line_for_each_change() -> None:
     out = io.StringIO()
     best = _trial(1, state=State.COMPLETED, value=45.0)
     with SweepView(Console(file=out, width=160, highlight=False)) as view:
-        for seen in (
+        for sweep in (
             _sweep(State.QUEUED),
             _sweep(State.QUEUED),
             _sweep(State.RUNNING, counts=TrialCounts(total=4, running=2)),
             _sweep(State.RUNNING, counts=TrialCounts(total=4, running=1, completed=1), best=best),
             _sweep(State.RUNNING, counts=TrialCounts(total=4, completed=2, stopped=1), paused=True),
         ):
-            view.update(seen)
+            view.update(sweep)
     assert out.getvalue().splitlines() == [
         "swp-1  n [x]: queued, 0 of 4 trials completed",
         "swp-1  n [x]: running, 0 of 4 trials completed, 2 running",
@@ -410,7 +410,7 @@ def test_ctrl_c_says_that_the_sweep_goes_on(
 
     identifier = client.submit_sweep(sweep_document()).id
     monkeypatch.setattr(RebalanceClient, "follow_sweep", interrupted)
-    for told in ("the sweep goes on", "its end stays asked"):
+    for told in ("the sweep goes on", "the cancel still stands"):
         assert run(service, "sweep", "watch", identifier) == ExitCode.INTERRUPTED
         assert f"{told}: rebalance sweep watch {identifier}\n" in capsys.readouterr().err
         client.cancel_sweep(identifier)
@@ -428,7 +428,7 @@ def test_cancel_asked_is_shown() -> None:
         console = Console(file=out, width=100)
         console.print(sweeps_table([sweep], NOW))
         print_sweep(console, sweep)
-        return [line.split()[0] for line in out.getvalue().splitlines() if "cancel asked" in line]
+        return [line.split()[0] for line in out.getvalue().splitlines() if "cancel requested" in line]
 
     assert lines(_sweep(State.RUNNING, trials=every)) == ["s-0003"]
     wanted = ["swp-1", "state", "s-0001", "s-0003"]
@@ -456,13 +456,13 @@ def test_failures_are_told_below_the_trials() -> None:
 def test_list_and_show_count_alike() -> None:
     """What was stopped early has not completed, and stands in a column of its own."""
     out = io.StringIO()
-    seen = _sweep(State.COMPLETED, counts=TrialCounts(total=4, completed=3, stopped=1))
+    sweep = _sweep(State.COMPLETED, counts=TrialCounts(total=4, completed=3, stopped=1))
     console = Console(file=out, width=100)
-    console.print(sweeps_table([seen], NOW))
+    console.print(sweeps_table([sweep], NOW))
     titles, _, cells, *_ = (line.split() for line in out.getvalue().splitlines() if line.strip())
     assert titles[3:5] == ["completed", "stopped"]
     assert cells[4:6] == ["3/4", "1"]
-    print_sweep(console, seen)
+    print_sweep(console, sweep)
     assert "3 of 4 trials completed, 1 stopped early" in out.getvalue()
 
 

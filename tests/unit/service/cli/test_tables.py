@@ -31,7 +31,7 @@ def compared() -> dict[str, Any]:
     return document
 
 
-def shown(*tables: Table) -> list[str]:
+def printed_rows(*tables: Table) -> list[str]:
     console = Console(width=100)
     with console.capture() as captured:
         console.print(*tables)
@@ -40,7 +40,7 @@ def shown(*tables: Table) -> list[str]:
 
 def test_remark_1_is_legible() -> None:
     """Against the first, class by class: whether Acc rose, Remark 1 held and IoU rose; and how often."""
-    first, second = (shown(table) for table in remark_tables(compared()))
+    first, second = (printed_rows(table) for table in remark_tables(compared()))
     assert first[0] == "123456789abc region_rebalance (lambda=0.1) against 0123456789ab baseline"
     cells = {words[0]: words[1:] for words in map(str.split, first) if words and words[0] in NAMES}
     assert cells["Pavement"] == ["rose", "+12.5", "%", "-1", "<", "1", "held", "rose"]
@@ -53,7 +53,7 @@ def test_remark_1_is_legible() -> None:
 
 def test_classes_are_not_cut_short() -> None:
     """Names, groups and counts are whole in 100 columns, with methods of long names beside them."""
-    text = "\n".join(shown(classes_table(compared()), correlation_table(compared())))
+    text = "\n".join(printed_rows(classes_table(compared()), correlation_table(compared())))
     for word in (*NAMES, "head", "body", "tail", "9,000,000", "1,000,000", "pictures", "baseline"):
         assert word in text
     assert "…" not in text

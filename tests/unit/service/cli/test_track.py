@@ -20,7 +20,7 @@ from tests.unit.service.conftest import new_row
 from trainer.base.ends import ExitCode
 
 
-def shown(settings: Settings, **tracking: Any) -> ExperimentPublic:
+def experiment_with(settings: Settings, **tracking: Any) -> ExperimentPublic:
     found = experiment_public(new_row("e1", state=State.COMPLETED), settings)
     return found.model_copy(update={"tracking": TrackingPublic(**tracking)})
 
@@ -40,13 +40,13 @@ class Client:
 
 def run(settings: Settings, *names: str) -> int:
     args = argparse.Namespace(id=list(names), json=False)
-    return track(args, cast(RebalanceClient, Client(shown(settings, state="behind"))))
+    return track(args, cast(RebalanceClient, Client(experiment_with(settings, state="behind"))))
 
 
 def test_several_at_once(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     """One that cannot be sent keeps none of the others back, and is in the exit code."""
     assert run(settings, "e1") == 0
-    assert "is sent to MLflow again" in capsys.readouterr().out
+    assert "is being sent to MLflow again" in capsys.readouterr().out
     assert run(settings, "e2", "e1") == ExitCode.BAD_INPUT
     told = capsys.readouterr()
     assert told.err == "e2: e2 is running\n"
@@ -75,6 +75,6 @@ def test_show_says_what_mlflow_lacks(settings: Settings, tracking: dict[str, Any
     """One line while something is missing, none where all is well."""
     console = Console(width=200)
     with console.capture() as captured:
-        print_experiment(console, shown(settings, **tracking), [], "http://api")
+        print_experiment(console, experiment_with(settings, **tracking), [], "http://api")
     lines = [each.strip() for each in captured.get().splitlines() if each.startswith("tracking")]
     assert lines == ([] if line is None else [f"tracking  {line}"])

@@ -105,7 +105,7 @@ def test_logs_are_read_on_by_offset(client: RebalanceClient, service: Service) -
 
 
 def test_report_and_comparison_are_typed(client: RebalanceClient, service: Service) -> None:
-    """Reports come back as RunReport, their table as Comparison, in the order asked for."""
+    """Reports come back as AttemptReport, their table as Comparison, in the order asked for."""
     ids = [client.submit(spec_document(seed=seed)).id for seed in (0, 1)]
     for each in ids:
         write_report(make_report(each), service.settings.layout.attempt(each, 1).report)
@@ -178,8 +178,8 @@ def test_follow_ends_with_the_experiment_and_bears_a_restart() -> None:
         return httpx.Response(200, json={**template, "state": state})
 
     pauses: list[float] = []
-    seen = list(_answering(answer).follow("e1", poll_seconds=7, patience=2, sleep=pauses.append))
-    assert [each.state for each in seen] == ["queued", "running", "completed"]
+    followed = list(_answering(answer).follow("e1", poll_seconds=7, patience=2, sleep=pauses.append))
+    assert [each.state for each in followed] == ["queued", "running", "completed"]
     assert pauses == [7] * 4
     script[:] = ["queued", None, None, None]
     with pytest.raises(ApiUnreachable):

@@ -31,7 +31,7 @@ def test_a_second_holder_is_refused_by_name(tmp_path: Path) -> None:
     directory = DataDir(tmp_path / "new")
     with directory.locked():
         write_endpoints(directory, ENDPOINTS)
-        expected = r"new is being served already \(process \d+, API at .*--data-dir"
+        expected = r"new is already being served \(process \d+, API at .*--data-dir"
         with pytest.raises(DataDirInUse, match=expected), directory.locked():
             pass
     with directory.locked():

@@ -115,10 +115,10 @@ def test_environment_of_a_command(tmp_path: Path) -> None:
     given = program(tmp_path, code=code, environment={"ADDED": "yes", "HOME": None})
     handle = processes.start(given, TOKEN)
     until(lambda: not handle.alive())
-    seen = (tmp_path / "server.up").read_text()
-    assert "'ADDED': 'yes'" in seen
-    assert "'HOME'" not in seen
-    assert f"'{processes.INSTANCE_VARIABLE}': '{TOKEN}'" in seen
+    environment = (tmp_path / "server.up").read_text()
+    assert "'ADDED': 'yes'" in environment
+    assert "'HOME'" not in environment
+    assert f"'{processes.INSTANCE_VARIABLE}': '{TOKEN}'" in environment
     assert handle.ending() == "exit code 0"
 
 

@@ -13,7 +13,7 @@ from service.shared.states import TRANSITIONS, State
 from service.store.records import Experiment
 from tests.data_factories import make_report
 from tests.unit.service.conftest import START, failed_report, new_row
-from trainer.results.report import RunReport
+from trainer.results.report import AttemptReport
 
 RULES = Rules(max_attempts=3, report_grace=timedelta(seconds=5))
 SOON, LATE = START + timedelta(seconds=1), START + timedelta(minutes=1)
@@ -23,7 +23,7 @@ OVER = [JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.STOPPED, JobStatus.GONE
 def judge(
     status: JobStatus,
     *,
-    report: RunReport | None = None,
+    report: AttemptReport | None = None,
     problem: str | None = None,
     now: datetime = LATE,
     message: str = "",
@@ -31,11 +31,11 @@ def judge(
 ) -> Decision | None:
     """decide() on an experiment that is running, or what `changes` make of it, its job so since START."""
     row: Experiment = new_row("e1", **{"state": State.RUNNING, **changes})
-    seen = Observation(JobObservation(status, message), START, report, problem)
-    return decide(row, seen, now, RULES)
+    observation = Observation(JobObservation(status, message), START, report, problem)
+    return decide(row, observation, now, RULES)
 
 
-def cancelled_report() -> RunReport:
+def cancelled_report() -> AttemptReport:
     return make_report().model_copy(update={"state": "cancelled", "result": None})
 
 
@@ -181,7 +181,7 @@ def test_a_file_that_is_no_report_fails() -> None:
 @pytest.mark.parametrize("cancel", [None, START])
 @pytest.mark.parametrize("attempt", [1, 30])
 def test_every_decision_is_a_step_of_the_table(
-    state: State, status: JobStatus, report: RunReport | None, cancel: datetime | None, attempt: int
+    state: State, status: JobStatus, report: AttemptReport | None, cancel: datetime | None, attempt: int
 ) -> None:
     """No combination asks for a transition that the store would refuse."""
     decision = judge(status, report=report, state=state, cancel_requested_at=cancel, attempt=attempt)

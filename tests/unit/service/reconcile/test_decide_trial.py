@@ -13,11 +13,11 @@ from sweeps.results.trial_progress import TrialProgress
 from tests.data_factories import make_report
 from tests.unit.service.conftest import new_row
 from trainer.base.ends import End
-from trainer.results.report import RunError
+from trainer.results.report import AttemptError
 
-LOST = RunError(type="WorkerLost", message="node", retryable=True)
-BAD = RunError(type="DataError", message="label 77")
-EARLY = RunError(type="StoppedEarly", message="rung 1")
+LOST = AttemptError(type="WorkerLost", message="node", retryable=True)
+BAD = AttemptError(type="DataError", message="label 77")
+EARLY = AttemptError(type="StoppedEarly", message="rung 1")
 ROW = new_row("swp-1-0000", sweep_id="swp-1", trial=0, trial_row="a")
 WAITING = TrialProgress(1, iterations=10)
 RUNNING = TrialProgress(1, running=True, iteration=4, iterations=10, loss=0.5)
@@ -71,8 +71,8 @@ CASES = {
 @pytest.mark.parametrize("case", sorted(CASES))
 def test_moves(case: str) -> None:
     """The steps, each allowed by TRANSITIONS, and the attempt it is then in."""
-    seen, progress, phase, steps, attempt = CASES[case]
-    move = move_of(seen, progress, phase)
+    start, progress, phase, steps, attempt = CASES[case]
+    move = move_of(start, progress, phase)
     if steps is None:
         assert move is None
         return
@@ -80,7 +80,7 @@ def test_moves(case: str) -> None:
     assert tuple(state for state, _ in move.steps) == steps
     assert move.attempt == attempt
     assert all(reason for _, reason in move.steps)
-    for here, there in zip((seen.state, *steps), steps, strict=False):
+    for here, there in zip((start.state, *steps), steps, strict=False):
         assert there in TRANSITIONS[here]
 
 
@@ -95,8 +95,15 @@ def test_a_loss_that_the_sweep_tries_again_ends_nothing(state: State) -> None:
 def test_every_phase_over_ends_every_trial() -> None:
     """Whatever was seen, nothing is left in a live state."""
     for state in (State.QUEUED, State.SUBMITTED, State.RUNNING):
-        for seen in (TrialProgress(), WAITING, RUNNING, COMPLETED, FAILED, TrialProgress(1, End.CANCELLED)):
-            move = move_of(row(state), seen, Phase.OVER, tried_again=True)
+        for progress in (
+            TrialProgress(),
+            WAITING,
+            RUNNING,
+            COMPLETED,
+            FAILED,
+            TrialProgress(1, End.CANCELLED),
+        ):
+            move = move_of(row(state), progress, Phase.OVER, tried_again=True)
             assert move is not None
             assert move.steps[-1][0].ended
 
@@ -111,7 +118,7 @@ def test_the_end_carries_the_scores_and_the_error() -> None:
     assert early is not None
     assert (early.outcome.error_type, early.outcome.error_message) == ("StoppedEarly", "rung 1")
     assert early.outcome.stopped
-    asked = TrialProgress(1, End.CANCELLED, error=RunError(type="Cancelled", message="x"))
+    asked = TrialProgress(1, End.CANCELLED, error=AttemptError(type="Cancelled", message="x"))
     cancelled = move_of(row(State.RUNNING), asked, Phase.ALIVE)
     assert cancelled is not None
     assert (cancelled.outcome.error_type, cancelled.outcome.stopped) == (None, None)

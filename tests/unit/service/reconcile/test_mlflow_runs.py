@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.reconcile.cluster import BackendUnreachable, Refused, RunFact
+from service.reconcile.cluster import AccessRefused, BackendUnreachable, RunFact
 from service.reconcile.mlflow_runs import MlflowRuns
 
 
@@ -110,6 +110,6 @@ def test_a_refusal_is_told_from_silence(code: int) -> None:
     runs = MlflowRuns(
         "http://127.0.0.1:5000", transport=httpx.MockTransport(lambda request: httpx.Response(code))
     )
-    with pytest.raises(Refused, match=str(code)):
+    with pytest.raises(AccessRefused, match=str(code)):
         runs.ping()
     runs.close()

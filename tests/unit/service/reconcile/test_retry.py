@@ -26,7 +26,7 @@ def test_a_cancel_that_has_not_come_yet(world: World) -> None:
     world.store.request_cancel(one.id(0), now=START)
     world.store.sweeps.request_cancel(other.sweep, now=START)
     for identifier in (lone, one.id(0), other.id(0)):
-        told = f"experiment {identifier} is queued, its cancel asked and not done yet; "
+        told = f"experiment {identifier} is queued, with a cancel still pending; "
         assert refusal(world, identifier).startswith(told)
     assert refusal(world, one.id(1)).startswith(f"experiment {one.id(1)} is queued; ")
 
@@ -34,4 +34,4 @@ def test_a_cancel_that_has_not_come_yet(world: World) -> None:
 def test_one_that_completed(world: World) -> None:
     """Nothing is said of a cancel that came too late."""
     world.add(state=State.COMPLETED, cancel_requested_at=START)
-    assert "cancel asked" not in refusal(world, "e1")
+    assert "cancel still pending" not in refusal(world, "e1")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.reconcile.cluster import JobStatus, Refused
+from service.reconcile.cluster import AccessRefused, JobStatus
 from service.reconcile.reconciler import Reconciler
 from service.reconcile.retry import retry
 from service.reconcile.track_requests import ask_to_track, pending_try
@@ -133,7 +133,7 @@ def test_a_server_that_lets_only_jobs_in_is_tried(world: World) -> None:
     world.runs.down = False
 
     def refuse() -> None:
-        raise Refused("401")
+        raise AccessRefused("401")
 
     world.runs.ping = refuse  # type: ignore[method-assign]
     world.step(60)
@@ -147,7 +147,7 @@ def test_a_server_that_refuses_the_service_stops_nothing(world: World) -> None:
     world.add("e0", mlflow_run_id="m0", mlflow_status_due="KILLED", state=State.CANCELLED)
 
     def refuse(*_: object) -> None:
-        raise Refused("401")
+        raise AccessRefused("401")
 
     world.runs.ping = world.runs.close_run = refuse  # type: ignore[method-assign]
     world.step(60)

@@ -134,14 +134,14 @@ def test_pages_give_everything_once_newest_first(world: World) -> None:
     """Walking the cursors visits every row once, also where times are equal."""
     for number in range(7):
         world.add(f"e{number}", created_at=START + timedelta(seconds=number // 3))
-    seen: list[str] = []
+    listed: list[str] = []
     cursor = None
     while True:
         rows, cursor = world.store.page(Filters(), cursor=cursor, limit=2)
-        seen += [row.id for row in rows]
+        listed += [row.id for row in rows]
         if cursor is None:
             break
-    assert seen == ["e6", "e5", "e4", "e3", "e2", "e1", "e0"]
+    assert listed == ["e6", "e5", "e4", "e3", "e2", "e1", "e0"]
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "!!!", "e30=", "MjAyNi0wMS0wMiBl", "é"])

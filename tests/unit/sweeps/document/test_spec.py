@@ -51,7 +51,7 @@ def test_round_trip() -> None:
 @pytest.mark.parametrize(
     ("fields", "pointer", "got"),
     [
-        ({"axes": [{"pointer": "/method/lambda"}]}, "/axes/0", "says nothing of its values"),
+        ({"axes": [{"pointer": "/method/lambda"}]}, "/axes/0", "gives no values"),
         ({"axes": [{**LAMBDA, "choice": [1]}]}, "/axes/0", "has grid and choice"),
         ({"axes": [{"pointer": "/method/lambda", "grid": []}]}, "/axes/0/grid", "has 0 items"),
         ({"axes": [{**LAMBDA, "grid": [1, 1]}]}, "/axes/0/grid/1", "1 is listed twice"),

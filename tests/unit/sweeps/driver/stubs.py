@@ -11,7 +11,7 @@ from sweeps.document.spec import SweepSpec, parse_sweep
 from sweeps.driver.sweep_task import SweepTask
 from sweeps.execution.task import TaskEnd
 from tests.data_factories import make_report, spec_document
-from trainer.results.report import RunReport, write_report
+from trainer.results.report import AttemptReport, write_report
 from trainer.spec.spec import Resources
 from trainer.storage.layout import Storage
 from trainer.task import Task
@@ -77,7 +77,7 @@ class Told:
     def lost(self, trial: Trial, attempt: int, message: str) -> None:
         self.lines.append(f"lost {attempt}")
 
-    def ended(self, trial: Trial, report: RunReport) -> None:
+    def ended(self, trial: Trial, report: AttemptReport) -> None:
         self.lines.append(report.state)
         if self._error is not None:
             raise self._error

@@ -21,13 +21,13 @@ from sweeps.results.trial_progress import TrialProgress
 from tests.data_factories import make_report, spec_document
 from trainer.base.ends import End
 from trainer.base.errors import Cancelled, StoppedEarly
-from trainer.results.report import RunError
+from trainer.results.report import AttemptError
 from trainer.storage.layout import AttemptDir, Storage
 from trainer.storage.orders import Orders, ask_to_stop, permit, permitted, stop_asked
 from trainer.storage.posix import PosixFile, PosixFolder
 
-LOST = RunError(type="WorkerLost", message="m", retryable=True)
-BAD = RunError(type="DataError", message="m")
+LOST = AttemptError(type="WorkerLost", message="m", retryable=True)
+BAD = AttemptError(type="DataError", message="m")
 
 
 def sweep_of(**changes: Any) -> SweepSpec:
@@ -50,7 +50,7 @@ def sweep_of(**changes: Any) -> SweepSpec:
     ],
 )
 def test_what_a_new_driver_runs(
-    end: End | None, error: RunError | None, losses: int, detached: bool, runs: bool
+    end: End | None, error: AttemptError | None, losses: int, detached: bool, runs: bool
 ) -> None:
     """What ended is left alone, but for a lost worker with tries left; what somebody took over always is."""
     progress = TrialProgress(attempt=1, end=end, error=error)
@@ -60,7 +60,7 @@ def test_what_a_new_driver_runs(
 @pytest.mark.parametrize("kind", ["DataError", "OutOfMemoryError", "NonFiniteLoss", "SpecError"])
 def test_what_would_fail_again_is_not_tried_again(kind: str) -> None:
     """Only a lost worker is worth another try, and not for ever."""
-    assert not worth_another_try(RunError(type=kind, message="m"), 0)
+    assert not worth_another_try(AttemptError(type=kind, message="m"), 0)
     assert worth_another_try(LOST, MOST_LOSSES - 1)
     assert not worth_another_try(LOST, MOST_LOSSES)
 
@@ -69,8 +69,8 @@ def test_limits() -> None:
     """Each limit is told by its number once it is reached; without limits nothing ever is."""
     assert limit_reached(Limits(), seconds=1e9, gpu_hours=1e9) is None
     assert limit_reached(Limits(seconds=10), seconds=9.9, gpu_hours=0) is None
-    assert limit_reached(Limits(seconds=10), seconds=10, gpu_hours=0) == "10 seconds are over"
-    assert limit_reached(Limits(gpu_hours=0.5), seconds=0, gpu_hours=0.6) == "0.5 GPU hours are used"
+    assert limit_reached(Limits(seconds=10), seconds=10, gpu_hours=0) == "10 seconds have passed"
+    assert limit_reached(Limits(gpu_hours=0.5), seconds=0, gpu_hours=0.6) == "0.5 GPU hours are used up"
 
 
 def test_a_judged_trial_waits_for_its_permit(tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ import pytest
 
 from sweeps.document.expand import Trial, expand
 from sweeps.document.spec import SweepSpec
+from sweeps.driver.begun_trials import BegunTrials
 from sweeps.driver.mlflow_parent import ParentRun
 from sweeps.driver.remaining import source_of
 from sweeps.driver.summary import Board
-from sweeps.driver.trial_runs import TrialRuns
 from sweeps.execution.pool import Pool
 from sweeps.execution.task import TaskEnd
 from sweeps.results.sweep_table import sweep_table
@@ -26,7 +26,7 @@ from sweeps.search.candidates import Listed, Source, Suggested
 from tests.data_factories import make_report, spec_document
 from tests.unit.sweeps.driver.stubs import FixedCluster, StubPool, Told, sweep_of, task_of
 from trainer.base.errors import StoppedEarly
-from trainer.results.report import RunError, read_report, write_report
+from trainer.results.report import AttemptError, read_report, write_report
 from trainer.spec.spec import Resources
 from trainer.storage.layout import Storage, trial_id
 from trainer.storage.notices import read_notices
@@ -53,15 +53,15 @@ def run_one(
     """Runs a trial to its end; why the driver would have given up."""
     reasons: list[str] = []
     sweep, pool = sweep_of(), StubPool(end, before)
-    runs = runs_of(storage, sweep, pool, watcher=told, give_up=reasons.append)
-    runs.begin(expand(sweep)[0], last=True)
-    runs.drain()
+    begun = begun_of(storage, sweep, pool, watcher=told, give_up=reasons.append)
+    begun.begin(expand(sweep)[0], last=True)
+    begun.drain()
     return reasons
 
 
-def runs_of(storage: Storage, sweep: SweepSpec, pool: Any, **arguments: Any) -> TrialRuns:
+def begun_of(storage: Storage, sweep: SweepSpec, pool: Any, **arguments: Any) -> BegunTrials:
     task, parent = task_of(storage, sweep), ParentRun(sweep, "s", storage, None)
-    return TrialRuns(task, pool=pool, parent=parent, **{"watcher": Told(), "give_up": print, **arguments})
+    return BegunTrials(task, pool=pool, parent=parent, **{"watcher": Told(), "give_up": print, **arguments})
 
 
 def test_what_was_reported_stands(storage: Storage) -> None:
@@ -100,16 +100,16 @@ def test_a_trial_stopped_before_it_begins(storage: Storage) -> None:
 def test_a_newer_driver_is_noticed(storage: Storage) -> None:
     """Two must never begin trials: the older one gives up as soon as the newer one has its directory."""
     reasons: list[str] = []
-    runs = runs_of(storage, sweep_of(), StubPool(LOST), give_up=reasons.append)
-    runs.check_in()
+    begun = begun_of(storage, sweep_of(), StubPool(LOST), give_up=reasons.append)
+    begun.check_in()
     storage.sweep("s").attempt(2).path.mkdir(parents=True)
-    runs.check_in()
+    begun.check_in()
     assert reasons == ["a newer attempt at this sweep has begun"]
 
 
 def losses(storage: Storage, *types: str) -> int:
     for attempt, kind in enumerate(types, start=1):
-        error = RunError(type=kind, message="m", retryable=kind != "DataError")
+        error = AttemptError(type=kind, message="m", retryable=kind != "DataError")
         report = make_report().model_copy(update={"state": "failed", "result": None, "error": error})
         write_report(report, storage.attempt("t", attempt).report)
     return lost_attempts(storage, "t")
@@ -184,7 +184,7 @@ def test_optuna_and_its_scheduler_learn_the_same(storage: Storage) -> None:
     for one, kind in zip(known, (StoppedEarly.__name__, "DataError"), strict=True):
         directory = storage.attempt(trial_id("s", one.number), 1)
         state = "cancelled" if one.number == 0 else "failed"
-        error = RunError(type=kind, message="m")
+        error = AttemptError(type=kind, message="m")
         write_report(
             make_report().model_copy(update={"state": state, "result": None, "error": error}),
             directory.report,
@@ -243,10 +243,10 @@ def test_room(storage: Storage) -> None:
         (ASHA, 4),
     )
     for changes, room in cases:
-        assert runs_of(storage, sweep_of(**changes), pool).room() == room
+        assert begun_of(storage, sweep_of(**changes), pool).room() == room
     pause = storage.sweep("s").pause
     pause.write("")
-    assert runs_of(storage, sweep_of(), pool).room() == 0
+    assert begun_of(storage, sweep_of(), pool).room() == 0
 
 
 def test_a_table_that_takes_long_is_not_made_for_each_trial(storage: Storage) -> None:
@@ -267,7 +267,7 @@ def test_a_table_that_takes_long_is_not_made_for_each_trial(storage: Storage) ->
     assert len(made) == 3
 
 
-LIMIT = "not all trials were begun: 10 seconds are over"
+LIMIT = "not all trials were begun: 10 seconds have passed"
 
 
 def test_the_last_table_says_which_limit_was_reached(storage: Storage) -> None:
@@ -284,15 +284,15 @@ def test_a_limit_is_kept_for_the_report(storage: Storage) -> None:
     """Which limit was reached first, by this driver's clock and with the GPU hours of all drivers."""
     now, pool = [5.0], StubPool(LOST)
     sweep = sweep_of(limits={"seconds": 10, "gpu_hours": 1})
-    runs = runs_of(storage, sweep, pool, gpu_hours_before=0.5, began=2.0, clock=lambda: now[0])
-    assert runs.may_begin()
-    assert runs.limit is None
+    begun = begun_of(storage, sweep, pool, gpu_hours_before=0.5, began=2.0, clock=lambda: now[0])
+    assert begun.may_begin()
+    assert begun.limit is None
     now[0] = 12.0
-    assert not runs.may_begin()
+    assert not begun.may_begin()
     pool.hours = 0.5
-    assert not runs.may_begin()
-    assert runs.limit == LIMIT
-    assert not runs_of(storage, sweep, pool, gpu_hours_before=0.5).may_begin()
+    assert not begun.may_begin()
+    assert begun.limit == LIMIT
+    assert not begun_of(storage, sweep, pool, gpu_hours_before=0.5).may_begin()
 
 
 def test_a_server_that_hangs_holds_up_one_thread(storage: Storage) -> None:

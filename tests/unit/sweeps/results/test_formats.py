@@ -16,12 +16,12 @@ from markdown_it import MarkdownIt
 from sweeps.results.formats import FORMATS, MOST_BY_CLASS, to_csv, to_latex, to_markdown
 from sweeps.results.table import Entry, Table, make_table
 from tests.data_factories import make_report, scores_of
-from trainer.results.report import RunReport
+from trainer.results.report import AttemptReport
 
 TEXTS = ("markdown", "latex")
 
 
-def report(tp: int, **about: Any) -> RunReport:
+def report(tp: int, **about: Any) -> AttemptReport:
     """Two classes; class 0 has IoU tp %, class 1 has 0."""
     return make_report("e", scores=scores_of([[tp, 100 - tp], [0, 0]], pixels=[9, 1], **about))
 
@@ -42,7 +42,7 @@ def lines_of(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
-def shown(markdown: str) -> list[list[str]]:
+def cells_of(markdown: str) -> list[list[str]]:
     """What a reader sees in the rows of all tables and lists; markup that took effect is refused."""
     found: list[list[str]] = []
     for token in MarkdownIt("commonmark").enable(["table"]).parse(markdown):
@@ -151,7 +151,7 @@ def test_line_breaks_in_names_break_no_line(form: str) -> None:
 
 def test_emphasis_needs_no_pair() -> None:
     """The asterisk of the paper's method is seen, and two rows of it emphasise nothing between them."""
-    rows = shown(
+    rows = cells_of(
         to_markdown(named("balanced softmax*", "_a_ `b` <i>c</i>", "x|y\\", "[a](b) &lt; head_mIoU"))
     )
     names = [row[0] for row in rows[1:5]]
@@ -164,7 +164,7 @@ def test_markdown_shows_names_as_they_are(name: str) -> None:
     """Any name, but for white space and what cannot be seen: in its row, in its column, and in notes."""
     plain = " ".join("".join(letter if letter.isprintable() else " " for letter in name).split())
     made = make_table(name, [Entry("first", 0, report(50)), Entry(name, 0, report(50)), Entry(name, 1, None)])
-    rows = shown(to_markdown(made))
+    rows = cells_of(to_markdown(made))
     if name != "first":
         assert rows[2][0] == plain
     assert rows[-2][0] == " ".join(f"trials without a result, not in the numbers: {plain} 1".split())

@@ -17,7 +17,7 @@ from sweeps.results.sweep_table import entry_of, setting_note, sweep_table
 from tests.data_factories import make_report, make_spec, spec_document, write_folder
 from trainer.base.errors import SpecError, StoppedEarly
 from trainer.data.folders import resolve_spec
-from trainer.results.report import RunError
+from trainer.results.report import AttemptError
 from trainer.spec.spec import ExperimentSpec
 
 
@@ -116,7 +116,7 @@ def test_a_limit_is_said_under_the_table() -> None:
 
 def test_a_trial_stopped_early_is_counted_as_such() -> None:
     """Its report says so."""
-    error = RunError(type=StoppedEarly.__name__, message="rung 1")
+    error = AttemptError(type=StoppedEarly.__name__, message="rung 1")
     report = make_report().model_copy(update={"state": "cancelled", "result": None, "error": error})
     assert sweep_table(sweep_of(), [entry_of("a", 0, report)]).blocks[0].rows[0].stopped == 1
 

@@ -12,10 +12,10 @@ from scipy import stats
 
 from sweeps.results.table import Entry, Table, make_table
 from tests.data_factories import make_report, scores_of
-from trainer.results.report import RunReport
+from trainer.results.report import AttemptReport
 
 
-def report(tp: int) -> RunReport:
+def report(tp: int) -> AttemptReport:
     """Two classes; class 0 has IoU tp %, class 1 has 0."""
     return make_report("e", scores=scores_of([[tp, 100 - tp], [0, 0]], pixels=[9, 1]))
 
@@ -91,13 +91,13 @@ def test_a_seed_that_comes_again() -> None:
     assert (late.seeds, late.unfinished) == ((0,), 1)
 
 
-def on(matrix: list[list[int]], **about: Any) -> list[RunReport]:
+def on(matrix: list[list[int]], **about: Any) -> list[AttemptReport]:
     """Two reports of other scores on the same labels."""
     worse = [[row[0] - 1, row[1] + 1, *row[2:]] for row in matrix]
     return [make_report("e", scores=scores_of(each, **about)) for each in (matrix, worse)]
 
 
-def two_rows(first: list[RunReport], second: list[RunReport], **fields: Any) -> Table:
+def two_rows(first: list[AttemptReport], second: list[AttemptReport], **fields: Any) -> Table:
     """Rows `a` and `b`, seeds from 0."""
     rows = (("a", first), ("b", second))
     entries = [Entry(row, seed, one) for row, reports in rows for seed, one in enumerate(reports)]
@@ -116,7 +116,7 @@ TWO = [[60, 40], [10, 90]]
     ids=["another number", "other names"],
 )
 @pytest.mark.parametrize("metric", ["mIoU", "tail_mIoU"])
-def test_rows_of_other_classes(other: list[RunReport], why: str, metric: str) -> None:
+def test_rows_of_other_classes(other: list[AttemptReport], why: str, metric: str) -> None:
     """No class rows, no difference, no p-value, and a note for each of these."""
     made = two_rows(on(TWO), other, metric=metric)
     block = made.blocks[0]
@@ -136,7 +136,7 @@ def test_rows_of_other_classes(other: list[RunReport], why: str, metric: str) ->
     ],
     ids=["pixels", "pictures"],
 )
-def test_rows_of_another_split(other: list[RunReport], why: str) -> None:
+def test_rows_of_another_split(other: list[AttemptReport], why: str) -> None:
     """The same classes with other labels, as of another split: IoU side by side, nothing subtracted."""
     made = two_rows(on(TWO), other)
     assert (made.blocks[0].rows[1].delta, made.blocks[0].rows[1].shared_seeds) == (None, 0)
@@ -182,7 +182,7 @@ def test_a_p_value_of_few_seeds_is_said() -> None:
 def test_notes_stay_short() -> None:
     """The first rows by name, the others by number."""
     made = make_table("t", [Entry(f"r{row}", 0, None) for row in range(1000)])
-    assert made.notes[0].endswith("r6 1, r7 1, and 992 more rows")
+    assert made.notes[0].endswith("r6 1, r7 1 and 992 more rows")
 
 
 def test_work_grows_with_the_trials() -> None:

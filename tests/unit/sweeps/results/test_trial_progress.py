@@ -13,7 +13,7 @@ from sweeps.results.trial_progress import TrialProgress, trial_progress
 from tests.data_factories import make_report, make_spec
 from trainer.base.ends import End
 from trainer.base.errors import Cancelled, ReportError, StoppedEarly
-from trainer.results.report import RunError, RunReport, write_report
+from trainer.results.report import AttemptError, AttemptReport, write_report
 from trainer.storage.layout import Storage, trial_id
 from trainer.storage.posix import PosixFile
 
@@ -25,7 +25,7 @@ def storage(tmp_path: Path) -> Storage:
     return Storage(tmp_path)
 
 
-def leave(storage: Storage, attempt: int, **changes: object) -> RunReport:
+def leave(storage: Storage, attempt: int, **changes: object) -> AttemptReport:
     """A report of the trial, changed as asked."""
     report = make_report(TRIAL).model_copy(update={"attempt": attempt, **changes})
     write_report(report, storage.attempt(TRIAL, attempt).report)
@@ -66,7 +66,7 @@ def test_a_begun_trial_runs(storage: Storage) -> None:
 
 def test_the_newest_attempt_decides(storage: Storage) -> None:
     """A report of an earlier attempt says nothing once there is another; attempts are numbers, not names."""
-    leave(storage, 9, state="failed", result=None, error=RunError(type="WorkerLost", message="x"))
+    leave(storage, 9, state="failed", result=None, error=AttemptError(type="WorkerLost", message="x"))
     assert trial_progress(storage, TRIAL).end is End.FAILED
     begin(storage, 10)
     found = trial_progress(storage, TRIAL)
@@ -88,7 +88,7 @@ def test_a_completed_trial_has_its_scores(storage: Storage) -> None:
 @pytest.mark.parametrize(("kind", "end"), [(StoppedEarly, End.STOPPED), (Cancelled, End.CANCELLED)])
 def test_stopped_early_is_not_cancelled(storage: Storage, kind: type, end: End) -> None:
     """A trial that the scheduler gave up is told from one that a person cancelled."""
-    error = RunError(type=kind.__name__, message="why")
+    error = AttemptError(type=kind.__name__, message="why")
     leave(storage, 1, state="cancelled", result=None, error=error)
     found = trial_progress(storage, TRIAL)
     assert (found.end, found.error, found.running) == (end, error, False)

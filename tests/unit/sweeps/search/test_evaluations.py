@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from sweeps.search.evaluations import Follower, Seen
+from sweeps.search.evaluations import Evaluation, EvaluationReader
 from tests.data_factories import make_report
-from trainer.results.report import RunError, write_report
+from trainer.results.report import AttemptError, write_report
 from trainer.storage.layout import Storage
 
-BAD = RunError(type="DataError", message="m")
+BAD = AttemptError(type="DataError", message="m")
 
 
 def evaluations(storage: Storage, attempt: int, *iterations: int) -> None:
@@ -27,17 +27,19 @@ def evaluations(storage: Storage, attempt: int, *iterations: int) -> None:
 def test_a_trial_is_followed_over_its_attempts(tmp_path: Path) -> None:
     """Each evaluation comes once, whichever attempt made it; the last comes with the report, as the end."""
     storage = Storage.at(tmp_path)
-    follower = Follower(storage, "t", metric="mIoU", last=8)
-    assert follower.poll() is None
+    reader = EvaluationReader(storage, "t", metric="mIoU", last=8)
+    assert reader.poll() is None
     evaluations(storage, 1, 2, 4)
-    assert [follower.poll(), follower.poll(), follower.poll()] == [Seen(2, 2.0), Seen(4, 4.0), None]
+    assert [reader.poll(), reader.poll(), reader.poll()] == [Evaluation(2, 2.0), Evaluation(4, 4.0), None]
     evaluations(storage, 2, 4, 6, 8)
-    assert [follower.poll(), follower.poll()] == [Seen(6, 6.0), None]
+    assert [reader.poll(), reader.poll()] == [Evaluation(6, 6.0), None]
     report = make_report()
     write_report(report, storage.attempt("t", 2).report)
     assert report.result is not None
-    end = follower.poll()
-    assert end == Seen(report.result.iterations, report.result.evaluation["single_scale"].mIoU, ended=True)
+    end = reader.poll()
+    assert end == Evaluation(
+        report.result.iterations, report.result.evaluation["single_scale"].mIoU, ended=True
+    )
 
 
 def test_a_stopped_trial_is_told_again_without_running(tmp_path: Path) -> None:
@@ -48,14 +50,14 @@ def test_a_stopped_trial_is_told_again_without_running(tmp_path: Path) -> None:
         update={
             "state": "cancelled",
             "result": None,
-            "error": RunError(type="StoppedEarly", message="stopped by asha"),
+            "error": AttemptError(type="StoppedEarly", message="stopped by asha"),
         }
     )
     write_report(ended, storage.attempt("t", 1).report)
-    follower = Follower(storage, "t", metric="mIoU", last=8)
-    told = [follower.poll() for _ in range(3)]
-    assert told == [Seen(2, 2.0), Seen(4, 4.0), Seen(4, 4.0, ended=True)]
-    follower.go_on()
+    reader = EvaluationReader(storage, "t", metric="mIoU", last=8)
+    told = [reader.poll() for _ in range(3)]
+    assert told == [Evaluation(2, 2.0), Evaluation(4, 4.0), Evaluation(4, 4.0, ended=True)]
+    reader.go_on()
     assert not storage.attempt("t", 1).permit.exists(), "nothing is asked of what has ended"
 
 
@@ -65,5 +67,5 @@ def test_a_failed_trial_has_no_score(tmp_path: Path) -> None:
     evaluations(storage, 1, 2, 4)
     failed = make_report().model_copy(update={"state": "failed", "result": None, "error": BAD})
     write_report(failed, storage.attempt("t", 1).report)
-    follower = Follower(storage, "t", metric="mIoU", last=8)
-    assert [follower.poll() for _ in range(3)][-1] == Seen(4, None, ended=True)
+    reader = EvaluationReader(storage, "t", metric="mIoU", last=8)
+    assert [reader.poll() for _ in range(3)][-1] == Evaluation(4, None, ended=True)

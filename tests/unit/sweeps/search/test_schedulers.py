@@ -9,7 +9,7 @@ import pytest
 from ray.tune.schedulers import TrialScheduler
 
 from sweeps.document.spec import SweepSpec, parse_sweep
-from sweeps.search.evaluations import Seen
+from sweeps.search.evaluations import Evaluation
 from sweeps.search.schedulers import scheduler_of
 from sweeps.search.tune_trial import told
 from tests.data_factories import spec_document
@@ -37,7 +37,7 @@ class Judge:
         if name not in self._trials:
             self._trials[name] = SimpleNamespace(trial_id=name)
             self._scheduler.on_trial_add(None, self._trials[name])
-        result = told(Seen(iteration, value, ended), self._metric)
+        result = told(Evaluation(iteration, value, ended), self._metric)
         if ended:
             self._scheduler.on_trial_complete(None, self._trials[name], result)
             return None

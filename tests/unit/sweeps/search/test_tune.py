@@ -13,7 +13,7 @@ from ray.tune.search import Searcher
 from sweeps.document.expand import Trial, expand
 from sweeps.document.spec import SweepSpec, parse_sweep
 from sweeps.search.candidates import Listed
-from sweeps.search.evaluations import Follower, Seen
+from sweeps.search.evaluations import Evaluation, EvaluationReader
 from sweeps.search.protocol import TrialDriver
 from sweeps.search.tune import ENVIRONMENT, Decisions, Feed, prepare_environment
 from sweeps.search.tune_trial import Followed, next_evaluation, told
@@ -160,16 +160,16 @@ def test_a_judged_trial_is_permitted_as_it_is_followed(tmp_path: Path) -> None:
         with attempt.metrics.local.open("a") as stream:
             stream.write(lines.pop(following, ""))
 
-    follower = Follower(storage, "t", metric="mIoU", last=8)
-    found = [next_evaluation(follower, judged=True, sleep=wait, clock=lambda: 0.0) for _ in range(2)]
-    assert found == [Seen(2, 20.0), Seen(6, 30.0)]
+    reader = EvaluationReader(storage, "t", metric="mIoU", last=8)
+    found = [next_evaluation(reader, judged=True, sleep=wait, clock=lambda: 0.0) for _ in range(2)]
+    assert found == [Evaluation(2, 20.0), Evaluation(6, 30.0)]
     assert permitted(attempt.permit) == 4, "nobody has asked for more than the evaluation at 6"
 
 
 def test_what_tune_is_told() -> None:
     """A trial without a score has none under the metric's name: no search takes it for a result."""
-    assert told(Seen(4, 31.5), "mIoU") == {"iteration": 4, "ended": False, "done": False, "mIoU": 31.5}
-    assert told(Seen(4, None, ended=True), "mIoU") == {"iteration": 4, "ended": True, "done": True}
+    assert told(Evaluation(4, 31.5), "mIoU") == {"iteration": 4, "ended": False, "done": False, "mIoU": 31.5}
+    assert told(Evaluation(4, None, ended=True), "mIoU") == {"iteration": 4, "ended": True, "done": True}
 
 
 def test_switches_that_are_set_stay(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from sweeps.results.report import EndCounts
 from tests.data_factories import make_report
 from trainer.base.ends import End, ExitCode
 from trainer.base.errors import Cancelled, DataError, StoppedEarly
-from trainer.results.report import RunError, RunReport
+from trainer.results.report import AttemptError, AttemptReport
 
 
 @pytest.mark.parametrize(
@@ -45,9 +45,9 @@ def test_stopped_early_is_reported_as_cancelled() -> None:
 )
 def test_a_stored_report_tells_its_end(state: str, kind: str | None, end: End) -> None:
     """Its JSON has the words it always had, and is read back as it was."""
-    error = RunError(type=kind, message="m") if kind else None
+    error = AttemptError(type=kind, message="m") if kind else None
     document = make_report().model_dump(mode="json") | {"state": state, "error": error and error.model_dump()}
-    report = RunReport.model_validate_json(RunReport.model_validate(document).model_dump_json())
+    report = AttemptReport.model_validate_json(AttemptReport.model_validate(document).model_dump_json())
     assert report.model_dump(mode="json")["state"] == state
     assert report.end is end
 

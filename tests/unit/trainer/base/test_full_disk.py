@@ -18,7 +18,7 @@ import pytest
 from trainer.base.errors import DataError, DiskFull
 from trainer.base.files import full_disk_told, is_disk_full, write_atomically, write_where_asked
 from trainer.base.tee import tee_output
-from trainer.run.attempt import run_error
+from trainer.run.attempt import attempt_error
 
 _SCRIPT = "tests.unit.trainer.base.full_disk_process"
 
@@ -97,15 +97,15 @@ def test_full_in_other_words(number: int, tmp_path: Path) -> None:
 
 def test_worth_another_try() -> None:
     """Somebody makes room; also where the error came from a library that writes by itself."""
-    assert run_error(DiskFull("/data")).model_dump() == {
+    assert attempt_error(DiskFull("/data")).model_dump() == {
         "type": "DiskFull",
         "message": "no space left in /data",
         "retryable": True,
     }
-    foreign = run_error(OSError(errno.ENOSPC, "No space left on device", "/data/ray_train"))
+    foreign = attempt_error(OSError(errno.ENOSPC, "No space left on device", "/data/ray_train"))
     assert (foreign.type, foreign.retryable) == ("DiskFull", True)
     assert "/data/ray_train" in foreign.message
-    assert not run_error(OSError(errno.EACCES, "denied")).retryable
+    assert not attempt_error(OSError(errno.EACCES, "denied")).retryable
 
 
 def test_a_device_without_room(capfd: pytest.CaptureFixture[str]) -> None:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.base.text import hidden_letter, printable, printable_lines, storable
-from trainer.results.report import RunError
+from trainer.base.text import first_names, hidden_letter, printable, printable_lines, storable
+from trainer.results.report import AttemptError
 from trainer.storage.sink import whole_record
 
 ANY = st.text(st.characters(exclude_categories=()))  # lone surrogates, too
@@ -46,8 +46,8 @@ def test_escapes() -> None:
 @given(ANY)
 def test_every_message_can_be_reported(text: str) -> None:
     """Also one that names a file whose name is no UTF-8."""
-    error = RunError(type="DataError", message=text)
-    assert RunError.model_validate_json(error.model_dump_json()) == error
+    error = AttemptError(type="DataError", message=text)
+    assert AttemptError.model_validate_json(error.model_dump_json()) == error
 
 
 @pytest.mark.parametrize(
@@ -76,3 +76,11 @@ def test_programs_print_to_any_terminal(module: str) -> None:
         )
         assert b"Traceback" not in ended.stderr
         assert ended.returncode == (0 if words == ["--help"] else 2)
+
+
+def test_first_names() -> None:
+    """All of a few; of many the first ones, with how many more there are."""
+    assert first_names([]) == ""
+    assert first_names(["a", "b"], "rows", most=2) == "a, b"
+    assert first_names(["a"] * 2002, "rows", most=2) == "a, a and 2,000 more rows"
+    assert first_names([*"abc"], most=2) == "a, b and 1 more"

@@ -19,7 +19,8 @@ from trainer.data.frequency_view import document, summary, terminal_table, write
 MASKS = [np.array([[0, 0, 0, 1], [0, 255, 1, 0]]), np.array([[0, 0, 0, 0], [0, 0, 0, 0]])]
 NO_CAR = (
     "class 2 'car' has no pixel in split 'train'; "
-    'hint: "label_map" in /dataset, if masks hold it under another id'
+    'hint: "label_map" in /dataset, if masks hold it under another id,'
+    " perhaps 255, which is void without it (6.2 % of the pixels)"
 )
 TABLE = FrequencyTable(CLASSES, (13, 2, 0), (2, 1, 0))
 
@@ -128,7 +129,7 @@ def test_names_are_shown_as_they_are() -> None:
         (["ade20k"], "ade20k: say where it lies: --root DIR"),
         (["folder", "--root", "/no/such"], "/no/such: classes.txt cannot be read: No such file"),
         (["digit_scenes", "--root", "."], "digit_scenes is built in"),
-        (["mine", "--root", "."], "'mine' is no data set that --root goes with"),
+        (["mine", "--root", "."], "'mine' is not a data set that takes --root"),
         (["nothing", "--table"], "nothing: cannot be read (No such file or directory)"),
         (["ade20k", "--table", "--root", "."], "--root: not with --table"),
         (["camvid", "--root", "{root}"], "is not that of camvid: Sky, Building"),

@@ -138,7 +138,7 @@ def test_the_default_changes_nothing() -> None:
         ({"label_map": {"0": 0, "7": 3}},
          ["/dataset/label_map/7: 3 is no class; allowed: 0 to 2 as in classes.txt, null or 255 for void"]),
         ({"label_map": {"0": None, "7": 255}},
-         ["/dataset/label_map: makes void of every id; allowed: at least one id with a class"]),
+         ["/dataset/label_map: makes every id void; allowed: at least one id with a class"]),
     ],
 )  # fmt: skip
 def test_what_cannot_be_meant_is_refused_at_post(

@@ -62,6 +62,23 @@ def test_what_is_no_file_is_told(
         list_pairs(root, "train")
 
 
+def test_pairs_of_a_format_that_is_not_read_are_told(tmp_path: Path) -> None:
+    """Picture and mask as TIFF would be missing without a word; originals beside PNGs are passed over."""
+    root = write_folder(tmp_path)
+    for part in ("images", "annotations"):
+        picture = root / part / "train" / "p1.png"
+        shutil.copy(picture, picture.with_suffix(".tif"))
+    assert not split_facts(root, "train").faults
+    for part in ("images", "annotations"):
+        (root / part / "train" / "p1.png").unlink()
+    assert split_facts(root, "train").faults[0] == (
+        "1 picture file (p1.tif) of a format that is not read",
+        "pictures as .jpg, .jpeg or .png, masks as .png",
+    )
+    with pytest.raises(DataError, match=r"p1\.tif"):
+        list_pairs(root, "train")
+
+
 @pytest.mark.parametrize(
     ("dataset", "split", "ending"),
     [("ade20k", "training", ".png"), ("cocostuff164k", "train2017", "_labelTrainIds.png")],

@@ -67,7 +67,7 @@ def by_hand(name: str, logits: Tensor, target: Tensor) -> Hand:
     """What the module of that name, made for `COUNTS`, gives on its first batch."""
     inverse = [1 / count for count in COUNTS]
     prior = [count / sum(COUNTS) for count in COUNTS]
-    seen = [sum(y == k for _, y in pixels_of(logits, target)) for k in range(K)]
+    counts = [sum(y == k for _, y in pixels_of(logits, target)) for k in range(K)]
     weights = [K * value / sum(inverse) for value in inverse]
     definitions: dict[str, Callable[[], Hand]] = {
         "cross_entropy": lambda: cross_entropy_by_hand(logits, target),
@@ -82,7 +82,7 @@ def by_hand(name: str, logits: Tensor, target: Tensor) -> Hand:
         "lovasz_batch": lambda: lovasz_by_hand(logits, target, "batch"),
         "lovasz_image": lambda: lovasz_by_hand(logits, target, "image"),
         "ohem": lambda: ohem_by_hand(logits, target, 0.3, 0.25),
-        "seesaw": lambda: seesaw_by_hand(logits, target, seen, 0.8, 2.0),
+        "seesaw": lambda: seesaw_by_hand(logits, target, counts, 0.8, 2.0),
         "recall": lambda: recall_by_hand(logits, target),
         "blv": lambda: blv_by_hand(
             logits, target, COUNTS, clipped_noise(logits, sigma=4.0, generator=own_generator(0, 0, 0))

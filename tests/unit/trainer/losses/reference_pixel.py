@@ -71,14 +71,14 @@ def seesaw_by_hand(logits: Tensor, target: Tensor, counts: Sequence[int], p: flo
 
 def recall_by_hand(logits: Tensor, target: Tensor) -> Hand:
     """Sum of -(FN_y / (TP_y + FN_y)) log p_y, a count of none taken as 1."""
-    missed, seen = [0] * logits.shape[1], [0] * logits.shape[1]
+    missed, counts = [0] * logits.shape[1], [0] * logits.shape[1]
     for z, y in pixels_of(logits, target):
-        seen[y] += 1
+        counts[y] += 1
         missed[y] += z.index(max(z)) != y
     total = 0.0
     for z, y in pixels_of(logits, target):
-        total -= max(missed[y], 1) / max(seen[y], 1) * math.log(softmax(z)[y])
-    return total, sum(seen)
+        total -= max(missed[y], 1) / max(counts[y], 1) * math.log(softmax(z)[y])
+    return total, sum(counts)
 
 
 def blv_by_hand(logits: Tensor, target: Tensor, counts: Sequence[int], noise: Tensor) -> Hand:

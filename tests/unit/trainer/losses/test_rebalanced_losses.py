@@ -84,7 +84,7 @@ def test_modules_only_store_what_the_functions_take() -> None:
     """Function and module give the same bits."""
     logits, target = make_batch(torch.float32)
     noise = clipped_noise(logits, sigma=4.0, generator=own_generator(0, 0, 0))
-    seen = target[target != IGNORE].bincount(minlength=K)
+    counts = target[target != IGNORE].bincount(minlength=K)
     pairs = [
         (CrossEntropy(), cross_entropy(logits, target)),
         (
@@ -99,7 +99,7 @@ def test_modules_only_store_what_the_functions_take() -> None:
         (Ldam(COUNTS), ldam(logits, target, margins_of(COUNTS, max_margin=0.5))),
         (Focal(), focal(logits, target)),
         (Ohem(), ohem(logits, target)),
-        (Seesaw(K), seesaw(logits, target, seen)),
+        (Seesaw(K), seesaw(logits, target, counts)),
         (Recall(), recall(logits, target)),
         (Blv(COUNTS), blv(logits, target, variation_of(COUNTS), noise)),
         (Dice(), dice(logits, target)),
@@ -225,13 +225,13 @@ def test_seesaw_counts_what_it_is_trained_on() -> None:
     """Valid pixels add up over steps, in integers and before the loss; nothing is counted in eval mode."""
     logits, target = make_batch()
     module = Seesaw(K)
-    seen = target[target != IGNORE].bincount(minlength=K)
+    counts = target[target != IGNORE].bincount(minlength=K)
     for steps in (1, 2, 3):
         result = module(logits, target)
-        assert torch.equal(module.class_counts, steps * seen)
-        assert torch.equal(result.total, seesaw(logits, target, steps * seen).total)
+        assert torch.equal(module.class_counts, steps * counts)
+        assert torch.equal(result.total, seesaw(logits, target, steps * counts).total)
     module.eval()(logits, target)
-    assert torch.equal(module.class_counts, 3 * seen)
+    assert torch.equal(module.class_counts, 3 * counts)
     assert module.class_counts.dtype is torch.int64
 
 

@@ -20,7 +20,7 @@ from trainer.mmseg_adapter.config import revive
 from trainer.mmseg_adapter.data import PairedFolder
 from trainer.mmseg_adapter.decode import decode_strictly
 from trainer.plan import Plan, make_plan
-from trainer.results.report import RunReport
+from trainer.results.report import AttemptReport
 from trainer.run.attempt import Attempt
 
 
@@ -48,8 +48,8 @@ def test_the_loader_reads_what_pil_says(tmp_path: Path, name: str) -> None:
     loaded = mmcv.imfrombytes(path.read_bytes(), flag="color", backend="cv2")
     assert loaded.shape == (*header.size, 3)
     with Image.open(path) as said:
-        seen = np.asarray(said.convert("RGB"))
-    assert np.abs(loaded[..., ::-1].astype(int) - seen).max() <= 1
+        pixels = np.asarray(said.convert("RGB"))
+    assert np.abs(loaded[..., ::-1].astype(int) - pixels).max() <= 1
     if header.grey:
         assert (loaded == loaded[..., :1]).all(), "three equal channels"
 
@@ -63,8 +63,9 @@ def test_what_headers_refuse_is_refused_again(tmp_path: Path, name: str) -> None
     assert isinstance(decode_strictly(str(path)), str)
 
 
-def plan(root: Path, storage: Path) -> Plan:
-    spec = make_spec(dataset={"name": "folder", "root": str(root)}, schedule={"crop_size": [32, 32]})
+def plan(root: Path, storage: Path, **dataset: object) -> Plan:
+    folder = {"name": "folder", "root": str(root)} | dataset
+    spec = make_spec(dataset=folder, schedule={"crop_size": [32, 32]})
     resolved = resolve_spec(spec, data_roots=None)
     return make_plan(make_task(resolved, storage), print)
 
@@ -96,6 +97,13 @@ def test_greyscale_pictures_are_noticed(tmp_path: Path) -> None:
     assert notice.text.startswith("1 of 3 pictures (train and val) are greyscale")
 
 
+def test_one_split_for_both_is_noticed(tmp_path: Path) -> None:
+    """Scores on the pictures that were trained on are said to be that."""
+    root = write_folder(tmp_path / "d")
+    (notice,) = plan(root, tmp_path / "s", eval_split="train").notices
+    assert notice.code == "scored_on_training"
+
+
 def test_copies_are_looked_at_anew(tmp_path: Path) -> None:
     """A copy has other inodes: what was found of the original is not used for it."""
     root = write_folder(tmp_path / "d")
@@ -125,7 +133,7 @@ def test_an_attempt_ends_before_its_first_iteration(
 
     report = begun.run(work)
     capfd.readouterr()
-    assert isinstance(report, RunReport)
+    assert isinstance(report, AttemptReport)
     assert report.state == "failed"
     assert report.error is not None
     assert (report.error.type, report.error.retryable) == ("DataError", False)

@@ -12,7 +12,7 @@ from tests.data_factories import make_report, make_spec, scores_of
 from trainer.base.errors import ComparisonError
 from trainer.results.comparability import difference
 from trainer.results.compare import Comparison, compare
-from trainer.results.report import RunError, RunReport
+from trainer.results.report import AttemptError, AttemptReport
 
 BASE = scores_of([[8, 2, 0], [1, 5, 0], [1, 1, 2]])
 BETTER = scores_of([[8, 2, 0], [1, 5, 0], [0, 0, 4]])
@@ -131,12 +131,12 @@ def test_other_classes_are_refused() -> None:
 
 def test_no_result_is_refused() -> None:
     """An experiment that failed has no row: the error says which and why."""
-    failed = RunReport(
+    failed = AttemptReport(
         experiment="e9",
         attempt=1,
         state="failed",
         spec=make_spec(),
-        error=RunError(type="NonFiniteLoss", message="loss is nan"),
+        error=AttemptError(type="NonFiniteLoss", message="loss is nan"),
         started_at="2026-01-02T03:04:05+00:00",
         ended_at="2026-01-02T03:05:05+00:00",
     )
@@ -148,7 +148,7 @@ def test_no_result_is_refused() -> None:
         compare([])
 
 
-def notes(*reports: RunReport) -> str:
+def notes(*reports: AttemptReport) -> str:
     return "\n".join(compare(reports).notes)
 
 

@@ -15,7 +15,7 @@ import pytest
 from tests.data_factories import make_report, make_spec, scores_of
 from trainer.base.errors import ReportError
 from trainer.base.files import write_atomically, write_where_asked
-from trainer.results.report import RunError, RunReport, make_scores, read_report, write_report
+from trainer.results.report import AttemptError, AttemptReport, make_scores, read_report, write_report
 from trainer.storage.posix import PosixFile
 
 
@@ -30,12 +30,12 @@ def test_round_trip(tmp_path: Path) -> None:
 
 def test_failed_report_round_trip(tmp_path: Path) -> None:
     """A report with an error and no result is a report."""
-    report = RunReport(
+    report = AttemptReport(
         experiment="e1",
         attempt=2,
         state="failed",
         spec=make_spec(),
-        error=RunError(type="DataError", message="3 masks…"),
+        error=AttemptError(type="DataError", message="3 masks…"),
         started_at="2026-01-02T03:04:05+00:00",
         ended_at="2026-01-02T03:04:09+00:00",
     )

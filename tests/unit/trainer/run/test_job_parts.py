@@ -17,7 +17,7 @@ from trainer.base.errors import Cancelled, DataError, WorkerLost
 from trainer.base.tee import tee_output
 from trainer.job import main
 from trainer.results.report import read_report
-from trainer.run.attempt import run_error
+from trainer.run.attempt import attempt_error
 from trainer.run.launch import cause_of
 from trainer.spec.spec import canonical_json
 from trainer.storage.layout import Storage
@@ -29,15 +29,15 @@ from trainer.tracking.run_log import metrics_in
 
 def test_sink_writes_whole_lines(tmp_path: Path) -> None:
     """Every record becomes one JSON line with a time; what is not JSON (NaN) is left out, not written."""
-    seen: list[Record] = []
+    forwarded: list[Record] = []
     file = Storage(tmp_path).attempt("e1", 1).metrics
-    sink = FileSink(file, orders=Orders(Storage(tmp_path).attempt("e1", 2)), forward=seen.append)
+    sink = FileSink(file, orders=Orders(Storage(tmp_path).attempt("e1", 2)), forward=forwarded.append)
     sink.emit({"kind": "train", "iteration": 1, "loss": float("nan"), "loss_pixel": 0.5})
     sink.close()
     (record,) = read_records(file)
     assert record.pop("time") > 0
     assert record == {"kind": "train", "iteration": 1, "loss_pixel": 0.5}
-    assert len(seen) == 1
+    assert len(forwarded) == 1
 
 
 def test_a_line_cut_short_is_left_out(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_cause_is_the_workers_own_error() -> None:
     error = WorkerGroupError("two failed", {0: Wrapped(echo), 1: Wrapped(DataError("mask 7"))})  # type: ignore[dict-item]
     cause = cause_of(error)
     assert isinstance(cause, DataError)
-    assert run_error(cause).model_dump() == {"type": "DataError", "message": "mask 7", "retryable": False}
+    assert attempt_error(cause).model_dump() == {"type": "DataError", "message": "mask 7", "retryable": False}
 
 
 @pytest.mark.parametrize(
@@ -121,13 +121,13 @@ def test_a_death_without_words_is_a_lost_worker(error: Exception) -> None:
     """A worker that left no exception was killed or its node is gone: worth another attempt."""
     cause = cause_of(error)
     assert isinstance(cause, WorkerLost)
-    assert run_error(cause).retryable
+    assert attempt_error(cause).retryable
 
 
 def test_memory_that_ran_out_is_no_loss() -> None:
     """It would run out again: out of memory stays what it is, and is final."""
     cause = cause_of(WorkerGroupError("died", {0: ActorDiedError(), 1: OutOfMemoryError("too much")}))
-    assert run_error(cause).model_dump(include={"type", "retryable"}) == {
+    assert attempt_error(cause).model_dump(include={"type", "retryable"}) == {
         "type": "OutOfMemoryError",
         "retryable": False,
     }

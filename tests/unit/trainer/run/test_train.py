@@ -13,7 +13,7 @@ import torch
 from tests.factories import ListSink, tiny_plan
 from trainer.base.errors import NonFiniteLoss
 from trainer.plan import Plan
-from trainer.results.report import RunResult
+from trainer.results.report import AttemptResult
 from trainer.run.runner import build_model
 from trainer.run.worker import train
 
@@ -25,7 +25,7 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("storage")
 
 
-def trained(plan: Plan) -> tuple[RunResult, State]:
+def trained(plan: Plan) -> tuple[AttemptResult, State]:
     result = train(plan, ListSink())
     return result, weights(plan)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.data_factories import make_report
 from trainer.base.errors import Cancelled
-from trainer.results.report import RunReport, read_report, write_report
+from trainer.results.report import AttemptReport, read_report, write_report
 from trainer.run.attempt import Attempt
 from trainer.storage.layout import AttemptDir
 from trainer.storage.notices import Notice, add_notice, read_notices
@@ -87,7 +87,7 @@ def test_reports_from_before_notices_are_read(tmp_path: Path) -> None:
     told = make_report().model_copy(update={"notices": (FIRST, SECOND)})
     write_report(told, file)
     assert read_report(file) == told
-    assert RunReport.model_validate_json(old).notices == ()
+    assert AttemptReport.model_validate_json(old).notices == ()
 
 
 def test_a_job_stopped_while_mlflow_is_told(tmp_path: Path) -> None:

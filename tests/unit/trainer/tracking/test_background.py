@@ -19,7 +19,7 @@ class Source:
         self.taken: list[Any] = []
         self.told: list[str] = []
         self.opened = 0
-        self.seen = threading.Semaphore(0)
+        self.arrived = threading.Semaphore(0)
 
     def open(self) -> Any:
         self.opened += 1
@@ -29,7 +29,7 @@ class Source:
     def log_points(self, points: Any) -> None:
         self._check()
         self.taken += [point.step for point in points]
-        self.seen.release()
+        self.arrived.release()
 
     def replay(self, tracker: Any) -> None:
         assert tracker is self
@@ -37,14 +37,14 @@ class Source:
 
     def trouble(self, error: TrackerError) -> None:
         self.told.append(error.kind)
-        self.seen.release()
+        self.arrived.release()
 
     def caught_up(self) -> None:
         self.told.append("caught up")
-        self.seen.release()
+        self.arrived.release()
 
     def wait(self) -> None:
-        assert self.seen.acquire(timeout=10)
+        assert self.arrived.acquire(timeout=10)
 
     def _check(self) -> None:
         if self.error is not None:

@@ -12,7 +12,7 @@ from trainer.storage.layout import Storage
 from trainer.storage.notices import read_notices
 from trainer.storage.tracking import CODE, Trouble, read_record
 from trainer.track import main
-from trainer.tracking.outcome import Outcome
+from trainer.tracking.outcome import TrackingOutcome
 from trainer.tracking.trouble import TrackerError
 
 
@@ -58,7 +58,7 @@ def test_a_log_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_trouble_is_noted_and_its_end(tmp_path: Path) -> None:
     """A record for programs and a notice for people; "caught up" is said only after something was missing."""
     storage = Storage.at(tmp_path)
-    outcome = Outcome(storage, "e1", 1, by="attempt 1")
+    outcome = TrackingOutcome(storage, "e1", 1, by="attempt 1")
     outcome.taken()
     assert read_notices(storage.attempt("e1", 1)) == ()
     outcome.trouble(TrackerError("403", Trouble.REFUSED), "curves")
@@ -78,4 +78,4 @@ def test_trouble_is_noted_and_its_end(tmp_path: Path) -> None:
 def test_a_storage_that_fails_ends_nothing(tmp_path: Path) -> None:
     """A note that cannot be written costs a warning: the training knows nothing of it."""
     (tmp_path / "runs").write_text("no directory")
-    Outcome(Storage.at(tmp_path), "e1", 1, by="attempt 1").trouble(TrackerError("403"), "curves")
+    TrackingOutcome(Storage.at(tmp_path), "e1", 1, by="attempt 1").trouble(TrackerError("403"), "curves")

@@ -19,7 +19,7 @@ from trainer.base.errors import StoppedEarly
 from trainer.storage.orders import ask_to_stop
 
 
-class TrialRuns(TrialDriver):
+class BegunTrials(TrialDriver):
     """A thread for each trial that was begun and has not ended: it waits for a place, then for the end."""
 
     def __init__(
