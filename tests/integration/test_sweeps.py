@@ -40,7 +40,7 @@ def test_a_grid_to_its_table(tmp_path: Path, cluster: str) -> None:
     assert report.best is not None
     (block,) = sweep.table().blocks
     assert [(row.row, row.seeds) for row in block.rows] == [("lambda=0", (0, 1)), ("lambda=0.3", (0, 1))]
-    assert {path.suffix for path in sweep.dir.path.glob("table.*")} == {".json", ".md", ".csv", ".tex"}
+    assert {path.suffix for path in sweep.dir.folder.local.glob("table.*")} == {".json", ".md", ".csv", ".tex"}
     assert "completed: mIoU" in sweep.storage.attempt("s-0003", 1).log.read_text()
 
     alone = tmp_path / "alone.json"
@@ -151,7 +151,7 @@ def test_pause_and_resume(
     """
     limits = {"concurrent_trials": 1}
     sweep = Sweep(tmp_path, document(iterations=20, seeds=[0, 1, 2], limits=limits), cluster)
-    sweep.dir.path.mkdir(parents=True)
+    sweep.dir.folder.make()
     sweep.dir.pause.write("")
     driver = sweep.start()
     until(lambda: (sweep.dir.attempt(1).path / "tune").exists(), "the driver waits")
