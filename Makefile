@@ -35,11 +35,12 @@ lint: setup
 	$(BIN)/lint-imports --config importlinter.toml
 
 check: lint
-	$(PY) -m pytest -q -n 2 --dist loadfile tests/unit
+	$(PY) -m pytest -q -n 2 --dist loadfile -m "not slow" tests/unit
 
 # The unit tests come first: what they find needs no cluster to be seen.
 test: check
-	$(PY) -m pytest -q -n 2 --dist loadfile --database postgres tests/unit/service/reconcile -k "not 10_000"
+	$(PY) -m pytest -q -n 2 --dist loadfile -m slow tests/unit
+	$(PY) -m pytest -q -n 2 --dist loadfile --database postgres tests/unit/service/reconcile -m "not slow"
 	$(PY) -m pytest -q tests --ignore=tests/unit
 
 golden: setup

@@ -421,6 +421,7 @@ def test_openapi_has_the_sweep_and_valid_examples(client: TestClient) -> None:
         assert client.post("/sweeps", json=example["value"]).status_code == 201
 
 
+@pytest.mark.slow
 def test_10_000_trials(client: TestClient) -> None:
     """The largest sweep is stored whole, in few statements, and is listed by pages."""
     axes = [{"pointer": "/method/lambda", "grid": [round(k / 1000, 3) for k in range(1000)]}]

@@ -11,6 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from service.reconcile.cluster import JobStatus
 from service.reconcile.reconciler import Reconciler
 from service.reconcile.retry import retry
@@ -414,6 +416,7 @@ def test_storage_trouble_of_one_sweep_is_its_own(world: World) -> None:
     assert states(world, broken)[0] is State.RUNNING
 
 
+@pytest.mark.slow
 def test_a_pass_over_10_000_trials_looks_at_few(world: World) -> None:
     """A quiet pass over 10,000 trials looks at the two that run only; all can be ended in one."""
     document = sweep_document(

@@ -20,6 +20,8 @@ from trainer.base.files import full_disk_told, is_disk_full, write_atomically, w
 from trainer.base.tee import tee_output
 from trainer.run.attempt import attempt_error
 
+pytestmark = pytest.mark.slow
+
 _SCRIPT = "tests.unit.trainer.base.full_disk_process"
 
 

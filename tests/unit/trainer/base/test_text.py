@@ -66,6 +66,7 @@ def test_lines_of_curves(line: bytes, record: object) -> None:
     assert whole_record(line) == record
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["service.cli", "trainer.count", "trainer.job", "sweeps.job"])
 def test_programs_print_to_any_terminal(module: str) -> None:
     """An argument that is no UTF-8, a terminal that knows ASCII alone: one line, no traceback."""

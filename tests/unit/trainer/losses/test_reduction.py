@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 from tests.unit.trainer.losses.pixel_cases import make_batch
@@ -34,6 +35,7 @@ def test_nothing_to_average_is_zero_with_a_graph() -> None:
     assert not weight.grad.any()
 
 
+@pytest.mark.slow
 def test_two_ranks_have_the_gradient_of_one(tmp_path: Path, repository: Path) -> None:
     """Real gloo processes, uneven numbers of regions, one rank with none: averaged gradients and losses are
     those of a single worker with all regions. Their labels are smoothed. The same for the pixel losses that

@@ -173,6 +173,7 @@ class _Loader(list[dict[str, Any]]):
     dataset = torch.utils.data.TensorDataset(torch.zeros(4))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1.0, 0.5])
 def test_what_is_scored_is_what_plain_mmseg_predicts(tmp_path: Path, scale: float) -> None:
     """A run's counts are those of its deployed checkpoint in plain mmseg, predicting as mmseg does, and its

@@ -17,6 +17,8 @@ from trainer.results.report import AttemptResult
 from trainer.run.runner import build_model
 from trainer.run.worker import train
 
+pytestmark = pytest.mark.slow
+
 State = dict[str, torch.Tensor]
 
 
