@@ -16,8 +16,8 @@ _HIDDEN = "."  # what is being written has a name that begins so
 
 
 @dataclass(frozen=True)
-class PosixFile:
-    """See `trainer.storage.port.StoredFile`."""
+class _PosixPlace:
+    """What holds of files and folders alike."""
 
     local: Path
 
@@ -31,14 +31,21 @@ class PosixFile:
     def exists(self) -> bool:
         return self.local.exists()
 
+    def modified_ns(self) -> int | None:
+        try:
+            return self.local.stat().st_mtime_ns
+        except FileNotFoundError:
+            return None
+
+
+class PosixFile(_PosixPlace):
+    """See `trainer.storage.port.StoredFile`."""
+
     def size(self) -> int:
         try:
             return self.local.stat().st_size
         except FileNotFoundError:
             return 0
-
-    def modified_ns(self) -> int | None:
-        return _modified_ns(self.local)
 
     def read_bytes(self, start: int = 0, stop: int | None = None) -> bytes:
         with self.local.open("rb") as stream:
@@ -70,27 +77,14 @@ class PosixFile:
         self.local.unlink(missing_ok=True)
 
 
-@dataclass(frozen=True)
-class PosixFolder:
+class PosixFolder(_PosixPlace):
     """See `trainer.storage.port.StoredFolder`."""
-
-    local: Path
-
-    def __str__(self) -> str:
-        return str(self.local)
-
-    @property
-    def name(self) -> str:
-        return self.local.name
 
     def file(self, name: str) -> PosixFile:
         return PosixFile(self.local / name)
 
     def folder(self, name: str) -> PosixFolder:
         return PosixFolder(self.local / name)
-
-    def exists(self) -> bool:
-        return self.local.exists()
 
     def make(self) -> None:
         self.local.mkdir(parents=True, exist_ok=True)
@@ -100,9 +94,6 @@ class PosixFolder:
             return sorted(each.name for each in self.local.iterdir() if not each.name.startswith(_HIDDEN))
         except (FileNotFoundError, NotADirectoryError):
             return []
-
-    def modified_ns(self) -> int | None:
-        return _modified_ns(self.local)
 
     def publish(self, name: str, fill: Callable[[Path], None]) -> PosixFolder:
         target = self.local / name
@@ -120,10 +111,3 @@ class PosixFolder:
                         raise
                     shutil.rmtree(made)
         return PosixFolder(target)
-
-
-def _modified_ns(path: Path) -> int | None:
-    try:
-        return path.stat().st_mtime_ns
-    except FileNotFoundError:
-        return None
