@@ -125,6 +125,13 @@ def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     return {int(s): {"description": s.phrase, "content": content} for s in statuses}
 
 
+# Of routes that ask for a change of what is stored already: accepted, unless it is unknown or cannot be.
+CHANGE: dict[str, Any] = {
+    "status_code": HTTPStatus.ACCEPTED,
+    "responses": documented(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+}
+
+
 def _ours(_request: Request, error: Exception) -> Response:
     known = next(kind for kind in type(error).__mro__ if kind in _STATUS)
     errors: tuple[Problem, ...] = ()

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
 from service.api.dependencies import FactsDep, JsonBodyDep, SettingsDep, StoreDep, WakeDep, json_body
-from service.api.problems import LOCATION, documented
+from service.api.problems import CHANGE, LOCATION, documented
 from service.api.requests import BadParameter, document_hash
 from service.api.routes.idempotency import KeyDep, earlier, same_request
 from service.api.tracking_views import runs_in
@@ -122,11 +122,7 @@ def show(experiment_id: str, store: StoreDep, settings: SettingsDep, facts: Fact
     return experiment_public(store.get(experiment_id), settings, facts)
 
 
-@router.post(
-    "/experiments/{experiment_id}/cancel",
-    status_code=HTTPStatus.ACCEPTED,
-    responses=documented(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
-)
+@router.post("/experiments/{experiment_id}/cancel", **CHANGE)
 def cancel(
     experiment_id: str, store: StoreDep, settings: SettingsDep, wake: WakeDep, facts: FactsDep
 ) -> ExperimentPublic:
@@ -139,11 +135,7 @@ def cancel(
     return experiment_public(row, settings, facts)
 
 
-@router.post(
-    "/experiments/{experiment_id}/retry",
-    status_code=HTTPStatus.ACCEPTED,
-    responses=documented(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
-)
+@router.post("/experiments/{experiment_id}/retry", **CHANGE)
 def retry(
     experiment_id: str, store: StoreDep, settings: SettingsDep, wake: WakeDep, facts: FactsDep
 ) -> ExperimentPublic:
@@ -156,11 +148,7 @@ def retry(
     return experiment_public(row, settings, facts)
 
 
-@router.post(
-    "/experiments/{experiment_id}/track",
-    status_code=HTTPStatus.ACCEPTED,
-    responses=documented(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
-)
+@router.post("/experiments/{experiment_id}/track", **CHANGE)
 def track(
     experiment_id: str, store: StoreDep, settings: SettingsDep, wake: WakeDep, facts: FactsDep
 ) -> ExperimentPublic:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from service.api.dependencies import FactsDep, JsonBodyDep, SettingsDep, StoreDep, WakeDep, json_body
 from service.api.mlflow_facts import RunFacts
-from service.api.problems import LOCATION, documented
+from service.api.problems import CHANGE, LOCATION, documented
 from service.api.requests import document_hash
 from service.api.routes.idempotency import KeyDep, earlier, same_request
 from service.api.sweep_views import sweep_preview, sweep_public
@@ -62,10 +62,6 @@ _BODY = json_body(
         "methods": ("Three methods, three seeds each", _METHODS),
     },
 )
-_CHANGES: dict[str, Any] = {
-    "status_code": HTTPStatus.ACCEPTED,
-    "responses": documented(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
-}
 
 
 class SweepQuery(BaseModel):
@@ -143,7 +139,7 @@ def show(
     return sweep_public(row, store, settings, facts, counted=counted, trials=trials)
 
 
-@router.post("/sweeps/{sweep_id}/cancel", **_CHANGES)
+@router.post("/sweeps/{sweep_id}/cancel", **CHANGE)
 def cancel(
     sweep_id: str, store: StoreDep, settings: SettingsDep, facts: FactsDep, wake: WakeDep
 ) -> SweepPublic:
@@ -153,7 +149,7 @@ def cancel(
     return _current(sweep_id, store, settings, facts)
 
 
-@router.post("/sweeps/{sweep_id}/pause", **_CHANGES)
+@router.post("/sweeps/{sweep_id}/pause", **CHANGE)
 def pause(
     sweep_id: str, store: StoreDep, settings: SettingsDep, facts: FactsDep, wake: WakeDep
 ) -> SweepPublic:
@@ -161,7 +157,7 @@ def pause(
     return _hold(sweep_id, store, settings, facts, wake, paused=True)
 
 
-@router.post("/sweeps/{sweep_id}/resume", **_CHANGES)
+@router.post("/sweeps/{sweep_id}/resume", **CHANGE)
 def resume(
     sweep_id: str, store: StoreDep, settings: SettingsDep, facts: FactsDep, wake: WakeDep
 ) -> SweepPublic:
