@@ -6,6 +6,8 @@ PORT ?= 8000
 SEEDS ?= 3
 PY := .venv/bin/python
 BIN := .venv/bin
+# Tests start some hundred Pythons: compiled files are kept, whatever the shell says.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo serve check lint test golden bench campaign clean distclean
 

@@ -54,6 +54,7 @@ def client(request: pytest.FixtureRequest, migrated: Settings) -> TestClient:
     return _client(settings, strips=style == "stripped", header=None if by_setting else f"{PREFIX}/")
 
 
+@pytest.mark.slow
 def test_docs_and_all_they_load(client: TestClient) -> None:
     """Each address in the page, as a browser resolves it, leads through the proxy to what is wanted."""
     with client:

@@ -133,6 +133,7 @@ def test_a_limit_that_was_reached(client: TestClient, cluster: Cluster) -> None:
     assert last["reason"] == f"report: the sweep came to its end; {limit}"
 
 
+@pytest.mark.slow
 def test_few_tables_are_kept(client: TestClient, cluster: Cluster) -> None:
     """Of many sweeps the table asked for longest ago is made again."""
     identifiers = [finished(client, cluster) for _ in range(9)]

@@ -60,6 +60,7 @@ def test_a_document_that_is_no_text(service: Service) -> None:
     assert caught.value.problem.type.endswith("malformed-document")
 
 
+@pytest.mark.slow
 def test_standard_input_in_another_encoding(service: Service) -> None:
     """JSON on stdin is UTF-8 whatever the terminal's encoding; what is not is told."""
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}

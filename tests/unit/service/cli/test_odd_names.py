@@ -124,6 +124,7 @@ def test_a_sweeps_table_in_every_format() -> None:
     assert [name for name in SEEN if name not in printed] == []
 
 
+@pytest.mark.slow
 def test_frequencies_and_their_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The table, its summary and the figure have every name; a figure stays XML."""
     from xml.etree import ElementTree

@@ -208,6 +208,7 @@ def test_retry(service: Service, client: RebalanceClient, engine: Engine, capsys
     assert run(service, "retry", job.id(1)) == ExitCode.BAD_INPUT
 
 
+@pytest.mark.slow
 def test_reproduce_waits_and_prints_both_numbers(service: Service, engine: Engine, capsys: Any) -> None:
     """Ours beside the paper's, labelled as what they are; tagged, so that the table finds them again."""
 

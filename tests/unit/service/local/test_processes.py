@@ -29,6 +29,7 @@ def _alive(pid: int) -> bool:
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
+@pytest.mark.slow
 def test_stop_ends_children_in_other_sessions_and_without_the_mark(tmp_path: Path) -> None:
     """Every descendant goes: one in a session of its own, one whose environment is empty."""
     handle = processes.start(program(tmp_path, code=FAMILY), TOKEN)

@@ -79,6 +79,7 @@ def test_it_is_sent_again_once_mlflow_answers(world: World) -> None:
     assert world.runs.closed == {}
 
 
+@pytest.mark.slow
 def test_a_job_that_dies_is_followed_by_another(world: World) -> None:
     """With longer pauses each time, and not for ever: in the end an event says what a person may do."""
     ended_behind(world)

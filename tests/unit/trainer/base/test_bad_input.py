@@ -104,6 +104,7 @@ def losses_and_gradients(case: Case) -> tuple[dict[str, Tensor], dict[str, Tenso
     return losses, {name: leaf.grad for name, leaf in leaves.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", METHODS)
 def test_no_loss_and_no_gradient_is_ever_nan(kind: str) -> None:
     """Any shape, type, label pattern, count table and parameter within bounds, with values up to ±1e4:

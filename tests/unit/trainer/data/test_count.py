@@ -69,6 +69,7 @@ def test_json(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_files_are_written(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """--write is a table that --table shows again, with the same numbers; --figure a picture."""
     table, figure = tmp_path / "out" / "t.csv", tmp_path / "out" / "f.png"
@@ -81,6 +82,7 @@ def test_files_are_written(root: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert json.loads(capsys.readouterr().out)["classes"] == counted["classes"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".svg", ".png"])
 def test_figures_are_reproducible(tmp_path: Path, suffix: str) -> None:
     """The same table gives the same bytes; names with TeX's and XML's signs are only text."""
@@ -97,6 +99,7 @@ def test_figures_are_reproducible(tmp_path: Path, suffix: str) -> None:
         assert "dc:date" not in text
 
 
+@pytest.mark.slow
 def test_a_figure_of_many_classes(tmp_path: Path) -> None:
     """150 classes have bars without names."""
     path = tmp_path / "f.svg"

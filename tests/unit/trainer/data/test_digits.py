@@ -121,6 +121,7 @@ def test_prepared_scenes_are_a_folder_data_set(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "datasets").iterdir()] == [root.name]
 
 
+@pytest.mark.slow
 def test_other_parameters_get_their_own_directory(tmp_path: Path) -> None:
     """Scenes of another seed or imbalance never stand in for each other."""
     changes: tuple[dict[str, float], ...] = ({}, {"seed": 1}, {"imbalance": 2.0})
@@ -128,6 +129,7 @@ def test_other_parameters_get_their_own_directory(tmp_path: Path) -> None:
     assert len(made) == 3
 
 
+@pytest.mark.slow
 def test_two_jobs_at_once(tmp_path: Path) -> None:
     """Several renderings of the same scenes at once all succeed and leave one directory."""
     results: list[PreparedData] = []

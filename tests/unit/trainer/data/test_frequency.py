@@ -116,6 +116,7 @@ def test_all_void(tmp_path: Path) -> None:
         frequencies(root, tmp_path)
 
 
+@pytest.mark.slow
 def test_processes_change_nothing(tmp_path: Path) -> None:
     """Two processes count what one counts, and both what numpy counts."""
     rng = np.random.default_rng(0)
@@ -301,6 +302,7 @@ def test_real_cocostuff_samples(shared_data: Path) -> None:
         assert (counted.images, sum(n > 0 for n in counted.pixel)) == (images, classes)
 
 
+@pytest.mark.slow
 def test_real_camvid(camvid: Path, tmp_path: Path) -> None:
     """CamVid's training counts are those its README lists."""
     spec = resolve_spec(make_spec(dataset="camvid"), data_roots=[camvid.parent])

@@ -50,6 +50,7 @@ def planned(root: Path, storage: Path, **options: Any) -> Plan:
     return make_plan(make_task(spec, storage), print)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STORED)
 def test_counts_and_loaded_masks_are_those_of_the_classes(name: str, tmp_path: Path) -> None:
     """However masks are stored: pixels, pictures, training labels and scored labels are the wanted ones."""

@@ -54,6 +54,7 @@ def test_the_second_start_decodes_nothing(tmp_path: Path) -> None:
     assert len(decode.asked) == 4
 
 
+@pytest.mark.slow
 def test_two_processes_find_what_one_finds(tmp_path: Path) -> None:
     """Also the offenders, in the order of their names."""
     ids = np.zeros((2, 3), np.uint8)

@@ -33,6 +33,7 @@ def test_loss_equals_its_written_out_formula(name: str, dtype: torch.dtype) -> N
     assert result.units.item() == units
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(MODULES.keys() - {"seesaw"}))
 def test_gradients_are_those_of_the_loss(name: str) -> None:
     """Finite differences agree in float64, ignored pixels included. (Seesaw's factors are held constant.)"""

@@ -145,6 +145,7 @@ def gloo() -> Iterator[None]:
     distributed.destroy_process_group()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrapped", [False, True])
 @pytest.mark.usefixtures("gloo")
 def test_the_loop_counts_what_mmseg_predicts(wrapped: bool) -> None:

@@ -55,6 +55,7 @@ def make_logits(shape: tuple[int, int, int, int], kind: str, seed: int) -> Tenso
     return smooth if kind == "smooth" else smooth.round()
 
 
+@pytest.mark.slow
 @given(
     shape=st.tuples(st.integers(1, 3), st.integers(1, 7), SIDES, SIDES),
     size=st.tuples(TARGETS, TARGETS),
@@ -93,6 +94,7 @@ def test_torchs_labels(size: tuple[int, int], kind: str, align_corners: bool) ->
     assert (labels != expected).sum() <= labels.numel() // 1000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("align_corners", [False, True])
 @pytest.mark.parametrize("kind", ["noise", "smooth"])
 def test_torchs_labels_of_a_whole_picture(kind: str, align_corners: bool) -> None:
