@@ -152,7 +152,7 @@ def _count(options: argparse.Namespace) -> tuple[LabelFacts, str]:
     """What was counted, and the data set's name."""
     from trainer.data.frequency import count
     from trainer.data.labels.facts import LabelFacts
-    from trainer.data.mask_sets import find_masks, name_and_root
+    from trainer.data.mask_layouts import find_masks, name_and_root
     from trainer.storage.layout import Storage
 
     dataset, root = name_and_root(options.dataset, options.root)

@@ -13,8 +13,8 @@ from service.shared.states import State
 from service.store.records import Experiment, Sweep
 from sweeps.document.spec import SweepSpec
 from sweeps.results.report import read_sweep_report
-from sweeps.results.sweep_table import sweep_table
 from sweeps.results.table import Entry, Table
+from sweeps.results.table_of_sweep import sweep_table
 from trainer.base.errors import ReportError
 from trainer.results.report import AttemptReport
 from trainer.storage.layout import AttemptDir, Storage

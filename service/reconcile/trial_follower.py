@@ -18,7 +18,7 @@ from service.shared.states import LIVE, WITH_JOB, State
 from service.store.experiments import Store
 from service.store.new_rows import drawn_trial
 from service.store.records import Experiment, Move, Sweep
-from sweeps.driver.policy import worth_another_try
+from sweeps.driver.decide import worth_another_try
 from sweeps.results.trial_progress import lost_attempts, trial_progress
 from trainer.storage.layout import Storage, mlflow_ids
 from trainer.storage.notices import read_notices

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 
 from sweeps.document.expand import Trial
+from sweeps.driver.decide import limit_reached
 from sweeps.driver.mlflow_parent import ParentRun
-from sweeps.driver.policy import limit_reached
 from sweeps.driver.remaining import is_runnable
 from sweeps.driver.sweep_task import SweepTask
 from sweeps.driver.trial_life import TrialLife, Watcher

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from sweeps.document.expand import Trial
-from sweeps.driver.policy import shall_run
+from sweeps.driver.decide import shall_run
 from sweeps.driver.summary import Board
 from sweeps.driver.sweep_task import SweepTask
 from sweeps.results.trial_progress import lost_attempts, trial_progress

@@ -12,12 +12,12 @@ from typing import Any
 
 from sweeps.document.expand import Trial
 from sweeps.document.spec import SweepSpec
+from sweeps.driver.decide import gpu_hours
 from sweeps.driver.mlflow_parent import ParentRun
-from sweeps.driver.policy import gpu_hours
 from sweeps.results.formats import FORMATS
 from sweeps.results.report import BestTrial, EndCounts
-from sweeps.results.sweep_table import entry_of, sweep_table
 from sweeps.results.table import Table
+from sweeps.results.table_of_sweep import entry_of, sweep_table
 from sweeps.results.trial_progress import attempt_reports, trial_progress
 from trainer.base.ends import End
 from trainer.results.report import AttemptReport

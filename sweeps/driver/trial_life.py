@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from sweeps.document.expand import Trial
+from sweeps.driver.decide import worth_another_try
 from sweeps.driver.mlflow_parent import ParentRun
-from sweeps.driver.policy import worth_another_try
 from sweeps.driver.sweep_task import SweepTask
 from sweeps.execution.pool import Pool
 from sweeps.execution.task import TaskEnd

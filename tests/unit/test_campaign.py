@@ -15,7 +15,7 @@ from sweeps.document.expand import expand
 from sweeps.document.presets import PRESETS
 from sweeps.document.spec import parse_sweep
 from sweeps.results.formats import to_markdown
-from sweeps.results.sweep_table import entry_of, sweep_table
+from sweeps.results.table_of_sweep import entry_of, sweep_table
 from tests.data_factories import make_report
 
 

@@ -16,7 +16,8 @@ from trainer.base.errors import DataError
 from trainer.base.text import first_names
 from trainer.data.frequency_tables import FrequencyTable
 from trainer.data.listing import key_of
-from trainer.data.mask_sets import MaskSet, split_of
+from trainer.data.mask_layouts import MaskSet, split_of
+from trainer.data.offenders import MOST_NAMED, say_all
 from trainer.data.prepare import PreparedData
 from trainer.data.tally import NUM_IDS, Chunks, Tally, chunks_of, count_locally
 from trainer.spec.label_map import LabelMap, ids_in_words, strange_ids_hint
@@ -28,7 +29,6 @@ log = logging.getLogger(__name__)
 ChunkCounter = Callable[[Chunks, LabelMap], Iterable[Tally]]
 
 _FORMAT = 4  # of the kept files
-_SHOWN = 5  # offenders named in a message
 _MANY = 2000  # masks that take long enough to be told of
 
 
@@ -113,7 +113,7 @@ def count(
         processes: that count, on this machine.
         count_chunks: in their place, another way to count, such as Ray's (`trainer.count`).
         advance: told the number of masks that were done since the last call.
-        say: told once, with their number, that many masks are about to be counted.
+        say: told once, with their number, that many masks are about to be counted; and of each faulty mask.
 
     Raises:
         DataError: naming every kind of fault that a mask has; nothing is kept then.
@@ -137,6 +137,8 @@ def count(
         total.add(part)
         advance(part.images + len(part.broken))
     if faults := _faults(masks, total):
+        strange = [(name, f"id {', '.join(map(str, ids))}") for name, ids in total.strange]
+        say_all(f"annotations/{masks.split}", [*total.broken, *strange], say)
         raise DataError("; ".join(faults))
     counted = _counted(masks, total)
     if key is not None and storage is not None:
@@ -167,14 +169,14 @@ def _faults(masks: MaskSet, tally: Tally) -> list[str]:
     """One line for each kind of fault in a split; the same in whatever order masks were counted."""
     where, faults = f"annotations/{masks.split}", []
     if tally.broken:
-        shown = "; ".join(f"{name}: {reason}" for name, reason in sorted(tally.broken)[:_SHOWN])
+        shown = "; ".join(f"{name}: {reason}" for name, reason in sorted(tally.broken)[:MOST_NAMED])
         noun = "mask" if len(tally.broken) == 1 else "masks"
         faults.append(f"{where}: {len(tally.broken)} {noun} cannot be read, first: {shown}")
     if tally.strange:
         legal, held = dict(masks.ids), [k for k, n in enumerate(tally.pixel) if n]
         illegal = [(k, tally.pixel[k]) for k in held if k not in legal]
-        shown = first_names([f"{k} ({n} pixels)" for k, n in illegal], most=_SHOWN)
-        first = sorted(tally.strange, key=lambda item: item[0])[:_SHOWN]
+        shown = first_names([f"{k} ({n} pixels)" for k, n in illegal], most=MOST_NAMED)
+        first = sorted(tally.strange, key=lambda item: item[0])[:MOST_NAMED]
         names = ", ".join(f"{name} (id {', '.join(map(str, ids))})" for name, ids in first)
         faults.append(
             f"{where}: {len(tally.strange)} of {tally.images} masks hold label ids other than"

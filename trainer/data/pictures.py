@@ -16,6 +16,7 @@ from trainer.base.errors import DataError, WorkerLost
 from trainer.base.processes import in_processes
 from trainer.data.headers import Header, Refused, mask_header, read_header
 from trainer.data.listing import key_of, printable_name
+from trainer.data.offenders import MOST_NAMED, say_all
 from trainer.data.splits import Pair
 from trainer.storage.layout import Storage
 from trainer.storage.port import StoredFile
@@ -28,7 +29,6 @@ Decode = Callable[[str], Header | str]
 _FORMAT = 1  # of the kept files; raise it when decoding or the rules change
 _CHUNK = 16  # pictures a process takes at a time
 _A_PROCESS = 100  # pictures: fewer are decoded sooner than one more process starts
-_SHOWN = 5  # offenders named in a message
 _SECONDS = 10.0  # between two lines about progress
 
 
@@ -66,7 +66,7 @@ def check_pictures(
     """What there is to know of a split's pictures; each is decoded, once for the same files (`content_key`).
 
     Args:
-        say: told of progress, where it takes long.
+        say: told of progress, where it takes long, and of every picture that cannot be used.
 
     Raises:
         DataError: naming how many cannot be read, and the first of them; nothing is kept then.
@@ -88,6 +88,7 @@ def check_pictures(
             shown_at = clock()
             say(f"decoding the pictures of images/{split}: {findings.done} of {len(pairs)}")
     if findings.bad:
+        say_all(f"images/{split}", findings.bad, say)
         raise DataError(_fault(split, findings))
     found = Pictures(len(pairs), findings.grey)
     if key_of(files, also=also) == key:
@@ -132,7 +133,7 @@ def _misfit(picture: Header, mask: Header | Refused) -> str | None:
 
 
 def _fault(split: str, findings: _Findings) -> str:
-    first = "; ".join(f"{name}: {reason}" for name, reason in sorted(findings.bad)[:_SHOWN])
+    first = "; ".join(f"{name}: {reason}" for name, reason in sorted(findings.bad)[:MOST_NAMED])
     noun = "picture" if findings.done == 1 else "pictures"
     return f"images/{split}: {len(findings.bad)} of {findings.done} {noun} cannot be used, first: {first}"
 

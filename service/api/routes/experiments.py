@@ -18,7 +18,7 @@ from service.api.routes.idempotency import KeyDep, earlier, same_request
 from service.api.tracking_views import runs_in
 from service.api.views import experiment_public
 from service.reconcile.reconciler import utc_now
-from service.reconcile.retry import retry as retry_experiment
+from service.reconcile.retry_on_request import retry as retry_experiment
 from service.reconcile.track_requests import ask_to_track
 from service.shared.schemas import ExperimentPublic, Page
 from service.shared.states import State

@@ -28,8 +28,8 @@ from service.shared.sweep_schemas import SweepLinks, SweepPublic, TrialCounts, T
 from service.store.experiments import Store
 from sweeps.document.presets import PRESETS
 from sweeps.document.spec import parse_sweep
-from sweeps.results.sweep_table import entry_of, sweep_table
 from sweeps.results.table import make_table
+from sweeps.results.table_of_sweep import entry_of, sweep_table
 from tests.data_factories import make_report, scores_of
 from tests.unit.service.cli.test_cli import HEAVY
 from tests.unit.service.served import Service, until

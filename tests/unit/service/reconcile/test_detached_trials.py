@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from service.reconcile.retry import retry
+from service.reconcile.retry_on_request import retry
 from sweeps.driver.mlflow_parent import ParentRun
 from tests.factories import tiny_document
 from tests.unit.service.conftest import World

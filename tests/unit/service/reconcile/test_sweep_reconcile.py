@@ -15,7 +15,7 @@ import pytest
 
 from service.reconcile.cluster import JobStatus
 from service.reconcile.reconciler import Reconciler
-from service.reconcile.retry import retry
+from service.reconcile.retry_on_request import retry
 from service.shared.settings import Settings
 from service.shared.states import State
 from service.store.new_rows import new_sweep, trial_row

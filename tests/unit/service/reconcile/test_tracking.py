@@ -8,7 +8,7 @@ import pytest
 
 from service.reconcile.cluster import AccessRefused, JobStatus
 from service.reconcile.reconciler import Reconciler
-from service.reconcile.retry import retry
+from service.reconcile.retry_on_request import retry
 from service.reconcile.track_requests import ask_to_track, pending_try
 from service.shared.settings import Settings
 from service.shared.states import State

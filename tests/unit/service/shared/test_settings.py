@@ -61,6 +61,7 @@ def test_data_roots_as_a_path_list_or_json(monkeypatch: pytest.MonkeyPatch, tmp_
         ("database_url", "postgresql://host:99999999/hunter2"),
         ("ray_address", "auto"),
         ("mlflow_uri", "http://user:hunter2@host"),
+        ("ray_address", "http://user:hunter2@host:8265"),
     ],
 )
 def test_unsafe_values_are_refused_by_name(

@@ -13,7 +13,7 @@ from sweeps.document.cost import cost_of
 from sweeps.document.estimate import cost_line, pixel_seconds
 from sweeps.document.expand import expand
 from sweeps.document.spec import Limits, SweepSpec, parse_sweep
-from sweeps.driver.policy import MOST_LOSSES, gpu_hours, limit_reached, shall_run, worth_another_try
+from sweeps.driver.decide import MOST_LOSSES, gpu_hours, limit_reached, shall_run, worth_another_try
 from sweeps.driver.trial_records import read_trials, write_trial
 from sweeps.job import main, sweep_id
 from sweeps.results.report import read_sweep_report

@@ -19,8 +19,8 @@ from sweeps.driver.remaining import source_of
 from sweeps.driver.summary import Board
 from sweeps.execution.pool import Pool
 from sweeps.execution.task import TaskEnd
-from sweeps.results.sweep_table import sweep_table
 from sweeps.results.table import Table
+from sweeps.results.table_of_sweep import sweep_table
 from sweeps.results.trial_progress import lost_attempts
 from sweeps.search.candidates import Listed, Source, Suggested
 from tests.data_factories import make_report, spec_document

@@ -21,7 +21,7 @@ from trainer.base.errors import DataError
 from trainer.data import frequency
 from trainer.data.folders import resolve_spec
 from trainer.data.frequency import Frequencies, count, count_splits, imbalance_factor
-from trainer.data.mask_sets import MaskSet, find_masks
+from trainer.data.mask_layouts import MaskSet, find_masks, split_of
 from trainer.data.prepare import PreparedData, prepare
 from trainer.data.splits import list_pairs
 from trainer.data.tally import Tally, count_chunk, count_masks
@@ -95,6 +95,10 @@ def test_bad_ids_are_counted_and_named_in_both_splits(tmp_path: Path) -> None:
     assert "p7.png" not in text
     assert "annotations/val: 1 of 2 masks" in text
     assert not (tmp_path / "storage" / "frequencies").exists()
+    lines: list[str] = []
+    with pytest.raises(DataError):
+        count(split_of(prepared(root, tmp_path), "train"), say=lines.append)
+    assert lines == [f"annotations/train/p{number}.png: id 3, 200" for number in range(1, 8)]
 
 
 def test_unreadable_masks(tmp_path: Path) -> None:

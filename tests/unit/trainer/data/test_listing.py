@@ -14,7 +14,7 @@ from tests.data_factories import make_spec, write_folder, write_pair
 from trainer.base.errors import DataError, SpecError
 from trainer.data.folders import resolve_spec
 from trainer.data.listing import printable_name
-from trainer.data.mask_sets import find_masks
+from trainer.data.mask_layouts import find_masks
 from trainer.data.splits import list_pairs, split_facts
 from trainer.storage.layout import Storage
 

@@ -71,6 +71,20 @@ def test_two_processes_find_what_one_finds(tmp_path: Path) -> None:
     assert not (tmp_path / "s").exists()
 
 
+def test_every_offender_is_in_the_log(tmp_path: Path) -> None:
+    """A message that names five of seven leaves two to be found by another run."""
+    root = write_folder(tmp_path / "d", {"train": [np.zeros((2, 3), np.uint8)] * 9})
+    for number in range(7):
+        (root / "images" / "train" / f"p{number}.png").write_bytes(b"junk")
+    lines: list[str] = []
+    with pytest.raises(DataError, match="7 of 9 pictures cannot be used, first: p0") as caught:
+        check(root, by_header, tmp_path / "s", say=lines.append)
+    assert "p5.png" not in str(caught.value)
+    assert [line.partition(":")[0] for line in lines] == [
+        f"images/train/p{number}.png" for number in range(7)
+    ]
+
+
 def test_a_mask_of_another_size_is_told(tmp_path: Path) -> None:
     """Replaced since the spec was posted: training would fail in its middle."""
     root = write_folder(tmp_path / "d")

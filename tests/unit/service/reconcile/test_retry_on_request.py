@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.reconcile.retry import retry
+from service.reconcile.retry_on_request import retry
 from service.shared.states import State
 from service.store.records import Conflict
 from tests.unit.service.conftest import START, World

@@ -13,7 +13,7 @@ from sweeps.document.expand import expand
 from sweeps.document.presets import PRESETS, preset_sweep
 from sweeps.document.resolve import resolve_trials
 from sweeps.document.spec import SweepSpec, parse_sweep
-from sweeps.results.sweep_table import entry_of, setting_note, sweep_table
+from sweeps.results.table_of_sweep import entry_of, setting_note, sweep_table
 from tests.data_factories import make_report, make_spec, spec_document, write_folder
 from trainer.base.errors import SpecError, StoppedEarly
 from trainer.data.folders import resolve_spec
