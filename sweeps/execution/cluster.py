@@ -8,7 +8,7 @@ from typing import Protocol
 import ray
 
 from trainer.run import cluster
-from trainer.spec.spec import Resources
+from trainer.spec.resources import Resources
 
 
 class Cluster(Protocol):

@@ -21,7 +21,7 @@ from sweeps.execution.cluster import Cluster, RayCluster
 from sweeps.execution.task import TaskEnd, end_of
 from trainer.base.ends import End
 from trainer.run.cluster import alive_nodes, loss_of
-from trainer.spec.spec import Resources
+from trainer.spec.resources import Resources
 from trainer.task import Task
 
 _LOOK_SECONDS = 0.5  # how often a trial that waits looks at the pause file and the cluster

@@ -9,7 +9,7 @@ from sweeps.document.spec import SweepSpec
 from sweeps.results.table import Entry, Table, make_table
 from trainer.base.ends import End
 from trainer.results.report import AttemptReport
-from trainer.spec.spec import Schedule
+from trainer.spec.schedule import Schedule
 
 PRESET_TAG = "preset"  # names the preset that a sweep was made from: the paper's numbers stand beside ours
 # The paper's setting (its section 4.2), as the catalogue would name it; it has neither yet.

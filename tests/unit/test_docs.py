@@ -20,10 +20,13 @@ from sweeps.document.expand import expand
 from sweeps.document.spec import parse_sweep
 from tests.data_factories import write_folder
 from tests.paths import ROOT
+from trainer.spec.augmentation import Augmentation
 from trainer.spec.datasets import DATASETS
 from trainer.spec.methods import METHODS
 from trainer.spec.models import RECIPES
-from trainer.spec.spec import Evaluation, ExperimentSpec, Resources, Schedule, parse_spec
+from trainer.spec.resources import Resources
+from trainer.spec.schedule import Schedule
+from trainer.spec.spec import Evaluation, ExperimentSpec, parse_spec
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -84,16 +87,20 @@ def test_examples_are_valid_sweeps(document: Any) -> None:
 
 def bounds(schema: Mapping[str, Any]) -> str:
     """The allowed values of a field, in the words of docs/spec.md."""
-    for choice in schema.get("anyOf", []):
-        if choice.get("type") != "null":
-            return f"{bounds(choice)}, or null"
+    if "anyOf" in schema:
+        return ", or ".join(map(bounds, schema["anyOf"]))
+    if "$ref" in schema:
+        return "an object"
+    if schema.get("type") == "null":
+        return "null"
     if "enum" in schema:
         return ", ".join(f"`{json.dumps(value)}`" for value in schema["enum"])
     if "const" in schema:
         return f"`{json.dumps(schema['const'])}`"
     if schema.get("type") == "array":
         inner = (schema.get("prefixItems") or [schema["items"]])[0]
-        return f"{schema['minItems']} of: {bounds(inner)}"
+        some = schema.get("minItems") or f"up to {schema['maxItems']}"
+        return f"{some} of: {bounds(inner)}"
     if schema.get("type") == "boolean":
         return "`true`, `false`"
     if schema.get("type") == "string":
@@ -123,7 +130,7 @@ def rows_of(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str
     """(pointer, default, allowed) of the plain fields of a model."""
     schema = model.model_json_schema()
     for name, field in schema["properties"].items():
-        if "$ref" in field or "oneOf" in field or "$ref" in json.dumps(field.get("anyOf")):
+        if "$ref" in field or "oneOf" in json.dumps(field) or (not prefix and "anyOf" in field):
             continue
         default = f"`{json.dumps(field['default'])}`" if "default" in field else "required"
         yield f"{prefix}/{name}", default, bounds(field)
@@ -133,7 +140,13 @@ def expected_rows() -> dict[str, list[tuple[str, str, str]]]:
     """The rows of docs/spec.md by heading, from the models themselves."""
     rows = {
         "Experiment": [row for row in rows_of(ExperimentSpec, "") if row[0] in {"/name", "/seed"}],
-        "Schedule": [(pointer, "model's", allowed) for pointer, _, allowed in rows_of(Schedule, "/schedule")],
+        "Schedule": [
+            (pointer, default.replace("required", "model's"), allowed)
+            for pointer, default, allowed in rows_of(Schedule, "/schedule")
+        ],
+        "Augmentation": [
+            (pointer, "data set's", allowed) for pointer, _, allowed in rows_of(Augmentation, "/augmentation")
+        ],
         "Resources": list(rows_of(Resources, "/resources")),
         "Evaluation": list(rows_of(Evaluation, "/evaluation")),
     }

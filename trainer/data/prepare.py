@@ -12,7 +12,7 @@ from trainer.base.errors import DataError
 from trainer.data import digits
 from trainer.data.folders import CLASSES_FILE, read_classes
 from trainer.data.splits import list_pairs
-from trainer.spec.datasets import DATASETS, CamVid, DigitScenes, Folder
+from trainer.spec.datasets import CamVid, DigitScenes, Folder
 from trainer.spec.label_map import LabelMap, asked_map
 from trainer.storage.layout import Storage
 
@@ -26,7 +26,6 @@ class PreparedData:
     eval_split: str
     classes: tuple[str, ...]  # in label order
     scale: float  # pictures are shrunk by this factor before anything else
-    flip: bool  # may pictures be mirrored in training?
     train_images: int
     eval_images: int
     label_map: LabelMap | None = None  # of ids in masks; None: as stored
@@ -45,7 +44,6 @@ def prepare(
         DataError: the files changed since the spec was resolved.
         DiskFull: there is no room for the scenes; none of them stays.
     """
-    entry = DATASETS[dataset.name]
     if isinstance(dataset, DigitScenes):
         root = _rendered(dataset, storage, say)
         train_split, eval_split, scale = "train", "val", 1.0
@@ -61,7 +59,6 @@ def prepare(
         eval_split=eval_split,
         classes=classes,
         scale=scale,
-        flip=entry.flip,
         train_images=len(list_pairs(root, train_split)),
         eval_images=len(list_pairs(root, eval_split)),
         label_map=asked_map(dataset, len(classes)),

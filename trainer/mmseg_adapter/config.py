@@ -6,16 +6,15 @@ import json
 from typing import Any
 
 from trainer.data.prepare import PreparedData
+from trainer.spec.augmentation import Augmentation
 from trainer.spec.datasets import DATASETS, IGNORE_INDEX
 from trainer.spec.models import RECIPES
-from trainer.spec.spec import ExperimentSpec, Schedule
+from trainer.spec.schedule import Schedule
+from trainer.spec.spec import ExperimentSpec
 
 # ImageNet statistics, RGB, as every recipe of mmsegmentation has them.
 _MEAN = (123.675, 116.28, 103.53)
 _STD = (58.395, 57.12, 57.375)
-_SCALE_JITTER = (0.5, 2.0)  # arXiv 2204.01969, Sec. 4.2
-_MAX_SHIFT = 6  # pixels, for pictures that must be neither flipped nor zoomed
-_CROP_MAX_SHARE = 0.75  # mmsegmentation's default: no class fills more of a crop if ten tries can help it
 
 
 def render_config(
@@ -71,7 +70,7 @@ def _train_loader(spec: ExperimentSpec, data: PreparedData, loader_workers: int)
             "split": data.train_split,
             "classes": data.classes,
             "seed": spec.seed,
-            "pipeline": _train_pipeline(spec.schedule, data),
+            "pipeline": _train_pipeline(spec, data),
         },
     }
 
@@ -88,7 +87,7 @@ def _eval_loader(spec: ExperimentSpec, data: PreparedData) -> dict[str, Any]:
             "split": data.eval_split,
             "classes": data.classes,
             "test_mode": True,
-            "pipeline": _eval_pipeline(data),
+            "pipeline": _eval_pipeline(spec.augmentation, data),
         },
     }
 
@@ -104,22 +103,16 @@ def revive(value: Any) -> Any:
 
 
 def _model(spec: ExperimentSpec, *, num_classes: int) -> dict[str, Any]:
-    model = json.loads(json.dumps(dict(RECIPES[spec.model.name].model)))
-    # SyncBN does not run on a CPU: there each worker normalises by its own part of the batch.
-    norm = {"type": "SyncBN" if spec.resources.gpus_per_worker else "BN", "requires_grad": True}
-    model["backbone"]["norm_cfg"] = norm
+    model: dict[str, Any] = json.loads(json.dumps(dict(RECIPES[spec.model.name].model)))
+    if not spec.resources.gpus_per_worker:
+        model = _without_sync(model)
     for name in ("decode_head", "auxiliary_head"):
         for head in _as_list(model.get(name)):
-            head |= {"num_classes": num_classes, "norm_cfg": norm, "ignore_index": IGNORE_INDEX}
-            head.setdefault(
-                "loss_decode",
-                {
-                    "type": "CrossEntropyLoss",
-                    "use_sigmoid": False,
-                    "loss_weight": 1.0,
-                    "avg_non_ignore": True,
-                },
+            head |= {"num_classes": num_classes, "ignore_index": IGNORE_INDEX}
+            loss = head.setdefault(
+                "loss_decode", {"type": "CrossEntropyLoss", "use_sigmoid": False, "loss_weight": 1.0}
             )
+            loss["avg_non_ignore"] = spec.schedule.loss_average == "valid"
     model["data_preprocessor"] = {
         "type": "SegDataPreProcessor",
         "mean": _MEAN,
@@ -131,7 +124,15 @@ def _model(spec: ExperimentSpec, *, num_classes: int) -> dict[str, Any]:
     }
     model["train_cfg"] = {}
     model["test_cfg"] = {"mode": "whole"}
-    return dict(model)
+    return model
+
+
+def _without_sync(value: Any) -> Any:
+    """SyncBN does not run on a CPU: there each worker normalises by its own part of the batch."""
+    if isinstance(value, dict):
+        plain = {key: _without_sync(item) for key, item in value.items()}
+        return {**plain, "type": "BN"} if plain.get("type") == "SyncBN" else plain
+    return [_without_sync(item) for item in value] if isinstance(value, list) else value
 
 
 def _as_list(value: Any) -> list[dict[str, Any]]:
@@ -140,31 +141,40 @@ def _as_list(value: Any) -> list[dict[str, Any]]:
     return value if isinstance(value, list) else [value]
 
 
-def _train_pipeline(schedule: Schedule, data: PreparedData) -> list[dict[str, Any]]:
-    steps: list[dict[str, Any]] = [{"type": "LoadImageFromFile"}, *_load_labels(data)]
-    if data.flip:
-        steps += [
-            {"type": "ScalePicture", "scale": data.scale, "jitter": _SCALE_JITTER},
-            {"type": "RandomCrop", "crop_size": schedule.crop_size, "cat_max_ratio": _CROP_MAX_SHARE},
-            {"type": "RandomFlip", "prob": 0.5},
-        ]
-    else:
-        steps += [
-            {"type": "ShiftPicture", "max_shift": _MAX_SHIFT, "seg_pad_val": IGNORE_INDEX},
-            {"type": "RandomCrop", "crop_size": schedule.crop_size, "cat_max_ratio": 1.0},
-        ]
-    return [*steps, {"type": "PhotoMetricDistortion"}, {"type": "PackSegInputs"}]
-
-
-def _eval_pipeline(data: PreparedData) -> list[dict[str, Any]]:
-    # Masks are loaded after the picture is shrunk: scores are taken at their full size.
-    shrink = [{"type": "ScalePicture", "scale": data.scale}] if data.scale != 1 else []
+def _train_pipeline(spec: ExperimentSpec, data: PreparedData) -> list[dict[str, Any]]:
+    words = spec.augmentation
+    shift = {"type": "ShiftPicture", "max_shift": words.max_shift, "seg_pad_val": IGNORE_INDEX}
+    crop = {"type": "RandomCrop", "crop_size": spec.schedule.crop_size, "cat_max_ratio": words.cat_max_ratio}
     return [
         {"type": "LoadImageFromFile"},
-        *shrink,
         *_load_labels(data),
+        *([shift] if words.max_shift else []),
+        *_resize(words, data),
+        crop,
+        *([{"type": "RandomFlip", "prob": words.flip}] if words.flip else []),
+        *([{"type": "PhotoMetricDistortion"}] if words.photometric else []),
         {"type": "PackSegInputs"},
     ]
+
+
+def _resize(words: Augmentation, data: PreparedData) -> list[dict[str, Any]]:
+    """Scale and jitter of a training picture; nothing where neither changes it."""
+    if isinstance(words.resize_base, tuple):
+        base = {"scale": words.resize_base, "ratio_range": words.jitter, "keep_ratio": True}
+        return [{"type": "RandomResize", **base}]
+    if data.scale == 1 and set(words.jitter) == {1.0}:
+        return []
+    return [{"type": "ScalePicture", "scale": data.scale, "jitter": words.jitter}]
+
+
+def _eval_pipeline(words: Augmentation, data: PreparedData) -> list[dict[str, Any]]:
+    # Masks are loaded after the picture is resized: scores are taken at their full size.
+    resize: list[dict[str, Any]] = []
+    if isinstance(words.test_size, tuple):
+        resize = [{"type": "Resize", "scale": words.test_size, "keep_ratio": True}]
+    elif data.scale != 1:
+        resize = [{"type": "ScalePicture", "scale": data.scale}]
+    return [{"type": "LoadImageFromFile"}, *resize, *_load_labels(data), {"type": "PackSegInputs"}]
 
 
 def _load_labels(data: PreparedData) -> list[dict[str, Any]]:
@@ -182,15 +192,15 @@ def _optimizer(schedule: Schedule) -> dict[str, Any]:
     common = {"lr": schedule.learning_rate, "weight_decay": schedule.weight_decay}
     if schedule.optimizer == "sgd":
         return {"type": "SGD", "momentum": schedule.momentum, **common}
-    return {"type": "AdamW", "betas": [schedule.momentum, 0.999], **common}
+    return {"type": "AdamW", "betas": schedule.betas or (schedule.momentum, 0.999), **common}
 
 
 def _param_scheduler(schedule: Schedule) -> list[dict[str, Any]]:
-    """Linear warm-up, then polynomial decay to nothing at the last iteration."""
+    """Linear warm-up, then polynomial decay to the lowest rate at the last iteration."""
     warmup = min(schedule.warmup_iterations, schedule.iterations - 1)
     decay = {
         "type": "PolyLR",
-        "eta_min": 0.0,
+        "eta_min": schedule.min_learning_rate,
         "power": schedule.power,
         "begin": warmup,
         "end": schedule.iterations,
@@ -198,5 +208,11 @@ def _param_scheduler(schedule: Schedule) -> list[dict[str, Any]]:
     }
     if not warmup:
         return [decay]
-    ramp = {"type": "LinearLR", "start_factor": 1e-2, "begin": 0, "end": warmup, "by_epoch": False}
-    return [ramp, decay]
+    ramp = {
+        "type": "LinearLR",
+        "start_factor": schedule.warmup_factor,
+        "begin": 0,
+        "end": warmup,
+        "by_epoch": False,
+    }
+    return [{**ramp, "by_epoch": False}, decay]

@@ -9,7 +9,7 @@ from typing import Any
 import ray
 
 from trainer.base.errors import NodeLost, ResourcesUnavailable, WorkerLost
-from trainer.spec.spec import Resources
+from trainer.spec.resources import Resources
 
 Nodes = Callable[[], list[dict[str, Any]]]  # as `ray.nodes` answers
 

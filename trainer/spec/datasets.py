@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -109,6 +110,17 @@ DatasetName = Literal["digit_scenes", "camvid"]
 Dataset = Annotated[AnyDataset, BeforeValidator(_from_name, json_schema_input_type=DatasetName | AnyDataset)]
 
 
+_USUAL: dict[str, Any] = {
+    "max_shift": 0,
+    "resize_base": "native",
+    "jitter": (0.5, 2.0),  # arXiv 2204.01969, Sec. 4.2
+    "cat_max_ratio": 0.75,
+    "flip": 0.5,
+    "photometric": True,
+    "test_size": "native",
+}
+
+
 @dataclass(frozen=True)
 class DatasetEntry:
     """What the catalogue says of a data set. `classes` is None where the folder's classes.txt decides."""
@@ -118,7 +130,7 @@ class DatasetEntry:
     source: str
     licence: str
     classes: tuple[str, ...] | None
-    flip: bool  # may pictures be mirrored in training without changing their labels?
+    augmentation: Mapping[str, Any] = field(default_factory=lambda: _USUAL)
     picture_size: tuple[int, int] | None = None  # (height, width) where it is known beforehand
 
 
@@ -129,7 +141,8 @@ DATASETS: dict[str, DatasetEntry] = {
         source="scikit-learn's bundled handwritten digits (UCI) and its two sample photographs",
         licence="BSD-3-Clause (scikit-learn); photographs CC BY",
         classes=("background", *(f"digit {digit}" for digit in range(10))),
-        flip=False,
+        # Digits can neither be mirrored nor zoomed.
+        augmentation={**_USUAL, "max_shift": 6, "jitter": (1.0, 1.0), "cat_max_ratio": 1.0, "flip": 0.0},
         picture_size=(64, 64),
     ),
     "folder": DatasetEntry(
@@ -138,7 +151,6 @@ DATASETS: dict[str, DatasetEntry] = {
         source="a directory under an allowed data root",
         licence="yours to know",
         classes=None,
-        flip=True,
     ),
     "camvid": DatasetEntry(
         parameters=CamVid,
@@ -149,6 +161,11 @@ DATASETS: dict[str, DatasetEntry] = {
             "Sky", "Building", "Pole", "Road", "Pavement", "Tree",
             "SignSymbol", "Fence", "Car", "Pedestrian", "Bicyclist",
         ),
-        flip=True,
     ),
 }  # fmt: skip
+
+
+def usual_augmentation(dataset_name: str) -> dict[str, Any]:
+    """All fields of `Augmentation` as the data set has them where a spec says nothing."""
+    entry = DATASETS.get(dataset_name)
+    return dict(_USUAL if entry is None else entry.augmentation)

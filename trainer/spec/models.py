@@ -33,7 +33,7 @@ class Recipe:
     `schedules` maps a data set's name to the schedule fields it overrides; "" is for all others.
     `norm_stride`: so many pixels of a crop's side lie behind one cell of the smallest map that goes through
     batch norm; None where that map is pooled to a single cell, as in ASPP's branch of the whole picture.
-    `num_classes` and `norm_cfg` are filled in when the plan is made.
+    `num_classes` is filled in when the plan is made; on a CPU SyncBN becomes BN.
     """
 
     title: str
@@ -42,6 +42,11 @@ class Recipe:
     model: Mapping[str, Any]
     norm_stride: int | None
     schedules: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def has_layers(self) -> bool:
+        """Whether the backbone has layers that `layer_decay` can count."""
+        return self.model["backbone"]["type"] in ("BEiT", "MAE", "SwinTransformer")
 
     def schedule_for(self, dataset_name: str) -> dict[str, Any]:
         """All schedule fields, with the data set's own over the common ones."""
@@ -60,6 +65,8 @@ class Recipe:
         return pictures * height * width
 
 
+_NORM = {"type": "SyncBN", "requires_grad": True}
+
 _SMALL: dict[str, Any] = {
     "type": "EncoderDecoder",
     "backbone": {
@@ -72,11 +79,13 @@ _SMALL: dict[str, Any] = {
         "dilations": (1, 1, 1),
         "out_indices": (0, 1, 2),
         "norm_eval": False,
+        "norm_cfg": _NORM,
         "style": "pytorch",
         "contract_dilation": True,
     },
     "decode_head": {
         "type": "FCNHead",
+        "norm_cfg": _NORM,
         "in_channels": (28, 56, 112),
         "in_index": (0, 1, 2),
         "input_transform": "resize_concat",

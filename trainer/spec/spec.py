@@ -14,15 +14,25 @@ from trainer.base.errors import Problem, SpecError
 from trainer.base.pointers import problems_of
 from trainer.base.strict_model import StrictModel
 from trainer.base.text import hidden_letter
-from trainer.spec.datasets import DATASETS, Dataset, Folder
+from trainer.spec.augmentation import Augmentation
+from trainer.spec.checks import (
+    accumulation_problems,
+    batch_problems,
+    dataset_problems,
+    fitting_problems,
+    norm_problems,
+    optimizer_problems,
+    shared_gpu_problems,
+)
+from trainer.spec.datasets import DATASETS, Dataset, usual_augmentation
 from trainer.spec.methods import Method
 from trainer.spec.models import RECIPES, Model
+from trainer.spec.resources import Resources
+from trainer.spec.schedule import Schedule
 
 Mode = Literal["single_scale"]
 SINGLE_SCALE: Mode = "single_scale"
 Share = Annotated[float, Field(gt=0, lt=1)]
-SMALLEST_CROP = 16  # a side, in pixels
-Side = Annotated[int, Field(ge=SMALLEST_CROP, le=2048)]
 TagKey = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 _HIDDEN = r"\x00-\x1F\x7F-\x9F\u200B-\u200F\u2028-\u202E\u2060-\u206F\uFEFF"  # the best known of them
 
@@ -46,35 +56,6 @@ PLAIN_WORDS = Field(
     }
 )
 TagValue = Annotated[str, Field(max_length=500), PLAIN, PLAIN_WORDS]
-
-
-def _all_optional(schema: dict[str, Any]) -> None:
-    """What the recipe fills in need not be sent."""
-    schema.pop("required", None)
-
-
-class Schedule(StrictModel):
-    """How the model is optimised. Fields left out come from the model's recipe for the data set."""
-
-    model_config = ConfigDict(json_schema_extra=_all_optional)
-
-    iterations: int = Field(ge=1, le=10_000_000)
-    batch_size: int = Field(ge=1, le=65_536, description="Global: over all workers.")
-    crop_size: Annotated[tuple[Side, Side], Field(strict=False)] = Field(description="[height, width]")
-    optimizer: Literal["sgd", "adamw"]
-    learning_rate: float = Field(gt=0, le=100)
-    momentum: float = Field(ge=0, lt=1, description="SGD's momentum; AdamW's first beta.")
-    weight_decay: float = Field(ge=0, le=10)
-    warmup_iterations: int = Field(ge=0, description="Linear warm-up; then polynomial decay.")
-    power: float = Field(ge=0, le=10, description="Exponent of the polynomial decay.")
-
-
-class Resources(StrictModel):
-    """What the job's workers take from the cluster."""
-
-    workers: int = Field(default=1, ge=1, le=1024)
-    gpus_per_worker: float = Field(default=0, ge=0, le=1, multiple_of=0.125)
-    cpus_per_worker: int = Field(default=1, ge=1, le=256, description="Also torch's threads in a worker.")
 
 
 class Evaluation(StrictModel):
@@ -106,6 +87,7 @@ class ExperimentSpec(StrictModel):
     model: Model
     method: Method
     schedule: Schedule
+    augmentation: Augmentation
     resources: Resources = Resources()
     evaluation: Evaluation = Evaluation()
     seed: int = Field(default=0, ge=0, le=2**31 - 1)
@@ -113,19 +95,25 @@ class ExperimentSpec(StrictModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _fill_schedule(cls, document: Any) -> Any:
-        """Puts the recipe's schedule under the fields given.
+    def _fill_in(cls, document: Any) -> Any:
+        """Puts the recipe's schedule and the data set's augmentation under the fields given.
 
         An unknown model gets some recipe's: it is refused anyway, and what was given is checked as well.
         """
         if not isinstance(document, dict):
             return document
-        given = document.get("schedule", {})
-        if not isinstance(given, dict):
-            return document
         recipe = RECIPES.get(_name_of(document.get("model"))) or next(iter(RECIPES.values()))
         dataset_name = _name_of(document.get("dataset"))
-        return {**document, "schedule": {**recipe.schedule_for(dataset_name), **given}}
+        usual = {
+            "schedule": recipe.schedule_for(dataset_name),
+            "augmentation": usual_augmentation(dataset_name),
+        }
+        filled = dict(document)
+        for name, under in usual.items():
+            given = document.get(name, {})
+            if isinstance(given, dict):
+                filled[name] = {**under, **given}
+        return filled
 
     @model_validator(mode="after")
     def _name_itself(self) -> Self:
@@ -162,17 +150,8 @@ def spec_schema() -> dict[str, Any]:
 
 
 def _cross_checks(spec: ExperimentSpec) -> tuple[Problem, ...]:
-    problems = []
-    workers, batch_size = spec.resources.workers, spec.schedule.batch_size
-    if batch_size % workers:
-        problems.append(
-            Problem(
-                "/schedule/batch_size",
-                f"{batch_size} does not divide among {workers} workers",
-                f"a multiple of /resources/workers ({workers})",
-            )
-        )
     shares = spec.evaluation.group_boundaries
+    problems = batch_problems(spec.schedule, spec.resources)
     if shares is not None and shares[0] >= shares[1]:
         problems.append(
             Problem(
@@ -181,76 +160,45 @@ def _cross_checks(spec: ExperimentSpec) -> tuple[Problem, ...]:
                 "two shares above 0 and below 1, the first below the second",
             )
         )
-    if isinstance(spec.dataset, Folder) and spec.dataset.zero_is_void and spec.dataset.label_map is not None:
-        problems += [
-            Problem(f"/dataset/{name}", f"is given beside /dataset/{other}", "one of the two")
-            for name, other in (("zero_is_void", "label_map"), ("label_map", "zero_is_void"))
-        ]
+    problems += dataset_problems(spec.dataset, spec.augmentation)
     if not problems:  # how many pictures a worker gets is known
-        problems += _norm_problems(spec)
-    problems += _shared_gpu_problems(spec.resources)
+        problems += norm_problems(RECIPES[spec.model.name], spec.model.name, spec.schedule, spec.resources)
+    problems += shared_gpu_problems(spec.resources)
+    problems += optimizer_problems(spec.schedule, spec.resources, spec.model.name)
+    problems += accumulation_problems(spec.schedule, spec.method)
     size = DATASETS[spec.dataset.name].picture_size
     if size is not None:
         problems += crop_problems(spec, size)
     return tuple(problems)
 
 
-def _norm_problems(spec: ExperimentSpec) -> list[Problem]:
-    """Batch norm cannot train on one value a channel. On GPUs all workers normalise together."""
-    recipe, schedule, resources = RECIPES[spec.model.name], spec.schedule, spec.resources
-    parts = 1 if resources.gpus_per_worker else resources.workers
-    if recipe.norm_values(schedule.crop_size, schedule.batch_size // parts) > 1:
-        return []
-    height, width = schedule.crop_size
-    one = "1 picture" if resources.workers == 1 else "1 picture a worker"
-    got = f"{one} of {height}×{width} gives batch norm in {spec.model.name} one value a channel"
-    more = f">= {2 * parts}"
-    if recipe.norm_stride is None:
-        return [Problem("/schedule/batch_size", got, more)]
-    larger = f"a height or width >= {recipe.norm_stride + 1}"
-    return [
-        Problem("/schedule/batch_size", got, f"{more}, or {larger} in /schedule/crop_size"),
-        Problem("/schedule/crop_size", got, f"{larger}, or /schedule/batch_size {more}"),
-    ]
-
-
-def _shared_gpu_problems(resources: Resources) -> list[Problem]:
-    """Workers that train together cannot share a GPU: NCCL refuses two ranks on one."""
-    share, workers = resources.gpus_per_worker, resources.workers
-    if workers == 1 or share in (0, 1):
-        return []
-    got = f"{workers} workers cannot have {share:g} of a GPU each: NCCL refuses two of them on one GPU"
-    return [
-        Problem("/resources/workers", got, "1, or /resources/gpus_per_worker 0 or 1"),
-        Problem("/resources/gpus_per_worker", got, "0 or 1, or /resources/workers 1"),
-    ]
-
-
 def crop_problems(spec: ExperimentSpec, picture_size: tuple[int, int]) -> list[Problem]:
     """A crop must fit the pictures, all of one `picture_size` = (height, width) after scaling."""
-    crop, scale = spec.schedule.crop_size, getattr(spec.dataset, "scale", 1)
-    if min(picture_size) < SMALLEST_CROP:
-        height, width = picture_size
-        after = f" at scale {scale:g}" if scale != 1 else ""
-        wanted = f"pictures of at least {SMALLEST_CROP}×{SMALLEST_CROP} pixels{after and ' after scaling'}"
-        where = "/dataset/scale" if scale != 1 else "/dataset"
-        return [Problem(where, f"every picture is {height}×{width}{after}: no crop fits", wanted)]
-    return [
-        Problem(
-            f"/schedule/crop_size/{axis}",
-            f"{crop[axis]} is above the {side} of every picture, {picture_size[axis]}",
-            f"{SMALLEST_CROP} to {picture_size[axis]}",
-        )
-        for axis, side in enumerate(("height", "width"))
-        if crop[axis] > picture_size[axis]
-    ]
+    scale = getattr(spec.dataset, "scale", 1)
+    return fitting_problems(spec.schedule.crop_size, spec.augmentation.resize_base, picture_size, scale)
 
 
 def canonical_json(spec: ExperimentSpec) -> str:
-    """The spec as JSON with sorted keys and no blanks: equal specs give equal text."""
-    return json.dumps(spec.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    """The whole spec as JSON with sorted keys and no blanks: equal specs give equal text."""
+    return _compact(spec.model_dump(mode="json"))
 
 
 def spec_hash(spec: ExperimentSpec) -> str:
-    """SHA-256 of the canonical JSON, 64 hexadecimal digits."""
-    return hashlib.sha256(canonical_json(spec).encode()).hexdigest()
+    """SHA-256 of the canonical JSON without later words at their defaults, 64 hexadecimal digits.
+
+    So specs keep their hash, and their checkpoints, when a word is added whose default changes nothing.
+    """
+    document = spec.model_dump(mode="json")
+    defaults = {name: one.default for name, one in Schedule.model_fields.items() if not one.is_required()}
+    document["schedule"] = {
+        name: value
+        for name, value in document["schedule"].items()
+        if name not in defaults or getattr(spec.schedule, name) != defaults[name]
+    }
+    if spec.augmentation == Augmentation(**usual_augmentation(spec.dataset.name)):
+        del document["augmentation"]
+    return hashlib.sha256(_compact(document).encode()).hexdigest()
+
+
+def _compact(document: object) -> str:
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -12,7 +12,7 @@ from sweeps.driver.sweep_task import SweepTask
 from sweeps.execution.task import TaskEnd
 from tests.data_factories import make_report, spec_document
 from trainer.results.report import AttemptReport, write_report
-from trainer.spec.spec import Resources
+from trainer.spec.resources import Resources
 from trainer.storage.layout import Storage
 from trainer.task import Task
 

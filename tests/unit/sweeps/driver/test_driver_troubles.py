@@ -27,7 +27,7 @@ from tests.data_factories import make_report, spec_document
 from tests.unit.sweeps.driver.stubs import FixedCluster, StubPool, Told, sweep_of, task_of
 from trainer.base.errors import StoppedEarly
 from trainer.results.report import AttemptError, read_report, write_report
-from trainer.spec.spec import Resources
+from trainer.spec.resources import Resources
 from trainer.storage.layout import Storage, trial_id
 from trainer.storage.notices import read_notices
 from trainer.storage.orders import ask_to_stop

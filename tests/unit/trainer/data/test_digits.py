@@ -110,7 +110,6 @@ def test_prepared_scenes_are_a_folder_data_set(tmp_path: Path) -> None:
     assert data.eval_images == 50
     assert data.classes[0] == "background"
     assert len(data.classes) == 11
-    assert not data.flip
     root = Path(data.root)
     scene = list(digits.render(SMALL, "val"))[7]
     name = "scene_00007.png"

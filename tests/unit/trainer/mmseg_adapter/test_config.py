@@ -20,7 +20,6 @@ DIGITS = PreparedData(
     eval_split="val",
     classes=("background", "digit 0"),
     scale=1.0,
-    flip=False,
     train_images=50,
     eval_images=50,
 )
@@ -30,7 +29,6 @@ STREET = PreparedData(
     eval_split="test",
     classes=("Sky", "Building", "Pole"),
     scale=0.5,
-    flip=True,
     train_images=367,
     eval_images=233,
 )

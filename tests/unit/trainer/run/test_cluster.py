@@ -9,7 +9,7 @@ from ray.exceptions import ActorDiedError, ActorUnavailableError
 
 from trainer.base.errors import NodeLost, ResourcesUnavailable, WorkerLost
 from trainer.run.cluster import alive_nodes, loss_of, places, require_resources
-from trainer.spec.spec import Resources
+from trainer.spec.resources import Resources
 
 
 def node(name: str, *, alive: bool = True, **resources: float) -> dict[str, Any]:

@@ -1,0 +1,166 @@
+"""What fields ask of each other: each function has the problems of one matter."""
+
+from __future__ import annotations
+
+from trainer.base.errors import Problem
+from trainer.spec import methods
+from trainer.spec.augmentation import NATIVE, Augmentation, Base, fitted
+from trainer.spec.datasets import CamVid, DigitScenes, Folder
+from trainer.spec.methods import AnyMethod
+from trainer.spec.models import RECIPES, Recipe
+from trainer.spec.resources import Resources
+from trainer.spec.schedule import SMALLEST_CROP, Schedule
+
+
+def batch_problems(schedule: Schedule, resources: Resources) -> list[Problem]:
+    """A batch must divide among the workers, and each worker's share into the parts that it is taken in."""
+    workers, parts, size = resources.workers, schedule.accumulate, schedule.batch_size
+    if size % workers:
+        got, allowed = f"{size} does not divide among {workers} workers", f"/resources/workers ({workers})"
+    elif size // workers % parts:
+        share = f"{size // workers} pictures of each worker" if workers > 1 else f"{size}"
+        got = f"{share} cannot be taken in {parts} equal parts"
+        allowed = f"/resources/workers × /schedule/accumulate ({workers * parts})"
+    else:
+        return []
+    return [Problem("/schedule/batch_size", got, f"a multiple of {allowed}")]
+
+
+def norm_problems(recipe: Recipe, model: str, schedule: Schedule, resources: Resources) -> list[Problem]:
+    """Batch norm cannot train on one value a channel. On GPUs all workers normalise together."""
+    parts = schedule.accumulate * (1 if resources.gpus_per_worker else resources.workers)
+    if recipe.norm_values(schedule.crop_size, schedule.batch_size // parts) > 1:
+        return []
+    height, width = schedule.crop_size
+    shared = resources.workers * schedule.accumulate > 1
+    one = (
+        ("1 picture a worker" if schedule.accumulate == 1 else "1 picture at a time")
+        if shared
+        else "1 picture"
+    )
+    got = f"{one} of {height}×{width} gives batch norm in {model} one value a channel"
+    more = f">= {2 * parts}"
+    if recipe.norm_stride is None:
+        return [Problem("/schedule/batch_size", got, more)]
+    larger = f"a height or width >= {recipe.norm_stride + 1}"
+    return [
+        Problem("/schedule/batch_size", got, f"{more}, or {larger} in /schedule/crop_size"),
+        Problem("/schedule/crop_size", got, f"{larger}, or /schedule/batch_size {more}"),
+    ]
+
+
+def shared_gpu_problems(resources: Resources) -> list[Problem]:
+    """Workers that train together cannot share a GPU: NCCL refuses two ranks on one."""
+    share, workers = resources.gpus_per_worker, resources.workers
+    if workers == 1 or share in (0, 1):
+        return []
+    got = f"{workers} workers cannot have {share:g} of a GPU each: NCCL refuses two of them on one GPU"
+    return [
+        Problem("/resources/workers", got, "1, or /resources/gpus_per_worker 0 or 1"),
+        Problem("/resources/gpus_per_worker", got, "0 or 1, or /resources/workers 1"),
+    ]
+
+
+def optimizer_problems(schedule: Schedule, resources: Resources, model: str) -> list[Problem]:
+    """Words of the optimiser that do not go together, or that the model or a CPU cannot take."""
+    problems = []
+    lowest, rate = schedule.min_learning_rate, schedule.learning_rate
+    if lowest > rate:
+        got = f"{lowest:g} is above /schedule/learning_rate, {rate:g}"
+        problems.append(Problem("/schedule/min_learning_rate", got, f"0 to {rate:g}"))
+    if schedule.betas is not None and schedule.optimizer != "adamw":
+        got = f"{schedule.optimizer} has none"
+        problems.append(Problem("/schedule/betas", got, 'null, or /schedule/optimizer "adamw"'))
+    matches = [group.match for group in schedule.parameter_groups]
+    for number, match in enumerate(matches):
+        if match in matches[:number]:
+            where = f"/schedule/parameter_groups/{number}/match"
+            problems.append(Problem(where, f"{match!r} is in an earlier group", "each text once"))
+    if len(set(schedule.no_weight_decay)) < len(schedule.no_weight_decay):
+        got = f"{schedule.no_weight_decay[0]!r} is there twice"
+        problems.append(Problem("/schedule/no_weight_decay", got, "each word once"))
+    if schedule.precision == "fp16" and not resources.gpus_per_worker:
+        got = "fp16 on a CPU is slower than float32"
+        problems.append(
+            Problem("/schedule/precision", got, '"float32" or "bf16", or /resources/gpus_per_worker above 0')
+        )
+    return [*problems, *_layer_decay_problems(schedule, model)]
+
+
+def _layer_decay_problems(schedule: Schedule, model: str) -> list[Problem]:
+    if schedule.layer_decay is None:
+        return []
+    where = "/schedule/layer_decay"
+    if not RECIPES[model].has_layers:
+        return [Problem(where, f"{model} is no transformer: it has no layers to count", "null")]
+    if schedule.parameter_groups or schedule.no_weight_decay:
+        other = "parameter_groups" if schedule.parameter_groups else "no_weight_decay"
+        got = (
+            f"is given beside /schedule/{other}; it has groups of its own, without decay of norms and biases"
+        )
+        return [Problem(where, got, f"null, or no /schedule/{other}")]
+    return []
+
+
+# Their divisors follow from what the model predicts, or their terms from a whole batch.
+_NOT_ACCUMULATED = {
+    "ohem": "which pixels are hard is decided over a batch",
+    "seesaw": "its factors come from a batch's predictions",
+    "recall": "its weights are a batch's recalls",
+}
+
+
+def accumulation_problems(schedule: Schedule, method: AnyMethod) -> list[Problem]:
+    """Methods whose loss of a batch is not the mean of its parts' losses."""
+    if schedule.accumulate == 1:
+        return []
+    reason = _NOT_ACCUMULATED.get(method.kind)
+    instead = "1"
+    if isinstance(method, methods.Lovasz | methods.RegionRebalance) and method.scope == "batch":
+        reason, instead = "its regions are a whole batch's", '1, or /method/scope "image"'
+    if reason is None:
+        return []
+    got = f"{schedule.accumulate} parts do not give the loss of {method.kind} on a batch: {reason}"
+    return [Problem("/schedule/accumulate", got, instead)]
+
+
+def dataset_problems(dataset: Folder | CamVid | DigitScenes, augmentation: Augmentation) -> list[Problem]:
+    """Two words for one thing."""
+    problems = []
+    if isinstance(dataset, Folder) and dataset.zero_is_void and dataset.label_map is not None:
+        problems += [
+            Problem(f"/dataset/{name}", f"is given beside /dataset/{other}", "one of the two")
+            for name, other in (("zero_is_void", "label_map"), ("label_map", "zero_is_void"))
+        ]
+    low, high = augmentation.jitter
+    if low > high:
+        got = f"{low:g} is above {high:g}"
+        problems.append(Problem("/augmentation/jitter", got, "[smallest, largest]"))
+    scale = getattr(dataset, "scale", 1)
+    for name, base in (("resize_base", augmentation.resize_base), ("test_size", augmentation.test_size)):
+        if base != NATIVE and scale != 1:
+            got = f"is given beside /dataset/scale {scale:g}, which it would undo"
+            problems.append(Problem(f"/augmentation/{name}", got, '"native", or /dataset/scale 1'))
+    return problems
+
+
+def fitting_problems(
+    crop: tuple[int, int], base: Base, picture_size: tuple[int, int], scale: float
+) -> list[Problem]:
+    """A crop must fit the pictures, all of one `picture_size` = (height, width) after scaling."""
+    if min(picture_size) < SMALLEST_CROP and base == NATIVE:
+        height, width = picture_size
+        after = f" at scale {scale:g}" if scale != 1 else ""
+        wanted = f"pictures of at least {SMALLEST_CROP}×{SMALLEST_CROP} pixels{after and ' after scaling'}"
+        where = "/dataset/scale" if scale != 1 else "/dataset"
+        return [Problem(where, f"every picture is {height}×{width}{after}: no crop fits", wanted)]
+    size = picture_size if base == NATIVE else fitted(picture_size, base)
+    return [
+        Problem(
+            f"/schedule/crop_size/{axis}",
+            f"{crop[axis]} is above the {side} of every picture, {size[axis]}",
+            f"{SMALLEST_CROP} to {size[axis]}",
+        )
+        for axis, side in enumerate(("height", "width"))
+        if crop[axis] > size[axis]
+    ]
