@@ -80,20 +80,21 @@ class StepOptimWrapper(OptimWrapper):  # type: ignore[misc]
             clip_grads_with_norm_(grads, self._largest_norm, norm)
         left_out = not self._fused and self.guard.settle(wait=True)
         if not left_out:
-            self._step(bad)
+            if self._fused:
+                setattr(self.optimizer, "found_inf", bad.float())  # noqa: B010 - torch sets it so itself
+            self.step()
         self.zero_grad()
         if self._fused:
             left_out = self.guard.settle(wait=False)
         self.moved = not left_out
 
-    def _step(self, bad: Tensor) -> None:
-        if self._scaler is not None:
-            self._scaler.step(self.optimizer)
-            self._scaler.update()
+    def step(self, **kwargs: Any) -> None:
+        """The optimiser's own; mmengine's schedulers count these calls."""
+        if self._scaler is None:
+            self.optimizer.step(**kwargs)
             return
-        if self._fused:
-            setattr(self.optimizer, "found_inf", bad.float())  # noqa: B010 - torch sets it so itself
-        self.optimizer.step()
+        self._scaler.step(self.optimizer, **kwargs)
+        self._scaler.update()
 
     def _parameters(self) -> Iterator[Tensor]:
         for group in self.optimizer.param_groups:
