@@ -140,7 +140,7 @@ def test_words_that_do_not_go_together(changes: dict[str, Any], told: dict[str, 
 
 def test_accumulation_and_batch_norm() -> None:
     """Each part must have what batch norm needs."""
-    assert problems(**{"schedule": {"batch_size": 4, "crop_size": [16, 16], "accumulate": 4}}) == {
+    assert problems(schedule={"batch_size": 4, "crop_size": [16, 16], "accumulate": 4}) == {
         "/schedule/batch_size": ">= 8, or a height or width >= 17 in /schedule/crop_size",
         "/schedule/crop_size": "a height or width >= 17, or /schedule/batch_size >= 8",
     }

@@ -353,7 +353,7 @@ def test_errors_pickle() -> None:
     ],
 )
 def test_later_words_leave_old_hashes_alone(document: dict[str, Any], known: str) -> None:
-    """Specs from before a word keep their hash, and so their checkpoints; its default given is no other spec."""
+    """Specs from before a word keep their hash, and so their checkpoints; also where its default is given."""
     assert spec_hash(parse_spec(document)) == known
     schedule = {**document.get("schedule", {}), "accumulate": 1, "precision": "float32", "betas": None}
     assert spec_hash(parse_spec({**document, "schedule": schedule})) == known

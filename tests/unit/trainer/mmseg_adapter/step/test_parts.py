@@ -28,12 +28,13 @@ _AUXILIARY = {
 
 
 def accumulable() -> list[str]:
+    """Variants whose divisor follows from labels; noise and the projection's batch norm see their own part."""
     return [
         name
         for name, document in VARIANTS.items()
-        if document["kind"] not in _BATCH_BY_BATCH
-        and not (document["kind"] in ("lovasz", "region_rebalance") and "batch" in name)
-        and name != "lovasz"
+        if document["kind"] not in {*_BATCH_BY_BATCH, "blv"}
+        and document.get("scope", "batch" if document["kind"] == "lovasz" else "image") == "image"
+        and "projection" not in document
     ]
 
 
