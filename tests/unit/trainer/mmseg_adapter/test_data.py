@@ -14,7 +14,7 @@ from mmengine.registry import DefaultScope
 
 from tests.factories import tiny_plan
 from trainer.mmseg_adapter.config import revive
-from trainer.mmseg_adapter.data import PairedFolder, PositionSampler, ScalePicture, ShiftPicture
+from trainer.mmseg_adapter.data import PairedFolder, PositionSampler
 
 SIZE = 10
 
@@ -72,28 +72,3 @@ def test_loading_leaves_the_streams_alone(folder: PairedFolder) -> None:
     assert random.getstate() == states[0]
     assert np.random.get_state()[1].tolist() == states[1]  # type: ignore[union-attr]
     assert torch.equal(torch.get_rng_state(), states[2])
-
-
-def _results() -> dict[str, Any]:
-    picture = np.arange(6 * 8 * 3, dtype=np.uint8).reshape(6, 8, 3)
-    mask = np.arange(6 * 8, dtype=np.uint8).reshape(6, 8)
-    return {"img": picture, "gt_seg_map": mask, "seg_fields": ["gt_seg_map"], "img_shape": (6, 8)}
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_a_shift_moves_picture_and_mask_alike(seed: int) -> None:
-    """What is inside moves by one vector; what comes in from outside is void in the mask."""
-    np.random.seed(seed)
-    moved = ShiftPicture(max_shift=3, seg_pad_val=255).transform(_results())
-    assert moved["img"].shape == (6, 8, 3)
-    assert moved["gt_seg_map"].shape == (6, 8)
-    inside = moved["gt_seg_map"] != 255
-    assert inside.sum() >= 3 * 5
-    assert np.array_equal(moved["img"][inside][:, 0], moved["gt_seg_map"][inside] * 3)
-
-
-def test_scaling_keeps_labels_whole() -> None:
-    """Masks are scaled by nearest neighbour, and picture and mask to one size."""
-    scaled = ScalePicture(scale=0.5).transform(_results())
-    assert scaled["img"].shape[:2] == scaled["gt_seg_map"].shape == scaled["img_shape"] == (3, 4)
-    assert set(scaled["gt_seg_map"].flatten()) <= set(range(48))
