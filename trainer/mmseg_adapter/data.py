@@ -51,7 +51,7 @@ def seed_iteration(seed: int, iteration: int, rank: int) -> None:
 
 
 @contextmanager
-def _seeded_sample(seed: int, position: int) -> Iterator[None]:
+def seeded_sample(seed: int, position: int) -> Iterator[None]:
     """Draws inside come from (seed, position) and leave the outer streams untouched."""
     saved = random.getstate(), np.random.get_state(), torch.get_rng_state()
     _seed_cpu(seed, _SAMPLE_STREAM, position)
@@ -157,5 +157,5 @@ class PairedFolder(BaseSegDataset):  # type: ignore[misc]
         if self.test_mode:
             return super().__getitem__(address)
         position, index = divmod(address, len(self))
-        with _seeded_sample(self._seed, position):
+        with seeded_sample(self._seed, position):
             return super().__getitem__(index)
