@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.losses.pixels import check_logits, safe_target, valid_pixels, wide
-from trainer.losses.reduction import LossSum
+from trainer.losses.reduction import LossSum, Unit
 
 
 def dice(logits: Tensor, target: Tensor, *, ignore_index: int = 255) -> LossSum:
@@ -50,6 +50,8 @@ def dice(logits: Tensor, target: Tensor, *, ignore_index: int = 255) -> LossSum:
 
 class Dice(nn.Module):
     """`dice` with its settings."""
+
+    mean_over: Unit = "regions"
 
     def __init__(self, *, ignore_index: int = 255) -> None:
         super().__init__()
