@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 import torch
 from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
 
 from tests.factories import tiny_plan
 from trainer.mmseg_adapter.config import revive
 from trainer.mmseg_adapter.data import PairedFolder, PositionSampler
+from trainer.mmseg_adapter.torch_compat import end_workers, kept_iterator
 
 SIZE = 10
 
@@ -72,3 +74,19 @@ def test_loading_leaves_the_streams_alone(folder: PairedFolder) -> None:
     assert random.getstate() == states[0]
     assert np.random.get_state()[1].tolist() == states[1]  # type: ignore[union-attr]
     assert torch.equal(torch.get_rng_state(), states[2])
+
+
+def test_loader_processes_change_nothing(tmp_path: Path) -> None:
+    """Two processes hand over the batches that the training process would load itself."""
+    alone = revive(tiny_plan(tmp_path).config["train_dataloader"])
+    helped = {**alone, "num_workers": 2, "persistent_workers": True, "prefetch_factor": 4}
+    batches = []
+    for config in (alone, helped):
+        with DefaultScope.overwrite_default_scope("mmseg"):
+            loader = Runner.build_dataloader(config)
+        batches.append(list(islice(loader, 3)))
+        end_workers(kept_iterator(loader))
+    for ours, theirs in zip(*batches, strict=True):
+        assert all(map(torch.equal, ours["inputs"], theirs["inputs"]))
+        masks = ([sample.gt_sem_seg.data for sample in batch["data_samples"]] for batch in (ours, theirs))
+        assert all(map(torch.equal, *masks))
