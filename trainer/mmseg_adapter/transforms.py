@@ -2,7 +2,7 @@
 
 What stands for a transform of mmsegmentation makes the same calls of numpy.random and gives the same values,
 bit for bit, only sooner (`benchmarks/loader.py` says by how much). Pictures are (H, W, 3) uint8, blue first;
-masks (H, W) uint8. OpenCV works here on single rows and columns left out, without copying first.
+masks (H, W) uint8. A crop is a view: OpenCV reads it as it is, and the next step that computes copies it.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class ShiftPicture(BaseTransform):  # type: ignore[misc]
 class FastRandomCrop(BaseTransform):  # type: ignore[misc]
     """Equals mmseg's RandomCrop: the place is drawn again, at most ten times, where one class fills too much.
 
-    The pixels of one class and of void are counted, where mmseg sorts all pixels of every try.
+    Pixels are counted for as few classes as will tell, where mmseg sorts all pixels of every try.
 
     Args:
         crop_size: (height, width); a side that is shorter stays whole.
