@@ -21,6 +21,7 @@ from trainer.mmseg_adapter.head import attach, deployable_state
 from trainer.mmseg_adapter.hooks import CheckpointHook, EvaluationHook, ProgressHook, SeedingHook
 from trainer.mmseg_adapter.isolation import quiet_logger
 from trainer.mmseg_adapter.mmengine_compat import QuietRunner
+from trainer.mmseg_adapter.parameter_groups import NamedGroups  # noqa: F401 - optim_wrapper names it
 from trainer.plan import Plan
 from trainer.results.metrics import Counts, frequency_groups
 from trainer.results.report import Scores, make_scores
