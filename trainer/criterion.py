@@ -7,8 +7,9 @@ before the classifier, H W label size, h w feature size.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import assert_never
+from typing import Any, assert_never
 
+import torch
 from torch import Tensor, nn
 
 from trainer.losses.blv import Blv
@@ -21,7 +22,7 @@ from trainer.losses.logit_adjusted import BalancedSoftmax, LogitAdjusted, scaled
 from trainer.losses.lovasz import Lovasz
 from trainer.losses.ohem import Ohem
 from trainer.losses.recall import Recall
-from trainer.losses.reduction import LossSum, mean_over_ranks
+from trainer.losses.reduction import Average, LossSum, StepUnits, mean_over_ranks, mean_over_step
 from trainer.losses.region_branch import RegionBranch
 from trainer.losses.region_classifier import EtfRegionClassifier, Projection, RegionClassifier
 from trainer.losses.reweighted import Reweighted
@@ -38,6 +39,7 @@ class Criterion(nn.Module):
     """
 
     prediction_shift: Tensor | None
+    step_units: StepUnits | None = None  # of the step at hand, where it is taken in parts
 
     def __init__(
         self,
@@ -46,17 +48,20 @@ class Criterion(nn.Module):
         region_branch: RegionBranch | None = None,
         region_weight: float = 0.0,
         prediction_shift: Tensor | None = None,
+        loss_average: Average = "valid",
     ) -> None:
         """`pixel_losses`: name in the log, "loss_...", to a module from (logits, target) to a LossSum.
 
         `prediction_shift`: (K,) to take off the logits of every prediction, and of none in training (Menon et
         al. 2021, Eq. 9); kept in no state dict.
+        `loss_average`: what losses that are means over pixels are divided by.
         """
         super().__init__()
         self.num_classes = num_classes
         self.pixel_losses = nn.ModuleDict(pixel_losses)
         self.region_branch = region_branch
         self.region_weight = region_weight
+        self.loss_average: Average = loss_average
         self.register_buffer("prediction_shift", prediction_shift, persistent=False)
 
     def forward(self, logits: Tensor, features: Tensor, target: Tensor) -> dict[str, Tensor]:
@@ -73,7 +78,8 @@ class Criterion(nn.Module):
         Returns:
             Keys that start with "loss_" are to be summed and differentiated: "loss_pixel", "loss_dice",
             "loss_lovasz", "loss_region" (lambda included). "num_regions" and "region_acc..." are for the
-            log (`RegionBranch`; NaN where no region counts). A loss without a single valid pixel on any rank
+            log (`RegionBranch`; NaN where no region counts). With `step_units` a loss is the part of the
+            step's mean that this call adds. A loss without a single valid pixel on any rank
             is 0 with a graph.
 
         Raises:
@@ -90,10 +96,26 @@ class Criterion(nn.Module):
         sums: dict[str, LossSum] = {name: loss(logits, target) for name, loss in self.pixel_losses.items()}
         if region is not None:
             sums["loss_region"], logged = region
-        means = dict(zip(sums, mean_over_ranks(*sums.values()), strict=True))
+        means = self._means(sums, target.numel())
         if self.region_branch is not None:
             means["loss_region"] = self.region_weight * means["loss_region"]
         return {**means, **logged}
+
+    def _means(self, sums: Mapping[str, LossSum], pixels: int) -> dict[str, Tensor]:
+        """The one division: by this step's units, or by those that its labels hold in all its parts."""
+        losses: dict[str, Any] = {**self.pixel_losses, "loss_region": self.region_branch}
+        if self.step_units is not None and all(losses[name].mean_over != "own" for name in sums):
+            return {
+                name: mean_over_step(item, self.step_units.of(losses[name].mean_over, self.loss_average))
+                for name, item in sums.items()
+            }
+        if self.loss_average == "all":
+            over_pixels = {name: item for name, item in sums.items() if losses[name].mean_over == "pixels"}
+            sums = {
+                **sums,
+                **{n: LossSum(s.total, torch.full_like(s.units, pixels)) for n, s in over_pixels.items()},
+            }
+        return dict(zip(sums, mean_over_ranks(*sums.values()), strict=True))
 
 
 def build_criterion(
@@ -106,6 +128,7 @@ def build_criterion(
     seed: int,
     align_corners: bool,
     class_groups: Sequence[Group] | None = None,
+    loss_average: Average = "valid",
 ) -> Criterion:
     """The criterion of `method`. Draws nothing from any global random stream.
 
@@ -119,6 +142,7 @@ def build_criterion(
         seed: of the region branch's initialisation and dropout, and of noise on the logits.
         align_corners: how features are upsampled to label size.
         class_groups: of each class, in label order; for the log of a region branch alone. None: no groups.
+        loss_average: what losses that are means over pixels are divided by.
 
     Raises:
         ValueError: counts or groups of different lengths; counts negative, not integers, or none above zero;
@@ -148,7 +172,9 @@ def build_criterion(
             class_groups=class_groups,
         )
     losses = _pixel_losses(method, counts, ignore_index=ignore_index, seed=seed)
-    return Criterion(num_classes, losses, branch, region_weight, prediction_shift=shift)
+    return Criterion(
+        num_classes, losses, branch, region_weight, prediction_shift=shift, loss_average=loss_average
+    )
 
 
 def _prior_counts(

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from trainer.base.text import first_names
 
 
 @dataclass(frozen=True)
@@ -78,16 +82,29 @@ class NodeLost(WorkerLost):
 
 
 class NonFiniteLoss(RegionRebalanceError):
-    """A loss became NaN or infinite; the optimiser was not moved."""
+    """A loss or gradient became NaN or infinite; the optimiser was not moved."""
 
-    def __init__(self, iteration: int, name: str, value: float) -> None:
-        super().__init__(f"{name} is {value} at iteration {iteration}")
+    def __init__(
+        self,
+        iteration: int,
+        name: str,
+        value: float,
+        numbers: Mapping[str, float] | None = None,
+        pictures: tuple[str, ...] = (),
+    ) -> None:
+        """`numbers`: all losses of the step, and its gradient's norm; `pictures`: file names of the batch."""
+        told = ", ".join(f"{each} {number:.4g}" for each, number in (numbers or {}).items())
+        with_numbers = f" ({told})" if told else ""
+        with_pictures = f"; pictures: {first_names(pictures)}" if pictures else ""
+        super().__init__(f"{name} is {value} at iteration {iteration}{with_numbers}{with_pictures}")
         self.iteration = iteration
         self.name = name
         self.value = value
+        self.numbers = dict(numbers or {})
+        self.pictures = pictures
 
-    def __reduce__(self) -> tuple[type[NonFiniteLoss], tuple[int, str, float]]:
-        return type(self), (self.iteration, self.name, self.value)
+    def __reduce__(self) -> tuple[type[NonFiniteLoss], tuple[Any, ...]]:
+        return type(self), (self.iteration, self.name, self.value, self.numbers, self.pictures)
 
 
 class Cancelled(RegionRebalanceError):

@@ -15,7 +15,7 @@ from trainer.losses.cross_entropy import cross_entropy
 from trainer.losses.own_random import own_generator
 from trainer.losses.parameters import require
 from trainer.losses.pixels import check_per_class, wide
-from trainer.losses.reduction import LossSum, rank
+from trainer.losses.reduction import LossSum, Unit, rank
 
 
 def variation_of(class_counts: Sequence[int]) -> Tensor:
@@ -73,6 +73,8 @@ class Blv(nn.Module):
 
     variation: Tensor
     step: Tensor
+
+    mean_over: Unit = "pixels"
 
     def __init__(
         self, class_counts: Sequence[int], *, sigma: float = 4.0, seed: int = 0, ignore_index: int = 255

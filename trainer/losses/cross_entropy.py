@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainer.losses.pixels import check_logits, check_per_class, valid_pixels, wide
-from trainer.losses.reduction import LossSum
+from trainer.losses.reduction import LossSum, Unit
 
 
 def cross_entropy(
@@ -50,6 +50,8 @@ def pixel_cross_entropy(logits: Tensor, target: Tensor, *, ignore_index: int = 2
 
 class CrossEntropy(nn.Module):
     """`cross_entropy` with its settings."""
+
+    mean_over: Unit = "pixels"
 
     def __init__(self, *, ignore_index: int = 255) -> None:
         super().__init__()

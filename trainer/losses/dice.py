@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.losses.pixels import check_logits, safe_target, valid_pixels, wide
-from trainer.losses.reduction import LossSum
+from trainer.losses.reduction import LossSum, Unit
 
 _MMSEG_EPS = 1e-3
 
@@ -78,6 +78,7 @@ class Dice(nn.Module):
     def __init__(self, *, form: Literal["region", "mmseg"] = "region", ignore_index: int = 255) -> None:
         super().__init__()
         self.form = form
+        self.mean_over: Unit = "regions" if form == "region" else "all_images"
         self.ignore_index = ignore_index
 
     def forward(self, logits: Tensor, target: Tensor) -> LossSum:

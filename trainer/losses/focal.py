@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from trainer.losses.cross_entropy import cross_entropy, pixel_cross_entropy
 from trainer.losses.parameters import require
 from trainer.losses.pixels import valid_pixels
-from trainer.losses.reduction import LossSum
+from trainer.losses.reduction import LossSum, Unit
 
 
 def focal(logits: Tensor, target: Tensor, *, gamma: float = 2.0, ignore_index: int = 255) -> LossSum:
@@ -43,6 +43,8 @@ def focal(logits: Tensor, target: Tensor, *, gamma: float = 2.0, ignore_index: i
 
 class Focal(nn.Module):
     """`focal` with its settings."""
+
+    mean_over: Unit = "pixels"
 
     def __init__(self, *, gamma: float = 2.0, ignore_index: int = 255) -> None:
         super().__init__()

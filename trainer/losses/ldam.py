@@ -14,7 +14,7 @@ from trainer.losses.class_counts import floored_counts
 from trainer.losses.cross_entropy import cross_entropy
 from trainer.losses.parameters import require
 from trainer.losses.pixels import check_logits, check_per_class, safe_target, valid_pixels, wide
-from trainer.losses.reduction import LossSum
+from trainer.losses.reduction import LossSum, Unit
 
 
 def margins_of(class_counts: Sequence[int], *, max_margin: float) -> Tensor:
@@ -69,6 +69,8 @@ class Ldam(nn.Module):
     """`ldam` with the margins of the class counts it is made with."""
 
     margins: Tensor
+
+    mean_over: Unit = "pixels"
 
     def __init__(
         self,

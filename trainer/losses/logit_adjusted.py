@@ -15,7 +15,7 @@ from trainer.losses.class_counts import floored_counts
 from trainer.losses.cross_entropy import cross_entropy
 from trainer.losses.parameters import require
 from trainer.losses.pixels import check_per_class, wide
-from trainer.losses.reduction import LossSum
+from trainer.losses.reduction import LossSum, Unit
 
 
 def log_prior_of(class_counts: Sequence[int]) -> Tensor:
@@ -79,6 +79,8 @@ class BalancedSoftmax(nn.Module):
 
     log_prior: Tensor
 
+    mean_over: Unit = "pixels"
+
     def __init__(self, class_counts: Sequence[int], *, ignore_index: int = 255) -> None:
         super().__init__()
         self.ignore_index = ignore_index
@@ -118,6 +120,8 @@ class LogitAdjusted(nn.Module):
     """`logit_adjusted` with the prior of the class counts it is made with."""
 
     log_prior: Tensor
+
+    mean_over: Unit = "pixels"
 
     def __init__(
         self, class_counts: Sequence[int], *, temperature: float = 1.0, ignore_index: int = 255

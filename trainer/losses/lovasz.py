@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.losses.pixels import check_logits, safe_target, valid_pixels, wide
-from trainer.losses.reduction import LossSum
+from trainer.losses.reduction import LossSum, Unit
 
 LovaszScope = Literal["batch", "image"]
 
@@ -84,6 +84,7 @@ class Lovasz(nn.Module):
     def __init__(self, *, scope: LovaszScope = "batch", ignore_index: int = 255) -> None:
         super().__init__()
         self.scope: LovaszScope = scope
+        self.mean_over: Unit = "images" if scope == "image" else "own"
         self.ignore_index = ignore_index
 
     def forward(self, logits: Tensor, target: Tensor) -> LossSum:

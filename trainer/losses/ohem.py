@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from trainer.losses.cross_entropy import pixel_cross_entropy
 from trainer.losses.parameters import require
 from trainer.losses.pixels import valid_pixels
-from trainer.losses.reduction import LossSum
+from trainer.losses.reduction import LossSum, Unit
 
 
 def ohem(
@@ -63,6 +63,8 @@ def _check(threshold: float, min_kept: float) -> None:
 
 class Ohem(nn.Module):
     """`ohem` with its settings."""
+
+    mean_over: Unit = "own"
 
     def __init__(self, *, threshold: float = 0.7, min_kept: float = 0.0625, ignore_index: int = 255) -> None:
         super().__init__()

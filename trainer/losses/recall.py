@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from trainer.losses.cross_entropy import cross_entropy
 from trainer.losses.pixels import check_logits, pixels_of_classes, valid_pixels
-from trainer.losses.reduction import LossSum, sum_over_ranks
+from trainer.losses.reduction import LossSum, Unit, sum_over_ranks
 
 
 @torch.no_grad()
@@ -54,6 +54,8 @@ def recall(logits: Tensor, target: Tensor, *, ignore_index: int = 255) -> LossSu
 
 class Recall(nn.Module):
     """`recall` with its settings."""
+
+    mean_over: Unit = "pixels"
 
     def __init__(self, *, ignore_index: int = 255) -> None:
         super().__init__()

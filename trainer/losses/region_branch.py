@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from trainer.losses.logit_adjusted import adjusted, log_prior_of
 from trainer.losses.pixels import wide
-from trainer.losses.reduction import LossSum
+from trainer.losses.reduction import LossSum, Unit
 from trainer.losses.region import RegionFeatures, Scope, region_mean_features
 
 
@@ -68,6 +68,7 @@ class RegionBranch(nn.Module):
         self.num_classes, self.ignore_index = num_classes, ignore_index
         self.label_smoothing = label_smoothing
         self.scope: Scope = scope
+        self.mean_over: Unit = "regions" if scope == "image" else "own"
         self.align_corners = align_corners
         prior = None if region_counts is None else log_prior_of(region_counts)
         self.register_buffer("log_prior", prior, persistent=False)
@@ -81,7 +82,7 @@ class RegionBranch(nn.Module):
         group's classes. A percentage of no regions at all is NaN.
         """
         if self.projection is not None:
-            features = self.projection(features)
+            features = self.projection(wide(features))
         regions = self.pool(features, target)
         logits = self.classifier(regions.features)
         loss = region_cross_entropy(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from trainer.losses.class_counts import floored_counts
 from trainer.losses.cross_entropy import cross_entropy
 from trainer.losses.parameters import require
-from trainer.losses.reduction import LossSum
+from trainer.losses.reduction import LossSum, Unit
 
 
 def inverse_frequency_weights(class_counts: Sequence[int]) -> Tensor:
@@ -61,6 +61,8 @@ class Reweighted(nn.Module):
     """
 
     class_weights: Tensor
+
+    mean_over: Unit = "pixels"
 
     def __init__(
         self, class_counts: Sequence[int], *, beta: float | None = None, ignore_index: int = 255

@@ -18,7 +18,7 @@ from trainer.losses.pixels import (
     valid_pixels,
     wide,
 )
-from trainer.losses.reduction import LossSum, sum_over_ranks
+from trainer.losses.reduction import LossSum, Unit, sum_over_ranks
 
 
 def seesaw(
@@ -78,6 +78,7 @@ class Seesaw(nn.Module):
     """
 
     class_counts: Tensor
+    mean_over: Unit = "pixels"
 
     def __init__(
         self,

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from mmengine.model import is_model_wrapper
 
 from trainer.mmseg_adapter.mmengine_compat import continue_at
+from trainer.mmseg_adapter.step.average import average_of, bare
 from trainer.storage.port import StoredFile, StoredFolder
 
 _NAME = re.compile(r"iter_(\d+)\.pth")
@@ -35,6 +35,9 @@ class TrainingCheckpoints:
             # The scheduler hook ran before ours: these are the values of the next iteration.
             "param_schedulers": [_plain(scheduler.state_dict()) for scheduler in runner.param_schedulers],
         }
+        average = average_of(runner)
+        if average is not None:
+            payload["average"] = average.state_dict()
         save_whole(payload, self._folder.file(f"iter_{iteration}.pth"))
         for _, file in self._newest_first()[_KEEP:]:
             file.delete()
@@ -47,6 +50,9 @@ class TrainingCheckpoints:
                 continue
             bare(runner.model).load_state_dict(payload["state_dict"])
             runner.optim_wrapper.load_state_dict(payload["optimizer"])
+            average = average_of(runner)
+            if average is not None:
+                average.load_state_dict(payload["average"])
             for scheduler, state in zip(runner.param_schedulers, payload["param_schedulers"], strict=True):
                 scheduler.load_state_dict(state)
             continue_at(runner, iteration)
@@ -56,13 +62,6 @@ class TrainingCheckpoints:
     def _newest_first(self) -> list[tuple[int, StoredFile]]:
         found = {int(match[1]): name for name in self._folder.names() if (match := _NAME.fullmatch(name))}
         return [(iteration, self._folder.file(found[iteration])) for iteration in sorted(found, reverse=True)]
-
-
-def bare(model: torch.nn.Module) -> torch.nn.Module:
-    """The model without its DDP wrapper."""
-    inner = model.module if is_model_wrapper(model) else model
-    assert isinstance(inner, torch.nn.Module)
-    return inner
 
 
 def save_whole(payload: Mapping[str, Any], file: StoredFile) -> None:

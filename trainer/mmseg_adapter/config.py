@@ -30,7 +30,9 @@ def render_config(
         "train_dataloader": _train_loader(spec, data, loader_workers),
         "val_dataloader": _eval_loader(spec, data),
         "train_cfg": {
-            "type": "IterBasedTrainLoop",
+            "type": "StepLoop",
+            "accumulate": schedule.accumulate,
+            "channels_last": schedule.channels_last,
             "max_iters": schedule.iterations,
             "val_interval": spec.evaluation.interval or schedule.iterations,
         },
@@ -40,11 +42,7 @@ def render_config(
             "num_classes": len(data.classes),
             "ignore_index": IGNORE_INDEX,
         },
-        "optim_wrapper": {
-            "type": "GuardedOptimWrapper",
-            "optimizer": _optimizer(schedule),
-            **_parameter_groups(schedule),
-        },
+        "optim_wrapper": _optim_wrapper(spec),
         "param_scheduler": _param_scheduler(schedule),
         "default_hooks": {
             "logger": None,
@@ -54,8 +52,8 @@ def render_config(
             "timer": {"type": "IterTimerHook"},
             "param_scheduler": {"type": "ParamSchedulerHook"},
         },
-        "randomness": {"seed": spec.seed, "deterministic": False},
-        "env_cfg": {"cudnn_benchmark": False},
+        "randomness": {"seed": spec.seed},
+        "env_cfg": {},
         "log_level": "ERROR",
     }
     plain: dict[str, Any] = json.loads(json.dumps(config))
@@ -192,6 +190,21 @@ def _load_labels(data: PreparedData) -> list[dict[str, Any]]:
 def _eval_batch_size(spec: ExperimentSpec) -> int:
     """Pictures share a batch only where all are known to have one size."""
     return 20 if DATASETS[spec.dataset.name].picture_size else 1
+
+
+def _optim_wrapper(spec: ExperimentSpec) -> dict[str, Any]:
+    schedule = spec.schedule
+    skip = 0 if schedule.on_nonfinite == "stop" else schedule.on_nonfinite.skip
+    words = {"clip_gradient_norm": schedule.clip_gradient_norm, "most_skipped": skip}
+    # A fused optimiser can leave a step out without the host's help.
+    fused = {"fused": True} if spec.resources.gpus_per_worker else {}
+    return {
+        "type": "StepOptimWrapper",
+        "optimizer": {**_optimizer(schedule), **fused},
+        "precision": schedule.precision,
+        **{name: value for name, value in words.items() if value},
+        **_parameter_groups(schedule),
+    }
 
 
 def _optimizer(schedule: Schedule) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import LOOPS
 from torch import Tensor
 
-from trainer.mmseg_adapter.checkpoint import bare
 from trainer.mmseg_adapter.labels import labels_of
+from trainer.mmseg_adapter.step.average import scored
 
 Sample = Any  # mmseg.structures.SegDataSample
 
@@ -31,7 +31,7 @@ class LabelLoop(ValLoop):  # type: ignore[misc]
     def run_iter(self, idx: int, data_batch: Any) -> None:
         self.runner.call_hook("before_val_iter", batch_idx=idx, data_batch=data_batch)
         with autocast(enabled=self.fp16):
-            outputs = predict_labels(bare(self.runner.model), data_batch)
+            outputs = predict_labels(scored(self.runner), data_batch)
         self.evaluator.process(data_samples=outputs, data_batch=data_batch)
         self.runner.call_hook("after_val_iter", batch_idx=idx, data_batch=data_batch, outputs=outputs)
 

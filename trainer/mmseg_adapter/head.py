@@ -19,7 +19,8 @@ from torch.func import functional_call
 
 from trainer.base.errors import RegionRebalanceError
 from trainer.criterion import Criterion
-from trainer.losses.pixels import valid_pixels
+from trainer.losses.pixels import valid_pixels, wide
+from trainer.losses.reduction import Average, StepUnits, world_size
 
 _NAME = "rebalance_criterion"  # the head's attribute, and so a part of its keys in a state dict
 _ACCURACY_STRIDE = 4
@@ -47,6 +48,15 @@ class _Rebalanced(BaseDecodeHead):  # type: ignore[misc]
     rebalance_criterion: Criterion
     _seen: list[tuple[Tensor, Tensor]] | None = None
 
+    @property
+    def step_units(self) -> StepUnits | None:
+        """See `Criterion`."""
+        return self.rebalance_criterion.step_units
+
+    @step_units.setter
+    def step_units(self, units: StepUnits | None) -> None:
+        self.rebalance_criterion.step_units = units
+
     def cls_seg(self, feat: Tensor) -> Tensor:
         """(N, K, h, w) logits of (N, D, h, w) features: the head's own, less the shift in a prediction.
 
@@ -71,19 +81,25 @@ class _Rebalanced(BaseDecodeHead):  # type: ignore[misc]
             self._seen = None
 
     def loss_by_feat(self, seg_logits: Any, batch_data_samples: Any, **kwargs: Any) -> dict[str, Tensor]:
-        """Our losses in the place of the head's own on the same logits; `acc_seg` in percent.
+        """Our losses in the place of the head's own on the same logits; `acc_seg` in percent. In float32.
 
         Raises:
             UnsupportedHead: the head classified without `cls_seg`.
         """
         features, logits = self._classified(seg_logits)
+        with torch.autocast(logits.device.type, enabled=False):
+            return self._losses(features, logits, seg_logits, batch_data_samples, **kwargs)
+
+    def _losses(
+        self, features: Tensor, logits: Tensor, seg_logits: Any, batch_data_samples: Any, **kwargs: Any
+    ) -> dict[str, Tensor]:
         others: dict[str, Tensor] = {}
         if isinstance(seg_logits, (tuple, list)):
-            every = super().loss_by_feat(seg_logits, batch_data_samples, **kwargs)
+            every = super().loss_by_feat(_all_wide(seg_logits), batch_data_samples, **kwargs)
             kept = _OTHER_LOSSES[_known_as(type(self))]
             others = {name: value for name, value in every.items() if name.startswith(kept)}
         target = torch.stack([sample.gt_sem_seg.data for sample in batch_data_samples]).squeeze(1)
-        full = resize(logits, size=target.shape[1:], mode="bilinear", align_corners=self.align_corners)
+        full = resize(wide(logits), size=target.shape[1:], mode="bilinear", align_corners=self.align_corners)
         losses: dict[str, Tensor] = self.rebalance_criterion(full, features, target)
         losses["acc_seg"] = _sampled_accuracy(full, target, self.ignore_index)
         return {**losses, **others}
@@ -97,8 +113,35 @@ class _Rebalanced(BaseDecodeHead):  # type: ignore[misc]
         raise UnsupportedHead(f"{_known_as(type(self))} does not return the logits that its cls_seg gives")
 
 
-def attach(model: nn.Module, criterion_factory: Callable[[int, bool], Criterion]) -> None:
-    """Makes `model` train with our criterion on its (last) decode head; auxiliary heads stay as they are.
+class _Auxiliary(BaseDecodeHead):  # type: ignore[misc]
+    """What `attach` puts before a head that keeps its own loss: that in float32, as a mean over the step."""
+
+    step_units: StepUnits | None = None  # as in `Criterion`
+    loss_average: Average = "valid"
+
+    def loss_by_feat(self, seg_logits: Any, batch_data_samples: Any, **kwargs: Any) -> dict[str, Tensor]:
+        """The head's own losses; in a step of several parts or ranks the share of its mean."""
+        with torch.autocast(next(self.parameters()).device.type, enabled=False):
+            losses: dict[str, Tensor] = super().loss_by_feat(
+                _all_wide(seg_logits), batch_data_samples, **kwargs
+            )
+        if self.step_units is None:
+            return losses
+        target = torch.stack([sample.gt_sem_seg.data for sample in batch_data_samples])
+        valid = valid_pixels(target, self.ignore_index).sum().clamp(min=1)
+        here = valid if self.loss_average == "valid" else target.numel()
+        share = here * world_size() / self.step_units.of("pixels", self.loss_average).clamp(min=1)
+        return {name: value * share if "loss" in name else value for name, value in losses.items()}
+
+
+def _all_wide(logits: Any) -> Any:
+    return type(logits)(map(_all_wide, logits)) if isinstance(logits, (tuple, list)) else wide(logits)
+
+
+def attach(
+    model: nn.Module, criterion_factory: Callable[[int, bool], Criterion], loss_average: Average = "valid"
+) -> None:
+    """Makes `model` train with our criterion on its (last) decode head; all others keep their own losses.
 
     The head gets a subclass of its own class and one submodule more; config, parameters, predictions and the
     names in the state dict stay. Draws nothing from any random stream that the factory does not draw.
@@ -106,14 +149,13 @@ def attach(model: nn.Module, criterion_factory: Callable[[int, bool], Criterion]
     Args:
         model: an mmseg segmentor with a `decode_head`, for example EncoderDecoder or CascadeEncoderDecoder.
         criterion_factory: called with D and the head's `align_corners`.
+        loss_average: pixels that the other heads' losses are means over, as their configs say.
 
     Raises:
         UnsupportedHead: the head does not classify pixels through `BaseDecodeHead.cls_seg`, has a criterion
             already, or no bias where the criterion shifts predictions.
     """
-    head = getattr(model, "decode_head", None)
-    if isinstance(head, nn.ModuleList) and len(head):
-        head = head[-1]
+    *others, head = _heads(model)
     _check(head)
     assert head is not None
     criterion = criterion_factory(head.conv_seg.in_channels, bool(head.align_corners))
@@ -123,6 +165,24 @@ def attach(model: nn.Module, criterion_factory: Callable[[int, bool], Criterion]
     plain: type = type(head)
     head.__class__ = _rebalanced(plain)
     head.add_module(_NAME, criterion)
+    for other in others:
+        if isinstance(other, BaseDecodeHead):
+            kind: type = type(other)
+            other.__class__ = _auxiliary(kind)
+            other.loss_average = loss_average
+
+
+def trained_heads(model: nn.Module) -> list[Any]:
+    """The heads that `attach` made ready for steps in parts, the one with our criterion last."""
+    return [head for head in _heads(model) if isinstance(head, (_Auxiliary, _Rebalanced))]
+
+
+def _heads(model: nn.Module) -> list[Any]:
+    """All heads with a loss, the one to rebalance last; that is None where there is no decode head."""
+    decode, auxiliary = (getattr(model, name, None) for name in ("decode_head", "auxiliary_head"))
+    stages = list(decode) if isinstance(decode, nn.ModuleList) and len(decode) else [decode]
+    more = list(auxiliary) if isinstance(auxiliary, nn.ModuleList) else [auxiliary]
+    return [*(head for head in more if head is not None), *stages]
 
 
 def deployable_state(model: nn.Module) -> dict[str, Tensor]:
@@ -146,6 +206,11 @@ def _folded(bias: Tensor, shift: Tensor) -> Tensor:
 @functools.cache
 def _rebalanced(base: type) -> type:
     return types.new_class(f"Rebalanced{base.__name__}", (_Rebalanced, base))
+
+
+@functools.cache
+def _auxiliary(base: type) -> type:
+    return types.new_class(f"Auxiliary{base.__name__}", (_Auxiliary, base))
 
 
 def _known_as(head_class: type) -> str:

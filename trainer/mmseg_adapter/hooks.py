@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,13 +10,12 @@ import torch
 from mmengine.dist import all_reduce, broadcast, get_rank, get_world_size
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
-from mmengine.optim import OptimWrapper
-from mmseg.registry import METRICS, OPTIM_WRAPPERS
+from mmseg.registry import METRICS
 
-from trainer.base.errors import NonFiniteLoss
 from trainer.losses.pixels import check_labels, valid_pixels
-from trainer.mmseg_adapter.checkpoint import TrainingCheckpoints, bare
+from trainer.mmseg_adapter.checkpoint import TrainingCheckpoints
 from trainer.mmseg_adapter.data import seed_iteration
+from trainer.mmseg_adapter.step.average import average_of, bare, scored
 from trainer.results.metrics import Counts
 
 Record = dict[str, Any]
@@ -71,19 +69,6 @@ class ConfusionMetric(BaseMetric):  # type: ignore[misc]
         return {"confusion": matrix.numpy(), "images": int(counts[-1])}
 
 
-@OPTIM_WRAPPERS.register_module()
-class GuardedOptimWrapper(OptimWrapper):  # type: ignore[misc]
-    """Refuses to move the weights by a loss that is not a number."""
-
-    iteration = 0  # kept by SeedingHook: the wrapper is not told which step it serves
-
-    def update_params(self, loss: torch.Tensor, *args: Any, **kwargs: Any) -> None:
-        value = loss.item()
-        if not math.isfinite(value):
-            raise NonFiniteLoss(self.iteration, "loss", value)
-        super().update_params(loss, *args, **kwargs)
-
-
 class SeedingHook(Hook):  # type: ignore[misc]
     """Seeds every step by itself, so that neither a validation nor a restart changes what follows."""
 
@@ -94,7 +79,6 @@ class SeedingHook(Hook):  # type: ignore[misc]
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         del batch_idx, data_batch
-        runner.optim_wrapper.iteration = runner.iter + 1
         seed_iteration(self._seed, runner.iter, get_rank())
 
 
@@ -150,6 +134,32 @@ class ProgressHook(Hook):  # type: ignore[misc]
         self._sums, self._steps, self._since = {}, 0, now
 
 
+class StepHook(Hook):  # type: ignore[misc]
+    """Averages the weights where that is asked for, and tells of steps that were left out."""
+
+    priority = "ABOVE_NORMAL"
+
+    def __init__(self, emit: Callable[[Record], None]) -> None:
+        self._emit = emit
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Record | None = None
+    ) -> None:
+        del batch_idx, data_batch, outputs
+        average = average_of(runner)
+        if average is not None and runner.optim_wrapper.moved:
+            average.update_parameters(bare(runner.model))
+        self._tell(runner)
+
+    def after_train(self, runner: Any) -> None:
+        runner.optim_wrapper.guard.settle(wait=True)
+        self._tell(runner)
+
+    def _tell(self, runner: Any) -> None:
+        for iteration, message in runner.optim_wrapper.guard.news():
+            self._emit({"kind": "event", "iteration": iteration, "message": message})
+
+
 class EvaluationHook(Hook):  # type: ignore[misc]
     """Makes all ranks evaluate the same model, and hands the counts of each evaluation to `emit`."""
 
@@ -158,9 +168,10 @@ class EvaluationHook(Hook):  # type: ignore[misc]
         self._started = 0.0
 
     def before_val_epoch(self, runner: Any) -> None:
+        runner.optim_wrapper.guard.settle(wait=True)
         self._started = time.perf_counter()
         # Without SyncBN each worker has running statistics of its own; the deployed model has rank 0's.
-        for buffer in bare(runner.model).buffers():
+        for buffer in scored(runner).buffers():
             broadcast(buffer, src=0)
 
     def after_val_epoch(self, runner: Any, metrics: Record | None = None) -> None:
@@ -192,5 +203,8 @@ class CheckpointHook(Hook):  # type: ignore[misc]
     ) -> None:
         del batch_idx, data_batch, outputs
         iteration = runner.iter + 1
-        if (iteration % self._interval == 0 or iteration == runner.max_iters) and get_rank() == 0:
+        if iteration % self._interval and iteration != runner.max_iters:
+            return
+        runner.optim_wrapper.guard.settle(wait=True)
+        if get_rank() == 0:
             self._checkpoints.save(runner, iteration)

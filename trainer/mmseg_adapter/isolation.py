@@ -5,10 +5,25 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+import torch
 from mmengine.logging import MMLogger
 
 from trainer.mmseg_adapter.mmengine_compat import built_loops, global_registries, inner_iterator
 from trainer.mmseg_adapter.torch_compat import end_workers, kept_iterator
+
+
+def set_backends(*, threads: int, deterministic: bool) -> None:
+    """Sets what a reused process would keep of its last run, and mmengine only ever switches on.
+
+    The number of threads changes bits. On GPUs cuDNN tries for its fastest algorithms unless `deterministic`;
+    float32 convolutions may use TF32 then, matrix products never (torch's own defaults).
+    """
+    torch.set_num_threads(threads)
+    torch.backends.cudnn.benchmark = not deterministic
+    torch.backends.cudnn.deterministic = deterministic
+    torch.backends.cudnn.allow_tf32 = not deterministic
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.use_deterministic_algorithms(deterministic, warn_only=True)
 
 
 def quiet_logger(name: str) -> None:

@@ -13,15 +13,25 @@ from mmengine.runner import Runner
 from mmseg.registry import MODELS
 
 from trainer.criterion import Criterion, build_criterion
-from trainer.mmseg_adapter.checkpoint import TrainingCheckpoints, bare
+from trainer.mmseg_adapter.checkpoint import TrainingCheckpoints
 from trainer.mmseg_adapter.config import revive
 from trainer.mmseg_adapter.data import seed_everything
 from trainer.mmseg_adapter.evaluation import LabelLoop  # noqa: F401 - val_cfg names it
 from trainer.mmseg_adapter.head import attach, deployable_state
-from trainer.mmseg_adapter.hooks import CheckpointHook, EvaluationHook, ProgressHook, SeedingHook
+from trainer.mmseg_adapter.hooks import (
+    CheckpointHook,
+    EvaluationHook,
+    ProgressHook,
+    SeedingHook,
+    StepHook,
+)
 from trainer.mmseg_adapter.isolation import quiet_logger
 from trainer.mmseg_adapter.mmengine_compat import QuietRunner
 from trainer.mmseg_adapter.parameter_groups import NamedGroups  # noqa: F401 - optim_wrapper names it
+from trainer.mmseg_adapter.step.average import begin_average, scored
+from trainer.mmseg_adapter.step.loop import StepLoop  # noqa: F401 - train_cfg names it
+from trainer.mmseg_adapter.step.optim_wrapper import StepOptimWrapper  # noqa: F401 - optim_wrapper too
+from trainer.mmseg_adapter.step.recompute import recompute_blocks
 from trainer.plan import Plan
 from trainer.results.metrics import Counts, frequency_groups
 from trainer.results.report import Scores, make_scores
@@ -89,9 +99,15 @@ def build_runner(plan: Plan, sink: Sink, evaluations: Evaluations) -> Runner:
             seed=plan.spec.seed,
             align_corners=align_corners,
             class_groups=frequency_groups(plan.frequencies.pixel, plan.spec.evaluation.group_boundaries),
+            loss_average=plan.spec.schedule.loss_average,
         )
 
-    attach(model, criterion)
+    schedule = plan.spec.schedule
+    attach(model, criterion, schedule.loss_average)
+    if schedule.activation_checkpointing:
+        recompute_blocks(model)
+    if schedule.channels_last:
+        _lay_out_channels_last(model)
     checkpoints = TrainingCheckpoints(plan.layout.checkpoints(plan.experiment), spec_hash=plan.spec_hash)
     config = revive(plan.config)
     config.pop("model")
@@ -104,13 +120,21 @@ def build_runner(plan: Plan, sink: Sink, evaluations: Evaluations) -> Runner:
         custom_hooks=[
             SeedingHook(plan.spec.seed),
             ProgressHook(plan.log_interval, sink.emit),
+            StepHook(sink.emit),
             EvaluationHook(evaluations.add),
             CheckpointHook(checkpoints, plan.checkpoint_interval, sink.emit),
         ],
         cfg=Config({**config, "model_wrapper_cfg": _ddp()} if distributed else config),
         **config,
     )
+    if schedule.ema is not None:
+        begin_average(runner, schedule.ema)
     return runner
+
+
+def _lay_out_channels_last(model: Any) -> None:
+    """Puts the model's weights into the memory layout `channels_last`."""
+    model.to(memory_format=torch.channels_last)
 
 
 def _ddp() -> dict[str, Any]:
@@ -126,7 +150,7 @@ def _name(plan: Plan) -> str:
 
 def deployable_payload(runner: Runner, plan: Plan) -> tuple[dict[str, Any], int]:
     """The checkpoint to deploy (no branch, loads strictly into plain mmseg), and its parameter count."""
-    model = bare(runner.model)
+    model = scored(runner)
     state = {name: tensor.cpu() for name, tensor in deployable_state(model).items()}
     trained = {name for name, _ in model.named_parameters()}
     parameters = sum(tensor.numel() for name, tensor in state.items() if name in trained)

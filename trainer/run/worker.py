@@ -33,17 +33,15 @@ def train(plan: Plan, sink: Sink, mark: Callable[[str], None] = lambda _: None) 
         NonFiniteLoss: before the weights were moved by it.
         DataError, torch.cuda.OutOfMemoryError, …: whatever training raises.
     """
-    import torch
     from mmengine.dist import get_rank
 
     with quiet_imports():
         from trainer.mmseg_adapter.checkpoint import save_whole
-        from trainer.mmseg_adapter.isolation import forget_run
+        from trainer.mmseg_adapter.isolation import forget_run, set_backends
         from trainer.run.runner import Evaluations, build_runner, deployable_payload
 
     mark("import")
-    # A reused worker keeps the thread count of its last run, and the count changes bits.
-    torch.set_num_threads(plan.threads)
+    set_backends(threads=plan.threads, deterministic=plan.spec.schedule.deterministic)
     evaluations = Evaluations(plan, sink)
     runner = None
     try:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -115,12 +113,3 @@ def outline(model: dict[str, Any]) -> nn.Module:
     with DefaultScope.overwrite_default_scope("mmseg"), _Outlines():
         built: nn.Module = MODELS.build(Config(model))
     return built
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Torch with one thread: the same sums in both runs."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)

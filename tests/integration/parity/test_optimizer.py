@@ -15,8 +15,8 @@ from tests.factories import tiny_spec
 from tests.integration.parity.mmseg_files import FILES, mmseg_file, model_config, outline, schedule
 from trainer.data.prepare import PreparedData
 from trainer.mmseg_adapter.config import render_config, render_model, revive
-from trainer.mmseg_adapter.hooks import GuardedOptimWrapper
 from trainer.mmseg_adapter.parameter_groups import LayerGroups, NamedGroups
+from trainer.mmseg_adapter.step.optim_wrapper import StepOptimWrapper
 
 pytestmark = [
     pytest.mark.integration,
@@ -26,7 +26,7 @@ pytestmark = [
 
 CLASSES = tuple(f"class {number}" for number in range(150))
 DATA = PreparedData("/data", "training", "validation", CLASSES, 1.0, 20_210, 2000)
-REGISTERED = GuardedOptimWrapper, LayerGroups, NamedGroups
+REGISTERED = StepOptimWrapper, LayerGroups, NamedGroups  # what our configs name
 
 Settings = dict[str, tuple[float, float]]  # name of a parameter: rate and decay at the start
 Rates = np.ndarray[Any, np.dtype[np.float64]]
