@@ -89,28 +89,31 @@ def bounds(schema: Mapping[str, Any]) -> str:
     """The allowed values of a field, in the words of docs/spec.md."""
     if "anyOf" in schema:
         return ", or ".join(map(bounds, schema["anyOf"]))
-    if "$ref" in schema:
-        return "an object"
-    if schema.get("type") == "null":
-        return "null"
     if "enum" in schema:
         return ", ".join(f"`{json.dumps(value)}`" for value in schema["enum"])
     if "const" in schema:
         return f"`{json.dumps(schema['const'])}`"
-    if schema.get("type") == "array":
-        inner = (schema.get("prefixItems") or [schema["items"]])[0]
-        some = schema.get("minItems") or f"up to {schema['maxItems']}"
-        return f"{some} of: {bounds(inner)}"
-    if schema.get("type") == "boolean":
-        return "`true`, `false`"
-    if schema.get("type") == "string":
-        return f"text, {schema.get('minLength', 0)} to {schema['maxLength']} characters"
-    if "minProperties" in schema:
-        inner = bounds(next(iter(schema["patternProperties"].values()))).removesuffix(", or null")
-        return f"{schema['minProperties']} to {schema['maxProperties']} ids, each with: {inner}"
-    if schema.get("type") == "object":
+    words = {
+        "array": array,
+        "boolean": lambda _: "`true`, `false`",
+        "null": lambda _: "null",
+        "object": mapping,
+        "string": lambda it: f"text, {it.get('minLength', 0)} to {it['maxLength']} characters",
+    }
+    return "an object" if "$ref" in schema else words.get(schema["type"], number)(schema)
+
+
+def array(schema: Mapping[str, Any]) -> str:
+    inner = (schema.get("prefixItems") or [schema["items"]])[0]
+    some = schema.get("minItems") or f"up to {schema['maxItems']}"
+    return f"{some} of: {bounds(inner)}"
+
+
+def mapping(schema: Mapping[str, Any]) -> str:
+    if "minProperties" not in schema:
         return f"up to {schema['maxProperties']} names, each with a text"
-    return number(schema)
+    inner = bounds(next(iter(schema["patternProperties"].values()))).removesuffix(", or null")
+    return f"{schema['minProperties']} to {schema['maxProperties']} ids, each with: {inner}"
 
 
 def number(schema: Mapping[str, Any]) -> str:

@@ -163,3 +163,19 @@ def test_only_what_training_changes_is_saved() -> None:
         names = make_criterion(document).state_dict()
         assert all(name.startswith(saved[document["kind"]]) for name in names)
         assert bool(names) is (document["kind"] in saved)
+
+
+@pytest.mark.parametrize("name", ["baseline", "region_rebalance", "dice"])
+def test_a_mean_over_all_pixels(name: str) -> None:
+    """`all` divides pixel losses by all pixels, void ones too, and leaves means over regions alone."""
+    logits, features = torch.randn(2, 3, 4, 6), torch.randn(2, 4, 2, 3)
+    target = torch.randint(0, 3, (2, 4, 6))
+    target[0, :2] = IGNORE
+    share = float((target != IGNORE).float().mean())
+    losses = {}
+    for average in ("valid", "all"):
+        criterion = make_criterion(VARIANTS[name], loss_average=average).eval()
+        losses[average] = criterion(logits, features, target)
+    for key, value in losses["valid"].items():
+        wanted = value * share if key == "loss_pixel" else value
+        torch.testing.assert_close(losses["all"][key], wanted, equal_nan=True)

@@ -79,23 +79,22 @@ class StepOptimWrapper(OptimWrapper):  # type: ignore[misc]
         if self._largest_norm is not None:
             clip_grads_with_norm_(grads, self._largest_norm, norm)
         left_out = not self._fused and self.guard.settle(wait=True)
-        self.step(bad=bad, left_out=left_out)
+        if not left_out:
+            if self._fused:
+                setattr(self.optimizer, "found_inf", bad.float())  # noqa: B010 - torch sets it so itself
+            self.step()
         self.zero_grad()
         if self._fused:
             left_out = self.guard.settle(wait=False)
         self.moved = not left_out
 
-    def step(self, *, bad: Tensor, left_out: bool) -> None:
-        """Moves the weights unless the step is left out. Schedulers count the calls, and warn without any."""
-        if left_out:
+    def step(self, **kwargs: Any) -> None:
+        """The optimiser's own; mmengine's schedulers count these calls."""
+        if self._scaler is None:
+            self.optimizer.step(**kwargs)
             return
-        if self._scaler is not None:
-            self._scaler.step(self.optimizer)
-            self._scaler.update()
-            return
-        if self._fused:
-            setattr(self.optimizer, "found_inf", bad.float())  # noqa: B010 - torch sets it so itself
-        self.optimizer.step()
+        self._scaler.step(self.optimizer, **kwargs)
+        self._scaler.update()
 
     def _parameters(self) -> Iterator[Tensor]:
         for group in self.optimizer.param_groups:

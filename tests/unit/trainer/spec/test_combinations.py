@@ -81,3 +81,73 @@ def test_pictures_below_the_smallest_crop(
     assert problem.pointer == pointer
     assert problem.got == f"every picture is {got}: no crop fits"
     assert "at least 16×16" in problem.allowed
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (
+            {"schedule": {"batch_size": 16, "accumulate": 3}},
+            {"/schedule/batch_size": "a multiple of /resources/workers × /schedule/accumulate (3)"},
+        ),
+        (
+            {"schedule": {"batch_size": 8, "accumulate": 4}, "resources": {"workers": 4}},
+            {"/schedule/batch_size": "a multiple of /resources/workers × /schedule/accumulate (16)"},
+        ),
+        ({"schedule": {"accumulate": 2}, "method": "ohem"}, {"/schedule/accumulate": "1"}),
+        ({"schedule": {"accumulate": 2}, "method": "seesaw"}, {"/schedule/accumulate": "1"}),
+        ({"schedule": {"accumulate": 2}, "method": "recall"}, {"/schedule/accumulate": "1"}),
+        (
+            {"schedule": {"accumulate": 2}, "method": "lovasz"},
+            {"/schedule/accumulate": '1, or /method/scope "image"'},
+        ),
+        (
+            {"schedule": {"accumulate": 2}, "method": {"kind": "region_rebalance", "scope": "batch"}},
+            {"/schedule/accumulate": '1, or /method/scope "image"'},
+        ),
+        (
+            {"schedule": {"betas": [0.9, 0.99]}},
+            {"/schedule/betas": 'null, or /schedule/optimizer "adamw"'},
+        ),
+        (
+            {"schedule": {"learning_rate": 0.1, "min_learning_rate": 0.2}},
+            {"/schedule/min_learning_rate": "0 to 0.1"},
+        ),
+        (
+            {"schedule": {"precision": "fp16"}},
+            {"/schedule/precision": '"float32" or "bf16", or /resources/gpus_per_worker above 0'},
+        ),
+        ({"schedule": {"layer_decay": 0.9}}, {"/schedule/layer_decay": "null"}),
+        (
+            {"schedule": {"parameter_groups": [{"match": "norm"}, {"match": "norm"}]}},
+            {"/schedule/parameter_groups/1/match": "each text once"},
+        ),
+        (
+            {"schedule": {"no_weight_decay": ["norms", "norms"]}},
+            {"/schedule/no_weight_decay": "each word once"},
+        ),
+        ({"augmentation": {"jitter": [2, 1]}}, {"/augmentation/jitter": "[smallest, largest]"}),
+        (
+            {"dataset": "camvid", "augmentation": {"test_size": [480, 360]}},
+            {"/augmentation/test_size": '"native", or /dataset/scale 1'},
+        ),
+    ],
+)
+def test_words_that_do_not_go_together(changes: dict[str, Any], told: dict[str, str]) -> None:
+    """Each is told where it stands, with what would do."""
+    assert problems(**changes) == told
+
+
+def test_accumulation_and_batch_norm() -> None:
+    """Each part must have what batch norm needs."""
+    assert problems(schedule={"batch_size": 4, "crop_size": [16, 16], "accumulate": 4}) == {
+        "/schedule/batch_size": ">= 8, or a height or width >= 17 in /schedule/crop_size",
+        "/schedule/crop_size": "a height or width >= 17, or /schedule/batch_size >= 8",
+    }
+
+
+def test_a_crop_fits_the_resized_picture() -> None:
+    """64×64 scenes that are resized to fit in 256×128 take crops of up to 128×128."""
+    base = {"augmentation": {"resize_base": [256, 128]}}
+    assert not problems(schedule={"crop_size": [128, 128]}, **base)
+    assert problems(schedule={"crop_size": [128, 129]}, **base) == {"/schedule/crop_size/1": "16 to 128"}

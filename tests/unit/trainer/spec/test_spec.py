@@ -336,3 +336,30 @@ def test_errors_pickle() -> None:
     with pytest.raises(SpecError) as caught:
         parse_spec({})
     assert pickle.loads(pickle.dumps(caught.value)).problems == caught.value.problems
+
+
+@pytest.mark.parametrize(
+    ("document", "known"),
+    [
+        (
+            {"dataset": "digit_scenes", "model": "small", "method": "region_rebalance"},
+            "db6fdd351b480294d6dde4f44453539b9a8a68d61f3987d717c003e5206c61c9",
+        ),
+        (
+            {
+                "dataset": {"name": "folder", "root": "/data/x"},
+                "model": "small",
+                "method": "dice",
+                "schedule": {"iterations": 7},
+            },
+            "40ca4210534cf38ec87375b8a782684c442470257d070d09019888094b3d2a83",
+        ),
+    ],
+)
+def test_later_words_leave_old_hashes_alone(document: dict[str, Any], known: str) -> None:
+    """Specs from before a word keep their hash, and so their checkpoints; also where its default is given."""
+    assert spec_hash(parse_spec(document)) == known
+    schedule = {**document.get("schedule", {}), "accumulate": 1, "precision": "float32", "betas": None}
+    assert spec_hash(parse_spec({**document, "schedule": schedule})) == known
+    assert spec_hash(parse_spec({**document, "schedule": {**schedule, "ema": 0.9}})) != known
+    assert spec_hash(parse_spec({**document, "augmentation": {"photometric": False}})) != known
