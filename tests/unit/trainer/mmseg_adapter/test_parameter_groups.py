@@ -67,6 +67,18 @@ def test_words_become_mmengines() -> None:
     }
 
 
+def test_a_group_whose_rate_would_rise_is_refused() -> None:
+    """The lowest rate is every group's: what begins below it, a part to be frozen above all, would rise."""
+    groups = [{"match": "backbone", "learning_rate": 0.1}, {"match": "backbone.layer1", "learning_rate": 0.0}]
+    words = {"learning_rate": 0.01, "parameter_groups": groups}
+    assert optim_wrapper(**words)["constructor"] == "NamedGroups"
+    with pytest.raises(SpecError) as caught:
+        optim_wrapper(**words, min_learning_rate=1e-4)
+    (problem,) = caught.value.problems
+    assert problem.pointer == "/schedule/parameter_groups/1/learning_rate"
+    assert optim_wrapper(**{**words, "parameter_groups": groups[:1]}, min_learning_rate=1e-3)
+
+
 OPTIONS: list[dict[str, Any]] = [
     {"norm_decay_mult": 0.0},
     {"bias_decay_mult": 0.0},
