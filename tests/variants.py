@@ -20,6 +20,7 @@ _FORMS: list[dict[str, Any]] = [
     {"kind": "logit_adjustment", "mode": "post_hoc"},
     {"kind": "lovasz", "scope": "image"},
     {"kind": "dice", "cross_entropy": True},
+    {"kind": "dice", "form": "mmseg"},
     {"kind": "region_rebalance", "rebalance": "none"},
     {"kind": "region_rebalance", "scope": "batch"},
     {"kind": "region_rebalance", "projection": 128},

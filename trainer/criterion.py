@@ -194,7 +194,8 @@ def _pixel_losses(
         case methods.Baseline() | methods.RegionRebalance() | methods.LogitAdjustment(mode="post_hoc"):
             return {**plain}
         case methods.Dice():
-            return {"loss_dice": Dice(ignore_index=ignore_index), **(plain if method.cross_entropy else {})}
+            loss = Dice(form=method.form, ignore_index=ignore_index)
+            return {"loss_dice": loss, **(plain if method.cross_entropy else {})}
         case methods.Lovasz():
             loss = Lovasz(scope=method.scope, ignore_index=ignore_index)
             return {"loss_lovasz": loss, **(plain if method.cross_entropy else {})}

@@ -34,9 +34,8 @@ def mean_over_ranks(*sums: LossSum) -> tuple[Tensor, ...]:
     return tuple(item.total * ranks / divisor for item, divisor in zip(sums, divisors, strict=True))
 
 
-Unit = Literal[
-    "pixels", "regions", "images", "own"
-]  # what a loss is a mean over; own: what labels do not tell
+# What a loss is a mean over; own: what labels do not tell.
+Unit = Literal["pixels", "regions", "images", "all_images", "own"]
 
 Average = Literal["valid", "all"]  # pixels that a mean over pixels is over
 
@@ -48,13 +47,15 @@ class StepUnits(NamedTuple):
     pixels: Tensor  # all, those of padding too
     regions: Tensor  # pairs of a picture and a class in it
     images: Tensor  # with a pixel that is not void
+    all_images: Tensor  # those of void alone too
 
     def of(self, unit: Unit, average: Average) -> Tensor:
         """The divisor of a loss that is a mean over `unit`; pixels as `average` counts them."""
         if unit == "pixels":
             return self.valid if average == "valid" else self.pixels
         assert unit != "own", "labels do not tell"
-        return self.regions if unit == "regions" else self.images
+        divisors = {"regions": self.regions, "images": self.images, "all_images": self.all_images}
+        return divisors[unit]
 
 
 def count_units(
@@ -72,8 +73,8 @@ def count_units(
     )
     of_images = counts.sum(dim=1)
     valid, regions, images = of_images.sum(), counts.count_nonzero(), of_images.count_nonzero()
-    pixels = torch.tensor(len(counts) * pixels_each)
-    summed = sum_over_ranks(torch.stack([valid, pixels, regions, images]).to(device))
+    pixels, all_images = torch.tensor(len(counts) * pixels_each), torch.tensor(len(counts))
+    summed = sum_over_ranks(torch.stack([valid, pixels, regions, images, all_images]).to(device))
     return StepUnits(*summed.unbind())
 
 

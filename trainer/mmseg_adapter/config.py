@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from trainer.data.prepare import PreparedData
@@ -26,7 +27,7 @@ def render_config(
     config = {
         "default_scope": "mmseg",
         "work_dir": work_dir,
-        "model": _model(spec, num_classes=len(data.classes)),
+        "model": render_model(RECIPES[spec.model.name].model, spec, num_classes=len(data.classes)),
         "train_dataloader": _train_loader(spec, data, loader_workers),
         "val_dataloader": _eval_loader(spec, data, loader_workers),
         "train_cfg": {
@@ -114,8 +115,9 @@ def revive(value: Any) -> Any:
     return value
 
 
-def _model(spec: ExperimentSpec, *, num_classes: int) -> dict[str, Any]:
-    model: dict[str, Any] = json.loads(json.dumps(dict(RECIPES[spec.model.name].model)))
+def render_model(recipe: Mapping[str, Any], spec: ExperimentSpec, *, num_classes: int) -> dict[str, Any]:
+    """A recipe's model in mmseg's terms, as `spec` trains it: plain data; the recipe stays as it is."""
+    model: dict[str, Any] = json.loads(json.dumps(dict(recipe)))
     if not spec.resources.gpus_per_worker:
         model = _without_sync(model)
     for name in ("decode_head", "auxiliary_head"):
@@ -215,6 +217,7 @@ def _optim_wrapper(spec: ExperimentSpec) -> dict[str, Any]:
         "optimizer": {**_optimizer(schedule), **fused},
         "precision": schedule.precision,
         **{name: value for name, value in words.items() if value},
+        **_parameter_groups(schedule),
     }
 
 
@@ -223,6 +226,22 @@ def _optimizer(schedule: Schedule) -> dict[str, Any]:
     if schedule.optimizer == "sgd":
         return {"type": "SGD", "momentum": schedule.momentum, **common}
     return {"type": "AdamW", "betas": schedule.betas or (schedule.momentum, 0.999), **common}
+
+
+def _parameter_groups(schedule: Schedule) -> dict[str, Any]:
+    """How the optimiser's groups are made; nothing where all parameters are treated alike."""
+    if schedule.layer_decay is not None:
+        by_layer = {"decay_rate": schedule.layer_decay, "decay_type": "layer_wise"}
+        return {"constructor": "LayerGroups", "paramwise_cfg": by_layer}
+    named = {
+        group.match: {"lr_mult": group.learning_rate, "decay_mult": group.weight_decay}
+        for group in schedule.parameter_groups
+    }
+    words = {"norms": "norm_decay_mult", "biases": "bias_decay_mult"}
+    options: dict[str, Any] = {words[word]: 0.0 for word in schedule.no_weight_decay}
+    if named:
+        options["custom_keys"] = named
+    return {"constructor": "NamedGroups", "paramwise_cfg": options} if options else {}
 
 
 def _param_scheduler(schedule: Schedule) -> list[dict[str, Any]]:

@@ -27,6 +27,7 @@ from trainer.mmseg_adapter.hooks import (
 )
 from trainer.mmseg_adapter.isolation import quiet_logger
 from trainer.mmseg_adapter.mmengine_compat import QuietRunner
+from trainer.mmseg_adapter.parameter_groups import NamedGroups  # noqa: F401 - optim_wrapper names it
 from trainer.mmseg_adapter.step.average import begin_average, scored
 from trainer.mmseg_adapter.step.loop import StepLoop  # noqa: F401 - train_cfg names it
 from trainer.mmseg_adapter.step.optim_wrapper import StepOptimWrapper  # noqa: F401 - optim_wrapper too

@@ -83,7 +83,21 @@ def optimizer_problems(schedule: Schedule, resources: Resources, model: str) -> 
         problems.append(
             Problem("/schedule/precision", got, '"float32" or "bf16", or /resources/gpus_per_worker above 0')
         )
-    return [*problems, *_layer_decay_problems(schedule, model)]
+    return [*problems, *_rising_rates(schedule), *_layer_decay_problems(schedule, model)]
+
+
+def _rising_rates(schedule: Schedule) -> list[Problem]:
+    """A group that begins below the lowest rate, which is every group's, would rise to it."""
+    rate, lowest = schedule.learning_rate, schedule.min_learning_rate
+    return [
+        Problem(
+            f"/schedule/parameter_groups/{number}/learning_rate",
+            f"{group.learning_rate:g} × {rate:g} would rise to /schedule/min_learning_rate, {lowest:g}",
+            f">= {lowest / rate:g}, or a lower /schedule/min_learning_rate",
+        )
+        for number, group in enumerate(schedule.parameter_groups)
+        if group.learning_rate * rate < lowest <= rate
+    ]
 
 
 def _layer_decay_problems(schedule: Schedule, model: str) -> list[Problem]:

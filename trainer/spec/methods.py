@@ -159,6 +159,12 @@ class Dice(StrictModel):
 
     kind: Literal["dice"] = "dice"
     cross_entropy: bool = Field(default=False, description="Add pixel cross-entropy.")
+    # Left out of the document where it is not given: specs from before it keep their hash.
+    form: Literal["region", "mmseg"] = Field(
+        default="region",
+        exclude_if=lambda value: value == "region",
+        description="A term for each class in each picture, or mmsegmentation's `DiceLoss`.",
+    )
 
 
 AnyMethod = Annotated[

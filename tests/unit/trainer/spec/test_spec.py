@@ -33,7 +33,11 @@ methods = st.one_of(
         st.sampled_from(["balanced_softmax", "none"]),
         st.sampled_from(["image", "batch"]),
     ),
-    st.builds(lambda both: {"kind": "dice", "cross_entropy": both}, st.booleans()),
+    st.builds(
+        lambda both, form: {"kind": "dice", "cross_entropy": both, "form": form},
+        st.booleans(),
+        st.sampled_from(["region", "mmseg"]),
+    ),
 )
 datasets = st.one_of(
     st.sampled_from(["digit_scenes", "camvid"]),
