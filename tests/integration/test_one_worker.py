@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -128,26 +129,28 @@ def test_ray_train_has_the_same_weights(tmp_path: Path, untouched: Job) -> None:
 def test_kills_of_worker_and_driver(
     tmp_path: Path, cluster: str, untouched: Job, workers: Callable[[], list[psutil.Process]]
 ) -> None:
-    """A killed worker is a WorkerLost, to be tried again; a killed driver leaves no process; the next attempt
-    goes on from the last checkpoint, to the weights of a job that nobody disturbed.
+    """A worker that is killed or crashes is a WorkerLost, to be tried again, its last words in the log; a
+    killed driver leaves no process. Each next attempt goes on from the last checkpoint, and the last has the
+    weights of a job that nobody disturbed.
     """
     job = Job(tmp_path, cluster, **LONG)
-    driver = job.start()
-    until(lambda: job.iteration() > 12, "it trains")
-    (worker,) = workers()
-    worker.kill()
-    lost = job.finish(driver)
-    assert driver.returncode == 1
-    assert lost.error is not None
-    assert (lost.error.type, lost.error.retryable) == ("WorkerLost", True)
-    driver = job.start(2)
-    until(lambda: job.iteration(2) > 24, "it trains again")
+    for attempt, number in enumerate((signal.SIGKILL, signal.SIGSEGV), start=1):
+        driver = job.start(attempt)
+        until(lambda n=attempt: job.iteration(n) > 12 * n, "it trains")
+        (worker,) = workers()
+        worker.send_signal(number)
+        lost = job.finish(driver, attempt)
+        assert driver.returncode == 1
+        assert lost.error is not None
+        assert (lost.error.type, lost.error.retryable) == ("WorkerLost", True)
+    assert "Segmentation fault" in job.storage.attempt(job.name, 2).log.read_text()
+    driver = job.start(3)
+    until(lambda: job.iteration(3) > 36, "it trains again")
     driver.kill()
     driver.wait()
     until(lambda: not workers(), "its worker ends")
-    assert job.finish(job.start(3), 3).state is End.COMPLETED
-    assert job.resumed(2)
-    assert job.resumed(3)
+    assert job.finish(job.start(4), 4).state is End.COMPLETED
+    assert [job.resumed(attempt) for attempt in (1, 2, 3, 4)] == [False, True, True, True]
     assert job.has_the_weights_of(untouched)
 
 
