@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +68,9 @@ class Job:
         assert report is not None, self._spec.with_suffix(".txt").read_text()
         return report
 
-    def iteration(self, attempt: int = 1) -> int:
+    def is_past(self, iteration: int, attempt: int = 1) -> bool:
         records = read_records(self.storage.attempt(self.name, attempt).metrics)
-        return max((record["iteration"] for record in records), default=0)
+        return any(record["iteration"] > iteration for record in records)
 
     def losses(self) -> list[float]:
         records = read_records(self.storage.attempt(self.name, 1).metrics)
@@ -136,7 +137,7 @@ def test_kills_of_worker_and_driver(
     job = Job(tmp_path, cluster, **LONG)
     for attempt, number in enumerate((signal.SIGKILL, signal.SIGSEGV), start=1):
         driver = job.start(attempt)
-        until(lambda n=attempt: job.iteration(n) > 12 * n, "it trains")
+        until(partial(job.is_past, 12 * attempt, attempt), "it trains")
         (worker,) = workers()
         worker.send_signal(number)
         lost = job.finish(driver, attempt)
@@ -145,7 +146,7 @@ def test_kills_of_worker_and_driver(
         assert (lost.error.type, lost.error.retryable) == ("WorkerLost", True)
     assert "Segmentation fault" in job.storage.attempt(job.name, 2).log.read_text()
     driver = job.start(3)
-    until(lambda: job.iteration(3) > 36, "it trains again")
+    until(partial(job.is_past, 36, 3), "it trains again")
     driver.kill()
     driver.wait()
     until(lambda: not workers(), "its worker ends")
@@ -170,7 +171,7 @@ def test_a_stop_file(tmp_path: Path, cluster: str) -> None:
     """Read while it trains: cancelled, in the words of who asked."""
     job = Job(tmp_path, cluster, schedule={"iterations": 2000, "batch_size": 4})
     driver = job.start()
-    until(lambda: job.iteration() >= 1, "it trains")
+    until(partial(job.is_past, 0), "it trains")
     job.storage.stop(job.name).write("enough of this one")
     report = job.finish(driver)
     assert driver.returncode == 143
@@ -193,7 +194,7 @@ def test_a_lost_node(tmp_path: Path, nodes: tuple[str, subprocess.Popen[str]]) -
     address, process = nodes
     job = Job(tmp_path, address, schedule=LONG["schedule"])
     driver = job.start()
-    until(lambda: job.iteration() > 12, "it trains")
+    until(partial(job.is_past, 12), "it trains")
     assert process.stdin is not None
     process.stdin.write("\n")
     process.stdin.flush()
