@@ -1,4 +1,4 @@
-"""train(plan, sink): one rank of one attempt, knowing nothing of Ray; a thin Ray Train function around it."""
+"""train(plan, sink): one rank of one attempt, knowing nothing of Ray; alone, or as Ray Train calls it."""
 
 from __future__ import annotations
 
