@@ -1,4 +1,4 @@
-"""How much memory a call takes: the tensors that are alive at one time, from torch's profiler."""
+"""How much memory a call takes: the tensors that are alive at one time."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
@@ -15,7 +16,8 @@ T = TypeVar("T")
 
 
 def peak_bytes(call: Callable[[], T], *, without: Callable[[T], Tensor] | None = None) -> int:
-    """The most bytes of tensors alive at one time during `call`, beyond those that were before it.
+    """The most bytes of tensors alive at one time during `call`, beyond those that were before it. On a CPU,
+    from torch's profiler.
 
     `without`: picks from what the call returns a tensor that is left out, such as an input's gradient.
     """
@@ -34,3 +36,13 @@ def peak_bytes(call: Callable[[], T], *, without: Callable[[T], Tensor] | None =
         alive += event["args"]["Bytes"]
         peak = max(peak, alive)
     return peak
+
+
+def peak_cuda_bytes(call: Callable[[], object]) -> int:
+    """The same on the current GPU, from torch's allocator."""
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    call()
+    torch.cuda.synchronize()
+    return torch.cuda.max_memory_allocated() - before

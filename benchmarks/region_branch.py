@@ -35,13 +35,12 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
+from benchmarks._ade20k import BLOBS, CLASSES, blobs, make_criterion
 from benchmarks._memory import peak_bytes
-from trainer.criterion import Criterion, build_criterion
 from trainer.mmseg_adapter.head import attach
-from trainer.results.metrics import frequency_groups
 from trainer.spec.methods import AnyMethod, Baseline, RegionRebalance
 
-CLASSES, BATCH, SIZE, BLOBS, IGNORE = 150, 2, 512, 10, 255
+BATCH, SIZE = 2, 512
 _MIB = 2**20
 _CONFIGS = Path(mmseg.__file__).parent / ".mim" / "configs" / "_base_" / "models"
 METHODS: dict[str, AnyMethod] = {"baseline": Baseline(), "region_rebalance": RegionRebalance()}
@@ -70,7 +69,7 @@ class Training:
         torch.manual_seed(0)
         self.model: Any = MODELS.build(model_config(subject.config))
         self.features: tuple[int, ...] = ()
-        attach(self.model, lambda channels, align: criterion(method, channels, align))
+        attach(self.model, lambda channels, align: make_criterion(method, channels, align))
         self.head.rebalance_criterion.register_forward_pre_hook(self._see)
         self.optimiser = subject.optimiser(self.model.parameters())
         self.model.train()
@@ -109,36 +108,15 @@ def model_config(name: str) -> Config:
     return Config(model)
 
 
-def criterion(method: AnyMethod, feature_channels: int, align_corners: bool) -> Criterion:
-    """With made-up counts, the rarest class 1000 times as rare as the most frequent one."""
-    counts = [int(10**6 * 1000 ** (-k / (CLASSES - 1))) for k in range(CLASSES)]
-    return build_criterion(
-        method,
-        pixel_counts=counts,
-        region_counts=counts,
-        feature_channels=feature_channels,
-        ignore_index=IGNORE,
-        seed=0,
-        align_corners=align_corners,
-        class_groups=frequency_groups(counts),
-    )
-
-
 def make_batch() -> tuple[Tensor, list[SegDataSample]]:
-    """(N, 3, H, W) noise; labels in blobs: each pixel has the class of the nearest of 10 random points."""
+    """(N, 3, H, W) noise, and labels in blobs."""
     generator = torch.Generator().manual_seed(0)
-    place = torch.arange(SIZE)
-    samples = []
-    for _ in range(BATCH):
-        points = torch.randint(0, SIZE, (BLOBS, 2), generator=generator)
-        classes = torch.randperm(CLASSES, generator=generator)[:BLOBS]
-        rows = (place - points[:, :1]).square()[:, :, None]
-        distances = rows + (place - points[:, 1:]).square()[:, None]  # (blobs, H, W)
-        labels = classes[distances.argmin(dim=0)]
-        labels[: SIZE // 50] = IGNORE
-        samples.append(
-            SegDataSample(gt_sem_seg=PixelData(data=labels[None]), metainfo={"img_shape": (SIZE, SIZE)})
+    samples = [
+        SegDataSample(
+            gt_sem_seg=PixelData(data=blobs(SIZE, generator)[None]), metainfo={"img_shape": (SIZE, SIZE)}
         )
+        for _ in range(BATCH)
+    ]
     return torch.randn(BATCH, 3, SIZE, SIZE, generator=generator), samples
 
 

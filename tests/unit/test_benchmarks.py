@@ -1,0 +1,35 @@
+"""Benchmarks that need no other files run, and what they compare is the same work."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SECONDS = 300
+
+
+@pytest.mark.slow
+def test_training(repository: Path) -> None:
+    """Small, it prints all figures with a target; ours and mmsegmentation's runner begin with one loss."""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.training", "--json", "--small"],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    assert done.returncode == 0, done.stderr
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    for name in ("float32_speed_ratio", "branch_time_share", "branch_memory_share"):
+        assert isinstance(result[name], float)
+    assert result["bf16"].startswith("not measured: ") == (result["bf16_speed_ratio"] is None)
+    for subject in ("deeplabv3plus_r50", "upernet_swin_t"):
+        losses = result[subject]["first_loss"]
+        ours = next(name for name in ("float32", "bf16") if name in losses)
+        tolerance = 1e-5 if ours == "float32" else 0.02
+        assert losses[ours] == pytest.approx(losses["mmseg"], rel=tolerance)
