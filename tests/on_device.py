@@ -1,4 +1,4 @@
-"""Claims that hold on any device, as functions of it: `tests/unit` runs them on the CPU, `tests/gpu` on a GPU."""
+"""Claims that hold on any device, as functions of it: of the CPU in `tests/unit`, of GPUs in `tests/gpu`."""
 
 from __future__ import annotations
 

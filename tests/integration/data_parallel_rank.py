@@ -1,6 +1,6 @@
-"""One of two ranks: `python data_parallel_rank.py RANK RENDEZVOUS_FILE RESULT_FILE`.
+"""One of two ranks: `python data_parallel_rank.py RANK RENDEZVOUS_FILE RESULT_FILE [cuda]`.
 
-See test_data_parallel.py.
+See test_data_parallel.py, and tests/gpu/test_two_gpus.py for `cuda`.
 
 Each rank trains one step on its half of each case's batch under DistributedDataParallel; rank 0 writes the
 gradients and the ranks' mean loss.
@@ -39,20 +39,24 @@ class Step(NamedTuple):
     gradients: dict[str, Tensor]  # by parameter
 
 
-def make_attached(head: str, method: str) -> nn.Module:
-    """A model in which no picture sees another, nor its worker: fixed statistics for norms, no dropout."""
+def make_attached(head: str, method: str, device: str = "cpu") -> nn.Module:
+    """A model without dropout, in which no picture sees another, nor its worker: norms have fixed statistics.
+    On CUDA they normalise by the whole batch, of all ranks (SyncBN).
+    """
     model = make_model({**HEADS[head], "dropout_ratio": 0.0})
     attach(model, factory(kind="region_rebalance", **METHODS[method]))
     model.train()
     for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, nn.BatchNorm2d) and device == "cpu":
             module.eval()
         if hasattr(module, "hidden_weight"):
             module.dropout = 0.0
-    return model
+    if device != "cpu":
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    return model.to(device)
 
 
-def make_half(labels: str, images: slice) -> tuple[Tensor, list[SegDataSample]]:
+def make_half(labels: str, images: slice, device: str = "cpu") -> tuple[Tensor, list[SegDataSample]]:
     """Pictures (n, 3, SIZE, SIZE) and labels of some of a batch's images."""
     generator = torch.Generator().manual_seed(5)
     pictures = torch.randn(IMAGES, 3, SIZE, SIZE, generator=generator)
@@ -65,9 +69,9 @@ def make_half(labels: str, images: slice) -> tuple[Tensor, list[SegDataSample]]:
         target[2:] = IGNORE
     samples = [
         SegDataSample(gt_sem_seg=PixelData(data=one), metainfo={"img_shape": (SIZE, SIZE)})
-        for one in target[images]
+        for one in target[images].to(device)
     ]
-    return pictures[images], samples
+    return pictures[images].to(device), samples
 
 
 def step(model: nn.Module, called: nn.Module, batch: tuple[Tensor, list[SegDataSample]]) -> Step:
@@ -78,16 +82,19 @@ def step(model: nn.Module, called: nn.Module, batch: tuple[Tensor, list[SegDataS
 
 
 def main() -> None:
-    rank, rendezvous, result_file = int(sys.argv[1]), *sys.argv[2:]
-    limit = timedelta(seconds=60)
+    rank, rendezvous, result_file, *more = int(sys.argv[1]), *sys.argv[2:]
+    limit, device, ours = timedelta(seconds=60), "cpu", None
+    if more == ["cuda"]:
+        device, ours = f"cuda:{rank}", [rank]
+        torch.cuda.set_device(rank)
     distributed.init_process_group(
-        "gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=2, timeout=limit
+        "nccl" if ours else "gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=2, timeout=limit
     )
     images = slice(0, 2) if rank == 0 else slice(2, 4)
     steps = []
     for head, method, labels in CASES:
-        model = make_attached(head, method)
-        done = step(model, DistributedDataParallel(model), make_half(labels, images))
+        model = make_attached(head, method, device)
+        done = step(model, DistributedDataParallel(model, ours), make_half(labels, images, device))
         distributed.all_reduce(done.loss)
         steps.append((done.loss / 2, done.gradients))
     if rank == 0:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from trainer.plan import Plan
+from trainer.storage.layout import mlflow_ids
 from trainer.storage.sink import Record
 from trainer.task import Task
 from trainer.tracking.background import BackgroundTracker
+from trainer.tracking.gpu_metrics import GpuMetrics
 from trainer.tracking.run_log import open_run, outcome_of, point_of, replay
 from trainer.tracking.tracker import Tracker
 from trainer.tracking.trouble import TrackerError
@@ -17,7 +19,8 @@ class LiveCurves:
     """Hands records to a thread; nothing is done where nobody tracks the plan."""
 
     def __init__(self, plan: Plan) -> None:
-        self._tracker = BackgroundTracker(_AttemptSource(plan)) if plan.mlflow_uri else None
+        self._gpus = GpuMetrics()
+        self._tracker = BackgroundTracker(AttemptSource(plan, self._gpus)) if plan.mlflow_uri else None
 
     def send(self, record: Record) -> None:
         """Takes a record along; returns at once."""
@@ -29,17 +32,23 @@ class LiveCurves:
         if self._tracker is None:
             return False
         self._tracker.flush()
+        self._gpus.end()
         return self._tracker.lost
 
 
-class _AttemptSource:
-    """The `background.TrackerSource` of an attempt."""
+class AttemptSource:
+    """The `background.TrackerSource` of an attempt. Where it trains on GPUs, these are measured."""
 
-    def __init__(self, attempt: Task) -> None:
+    def __init__(self, attempt: Task, gpus: GpuMetrics) -> None:
         self._attempt = attempt
+        self._gpus = gpus
 
     def open(self) -> Tracker:
-        return open_run(self._attempt)
+        tracker = open_run(self._attempt)
+        run_id = mlflow_ids(self._attempt.layout.mlflow_run(self._attempt.experiment)).get("run_id")
+        if self._attempt.spec.resources.gpus_per_worker and self._attempt.mlflow_uri and run_id:
+            self._gpus.begin(self._attempt.mlflow_uri, run_id)
+        return tracker
 
     def replay(self, tracker: Tracker) -> None:
         replay(self._attempt, tracker)
