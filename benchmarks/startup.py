@@ -1,8 +1,8 @@
 """From POST to the first training step on a running cluster, split into its parts (seconds, medians).
 
 Parts, in the order they happen: `submit` (POST, reconciler, Jobs API, until the job's process starts),
-`imports` and `ray` (the driver's own, and its connection), `plan`, `worker` (Ray Train's controller and
-worker process until our function runs), `import` (mmseg in the worker), `build`, `first_step`.
+`imports` and `ray` (the driver's own, and its connection), `plan`, `worker` (Ray's process until our
+function runs in it), `import` (torch and mmseg in the worker), `build`, `first_step`.
 """
 
 from __future__ import annotations

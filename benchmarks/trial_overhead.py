@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from trainer.results.report import AttemptReport, read_report
@@ -73,7 +74,7 @@ def _train_in_tune(storage: Storage, trials: int) -> list[float]:
         spec = parse_spec({**BASE, "seed": config["seed"]})
         experiment = f"train-{config['seed']}"
         task = Task(experiment=experiment, attempt=1, spec=spec, storage=root)
-        Attempt(task).run(launch.run_attempt)
+        Attempt(task).run(partial(launch.run_attempt, train=launch.train_under_ray_train))
         tune.report({"seed": config["seed"]})
 
     tune.run(

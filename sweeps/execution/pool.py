@@ -20,7 +20,9 @@ from sweeps.execution.apart import run_apart
 from sweeps.execution.cluster import Cluster, RayCluster
 from sweeps.execution.task import TaskEnd, end_of
 from trainer.base.ends import End
-from trainer.run.cluster import alive_nodes, loss_of
+from trainer.base.errors import WorkerLost
+from trainer.run.actor import answer_of, start_actor
+from trainer.run.cluster import alive_nodes
 from trainer.spec.resources import Resources
 from trainer.task import Task
 
@@ -165,17 +167,16 @@ class Pool:
         return True
 
     def _in_actor(self, task: Task, shape: Shape, idle: Any) -> TaskEnd:
-        actor, nodes = idle or _new_actor(shape), alive_nodes()
+        actor = idle or start_actor(WarmWorker, cpus=shape.cpus, gpus=shape.gpus)
+        nodes = alive_nodes()
         kept = False
         try:
-            end = TaskEnd.model_validate_json(ray.get(actor.run.remote(task.model_dump_json())))
+            end = TaskEnd.model_validate_json(answer_of(actor.run.remote(task.model_dump_json()), nodes))
             kept = end.end is not End.FAILED
-        except ray.exceptions.OutOfMemoryError:
-            raise
-        except ray.exceptions.RayActorError as error:
+        except WorkerLost as loss:
             if idle is not None and not _has_begun(task):  # it had died while it idled
                 return self._in_actor(task, shape, None)
-            return end_of(loss_of(error, str(error).strip().splitlines()[0], nodes))
+            return end_of(loss)
         finally:
             if kept:
                 self._put_back(shape, actor)
@@ -197,10 +198,6 @@ class Pool:
 
 def _has_begun(task: Task) -> bool:
     return task.attempt_dir.log.exists()
-
-
-def _new_actor(shape: Shape) -> Any:
-    return ray.remote(WarmWorker).options(num_cpus=shape.cpus, num_gpus=shape.gpus).remote()
 
 
 def _has_room(total: Mapping[str, float], shape: Shape, taken: list[Shape]) -> bool:

@@ -19,9 +19,13 @@ pytestmark = [
 ]
 
 
-def test_training_on_one_gpu(tmp_path: Path) -> None:
-    """A run with a GPU ends with scores over every picture, in a checkpoint that a CPU can load."""
-    plan = tiny_plan(tmp_path, method="region_rebalance", resources={"gpus_per_worker": 1})
+@pytest.mark.parametrize("cpus", [1, 3])
+def test_training_on_one_gpu(tmp_path: Path, cpus: int) -> None:
+    """A run with a GPU ends with scores over every picture, in a checkpoint that a CPU can load; pictures may
+    come from processes of their own.
+    """
+    resources = {"gpus_per_worker": 1, "cpus_per_worker": cpus}
+    plan = tiny_plan(tmp_path, method="region_rebalance", resources=resources)
     result = train(plan, ListSink())
     assert result.evaluation["single_scale"].images == 50
     final = plan.layout.checkpoints(plan.experiment).local / "final.pth"

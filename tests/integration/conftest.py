@@ -1,7 +1,8 @@
-"""One Ray for all sweeps of a module."""
+"""Ray for the tests of a module."""
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Iterator
 
 import psutil
@@ -14,6 +15,19 @@ import ray, sys
 ray.init(address="local", num_cpus=2, logging_level="warning", include_dashboard=False)
 print("at", ray.get_runtime_context().gcs_address, flush=True)
 sys.stdin.read()
+"""
+
+# A line on stdin kills the node where training runs, with all its processes, and starts another.
+_NODES = """
+import sys
+from ray.cluster_utils import Cluster
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+node = cluster.add_node(num_cpus=1)
+print("at", cluster.address, flush=True)
+for _ in sys.stdin:
+    cluster.remove_node(node, allow_graceful=False)
+    node = cluster.add_node(num_cpus=1)
+cluster.shutdown()
 """
 
 
@@ -38,6 +52,13 @@ def warm_actors(local_ray: tuple[str, psutil.Process]) -> Callable[[], list[psut
         return [one for one in local_ray[1].children(recursive=True) if "ray::WarmWorker" in _title(one)]
 
     return found
+
+
+@pytest.fixture
+def nodes() -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """The address of a Ray whose head has no CPU for training, and the process that replaces its one node."""
+    with ray_process(_NODES) as found:
+        yield found
 
 
 def _title(process: psutil.Process) -> str:

@@ -3,35 +3,14 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sweeps.results.trial_progress import lost_attempts
-from tests.integration.sweep_process import Sweep, document, ray_process, until
+from tests.integration.sweep_process import Sweep, document, until
 
 pytestmark = pytest.mark.integration
-
-# A line on stdin kills the node where trials run, with all its processes, and starts another.
-_NODES = """
-import sys
-from ray.cluster_utils import Cluster
-cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-node = cluster.add_node(num_cpus=1)
-print("at", cluster.address, flush=True)
-for _ in sys.stdin:
-    cluster.remove_node(node, allow_graceful=False)
-    node = cluster.add_node(num_cpus=1)
-cluster.shutdown()
-"""
-
-
-@pytest.fixture
-def nodes() -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """The address of a Ray whose head has no CPU for trials, and the process that replaces its one node."""
-    with ray_process(_NODES) as found:
-        yield found
 
 
 def test_a_trial_goes_on_after_its_node(tmp_path: Path, nodes: tuple[str, subprocess.Popen[str]]) -> None:

@@ -372,6 +372,8 @@ EXAMPLES: dict[str, Any] = {
     "int": 3,
     "float": float("inf"),
     "Path": Path("file"),
+    "Mapping[str, float]": {"loss": 0.5},
+    "tuple[str, ...]": ("picture.png",),
 }
 
 

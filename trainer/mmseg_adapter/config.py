@@ -16,6 +16,7 @@ from trainer.spec.spec import ExperimentSpec
 # ImageNet statistics, RGB, as every recipe of mmsegmentation has them.
 _MEAN = (123.675, 116.28, 103.53)
 _STD = (58.395, 57.12, 57.375)
+_BATCHES_AHEAD = 4  # of each loader process: some pictures take longer than others
 
 
 def render_config(
@@ -28,7 +29,7 @@ def render_config(
         "work_dir": work_dir,
         "model": render_model(RECIPES[spec.model.name].model, spec, num_classes=len(data.classes)),
         "train_dataloader": _train_loader(spec, data, loader_workers),
-        "val_dataloader": _eval_loader(spec, data),
+        "val_dataloader": _eval_loader(spec, data, loader_workers),
         "train_cfg": {
             "type": "StepLoop",
             "accumulate": schedule.accumulate,
@@ -64,8 +65,7 @@ def _train_loader(spec: ExperimentSpec, data: PreparedData, loader_workers: int)
     batch_size = spec.schedule.batch_size
     return {
         "batch_size": batch_size // spec.resources.workers,
-        "num_workers": loader_workers,
-        "persistent_workers": loader_workers > 0,
+        **_processes(spec, loader_workers),
         "sampler": {"type": "PositionSampler", "global_batch_size": batch_size, "seed": spec.seed},
         "dataset": {
             "type": "PairedFolder",
@@ -78,10 +78,10 @@ def _train_loader(spec: ExperimentSpec, data: PreparedData, loader_workers: int)
     }
 
 
-def _eval_loader(spec: ExperimentSpec, data: PreparedData) -> dict[str, Any]:
+def _eval_loader(spec: ExperimentSpec, data: PreparedData, loader_workers: int) -> dict[str, Any]:
     return {
         "batch_size": _eval_batch_size(spec),
-        "num_workers": 0,
+        **_processes(spec, loader_workers),
         # No padding of the last round: a padded picture would be counted twice.
         "sampler": {"type": "DefaultSampler", "shuffle": False, "round_up": False},
         "dataset": {
@@ -92,6 +92,16 @@ def _eval_loader(spec: ExperimentSpec, data: PreparedData) -> dict[str, Any]:
             "test_mode": True,
             "pipeline": _eval_pipeline(spec.augmentation, data),
         },
+    }
+
+
+def _processes(spec: ExperimentSpec, loader_workers: int) -> dict[str, Any]:
+    """How batches come to the training process; pinned memory is what a GPU copies from without a detour."""
+    ahead = {"persistent_workers": True, "prefetch_factor": _BATCHES_AHEAD} if loader_workers else {}
+    return {
+        "num_workers": loader_workers,
+        "pin_memory": spec.resources.gpus_per_worker > 0,
+        **ahead,
     }
 
 
@@ -148,16 +158,20 @@ def _as_list(value: Any) -> list[dict[str, Any]]:
 def _train_pipeline(spec: ExperimentSpec, data: PreparedData) -> list[dict[str, Any]]:
     words = spec.augmentation
     shift = {"type": "ShiftPicture", "max_shift": words.max_shift, "seg_pad_val": IGNORE_INDEX}
-    crop = {"type": "RandomCrop", "crop_size": spec.schedule.crop_size, "cat_max_ratio": words.cat_max_ratio}
+    crop = {
+        "type": "FastRandomCrop",
+        "crop_size": spec.schedule.crop_size,
+        "cat_max_ratio": words.cat_max_ratio,
+    }
     return [
         {"type": "LoadImageFromFile"},
         *_load_labels(data),
         *([shift] if words.max_shift else []),
         *_resize(words, data),
         crop,
-        *([{"type": "RandomFlip", "prob": words.flip}] if words.flip else []),
-        *([{"type": "PhotoMetricDistortion"}] if words.photometric else []),
-        {"type": "PackSegInputs"},
+        *([{"type": "FastRandomFlip", "prob": words.flip}] if words.flip else []),
+        *([{"type": "FastPhotoMetricDistortion"}] if words.photometric else []),
+        {"type": "FastPackSegInputs"},
     ]
 
 
@@ -178,13 +192,13 @@ def _eval_pipeline(words: Augmentation, data: PreparedData) -> list[dict[str, An
         resize = [{"type": "Resize", "scale": words.test_size, "keep_ratio": True}]
     elif data.scale != 1:
         resize = [{"type": "ScalePicture", "scale": data.scale}]
-    return [{"type": "LoadImageFromFile"}, *resize, *_load_labels(data), {"type": "PackSegInputs"}]
+    return [{"type": "LoadImageFromFile"}, *resize, *_load_labels(data), {"type": "FastPackSegInputs"}]
 
 
 def _load_labels(data: PreparedData) -> list[dict[str, Any]]:
-    """Masks as classes and void; ids that are stored so need no step."""
-    load = {"type": "LoadAnnotations"}
-    return [load] if data.label_map is None else [load, {"type": "MapLabels", "label_map": data.label_map}]
+    """Masks as classes and void, and nothing else in them."""
+    mapped = {"type": "MapLabels", "num_classes": len(data.classes), "label_map": data.label_map}
+    return [{"type": "LoadAnnotations"}, mapped]
 
 
 def _eval_batch_size(spec: ExperimentSpec) -> int:

@@ -7,23 +7,20 @@ same picture with the same augmentation, whatever the number of workers, loader 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
-from mmcv.transforms import BaseTransform
 from mmengine.dist import get_dist_info
 from mmseg.datasets import BaseSegDataset
-from mmseg.registry import DATA_SAMPLERS, DATASETS, TRANSFORMS
+from mmseg.registry import DATA_SAMPLERS, DATASETS
 from torch.utils.data import Sampler
 
-from trainer.base.errors import DataError
 from trainer.data.splits import list_pairs
-from trainer.data.tally import NUM_IDS
+from trainer.mmseg_adapter import photometric, transforms  # noqa: F401 - pipelines name them
 
 _SAMPLE_STREAM, _ITERATION_STREAM, _ORDER_STREAM = 0, 1, 2
 
@@ -54,7 +51,7 @@ def seed_iteration(seed: int, iteration: int, rank: int) -> None:
 
 
 @contextmanager
-def _seeded_sample(seed: int, position: int) -> Iterator[None]:
+def seeded_sample(seed: int, position: int) -> Iterator[None]:
     """Draws inside come from (seed, position) and leave the outer streams untouched."""
     saved = random.getstate(), np.random.get_state(), torch.get_rng_state()
     _seed_cpu(seed, _SAMPLE_STREAM, position)
@@ -64,6 +61,29 @@ def _seeded_sample(seed: int, position: int) -> Iterator[None]:
         random.setstate(saved[0])
         np.random.set_state(saved[1])
         torch.set_rng_state(saved[2])
+
+
+class TimedBatches:
+    """An iterator of batches with a clock that runs while somebody waits for one; else it is the iterator."""
+
+    def __init__(self, batches: Any, clock: Callable[[], float]) -> None:
+        self._batches = batches
+        self._clock = clock
+        self._seconds = 0.0
+
+    def __next__(self) -> Any:
+        begun = self._clock()
+        batch = next(self._batches)
+        self._seconds += self._clock() - begun
+        return batch
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._batches, name)
+
+    def take_seconds(self) -> float:
+        """Seconds waited since they were last taken."""
+        seconds, self._seconds = self._seconds, 0.0
+        return seconds
 
 
 @DATA_SAMPLERS.register_module()
@@ -137,74 +157,5 @@ class PairedFolder(BaseSegDataset):  # type: ignore[misc]
         if self.test_mode:
             return super().__getitem__(address)
         position, index = divmod(address, len(self))
-        with _seeded_sample(self._seed, position):
+        with seeded_sample(self._seed, position):
             return super().__getitem__(index)
-
-
-@TRANSFORMS.register_module()
-class MapLabels(BaseTransform):  # type: ignore[misc]
-    """Makes classes and void of the ids in a loaded mask, by pairs (id as stored, class or void).
-
-    Raises:
-        DataError: the mask holds an id that is in none of them.
-    """
-
-    def __init__(self, label_map: Sequence[tuple[int, int]]) -> None:
-        self._class_of = np.zeros(NUM_IDS, np.uint8)
-        self._known = np.zeros(NUM_IDS, np.bool_)
-        for stored, wanted in label_map:
-            self._class_of[stored], self._known[stored] = wanted, True
-
-    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        mask = results["gt_seg_map"]
-        strange = ~self._known[mask]
-        if strange.any():
-            ids = ", ".join(map(str, np.unique(mask[strange])))
-            raise DataError(f"{results['seg_map_path']} holds ids that the label map does not name: {ids}")
-        results["gt_seg_map"] = self._class_of[mask]
-        return results
-
-
-@TRANSFORMS.register_module()
-class ScalePicture(BaseTransform):  # type: ignore[misc]
-    """Resizes picture and, where loaded, mask by `scale` times a factor drawn uniformly from `jitter`."""
-
-    def __init__(self, scale: float, jitter: Sequence[float] = (1.0, 1.0)) -> None:
-        self._scale = scale
-        self._low, self._high = jitter
-
-    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        factor = self._scale * np.random.uniform(self._low, self._high)
-        height, width = results["img"].shape[:2]
-        size = max(1, round(width * factor)), max(1, round(height * factor))
-        area = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
-        results["img"] = cv2.resize(results["img"], size, interpolation=area)
-        for name in results.get("seg_fields", []):
-            results[name] = cv2.resize(results[name], size, interpolation=cv2.INTER_NEAREST)
-        results["img_shape"] = results["img"].shape[:2]
-        return results
-
-
-@TRANSFORMS.register_module()
-class ShiftPicture(BaseTransform):  # type: ignore[misc]
-    """Moves picture and mask by up to `max_shift` pixels each way; what comes in from outside is void."""
-
-    def __init__(self, max_shift: int, seg_pad_val: int) -> None:
-        self._max_shift = max_shift
-        self._seg_pad_val = seg_pad_val
-
-    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        dy, dx = (int(step) for step in np.random.randint(-self._max_shift, self._max_shift + 1, 2))
-        results["img"] = self._moved(results["img"], dy, dx, fill=0, repeat_edge=True)
-        for name in results.get("seg_fields", []):
-            results[name] = self._moved(results[name], dy, dx, fill=self._seg_pad_val, repeat_edge=False)
-        return results
-
-    @staticmethod
-    def _moved(array: Any, dy: int, dx: int, *, fill: int, repeat_edge: bool) -> Any:
-        height, width = array.shape[:2]
-        border = cv2.BORDER_REPLICATE if repeat_edge else cv2.BORDER_CONSTANT
-        padded = cv2.copyMakeBorder(
-            array, max(dy, 0), max(-dy, 0), max(dx, 0), max(-dx, 0), border, value=fill
-        )
-        return padded[max(-dy, 0) :, max(-dx, 0) :][:height, :width]

@@ -14,7 +14,7 @@ from mmseg.registry import METRICS
 
 from trainer.losses.pixels import check_labels, valid_pixels
 from trainer.mmseg_adapter.checkpoint import TrainingCheckpoints
-from trainer.mmseg_adapter.data import seed_iteration
+from trainer.mmseg_adapter.data import TimedBatches, seed_iteration
 from trainer.mmseg_adapter.step.average import average_of, bare, scored
 from trainer.results.metrics import Counts
 
@@ -87,18 +87,23 @@ class ProgressHook(Hook):  # type: ignore[misc]
 
     A loss is averaged over all steps. Any other value is averaged over the steps where it is finite, and left
     out of the record where there are none: the accuracy of tail regions has no value in a step without one.
+    `data_seconds_share` is the share of the time since the last record that was waited for batches, 0 to 1.
     """
 
-    def __init__(self, interval: int, emit: Callable[[Record], None]) -> None:
+    def __init__(
+        self, interval: int, emit: Callable[[Record], None], clock: Callable[[], float] = time.perf_counter
+    ) -> None:
         self._interval = interval
         self._emit = emit
+        self._clock = clock
         self._sums: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}  # of each value, and how many those are
         self._steps = 0
         self._since = 0.0
 
     def before_train(self, runner: Any) -> None:
-        del runner
-        self._since = time.perf_counter()
+        self._batches = TimedBatches(runner.train_loop.dataloader_iterator, self._clock)
+        runner.train_loop.dataloader_iterator = self._batches
+        self._since = self._clock()
 
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Record | None = None
@@ -116,7 +121,7 @@ class ProgressHook(Hook):  # type: ignore[misc]
         self._flush(iteration, runner.optim_wrapper.get_lr()["lr"][0])
 
     def _flush(self, iteration: int, learning_rate: float) -> None:
-        now = time.perf_counter()
+        now = self._clock()
         means = {
             name.replace("decode.", ""): float(total) / int(steps)
             for name, (total, steps) in self._sums.items()
@@ -129,6 +134,7 @@ class ProgressHook(Hook):  # type: ignore[misc]
                 **means,
                 "learning_rate": learning_rate,
                 "seconds_per_iteration": (now - self._since) / self._steps,
+                "data_seconds_share": self._batches.take_seconds() / (now - self._since),
             }
         )
         self._sums, self._steps, self._since = {}, 0, now

@@ -22,3 +22,11 @@ def end_workers(iterator: Any) -> None:
     stop = getattr(iterator, "_shutdown_workers", None)
     if stop is not None:
         stop()
+
+
+def words_of(error: Exception) -> str:
+    """What an error says that may come from a loader process: torch puts the traceback there before it."""
+    text = str(error)
+    if not text.startswith(f"Caught {type(error).__name__} in DataLoader worker process"):
+        return text
+    return text.rpartition(f"{type(error).__name__}: ")[2].strip()

@@ -44,16 +44,19 @@ def alive_nodes(nodes: Nodes = ray.nodes) -> frozenset[str]:
 
 def loss_of(
     failure: BaseException,
-    message: str,
     before: frozenset[str],
     *,
     nodes: Nodes = ray.nodes,
     sleep: Callable[[float], object] = time.sleep,
 ) -> WorkerLost:
-    """The loss of a worker: NodeLost where one of the nodes `before`, alive when it began, is gone.
+    """The loss that Ray's `failure` tells of: NodeLost where one of the nodes `before`, alive when it began,
+    is gone.
 
     A worker that merely does not answer is waited for until Ray has noticed that its node is dead.
     """
+    message = ": ".join([type(failure).__name__, *str(failure).strip().splitlines()[:1]])
+    if not before:
+        return WorkerLost(message)
     silent = isinstance(failure, ray.exceptions.ActorUnavailableError)
     deadline = time.monotonic() + (_VERDICT_SECONDS if silent else 0)
     while before <= alive_nodes(nodes):

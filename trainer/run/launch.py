@@ -1,15 +1,16 @@
-"""Plan → TorchTrainer: workers, resources, and what their failures mean."""
+"""Plan → worker or workers on the cluster, resources, and what failures of Ray Train mean."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Callable
 from typing import Any
 
 import ray
 
-from trainer.base.errors import WorkerLost
 from trainer.plan import Plan
+from trainer.run.actor import train_in_actor
 from trainer.run.attempt import Attempt
 from trainer.run.cluster import alive_nodes, loss_of, require_resources
 from trainer.run.ray_compat import lean_trainer, unwrapped
@@ -49,7 +50,18 @@ def kill_own_cluster() -> None:
             process.kill()
 
 
-def run_attempt(attempt: Attempt) -> WorkerResult:
+def launch(plan: Plan) -> WorkerResult:
+    """Trains the plan on the cluster and waits for its end; what rank 0 measured.
+
+    One worker needs nothing of Ray Train, whose controller takes longer to start than the worker. The weights
+    are the same bit for bit.
+
+    Raises: see `train_in_actor`, `train_under_ray_train`.
+    """
+    return train_in_actor(plan) if plan.spec.resources.workers == 1 else train_under_ray_train(plan)
+
+
+def run_attempt(attempt: Attempt, train: Callable[[Plan], WorkerResult] = launch) -> WorkerResult:
     """Prepares and trains an attempt on the cluster that this process is connected to."""
     plan = attempt.prepare()
     require_resources(plan.spec.resources)
@@ -58,14 +70,14 @@ def run_attempt(attempt: Attempt) -> WorkerResult:
         f"training {plan.spec.schedule.iterations} iterations on {plan.spec.resources.workers} worker(s)",
         flush=True,
     )
-    outcome = launch(plan)
+    outcome = train(plan)
     attempt.trained(outcome)
     attempt.mark("ray teardown")
     return outcome
 
 
-def launch(plan: Plan) -> WorkerResult:
-    """Runs the plan under Ray Train and waits for its end; what rank 0 measured.
+def train_under_ray_train(plan: Plan) -> WorkerResult:
+    """Trains the plan on any number of workers under Ray Train; what rank 0 measured.
 
     Raises:
         WorkerLost: a worker died without raising; NodeLost: with its node.
@@ -118,12 +130,7 @@ def cause_of(error: Exception, nodes: frozenset[str] = frozenset()) -> BaseExcep
             return failure
     silent = [failure for failure in own if isinstance(failure, ray.exceptions.ActorUnavailableError)]
     failure = next(iter([*silent, *own]), getattr(error, "controller_failure", error))
-    return loss_of(failure, _in_one_line(failure), nodes) if nodes else WorkerLost(_in_one_line(failure))
-
-
-def _in_one_line(failure: BaseException) -> str:
-    """Class and first line of the message, which may be empty."""
-    return ": ".join([type(failure).__name__, *str(failure).strip().splitlines()[:1]])
+    return loss_of(failure, nodes)
 
 
 def _most_telling(raised: list[BaseException]) -> BaseException:

@@ -1,4 +1,4 @@
-"""train(plan, sink): one rank of one attempt, knowing nothing of Ray; a thin Ray Train function around it."""
+"""train(plan, sink): one rank of one attempt, knowing nothing of Ray; alone, or as Ray Train calls it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypedDict
 
+from trainer.base.errors import DataError
 from trainer.mmseg_adapter import quiet_imports
 from trainer.plan import Plan
 from trainer.results.report import AttemptResult
@@ -38,6 +39,7 @@ def train(plan: Plan, sink: Sink, mark: Callable[[str], None] = lambda _: None) 
     with quiet_imports():
         from trainer.mmseg_adapter.checkpoint import save_whole
         from trainer.mmseg_adapter.isolation import forget_run, set_backends
+        from trainer.mmseg_adapter.torch_compat import words_of
         from trainer.run.runner import Evaluations, build_runner, deployable_payload
 
     mark("import")
@@ -52,6 +54,8 @@ def train(plan: Plan, sink: Sink, mark: Callable[[str], None] = lambda _: None) 
         evaluations.complete(runner)
         seconds = time.perf_counter() - started
         payload, parameters = deployable_payload(runner, plan)
+    except DataError as error:
+        raise DataError(words_of(error)) from error
     finally:
         forget_run(runner)
     scores, images = evaluations.last

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from trainer.base.errors import Problem
-from trainer.spec import methods
 from trainer.spec.augmentation import NATIVE, Augmentation, Base, fitted
 from trainer.spec.datasets import CamVid, DigitScenes, Folder
-from trainer.spec.methods import AnyMethod
+from trainer.spec.methods import AnyMethod, of_a_batch
 from trainer.spec.models import RECIPES, Recipe
 from trainer.spec.resources import Resources
 from trainer.spec.schedule import SMALLEST_CROP, Schedule
@@ -116,26 +115,14 @@ def _layer_decay_problems(schedule: Schedule, model: str) -> list[Problem]:
     return []
 
 
-# Their divisors follow from what the model predicts, or their terms from a whole batch.
-_NOT_ACCUMULATED = {
-    "ohem": "which pixels are hard is decided over a batch",
-    "seesaw": "its factors come from a batch's predictions",
-    "recall": "its weights are a batch's recalls",
-}
-
-
 def accumulation_problems(schedule: Schedule, method: AnyMethod) -> list[Problem]:
     """Methods whose loss of a batch is not the mean of its parts' losses."""
-    if schedule.accumulate == 1:
-        return []
-    reason = _NOT_ACCUMULATED.get(method.kind)
-    instead = "1"
-    if isinstance(method, methods.Lovasz | methods.RegionRebalance) and method.scope == "batch":
-        reason, instead = "its regions are a whole batch's", '1, or /method/scope "image"'
-    if reason is None:
+    reason = of_a_batch(method)
+    if schedule.accumulate == 1 or reason is None:
         return []
     got = f"{schedule.accumulate} parts do not give the loss of {method.kind} on a batch: {reason}"
-    return [Problem("/schedule/accumulate", got, instead)]
+    allowed = '1, or /method/scope "image"' if hasattr(method, "scope") else "1"
+    return [Problem("/schedule/accumulate", got, allowed)]
 
 
 def dataset_problems(dataset: Folder | CamVid | DigitScenes, augmentation: Augmentation) -> list[Problem]:

@@ -6,7 +6,7 @@ chooses by kind is `trainer.criterion`.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 
@@ -91,6 +91,7 @@ class Lovasz(StrictModel):
 class Ohem(StrictModel):
     """Cross-entropy on hard pixels only (online hard example mining)."""
 
+    of_a_batch: ClassVar[str] = "which pixels are hard is decided over a batch"
     kind: Literal["ohem"] = "ohem"
     threshold: float = Field(
         default=0.7, gt=0, le=1, description="A pixel is hard if its class has a lower probability."
@@ -103,6 +104,7 @@ class Ohem(StrictModel):
 class Seesaw(StrictModel):
     """Seesaw loss (Wang et al. 2021): negative gradients on rarer classes scaled down, then up again."""
 
+    of_a_batch: ClassVar[str] = "its factors come from what is predicted for a batch"
     kind: Literal["seesaw"] = "seesaw"
     mitigation: float = Field(default=0.8, ge=0, le=10, description="p, exponent of the mitigation factor.")
     compensation: float = Field(
@@ -113,6 +115,7 @@ class Seesaw(StrictModel):
 class Recall(StrictModel):
     """Recall loss (Tian et al. 2022): cross-entropy weighted by each class's share of missed pixels."""
 
+    of_a_batch: ClassVar[str] = "its weights are the recalls of a batch"
     kind: Literal["recall"] = "recall"
 
 
@@ -199,3 +202,11 @@ def label(method: AnyMethod) -> str:
     extras = method.model_dump(exclude={"kind"}, exclude_defaults=True)
     shown = ", ".join(f"{name}={value}" for name, value in extras.items())
     return f"{method.kind} ({shown})" if shown else method.kind
+
+
+def of_a_batch(method: AnyMethod) -> str | None:
+    """Why the method's loss of a batch is not the mean of its parts' losses; None where it is."""
+    if getattr(method, "scope", "image") == "batch":
+        return "its regions are those of a whole batch"
+    reason: str | None = getattr(method, "of_a_batch", None)
+    return reason

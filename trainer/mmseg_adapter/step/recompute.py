@@ -12,11 +12,11 @@ from mmseg.models.backbones.hrnet import HRModule
 from mmseg.models.backbones.resnet import BasicBlock, Bottleneck
 from mmseg.models.backbones.swin import SwinBlock
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from trainer.base.errors import RegionRebalanceError
 
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 _BLOCKS = (HRModule, BasicBlock, Bottleneck, SwinBlock, BEiTTransformerEncoderLayer)
 
 
@@ -70,7 +70,7 @@ def _contexts(block: nn.Module) -> tuple[AbstractContextManager[None], AbstractC
 @contextmanager
 def _frozen_statistics(block: nn.Module) -> Iterator[None]:
     """Batch norms inside normalise by the batch, and leave their running statistics alone."""
-    norms = [each for each in block.modules() if isinstance(each, _BatchNorm) and each.track_running_stats]
+    norms = [each for each in block.modules() if isinstance(each, _NORMS) and each.track_running_stats]
     for norm in norms:
         norm.track_running_stats = False
     try:

@@ -71,7 +71,7 @@ def test_counts_and_loaded_masks_are_those_of_the_classes(name: str, tmp_path: P
     for loader, masks in (("train_dataloader", WANTED), ("val_dataloader", WANTED[:1])):
         given = revive(plan.config[loader]["dataset"])
         loading = [step for step in given["pipeline"] if step["type"] in LOADING]
-        assert len(loading) == (3 if options else 2)
+        assert len(loading) == 3
         rest = {key: value for key, value in given.items() if key not in ("type", "pipeline", "test_mode")}
         data = PairedFolder(**rest, pipeline=loading, test_mode=True)
         loaded = [data[k]["gt_seg_map"] for k in range(len(masks))]
@@ -100,14 +100,14 @@ def test_another_map_is_another_count(tmp_path: Path) -> None:
 
 def test_an_id_that_the_map_does_not_name_is_refused(tmp_path: Path) -> None:
     """255 as well: the error names id, masks and what to add; the loader refuses it on its own."""
-    from trainer.mmseg_adapter.data import MapLabels
+    from trainer.mmseg_adapter.transforms import MapLabels
 
     root = stored(tmp_path / "d", STORED["as stored"][0])
     with pytest.raises(DataError, match=r"other than 0 to 2: 255 .*p0\.png .*\{\"255\": null\} for void"):
         planned(root, tmp_path / "s", label_map={"0": 0, "1": 1, "2": 2})
     loaded = {"gt_seg_map": np.array([[0, 9]], np.uint8), "seg_map_path": "m.png"}
-    with pytest.raises(DataError, match=r"m\.png holds ids that the label map does not name: 9"):
-        MapLabels(map_of({"0": 0})).transform(loaded)
+    with pytest.raises(DataError, match=r"m\.png holds the ids 9; allowed: 0"):
+        MapLabels(1, map_of({"0": 0})).transform(loaded)
 
 
 def test_the_default_changes_nothing() -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 
+import pytest
 import torch
 from mmengine.logging import MMLogger
 from mmengine.runner import IterBasedTrainLoop, Runner
 from torch.utils.data import DataLoader, TensorDataset
 
+from trainer.base.errors import DataError
 from trainer.mmseg_adapter.mmengine_compat import (
     QuietRunner,
     built_loops,
@@ -16,7 +18,7 @@ from trainer.mmseg_adapter.mmengine_compat import (
     global_registries,
     inner_iterator,
 )
-from trainer.mmseg_adapter.torch_compat import end_workers, kept_iterator
+from trainer.mmseg_adapter.torch_compat import end_workers, kept_iterator, words_of
 
 
 class Endless:
@@ -73,3 +75,18 @@ def test_registries_are_found() -> None:
     assert any(registry.get(name) is logger for registry in global_registries())
     for registry in global_registries():
         registry.pop(name, None)
+
+
+class Refusing(TensorDataset):
+    """Holds one sample, and cannot read it."""
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, ...]:
+        raise DataError("m.png holds the ids 9; allowed: 0")
+
+
+@pytest.mark.parametrize("processes", [0, 1])
+def test_errors_of_loader_processes_have_their_own_words(processes: int) -> None:
+    """An error keeps its class and its text, wherever the sample was loaded."""
+    with pytest.raises(DataError) as refused:
+        next(iter(DataLoader(Refusing(torch.zeros(1)), num_workers=processes)))
+    assert words_of(refused.value) == "m.png holds the ids 9; allowed: 0"

@@ -94,3 +94,13 @@ def test_sync_bn_needs_gpus() -> None:
     on_gpu = render(DIGITS, resources={"gpus_per_worker": 1})
     assert on_gpu["model"]["backbone"]["norm_cfg"]["type"] == "SyncBN"
     assert render(DIGITS)["model"]["decode_head"]["norm_cfg"]["type"] == "BN"
+
+
+def test_gpus_have_loader_processes_and_pinned_memory() -> None:
+    """Where there are loader processes they live on between epochs and evaluations, and load ahead."""
+    spec = parse_spec(tiny_document(resources={"gpus_per_worker": 1, "cpus_per_worker": 4}))
+    config = render_config(spec, DIGITS, work_dir="/runs/e1/1/mmengine", loader_workers=3)
+    ahead = {"num_workers": 3, "pin_memory": True, "persistent_workers": True, "prefetch_factor": 4}
+    for loader in ("train_dataloader", "val_dataloader"):
+        assert ahead.items() <= config[loader].items()
+        assert not render(DIGITS)[loader]["pin_memory"]

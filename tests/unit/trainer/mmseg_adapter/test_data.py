@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 import torch
 from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
 
 from tests.factories import tiny_plan
 from trainer.mmseg_adapter.config import revive
-from trainer.mmseg_adapter.data import PairedFolder, PositionSampler, ScalePicture, ShiftPicture
+from trainer.mmseg_adapter.data import PairedFolder, PositionSampler
+from trainer.mmseg_adapter.torch_compat import end_workers, kept_iterator
 
 SIZE = 10
 
@@ -74,26 +76,17 @@ def test_loading_leaves_the_streams_alone(folder: PairedFolder) -> None:
     assert torch.equal(torch.get_rng_state(), states[2])
 
 
-def _results() -> dict[str, Any]:
-    picture = np.arange(6 * 8 * 3, dtype=np.uint8).reshape(6, 8, 3)
-    mask = np.arange(6 * 8, dtype=np.uint8).reshape(6, 8)
-    return {"img": picture, "gt_seg_map": mask, "seg_fields": ["gt_seg_map"], "img_shape": (6, 8)}
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_a_shift_moves_picture_and_mask_alike(seed: int) -> None:
-    """What is inside moves by one vector; what comes in from outside is void in the mask."""
-    np.random.seed(seed)
-    moved = ShiftPicture(max_shift=3, seg_pad_val=255).transform(_results())
-    assert moved["img"].shape == (6, 8, 3)
-    assert moved["gt_seg_map"].shape == (6, 8)
-    inside = moved["gt_seg_map"] != 255
-    assert inside.sum() >= 3 * 5
-    assert np.array_equal(moved["img"][inside][:, 0], moved["gt_seg_map"][inside] * 3)
-
-
-def test_scaling_keeps_labels_whole() -> None:
-    """Masks are scaled by nearest neighbour, and picture and mask to one size."""
-    scaled = ScalePicture(scale=0.5).transform(_results())
-    assert scaled["img"].shape[:2] == scaled["gt_seg_map"].shape == scaled["img_shape"] == (3, 4)
-    assert set(scaled["gt_seg_map"].flatten()) <= set(range(48))
+def test_loader_processes_change_nothing(tmp_path: Path) -> None:
+    """Two processes hand over the batches that the training process would load itself."""
+    alone = revive(tiny_plan(tmp_path).config["train_dataloader"])
+    helped = {**alone, "num_workers": 2, "persistent_workers": True, "prefetch_factor": 4}
+    batches = []
+    for config in (alone, helped):
+        with DefaultScope.overwrite_default_scope("mmseg"):
+            loader = Runner.build_dataloader(config)
+        batches.append(list(islice(loader, 3)))
+        end_workers(kept_iterator(loader))
+    for ours, theirs in zip(*batches, strict=True):
+        assert all(map(torch.equal, ours["inputs"], theirs["inputs"]))
+        masks = ([sample.gt_sem_seg.data for sample in batch["data_samples"]] for batch in (ours, theirs))
+        assert all(map(torch.equal, *masks))

@@ -49,9 +49,9 @@ def test_a_worker_that_went_with_its_node() -> None:
     found = [node("a"), node("b")]
     before = alive_nodes(lambda: found)
     found.append(node("c"))
-    assert type(loss_of(ActorDiedError(), "m", before, nodes=lambda: found)) is WorkerLost
+    assert type(loss_of(ActorDiedError(), before, nodes=lambda: found)) is WorkerLost
     found[1]["Alive"] = False
-    assert type(loss_of(ActorDiedError(), "m", before, nodes=lambda: found)) is NodeLost
+    assert type(loss_of(ActorDiedError(), before, nodes=lambda: found)) is NodeLost
 
 
 def test_a_silent_worker_is_waited_for() -> None:
@@ -62,5 +62,5 @@ def test_a_silent_worker_is_waited_for() -> None:
     def sleep(_: float) -> None:
         found[0]["Alive"] = False
 
-    loss = loss_of(silent, "m", frozenset({"a"}), nodes=lambda: found, sleep=sleep)
+    loss = loss_of(silent, frozenset({"a"}), nodes=lambda: found, sleep=sleep)
     assert type(loss) is NodeLost

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from tests.factories import ListSink
+from trainer.mmseg_adapter.data import TimedBatches
 from trainer.mmseg_adapter.hooks import ProgressHook
 from trainer.storage.sink import Record
 from trainer.tracking.run_log import metrics_in
@@ -21,7 +24,7 @@ def logged(steps: list[dict[str, float]]) -> Record:
     sink = ListSink()
     hook = ProgressHook(len(steps) + 1, sink.emit)
     wrapper = SimpleNamespace(get_lr=lambda: {"lr": [0.1]})
-    hook.before_train(None)
+    hook.before_train(SimpleNamespace(train_loop=SimpleNamespace(dataloader_iterator=iter(()))))
     for index, values in enumerate([steps[0], *steps]):
         runner = SimpleNamespace(iter=index, max_iters=100, optim_wrapper=wrapper)
         outputs = {name: torch.tensor(value) for name, value in values.items()}
@@ -60,3 +63,30 @@ def test_a_loss_is_never_skipped(name: str) -> None:
     """One step's NaN makes the mean NaN."""
     record = logged([{name: NAN}, {name: 1.0}])
     assert math.isnan(record[name.replace("decode.", "")])
+
+
+def test_the_share_that_waits_for_batches_is_logged() -> None:
+    """Waiting counts in the record of its steps and in no later one; MLflow gets the share too."""
+    seconds, sink = [0.0], ListSink()
+
+    def batches() -> Iterator[None]:
+        for waited in (3.0, 0.5, 0.5):
+            seconds[0] += waited
+            yield
+
+    hook = ProgressHook(2, sink.emit, clock=lambda: seconds[0])
+    loop = SimpleNamespace(dataloader_iterator=batches())
+    wrapper = SimpleNamespace(get_lr=lambda: {"lr": [0.1]})
+    hook.before_train(SimpleNamespace(train_loop=loop))
+    for index in range(3):
+        next(loop.dataloader_iterator)
+        seconds[0] += 1.0  # what else a step does
+        hook.after_train_iter(SimpleNamespace(iter=index, max_iters=3, optim_wrapper=wrapper), index)
+    assert [record["data_seconds_share"] for record in sink.records] == [3 / 4, 0.5 / 1.5, 0.5 / 1.5]
+    assert metrics_in({**sink.records[0], "time": 0.0})["train/data_seconds_share"] == 3 / 4
+
+
+def test_a_timed_iterator_is_the_loaders() -> None:
+    """What mmengine asks of its iterator beside batches is answered by it."""
+    inner = SimpleNamespace(skip_iter=lambda steps: steps)
+    assert TimedBatches(inner, time.perf_counter).skip_iter(3) == 3

@@ -28,7 +28,7 @@ _AUXILIARY = {
 
 
 def accumulable() -> list[str]:
-    """Variants whose divisor follows from labels; noise and the projection's batch norm see their own part."""
+    """Variants whose divisor follows from labels, without noise and batch norm, which see their own part."""
     return [
         name
         for name, document in VARIANTS.items()

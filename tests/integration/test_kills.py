@@ -1,0 +1,110 @@
+"""Runs that are killed with SIGKILL at random steps end with the weights of one left alone, bit for bit.
+
+KILLS=20 for a campaign; KILLS_WRITE=FILE keeps what was counted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.factories import tiny_plan
+from tests.integration import killed_rank
+from trainer.plan import Plan
+
+KILLS = int(os.environ.get("KILLS", "1"))  # of each run
+SECONDS = 300
+ITERATIONS = 12
+CASES: dict[str, tuple[int, dict[str, Any]]] = {
+    "bf16 accumulated averaged": (1, {"precision": "bf16", "accumulate": 2, "ema": 0.9}),
+    "two workers accumulated averaged": (2, {"accumulate": 2, "ema": 0.9, "clip_gradient_norm": 5.0}),
+}
+
+
+@contextmanager
+def started(plan: Plan, directory: Path, repository: Path) -> Iterator[list[subprocess.Popen[str]]]:
+    """All ranks of the plan, killed at the end of the block where they still run."""
+    rendezvous, plan_file = directory / f"rendezvous-{random.getrandbits(64)}", directory / "plan.json"
+    plan_file.write_text(plan.model_dump_json())
+    world = plan.spec.resources.workers
+    environment = {**os.environ, "PYTHONPATH": str(repository)}
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, str(Path(killed_rank.__file__)), str(rank), str(world), rendezvous, plan_file],
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(world)
+    ]
+    try:
+        yield ranks
+    finally:
+        for rank in ranks:
+            rank.kill()
+            rank.wait()
+            assert rank.stdout is not None
+            rank.stdout.close()
+
+
+def finish(plan: Plan, directory: Path, repository: Path) -> dict[str, torch.Tensor]:
+    """Lets the run end; the weights it leaves."""
+    with started(plan, directory, repository) as ranks:
+        assert [rank.wait(SECONDS) for rank in ranks] == [0] * len(ranks)
+    path = plan.layout.checkpoints(plan.experiment).local / "final.pth"
+    state: dict[str, torch.Tensor] = torch.load(path, weights_only=True)["state_dict"]
+    return state
+
+
+def kill_at(plan: Plan, directory: Path, repository: Path, iteration: int) -> int:
+    """Runs until rank 0 has done `iteration` steps more or the run has ended, then kills every rank."""
+    done = 0
+    with started(plan, directory, repository) as ranks:
+        assert ranks[0].stdout is not None
+        for line in ranks[0].stdout:
+            done = int(line) if line.strip().isdigit() else done
+            iteration -= 1
+            if not iteration:
+                break
+    return done
+
+
+@pytest.mark.parametrize("name", list(CASES))
+def test_killed_at_random_steps(tmp_path: Path, repository: Path, name: str) -> None:
+    """Each run is killed KILLS times at seeded steps, wherever it is by then."""
+    world, words = CASES[name]
+    schedule = {"iterations": ITERATIONS, "batch_size": 4, "learning_rate": 0.1, **words}
+    common: dict[str, Any] = {
+        "method": "region_rebalance",
+        "schedule": schedule,
+        "resources": {"workers": world},
+    }
+    expected = finish(tiny_plan(tmp_path, experiment="whole", **common), tmp_path, repository)
+    chance, at = random.Random(name), []
+    plan = tiny_plan(tmp_path, experiment="killed", **common)
+    for _ in range(KILLS):
+        at.append(kill_at(plan, tmp_path, repository, chance.randint(1, 4)))
+    state = finish(plan, tmp_path, repository)
+    different = [key for key in expected if not torch.equal(state[key], expected[key])]
+    assert not different
+    _keep(name, at)
+
+
+def _keep(name: str, at: list[int]) -> None:
+    """What was counted, where a campaign asks for it."""
+    wanted = os.environ.get("KILLS_WRITE")
+    if wanted:
+        file = Path(wanted)
+        kept = json.loads(file.read_text()) if file.exists() else {}
+        kept[name] = {"kills": len(at), "last_iteration_before_each": at, "weights": "equal, bit for bit"}
+        file.write_text(json.dumps(kept, indent=1) + "\n")
