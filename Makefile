@@ -54,6 +54,7 @@ bench: setup
 campaign: setup
 	@test -n "$(CAMVID)" || { echo "make campaign: say where CamVid lies: make campaign CAMVID=DIR (docs/datasets.md)" >&2; exit 2; }
 	FAULT_ROUNDS=3 FAULTS_WRITE=docs/results/faults.json $(PY) -m pytest -q -s tests/e2e/test_sweep_faults.py
+	PARITY=all $(PY) -m pytest -q tests/integration/parity
 	KILLS=20 KILLS_WRITE=docs/results/kills.json $(PY) -m pytest -q -s tests/integration/test_kills.py
 	$(PY) scripts/campaign.py --camvid "$(CAMVID)" --seeds $(SEEDS) --data-dir "$(DATA_DIR)" --write docs/results/table1-camvid.md
 

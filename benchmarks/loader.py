@@ -175,6 +175,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=24)
     parser.add_argument("--runs", type=int, default=9)
     options = parser.parse_args()
+    load = round(os.getloadavg()[0], 1)  # of others, before ours
     print(
         json.dumps(
             {
@@ -182,7 +183,7 @@ def main() -> None:
                 **compare(options.pictures, options.runs),
                 "size": [HEIGHT, WIDTH],
                 "runs": options.runs,
-                "load_before": round(os.getloadavg()[0], 1),
+                "load_before": load,
                 "cpu": cpu_name(),
                 "cpus": os.cpu_count(),
                 "opencv": cv2.__version__,

@@ -69,12 +69,13 @@ def _contexts(block: nn.Module) -> tuple[AbstractContextManager[None], AbstractC
 
 @contextmanager
 def _frozen_statistics(block: nn.Module) -> Iterator[None]:
-    """Batch norms inside normalise by the batch, and leave their running statistics alone."""
-    norms = [each for each in block.modules() if isinstance(each, _NORMS) and each.track_running_stats]
-    for norm in norms:
-        norm.track_running_stats = False
+    """Batch norms inside move copies of their running statistics. (None at all would save fewer tensors.)"""
+    norms = [each for each in block.modules() if isinstance(each, _NORMS)]
+    kept = [(norm, name, value) for norm in norms for name, value in norm.named_buffers(recurse=False)]
+    for norm, name, value in kept:
+        setattr(norm, name, value.clone())
     try:
         yield
     finally:
-        for norm in norms:
-            norm.track_running_stats = True
+        for norm, name, value in kept:
+            setattr(norm, name, value)

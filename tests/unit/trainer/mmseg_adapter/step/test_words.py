@@ -40,6 +40,11 @@ def different(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> 
     return [name for name in left if not torch.equal(left[name], right[name])]
 
 
+def weights(model: Any) -> torch.Tensor:
+    found: torch.Tensor = model.decode_head.conv_seg.weight.detach().clone()
+    return found
+
+
 @pytest.mark.parametrize("name", list(WORDS))
 def test_resume_is_exact(tmp_path: Path, name: str) -> None:
     """A run stopped twice ends with the weights and scores of one never stopped, bit for bit."""
@@ -68,21 +73,20 @@ def test_recomputed_activations_change_nothing(tmp_path: Path) -> None:
 def test_the_average_is_of_the_weights_and_is_kept(tmp_path: Path) -> None:
     """After t steps it is a_t = d a_(t-1) + (1 - d) w_t, a_1 = w_1; final.pth holds it, checkpoints both."""
     plan = tiny_plan(tmp_path, experiment="ema", schedule={**SCHEDULE, "iterations": 3, "ema": 0.5})
-    sink, seen = ListSink(), []
+    seen: list[torch.Tensor] = []
+
+    class Watching(ListSink):
+        def emit(self, record: dict[str, Any]) -> None:
+            if record["kind"] == "train":
+                seen.append(weights(bare(runner.model)))
+
+    sink = Watching()
     runner = build_runner(plan, sink, Evaluations(plan, sink))
     try:
-        emit = sink.emit
-
-        def watch(record: dict[str, Any]) -> None:
-            emit(record)
-            if record["kind"] == "train":
-                seen.append(bare(runner.model).decode_head.conv_seg.weight.detach().clone())
-
-        sink.emit = watch  # type: ignore[method-assign]
         runner.train()
         average = average_of(runner)
         assert average is not None
-        kept = average.module.decode_head.conv_seg.weight.detach()
+        kept = weights(average.module)
     finally:
         forget_run(runner)
     wanted = 0.5 * (0.5 * seen[0] + 0.5 * seen[1]) + 0.5 * seen[2]
