@@ -242,7 +242,8 @@ def test_unknown_field() -> None:
     assert problem.pointer == "/axes/0/pointer"
     assert "/method/lambda" in problem.allowed
     (problem,) = refusals(axes=[{"pointer": "/sead", "grid": [0]}])
-    assert problem.allowed == "one of /dataset, /model, /method, /schedule, /resources, /evaluation"
+    fields = "/dataset, /model, /method, /schedule, /augmentation, /resources, /evaluation"
+    assert problem.allowed == f"one of {fields}"
 
 
 def test_field_of_one_variant_only() -> None:

@@ -128,9 +128,15 @@ def test_no_loss_and_no_gradient_is_ever_nan(kind: str) -> None:
     check()
 
 
-@pytest.mark.parametrize("document", VARIANTS.values(), ids=VARIANTS)
+OURS = {name: document for name, document in VARIANTS.items() if document.get("form") != "mmseg"}
+
+
+@pytest.mark.parametrize("document", OURS.values(), ids=OURS)
 def test_a_wholly_ignored_batch_is_zero_with_a_graph(document: dict[str, Any]) -> None:
-    """Each loss is 0, and the logits, the features of a branch and all parameters get a gradient of zeros."""
+    """Each loss is 0, and the logits, the features of a branch and all parameters get a gradient of zeros.
+
+    Not so mmseg's own form of Dice, in which ignored pixels belong to no class and count.
+    """
     criterion = make_criterion(document)
     logits, features = torch.randn(2, 3, 8, 8).requires_grad_(), torch.randn(2, 4, 2, 2).requires_grad_()
     losses, gradients = losses_and_gradients((criterion, logits, features, torch.full((2, 8, 8), IGNORE)))
