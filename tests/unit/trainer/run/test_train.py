@@ -150,7 +150,9 @@ def test_an_infinite_loss_ends_the_run(storage: Path) -> None:
     state = {name: value * torch.nan for name, value in poisoned.state_dict().items()}
     document = plan.model_dump(mode="json")
     document["config"]["model"]["init_cfg"] = _checkpoint(plan, state)
-    with pytest.raises(NonFiniteLoss, match="loss is nan at iteration 1") as caught:
+    with pytest.raises(
+        NonFiniteLoss, match=r"decode.loss_pixel is nan at iteration 1 \(.*\); pictures: scene_"
+    ) as caught:
         train(Plan.model_validate_json(json.dumps(document)), ListSink())
     assert caught.value.iteration == 1
 
