@@ -77,10 +77,11 @@ class Training:
         model = _model(file, kind, size)
         self._losses = _Losses()
         hooks = [SeedingHook(0), self._losses]
+        nothing: Any = [0]  # steps get their batch directly
         common = {
             "model": model,
             "work_dir": directory,
-            "train_dataloader": DataLoader([0], collate_fn=pseudo_collate),  # steps get their batch directly
+            "train_dataloader": DataLoader(nothing, collate_fn=pseudo_collate),
             "param_scheduler": file.param_scheduler,
             "default_scope": "mmseg",
             "log_level": "ERROR",
