@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -81,32 +79,33 @@ class _Loss(torch.autograd.Function):
         return ctx.saved_tensors[0] * grads[0], None, None
 
 
-@contextmanager
-def _no_wait(device: str) -> Iterator[None]:
-    """On CUDA whatever makes the host wait for the device is an error inside."""
-    if device == "cpu":
-        yield
-        return
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        yield
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-
-
 def _fused(model: nn.Module, kind: str, **words: Any) -> StepOptimWrapper:
     optimizer = getattr(torch.optim, kind)(model.parameters(), lr=0.1, fused=True, **FUSED[kind])
     return StepOptimWrapper(optimizer, **words)
 
 
-def _take(model: nn.Module, wrapper: StepOptimWrapper, number: int, value: float, slope: float) -> None:
+def _take(
+    model: nn.Module,
+    wrapper: StepOptimWrapper,
+    number: int,
+    value: float,
+    slope: float,
+    *,
+    no_wait: bool = False,
+) -> None:
+    """A step; `no_wait`: on CUDA it is an error if it makes the host wait for the device."""
     device = model.weight.device
     numbers = [torch.tensor(each, device=device) for each in (value, slope)]
     wrapper.guard.begin(number, [f"p{number}.png"])
-    with _no_wait(device.type):
+    if device.type == "cuda" and no_wait:
+        torch.cuda.set_sync_debug_mode("error")
+    try:
         loss = _Loss.apply(model.weight, *numbers)
         wrapper.add(loss)
         wrapper.move(loss.detach(), {"loss_pixel": loss.detach()})
+    finally:
+        if device.type == "cuda":
+            torch.cuda.set_sync_debug_mode("default")
 
 
 def _settle(wrapper: StepOptimWrapper) -> list[tuple[int, str]]:
@@ -114,8 +113,20 @@ def _settle(wrapper: StepOptimWrapper) -> list[tuple[int, str]]:
     return wrapper.guard.news()
 
 
+def check_no_wait(device: str, kind: str) -> None:
+    """With a fused optimiser no host waits for the device, neither for this step nor for earlier ones."""
+    model = nn.Linear(3, 2, bias=False).to(device)
+    wrapper = _fused(model, kind, clip_gradient_norm=1.0)
+    before = model.weight.detach().clone()
+    for number in range(1, 6):
+        _take(model, wrapper, number, 1.0, 1.0, no_wait=True)
+        if device != "cpu":
+            torch.cuda.synchronize()  # so that the next step finds this one's numbers ready
+    assert not torch.equal(model.weight, before)
+
+
 def check_stop(device: str, kind: str, value: float, slope: float) -> None:
-    """A fused optimiser leaves a bad step out by itself, no host waits, and the run ends with its number."""
+    """A fused optimiser leaves a bad step out by itself, and the run ends with its number."""
     model = nn.Linear(3, 2, bias=False).to(device)
     wrapper = _fused(model, kind, clip_gradient_norm=1.0)
     _take(model, wrapper, 1, 1.0, 1.0)

@@ -24,15 +24,21 @@ def test_losses(name: str, precision: str) -> None:
 
 
 @pytest.mark.parametrize("kind", list(on_device.FUSED))
+def test_no_wait(kind: str) -> None:
+    """No step makes the host wait for the device."""
+    on_device.check_no_wait("cuda", kind)
+
+
+@pytest.mark.parametrize("kind", list(on_device.FUSED))
 @pytest.mark.parametrize(("value", "slope"), on_device.BAD_STEPS)
 def test_stop(kind: str, value: float, slope: float) -> None:
-    """A bad step leaves the weights as they were and ends the run; no host waits for the device."""
+    """A bad step leaves the weights as they were and ends the run."""
     on_device.check_stop("cuda", kind, value, slope)
 
 
 @pytest.mark.parametrize("kind", list(on_device.FUSED))
 def test_skip(kind: str) -> None:
-    """A step that is left out leaves no trace in weights and momentum; no host waits for the device."""
+    """A step that is left out leaves no trace in weights and momentum."""
     on_device.check_skip("cuda", kind)
 
 
@@ -41,6 +47,7 @@ def test_scaler() -> None:
     on_device.check_scaler("cuda")
 
 
+@pytest.mark.filterwarnings("ignore:.*deterministic:UserWarning")  # torch's, of what has no such algorithm
 def test_words(tmp_path: Path) -> None:
     """channels_last, bf16 and deterministic do what they say."""
     on_device.check_words(tmp_path, gpus=1)

@@ -18,6 +18,12 @@ def test_losses(name: str, precision: str) -> None:
 
 
 @pytest.mark.parametrize("kind", list(on_device.FUSED))
+def test_no_wait(kind: str) -> None:
+    """A step moves the weights of a fused optimiser; on a CPU nothing is waited for."""
+    on_device.check_no_wait("cpu", kind)
+
+
+@pytest.mark.parametrize("kind", list(on_device.FUSED))
 @pytest.mark.parametrize(("value", "slope"), on_device.BAD_STEPS)
 def test_stop(kind: str, value: float, slope: float) -> None:
     """A bad step leaves the weights of a fused optimiser as they were, and ends the run."""

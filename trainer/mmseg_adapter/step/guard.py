@@ -22,7 +22,7 @@ class _Judged(NamedTuple):
     pictures: tuple[str, ...]
     parts: Mapping[str, Tensor]
     norm: Tensor
-    bad: Tensor
+    bad: Tensor  # () bool, in the host's memory
     ready: Any  # torch.cuda.Event; None where the numbers are at hand
 
 
@@ -63,10 +63,12 @@ class Guard:
             bad = votes > 0
         seen = norm if norm is not None else torch.zeros_like(loss)
         ready = None
+        # Read from the host's memory: to read the device's would wait for all that it was given since.
+        verdict = bad.to("cpu", non_blocking=True)
         if bad.is_cuda:
             ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
             ready.record()
-        self._open.append(_Judged(self._iteration, self._pictures, parts, seen, bad, ready))
+        self._open.append(_Judged(self._iteration, self._pictures, parts, seen, verdict, ready))
         return bad
 
     def settle(self, *, wait: bool) -> bool:
