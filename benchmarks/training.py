@@ -5,7 +5,8 @@ optimiser and rates; random weights, 150 classes, batch 2, 512², blobs of 10 cl
 CPU SyncBN is BN, on both sides. A step is what the loop does with a batch, hooks included: mmengine's
 `IterBasedTrainLoop.run_iter` in float32, as the files have it (`mmseg`), and our `StepLoop.run_iter`, in
 float32 and in bf16 with channels_last. Steps of all kinds take turns, in one order and then in its reverse;
-ratios are medians over rounds.
+ratios are medians over rounds, of the clock, and beside it of processor time, which other programs on the
+machine disturb less.
 
 `…_speed_ratio`: how many times faster our baseline is than mmseg. `branch_…_share`: what the region branch
 adds to our baseline's step, the worst of all models and precisions measured. Memory is the peak of all
@@ -80,19 +81,20 @@ def measure(subject: str, kinds: Iterable[str], *, size: int, rounds: int, warm_
             peaks = {name: _peak(calls[name]) + one.resident_bytes() for name, one in trainings.items()}
         finally:
             forget_run(next(iter(trainings.values())).runner)
-    ours = [name for name in trainings if name != "mmseg"]
+    plain = [name for name in trainings if name != "mmseg" and not name.endswith("_region")]
     return {
         "seconds": {name: round(statistics.median(t for t, _ in times[name]), 3) for name in trainings},
         "peak_mib": {name: round(value / _MIB) for name, value in peaks.items()},
         "first_loss": {name: round(one.losses[0], 6) for name, one in trainings.items()},
-        "speed_ratio": {n: round(ratio(times, "mmseg", n), 4) for n in ours if not n.endswith("_region")},
+        "speed_ratio": {name: round(ratio(times, "mmseg", name), 4) for name in plain},
+        "processor_speed_ratio": {name: round(ratio(times, "mmseg", name, which=1), 4) for name in plain},
         "branch": {
             name: {
                 "time_share": round(ratio(times, f"{name}_region", name) - 1, 4),
                 "processor_time_share": round(ratio(times, f"{name}_region", name, which=1) - 1, 4),
                 "memory_share": round(peaks[f"{name}_region"] / peaks[name] - 1, 4),
             }
-            for name in ours
+            for name in plain
             if f"{name}_region" in trainings
         },
     }
