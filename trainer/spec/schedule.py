@@ -97,7 +97,7 @@ class Schedule(StrictModel):
     )
     channels_last: bool = Field(default=False, description="Memory layout of pictures and features.")
     deterministic: bool = Field(
-        default=False, description="Only algorithms that give the same bits each time."
+        default=False, description="Algorithms that give the same bits each time, where torch has them."
     )
     on_nonfinite: Literal["stop"] | SkipNonfinite = Field(
         default="stop", description="What follows a loss or gradient that is not finite."
