@@ -84,7 +84,7 @@ def _fused(model: nn.Module, kind: str, **words: Any) -> StepOptimWrapper:
     return StepOptimWrapper(optimizer, **words)
 
 
-def _take(
+def take(
     model: nn.Module,
     wrapper: StepOptimWrapper,
     number: int,
@@ -96,7 +96,7 @@ def _take(
     """A step; `no_wait`: on CUDA it is an error if it makes the host wait for the device."""
     device = model.weight.device
     numbers = [torch.tensor(each, device=device) for each in (value, slope)]
-    wrapper.guard.begin(number, [f"p{number}.png"])
+    wrapper.guard.begin(number, [f"/data/images/p{number}.png"])
     if device.type == "cuda" and no_wait:
         torch.cuda.set_sync_debug_mode("error")
     try:
@@ -108,7 +108,7 @@ def _take(
             torch.cuda.set_sync_debug_mode("default")
 
 
-def _settle(wrapper: StepOptimWrapper) -> list[tuple[int, str]]:
+def settle(wrapper: StepOptimWrapper) -> list[tuple[int, str]]:
     wrapper.guard.settle(wait=True)
     return wrapper.guard.news()
 
@@ -119,7 +119,7 @@ def check_no_wait(device: str, kind: str) -> None:
     wrapper = _fused(model, kind, clip_gradient_norm=1.0)
     before = model.weight.detach().clone()
     for number in range(1, 6):
-        _take(model, wrapper, number, 1.0, 1.0, no_wait=True)
+        take(model, wrapper, number, 1.0, 1.0, no_wait=True)
         if device != "cpu":
             torch.cuda.synchronize()  # so that the next step finds this one's numbers ready
     assert not torch.equal(model.weight, before)
@@ -129,12 +129,12 @@ def check_stop(device: str, kind: str, value: float, slope: float) -> None:
     """A fused optimiser leaves a bad step out by itself, and the run ends with its number."""
     model = nn.Linear(3, 2, bias=False).to(device)
     wrapper = _fused(model, kind, clip_gradient_norm=1.0)
-    _take(model, wrapper, 1, 1.0, 1.0)
-    _settle(wrapper)
+    take(model, wrapper, 1, 1.0, 1.0)
+    settle(wrapper)
     before = model.weight.detach().clone()
     with pytest.raises(NonFiniteLoss, match="at iteration 2"):  # noqa: PT012 - told now, or when it is read
-        _take(model, wrapper, 2, value, slope)
-        _settle(wrapper)
+        take(model, wrapper, 2, value, slope)
+        settle(wrapper)
     assert torch.equal(model.weight, before)
 
 
@@ -144,10 +144,10 @@ def check_skip(device: str, kind: str) -> None:
     other.load_state_dict(model.state_dict())
     wrapper, plain = _fused(model, kind, most_skipped=2), _fused(other, kind)
     for number, slope in enumerate((_NAN, 1.0, _INF, 0.5), start=1):
-        _take(model, wrapper, number, 1.0, slope)
+        take(model, wrapper, number, 1.0, slope)
         if slope < _INF:
-            _take(other, plain, number, 1.0, slope)
-    assert [iteration for iteration, _ in _settle(wrapper)] == [1, 3]
+            take(other, plain, number, 1.0, slope)
+    assert [iteration for iteration, _ in settle(wrapper)] == [1, 3]
     assert torch.equal(model.weight, other.weight)
 
 
@@ -164,7 +164,7 @@ def check_scaler(device: str) -> None:
         value = _Loss.apply(model.weight, loss[0], slope)
         wrapper.add(value)
         wrapper.move(value.detach(), {"loss_pixel": value.detach()})
-    _settle(wrapper)
+    settle(wrapper)
     assert torch.equal(model.weight, before)
     assert wrapper.state_dict()["scaler"]["scale"] == scale / 2
     with pytest.raises(NonFiniteLoss):  # noqa: PT012 - told now, or when it is read
@@ -172,7 +172,7 @@ def check_scaler(device: str) -> None:
         value = _Loss.apply(model.weight, torch.tensor(_NAN, device=device), loss[1])
         wrapper.add(value)
         wrapper.move(value.detach(), {"loss_pixel": value.detach()})
-        _settle(wrapper)
+        settle(wrapper)
 
 
 def check_words(directory: Path, *, gpus: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -15,3 +17,8 @@ class StrictModel(BaseModel):
         allow_inf_nan=False,
         serialize_by_alias=True,
     )
+
+
+def all_optional(schema: dict[str, Any]) -> None:
+    """For `json_schema_extra`: what is filled in, though the model requires it, need not be sent."""
+    schema.pop("required", None)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from trainer.base.strict_model import StrictModel
+from trainer.base.strict_model import StrictModel, all_optional
 
 Edge = Annotated[int, Field(ge=16, le=16_384)]
 Base = Literal["native"] | Annotated[tuple[Edge, Edge], Field(strict=False)]
@@ -14,15 +14,10 @@ Ratio = Annotated[float, Field(ge=0.1, le=10)]
 NATIVE: Literal["native"] = "native"
 
 
-def _all_optional(schema: dict[str, Any]) -> None:
-    """What the data set fills in need not be sent."""
-    schema.pop("required", None)
-
-
 class Augmentation(StrictModel):
     """What is done to pictures, in this order. Fields left out come from the data set."""
 
-    model_config = ConfigDict(json_schema_extra=_all_optional)
+    model_config = ConfigDict(json_schema_extra=all_optional)
 
     max_shift: int = Field(ge=0, le=256, description="Moved by up to so many pixels each way.")
     resize_base: Base = Field(

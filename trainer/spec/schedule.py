@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from trainer.base.strict_model import StrictModel
+from trainer.base.strict_model import StrictModel, all_optional
 
 SMALLEST_CROP = 16  # a side, in pixels
 Side = Annotated[int, Field(ge=SMALLEST_CROP, le=2048)]
@@ -33,15 +33,10 @@ class SkipNonfinite(StrictModel):
     skip: int = Field(ge=1, le=1000, description="So many in all; at the next one the run stops.")
 
 
-def _all_optional(schema: dict[str, Any]) -> None:
-    """What the recipe fills in need not be sent."""
-    schema.pop("required", None)
-
-
 class Schedule(StrictModel):
     """How the model is optimised. Fields left out come from the model's recipe for the data set."""
 
-    model_config = ConfigDict(json_schema_extra=_all_optional)
+    model_config = ConfigDict(json_schema_extra=all_optional)
 
     iterations: int = Field(ge=1, le=10_000_000)
     batch_size: int = Field(ge=1, le=65_536, description="Global: over all workers.")

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from tests.on_device import settle, take
 from trainer.base.errors import NonFiniteLoss
 from trainer.mmseg_adapter.step.optim_wrapper import StepOptimWrapper
 
@@ -21,39 +22,11 @@ def wrapper_of(model: nn.Module, *, kind: str = "SGD", fused: bool = False, **wo
     return StepOptimWrapper(optimizer, **words)
 
 
-class _Loss(torch.autograd.Function):
-    """A loss of this value, with this gradient for every weight, whatever they are."""
-
-    @staticmethod
-    def forward(ctx: Any, weights: Tensor, value: float, slope: float) -> Tensor:
-        ctx.save_for_backward(torch.full_like(weights, slope))
-        return torch.tensor(value)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        return ctx.saved_tensors[0] * grads[0], None, None
-
-
-def take_step(model: nn.Module, wrapper: StepOptimWrapper, number: int, value: float, slope: float) -> None:
-    """A step whose loss is `value`, and whose gradient is `slope` for every weight."""
-    wrapper.guard.begin(number, [f"/data/images/p{number}.png"])
-    loss: Tensor = _Loss.apply(model.weight, value, slope)
-    with wrapper.part(model, last=True):
-        pass
-    wrapper.add(loss)
-    wrapper.move(loss.detach(), {"loss_pixel": loss.detach()})
-
-
-def settled(wrapper: StepOptimWrapper) -> list[tuple[int, str]]:
-    wrapper.guard.settle(wait=True)
-    return wrapper.guard.news()
-
-
 def take_and_settle(
     model: nn.Module, wrapper: StepOptimWrapper, number: int, value: float, slope: float
 ) -> None:
-    take_step(model, wrapper, number, value, slope)
-    settled(wrapper)
+    take(model, wrapper, number, value, slope)
+    settle(wrapper)
 
 
 WAYS = [("SGD", False), ("SGD", True), ("AdamW", False), ("AdamW", True)]
@@ -65,7 +38,7 @@ def test_stop(kind: str, fused: bool, value: float, slope: float) -> None:
     """The run ends with the iteration, all numbers and the pictures; the weights are those of before."""
     model = nn.Linear(3, 1, bias=False)
     wrapper = wrapper_of(model, kind=kind, fused=fused)
-    take_step(model, wrapper, 1, 1.0, 1.0)
+    take(model, wrapper, 1, 1.0, 1.0)
     before = model.weight.detach().clone()
     with pytest.raises(NonFiniteLoss, match=r"at iteration 2 \(loss_pixel .*norm .*\); pictures: p2.png"):
         take_and_settle(model, wrapper, 2, value, slope)
@@ -80,11 +53,11 @@ def test_skip(kind: str, fused: bool) -> None:
     wrapper = wrapper_of(model, kind=kind, fused=fused, most_skipped=2)
     plain = wrapper_of(other, kind=kind, fused=fused)
     for number, slope in enumerate((1.0, NAN, 0.5, INF, 2.0), start=1):
-        take_step(model, wrapper, number, 1.0, slope)
+        take(model, wrapper, number, 1.0, slope)
         if slope < INF:
-            take_step(other, plain, number, 1.0, slope)
+            take(other, plain, number, 1.0, slope)
     assert torch.equal(model.weight, other.weight)
-    told = settled(wrapper)
+    told = settle(wrapper)
     assert [iteration for iteration, _ in told] == [2, 4]
     assert "p4.png; 0 more may be" in told[1][1]
     assert wrapper.guard.skipped == 2
@@ -99,9 +72,9 @@ def test_the_very_first_step_may_be_left_out() -> None:
         model = nn.Linear(3, 1, bias=False)
         nn.init.ones_(model.weight)
         wrapper = wrapper_of(model, fused=fused, most_skipped=1)
-        take_step(model, wrapper, 1, NAN, NAN)
+        take(model, wrapper, 1, NAN, NAN)
         for number in (2, 3):
-            take_step(model, wrapper, number, 1.0, 1.0)
+            take(model, wrapper, number, 1.0, 1.0)
         results.append(model.weight.detach())
     torch.testing.assert_close(results[0], results[1])
 
@@ -110,12 +83,12 @@ def test_what_was_skipped_is_kept() -> None:
     """A resumed run goes on with what is left of its allowance."""
     model = nn.Linear(3, 1, bias=False)
     wrapper = wrapper_of(model, most_skipped=1)
-    take_step(model, wrapper, 1, 1.0, 1.0)
-    take_step(model, wrapper, 2, NAN, NAN)
+    take(model, wrapper, 1, 1.0, 1.0)
+    take(model, wrapper, 2, NAN, NAN)
     resumed = wrapper_of(model, most_skipped=1)
     resumed.load_state_dict(wrapper.state_dict())
     with pytest.raises(NonFiniteLoss):
-        take_step(model, resumed, 3, NAN, NAN)
+        take(model, resumed, 3, NAN, NAN)
 
 
 def test_the_largest_norm() -> None:
@@ -123,7 +96,7 @@ def test_the_largest_norm() -> None:
     for slope, moved in ((3.0, 0.1), (0.1, 0.02)):
         model = nn.Linear(4, 1, bias=False)
         before = model.weight.detach().clone()
-        take_step(model, wrapper_of(model, clip_gradient_norm=1.0), 1, 1.0, slope)
+        take(model, wrapper_of(model, clip_gradient_norm=1.0), 1, 1.0, slope)
         assert float((model.weight.detach() - before).norm()) == pytest.approx(moved, rel=1e-4)
 
 
@@ -131,16 +104,16 @@ def test_a_scaled_loss_that_overflows_is_scaled_by_less() -> None:
     """fp16: an infinite gradient under a finite loss moves nothing and halves the scale."""
     model = nn.Linear(3, 1, bias=False)
     wrapper = wrapper_of(model, precision="fp16")
-    take_step(model, wrapper, 1, 1.0, 1.0)
+    take(model, wrapper, 1, 1.0, 1.0)
     before, scale = model.weight.detach().clone(), wrapper.state_dict()["scaler"]["scale"]
-    take_step(model, wrapper, 2, 1.0, INF)
+    take(model, wrapper, 2, 1.0, INF)
     assert torch.equal(model.weight, before)
     assert wrapper.state_dict()["scaler"]["scale"] == scale / 2
     resumed = wrapper_of(model, precision="fp16")
     resumed.load_state_dict(wrapper.state_dict())
     assert resumed.state_dict()["scaler"] == wrapper.state_dict()["scaler"]
     with pytest.raises(NonFiniteLoss):
-        take_step(model, wrapper, 3, NAN, NAN)
+        take(model, wrapper, 3, NAN, NAN)
 
 
 def test_the_error_crosses_processes() -> None:
