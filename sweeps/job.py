@@ -11,6 +11,8 @@ from pathlib import Path
 from sweeps.document.cost import cost_of
 from sweeps.document.estimate import cost_line, pixel_seconds, stored_reports
 from sweeps.document.expand import Trial, count_trials, expand, num_draws
+from sweeps.document.preset_options import add_preset_options, preset_document
+from sweeps.document.presets import PRESETS
 from sweeps.document.resolve import resolve_trials
 from sweeps.document.spec import SweepSpec, parse_sweep
 from sweeps.results.report import SweepReport, write_sweep_report
@@ -27,7 +29,9 @@ from trainer.run.arguments import (
     parse_options,
     storage_at,
 )
+from trainer.run.ask_cluster import cluster_machines
 from trainer.run.attempt import attempt_error, utc_now_text
+from trainer.spec.defaults import leaves_resources
 from trainer.storage.layout import Storage
 
 _MOST_LISTED = 200
@@ -39,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_options(_parser(), arguments)
     storage = storage_at(options.storage)
     try:
-        sweep = parse_sweep(read_document(options.spec))
+        sweep = _sweep(options)
         name = options.sweep or sweep_id(sweep)
         _refuse_another(storage, name, sweep)
         trials = resolve_trials(sweep, expand(sweep), data_roots=options.data_root)
@@ -68,15 +72,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return Driver(task).run()
 
 
+def _sweep(options: argparse.Namespace) -> SweepSpec:
+    """The sweep that was asked for, by its document or as a table of the paper."""
+    if options.preset is None:
+        document = read_document(options.spec)
+    else:
+        base = {} if options.dataset is None else {"dataset": parse_document(options.dataset.encode())}
+        document = preset_document(options, base=base)
+    base = document.get("base") if isinstance(document, dict) else None
+    return parse_sweep(document, cluster_machines() if leaves_resources(base) else None)
+
+
 def _refuse(options: argparse.Namespace, storage: Storage, error: Exception) -> int:
     """Says what is wrong; in a report too for who named the attempt, and so waits for one."""
-    problems = error.problems if isinstance(error, SpecError) else (f"{options.spec}: {error}",)
+    problems = (
+        error.problems if isinstance(error, SpecError) else (f"{options.spec or options.preset}: {error}",)
+    )
     for problem in problems:
         print(problem, file=sys.stderr)
     if options.list or not (options.sweep and options.attempt):
         return ExitCode.BAD_INPUT
     try:
-        sweep = parse_sweep(read_document(options.spec))
+        sweep = _sweep(options)
     except (SpecError, OSError, MalformedDocument):
         return ExitCode.BAD_INPUT  # no sweep, no report: the exit code is all there is
     make_storage(storage)
@@ -104,7 +121,11 @@ def sweep_id(sweep: SweepSpec) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m sweeps.job", description=__doc__)
-    parser.add_argument("--spec", type=Path, required=True, help="the sweep, as POST /sweeps takes it")
+    asked = parser.add_mutually_exclusive_group(required=True)
+    asked.add_argument("--spec", type=Path, help="the sweep, as POST /sweeps takes it")
+    asked.add_argument("--preset", choices=tuple(PRESETS), help="a table of the paper, as a sweep")
+    parser.add_argument("--dataset", metavar="JSON", help='of a preset: where the data lie, {"root": DIR}')
+    add_preset_options(parser)
     parser.add_argument(
         "--sweep",
         type=identifier,

@@ -23,6 +23,7 @@ from trainer.data.splits import list_pairs
 from trainer.mmseg_adapter.config import render_config
 from trainer.mmseg_adapter.decode import decode_strictly
 from trainer.spec.datasets import DigitScenes
+from trainer.spec.recipes import overrides_of
 from trainer.spec.spec import ExperimentSpec, spec_hash
 from trainer.storage.layout import Storage
 from trainer.storage.notices import Notice
@@ -71,7 +72,7 @@ def make_plan(task: Task, say: Callable[[str], None]) -> Plan:
         log_interval=max(1, iterations // _MOST_PROGRESS_RECORDS),
         checkpoint_interval=_checkpoint_interval(spec, judged=task.judged),
         versions=installed_versions(),
-        notices=(*label_notices(facts), *_notices(pictures, data)),
+        notices=(*_overridden(spec), *label_notices(facts), *_notices(pictures, data)),
     )
 
 
@@ -115,6 +116,14 @@ def _frequencies(spec: ExperimentSpec, data: PreparedData, train: Counted) -> Fr
         return train.frequencies
     table = find_table(named, Path(data.root), data.classes)
     return frequencies_in(table, source=f"table {named}", images=data.train_images)
+
+
+def _overridden(spec: ExperimentSpec) -> Iterator[Notice]:
+    """In what a recipe's training is not the recipe's."""
+    changed = overrides_of(spec.model_dump(mode="json"))
+    if changed:
+        text = f"not as {spec.recipe} says: {'; '.join(map(str, changed))}"
+        yield Notice(code="recipe_overridden", text=text)
 
 
 def _notices(pictures: Pictures, data: PreparedData) -> tuple[Notice, ...]:

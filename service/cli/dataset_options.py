@@ -33,9 +33,13 @@ def add_dataset_options(parser: argparse.ArgumentParser) -> None:
 
 
 def dataset_document(args: argparse.Namespace) -> dict[str, Any]:
-    """The data set as a spec has it: `--dataset` and what was told of it. The service judges the values."""
+    """The data set as a spec has it: `--dataset` and what was told of it; empty where nothing was.
+
+    The service judges the values.
+    """
     told = {name: getattr(args, _DEST + name) for name in _fields()}
-    return {"name": args.dataset, **{name: value for name, value in told.items() if value is not None}}
+    named = {} if args.dataset is None else {"name": args.dataset}
+    return {**named, **{name: value for name, value in told.items() if value is not None}}
 
 
 @cache

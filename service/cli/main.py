@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from service.cli.dataset_options import add_dataset_options
 from service.cli.failure import fail
+from sweeps.document.preset_options import add_preset_options, preset_names
 from trainer.base.ends import ExitCode
 from trainer.base.errors import RegionRebalanceError
 from trainer.base.text import make_streams_printable, printable_lines
@@ -36,9 +37,9 @@ _API_COMMANDS = {
     "retry": ("experiments:retry", "another attempt at one that failed or was cancelled"),
     "track": ("experiments:track", "send everything that experiments have measured to MLflow again"),
     "reproduce": ("sweeps:reproduce", "a table of the paper on your data, beside the paper's numbers"),
-    "datasets": ("experiments:datasets", "the data sets a spec can name"),
-    "models": ("experiments:models", "the models a spec can name"),
-    "methods": ("experiments:methods", "the methods a spec can name"),
+    "datasets": ("catalogue:datasets", "the data sets a spec can name"),
+    "models": ("catalogue:models", "the models a spec can name"),
+    "methods": ("catalogue:methods", "the methods a spec can name"),
 }
 _SWEEP_COMMANDS = {
     "submit": ("sweeps:submit", "store a sweep and start it"),
@@ -147,7 +148,9 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     added = {name: _api_command(commands, name, *about) for name, about in _API_COMMANDS.items()}
     added["submit"].add_argument("spec", metavar="SPEC.json", help="the spec's file; - for stdin")
-    added["submit"].add_argument("--wait", action="store_true", help="stay until it has ended")
+    either = added["submit"].add_mutually_exclusive_group()
+    either.add_argument("--validate-only", action="store_true", help="only say what it would be")
+    either.add_argument("--wait", action="store_true", help="stay until it has ended")
     added["submit"].add_argument("--idempotency-key", metavar="KEY", help="the same key stores it only once")
     for name in ("state", "method", "dataset", "tag"):
         text = f"only this {name}; repeat for more" if name != "tag" else "only with KEY or KEY:VALUE"
@@ -166,7 +169,10 @@ def build_parser() -> argparse.ArgumentParser:
     added["compare"].add_argument("id", metavar="ID", type=_identifier, nargs="+")
     added["track"].add_argument("id", metavar="ID", type=_identifier, nargs="+")
     added["compare"].add_argument("--classes", action="store_true", help="also class by class: IoU, Remark 1")
+    text = "mmsegmentation's configurations with all of these words; nobody is asked"
+    added["models"].add_argument("--search", metavar="TEXT", help=text)
     _reproduce(added["reproduce"])
+    _recipes(commands.add_parser("recipes", help="the paper's rows, which a spec can name"))
     _sweep(commands.add_parser("sweep", help="grids and searches of experiments"))
     add_options(commands.add_parser("frequencies", help=FREQUENCIES, description=FREQUENCIES))
     _serve(commands.add_parser("serve", help="start Ray, MLflow and the API, until Ctrl-C"))
@@ -203,13 +209,18 @@ def _sweep(parser: _Parser) -> None:
 
 
 def _reproduce(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("preset", metavar="PRESET", help="table1, table5, table6 or figure7")
-    parser.add_argument("--dataset", required=True, metavar="NAME", help="see `rebalance datasets`")
-    parser.add_argument("--model", required=True, metavar="NAME", help="see `rebalance models`")
-    parser.add_argument("--seeds", type=_positive, default=3, metavar="N", help="0 to N - 1 (3)")
-    parser.add_argument("--iterations", type=_positive, metavar="N", help="(the model's own)")
+    parser.add_argument("preset", metavar="PRESET", help=preset_names())
+    parser.add_argument("--dataset", metavar="NAME", help="see `rebalance datasets` (the table's)")
+    parser.add_argument("--model", metavar="NAME", help="see `rebalance models` (the table's rows)")
     parser.add_argument("--format", choices=_FORMATS, help="of the table, for a file")
+    add_preset_options(parser)
     add_dataset_options(parser)
+
+
+def _recipes(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(func=partial(_call, "catalogue:recipes"))
+    parser.add_argument("name", metavar="NAME", nargs="?", help="all about this one")
+    parser.add_argument("--json", action="store_true", help="machine-readable output")
 
 
 def _serve(parser: argparse.ArgumentParser) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from service.shared.schemas import (
         CatalogueItem,
         EventPublic,
+        ExperimentPreview,
         ExperimentPublic,
         Headline,
         NoticePublic,
@@ -119,6 +120,20 @@ def tracking_text(tracking: TrackingPublic) -> str:
 def headline_text(headline: Headline) -> str:
     """The scores in one line, percent."""
     return "  ".join(f"{name} {number(getattr(headline, name))}" for name in HEADLINE)
+
+
+def preview_lines(preview: ExperimentPreview) -> Iterator[str]:
+    """What an experiment would be, in lines; its spec in full is in --json."""
+    spec = preview.spec
+    yield f"{spec['method']['kind']} on {spec['dataset']['name']}: {spec['schedule']['iterations']:,} iterations of {spec['schedule']['batch_size']}"
+    count = "not counted yet" if preview.parameters is None else f"{preview.parameters:,}"
+    yield f"model: {preview.config or _compact(spec['model'])}, parameters: {count}, weights: {spec['weights']}"
+    if preview.overrides:
+        yield f"not as {spec['recipe']}: {'; '.join(each.text for each in preview.overrides)}"
+    time = preview.train_seconds
+    yield f"training: {'unknown: nothing like it has been measured in this storage' if time is None else f'about {time:.0f} s'}"
+    for each in preview.problems:
+        yield f"not yet: {each.pointer}: {each.got}; allowed: {each.allowed}"
 
 
 def comparison_table(comparison: Document) -> Table:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from trainer.base.errors import RegionRebalanceError
+from trainer.spec.recipes import Machines
 
 
 class JobStatus(StrEnum):
@@ -75,6 +76,13 @@ class Backend(Protocol):
 
     def logs(self, job_id: str) -> str:
         """What the job's command has printed, empty for an unknown id.
+
+        Raises:
+            BackendUnreachable: nobody answered.
+        """
+
+    def machines(self) -> Machines:
+        """What the nodes that are alive have together.
 
         Raises:
             BackendUnreachable: nobody answered.

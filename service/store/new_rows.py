@@ -28,7 +28,7 @@ def new_experiment(identifier: str, spec: ExperimentSpec, now: datetime) -> Expe
         spec=canonical_json(spec),
         spec_hash=spec_hash(spec),
         dataset=spec.dataset.name,
-        model=spec.model.name,
+        model=spec.model.label[:LONGEST_LABEL],
         method=spec.method.kind,
         created_at=now,
         updated_at=now,

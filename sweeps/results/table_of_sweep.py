@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from sweeps.document.presets import PRESETS
-from sweeps.document.spec import SweepSpec
+from pydantic import JsonValue
+
+from sweeps.document.expand import Settings, rows_of
+from sweeps.document.presets import PRESETS, Preset
+from sweeps.document.spec import RECIPE, SweepSpec
 from sweeps.results.table import Entry, Table, make_table
 from trainer.base.ends import End
 from trainer.results.report import AttemptReport
+from trainer.spec.recipes import overrides_of
 from trainer.spec.schedule import Schedule
 
 PRESET_TAG = "preset"  # names the preset that a sweep was made from: the paper's numbers stand beside ours
@@ -34,15 +39,75 @@ def sweep_table(sweep: SweepSpec, entries: Sequence[Entry], *, limit: str | None
     Args:
         limit: `SweepReport.limit`, said in the notes.
     """
-    preset, base = PRESETS.get(sweep.tags.get(PRESET_TAG, "")), sweep.base
-    ours = setting_note(base.dataset.name, base.model.name, base.schedule)
+    preset, rows = PRESETS.get(sweep.tags.get(PRESET_TAG, "")), rows_of(sweep)
+    recipe_of = {row: settings.get(RECIPE) for row, (_, settings) in rows.items()}
+    order = list(dict.fromkeys(recipe_of.values()))
+    entries = sorted(
+        entries, key=lambda each: order.index(recipe_of[each.row]) if each.row in recipe_of else 0
+    )
     return make_table(
         sweep.name,
         entries,
         metric=sweep.metric,
-        published=preset.published if preset and sweep.metric == "mIoU" else None,
-        notes=(*((preset.note, ours) if preset else ()), *((limit,) if limit else ())),
+        references=_references(recipe_of) if len(order) > 1 else None,
+        published=_published(sweep, preset, rows) if preset and sweep.metric == "mIoU" else None,
+        notes=(*(_preset_notes(sweep, preset, entries) if preset else ()), *((limit,) if limit else ())),
     )
+
+
+def _references(recipe_of: Mapping[str, JsonValue]) -> dict[str, str]:
+    """Each row's reference: the first of its recipe."""
+    first: dict[JsonValue, str] = {}
+    return {row: first.setdefault(recipe, row) for row, recipe in recipe_of.items()}
+
+
+def _published(
+    sweep: SweepSpec, preset: Preset, rows: Mapping[str, tuple[str | None, Settings]]
+) -> dict[str, float]:
+    """The paper's numbers by row."""
+    found = {}
+    for row, (variant, settings) in rows.items():
+        recipe = settings.get(RECIPE, sweep.base.recipe)
+        number = preset.published_for(variant, recipe if isinstance(recipe, str) else None)
+        if number is not None:
+            found[row] = number
+    return found
+
+
+def _preset_notes(sweep: SweepSpec, preset: Preset, entries: Sequence[Entry]) -> Iterator[str]:
+    yield preset.note
+    base = sweep.base
+    if base.recipe is None:
+        yield setting_note(base.dataset.name, base.model.label, base.schedule)
+    else:
+        yield recipe_note(base.model_dump(mode="json"))
+    if preset.correlations is not None:
+        yield "paper: class accuracy correlates with pixel frequency at {:.1f} %, with region frequency at {:.1f} %".format(
+            *preset.correlations
+        )
+        yield from _correlations(entries)
+
+
+def _correlations(entries: Sequence[Entry]) -> Iterator[str]:
+    """Ours, of each trial."""
+    for entry in entries:
+        scores = (
+            entry.report.result.scores
+            if entry.report is not None and entry.report.result is not None
+            else None
+        )
+        if scores is not None:
+            both = (scores.pearson_pixel, scores.pearson_region)
+            told = (" is undefined" if value is None else f" at {value:.1f} %" for value in both)
+            yield "ours, seed {}: with pixel frequency{}, with region frequency{}".format(entry.seed, *told)
+
+
+def recipe_note(document: Mapping[str, Any]) -> str:
+    """Whether our numbers are of the paper's training, or in what they are not."""
+    changed = overrides_of(document)
+    if not changed:
+        return "ours: trained as the recipes say"
+    return f"ours: not as the recipes say: {'; '.join(map(str, changed))}; so only signs and orders can be compared"
 
 
 def setting_note(dataset: str, model: str, schedule: Schedule) -> str:

@@ -73,7 +73,10 @@ def _flat(node: Node, schema: Node) -> Iterator[Node]:
 
 
 def _by_tag(options: list[Node], value: object) -> list[Node]:
-    """The objects whose constant fields agree with `value`; all options if none does."""
+    """The objects whose constant fields agree with `value`, those it has all required fields of before others.
+
+    All options where none agrees.
+    """
     if not isinstance(value, dict):
         return options
     fitting = [
@@ -86,7 +89,8 @@ def _by_tag(options: list[Node], value: object) -> list[Node]:
             if "const" in node
         )
     ]
-    return fitting or options
+    whole = [option for option in fitting if set(option.get("required", ())) <= value.keys()]
+    return whole or fitting or options
 
 
 def _children(option: Node, token: str | int) -> list[Node]:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from trainer.data.prepare import PreparedData
+from trainer.mmseg_adapter.model.config import network_of, render_model
 from trainer.spec.augmentation import Augmentation
 from trainer.spec.datasets import DATASETS, IGNORE_INDEX
-from trainer.spec.models import RECIPES
 from trainer.spec.schedule import Schedule
 from trainer.spec.spec import ExperimentSpec
 
-# ImageNet statistics, RGB, as every recipe of mmsegmentation has them.
-_MEAN = (123.675, 116.28, 103.53)
-_STD = (58.395, 57.12, 57.375)
 _BATCHES_AHEAD = 4  # of each loader process: some pictures take longer than others
 
 
@@ -27,7 +23,7 @@ def render_config(
     config = {
         "default_scope": "mmseg",
         "work_dir": work_dir,
-        "model": render_model(RECIPES[spec.model.name].model, spec, num_classes=len(data.classes)),
+        "model": render_model(network_of(spec), spec, num_classes=len(data.classes)),
         "train_dataloader": _train_loader(spec, data, loader_workers),
         "val_dataloader": _eval_loader(spec, data, loader_workers),
         "train_cfg": {
@@ -113,46 +109,6 @@ def revive(value: Any) -> Any:
         items = [revive(item) for item in value]
         return tuple(items) if items and all(type(item) is int for item in items) else items
     return value
-
-
-def render_model(recipe: Mapping[str, Any], spec: ExperimentSpec, *, num_classes: int) -> dict[str, Any]:
-    """A recipe's model in mmseg's terms, as `spec` trains it: plain data; the recipe stays as it is."""
-    model: dict[str, Any] = json.loads(json.dumps(dict(recipe)))
-    if not spec.resources.gpus_per_worker:
-        model = _without_sync(model)
-    for name in ("decode_head", "auxiliary_head"):
-        for head in _as_list(model.get(name)):
-            head |= {"num_classes": num_classes, "ignore_index": IGNORE_INDEX}
-            loss = head.setdefault(
-                "loss_decode", {"type": "CrossEntropyLoss", "use_sigmoid": False, "loss_weight": 1.0}
-            )
-            loss["avg_non_ignore"] = spec.schedule.loss_average == "valid"
-    model["data_preprocessor"] = {
-        "type": "SegDataPreProcessor",
-        "mean": _MEAN,
-        "std": _STD,
-        "bgr_to_rgb": True,
-        "pad_val": 0,
-        "seg_pad_val": IGNORE_INDEX,
-        "size": spec.schedule.crop_size,
-    }
-    model["train_cfg"] = {}
-    model["test_cfg"] = {"mode": "whole"}
-    return model
-
-
-def _without_sync(value: Any) -> Any:
-    """SyncBN does not run on a CPU: there each worker normalises by its own part of the batch."""
-    if isinstance(value, dict):
-        plain = {key: _without_sync(item) for key, item in value.items()}
-        return {**plain, "type": "BN"} if plain.get("type") == "SyncBN" else plain
-    return [_without_sync(item) for item in value] if isinstance(value, list) else value
-
-
-def _as_list(value: Any) -> list[dict[str, Any]]:
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]
 
 
 def _train_pipeline(spec: ExperimentSpec, data: PreparedData) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from trainer.base.errors import DataError
 from trainer.mmseg_adapter import quiet_imports
 from trainer.plan import Plan
 from trainer.results.report import AttemptResult
-from trainer.spec.spec import SINGLE_SCALE
+from trainer.spec.evaluation import SINGLE_SCALE
 from trainer.storage.orders import Orders
 from trainer.storage.sink import FileSink, NullSink, Record, Sink
 

@@ -1,0 +1,14 @@
+"""What the cluster that a job runs on has, asked before anything is trained."""
+
+from __future__ import annotations
+
+from trainer.spec.recipes import Machines
+
+
+def cluster_machines() -> Machines:
+    """CPUs and GPUs of the cluster that RAY_ADDRESS names, else of the one that is started here; joined by it."""
+    from trainer.run import launch
+    from trainer.run.cluster import machines
+
+    launch.connect()
+    return machines()
