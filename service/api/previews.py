@@ -37,9 +37,9 @@ def experiment_preview(spec: ExperimentSpec, settings: Settings) -> ExperimentPr
 def _parameters(spec: ExperimentSpec) -> int | None:
     """From the catalogue, where its model has as many classes as the spec's data set."""
     recipe = recipes().get(spec.recipe or "")
-    if recipe is not None and recipe.dataset == spec.dataset.name:
-        if spec.model.model_dump(mode="json") == recipe.fields["model"]:
-            return recipe.parameters
+    model = spec.model.model_dump(mode="json")
+    if recipe is not None and (recipe.dataset, recipe.fields["model"]) == (spec.dataset.name, model):
+        return recipe.parameters
     entry, classes = entry_of(spec.model), DATASETS[spec.dataset.name].classes
     known = classes is not None and entry.num_classes == len(classes)
     return entry.parameters if known else None

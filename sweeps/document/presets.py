@@ -13,6 +13,12 @@ from trainer.spec.recipes import recipes
 Document = dict[str, Any]
 _ONE = "table3/deeplabv3plus_r50"  # what the tables of methods are trained with
 _SETTING = "ADE20K validation, DeepLabV3+ with ResNet-50, 160k iterations, single scale, one seed"
+_MODELS = (
+    *("ocrnet_hr18", "upernet_r50", "pspnet_r50", "deeplabv3plus_r50"),
+    *("ocrnet_hr48", "upernet_r101", "pspnet_r101", "deeplabv3plus_r101"),
+    *("upernet_swin_t", "upernet_swin_b", "upernet_beit_l"),
+)
+_TABLE7 = ("deeplabv3plus_r50", "deeplabv3plus_r101")
 _LAMBDAS = (0.0, 0.1, 0.2, 0.3, 0.4)
 
 
@@ -25,7 +31,7 @@ class Preset:
         published: its mIoU in percent by method, where the table gives some.
         recipes: what its rows are trained with.
         by_recipe: the recipes' own numbers are the table's.
-        correlations: of class accuracy with pixel and region frequency, in percent, where the table is of them.
+        correlations: of class accuracy with pixel and region frequency in percent, if it is of them.
     """
 
     title: str
@@ -44,8 +50,8 @@ class Preset:
     def published_for(self, method: str | None, recipe: str | None) -> float | None:
         """The paper's mIoU in percent of a row; None where it gives none."""
         if self.by_recipe and recipe is not None:
-            names = {"baseline": "baseline", "region rebalance": "region_rebalance"}
-            return recipes()[recipe].paper[names[method or ""]]["ss"] if recipe in recipes() else None
+            known = recipes().get(recipe)
+            return None if known is None else known.paper[(method or "").replace(" ", "_")]["ss"]
         return self.published.get(method or "") if recipe in (None, *self.recipes[:1]) else None
 
 
@@ -55,10 +61,7 @@ _BOTH = {"baseline": _BASELINE, "region rebalance": _RR}
 
 
 def _of_models(title: str, table: str, setting: str) -> Preset:
-    names = ["ocrnet_hr18", "upernet_r50", "pspnet_r50", "deeplabv3plus_r50", "ocrnet_hr48", "upernet_r101", "pspnet_r101", "deeplabv3plus_r101", "upernet_swin_t", "upernet_swin_b", "upernet_beit_l"]
-    rows = {"table3": names, "table4": names[:-1], "table7": ["deeplabv3plus_r50", "deeplabv3plus_r101"]}[
-        table
-    ]
+    rows = {"table3": _MODELS, "table4": _MODELS[:-1], "table7": _TABLE7}[table]
     whole = tuple(f"{table}/{row}" for row in rows)
     return Preset(title, _BOTH, setting=f"{setting}, single scale, one seed", recipes=whole, by_recipe=True)
 
@@ -126,8 +129,8 @@ def preset_sweep(
     Args:
         seeds: of each row.
         rows: recipes of the preset to leave it at, as `deeplabv3plus_r50` or in full; none: all of them.
-        base: fields of an experiment's spec. With a model of its own the rows are trained with that, else with
-            the recipes of the table.
+        base: fields of an experiment's spec. With a model of its own the rows are trained with that, else
+            with the recipes of the table.
 
     Raises:
         SpecError: there is no such preset, or it has no such row.

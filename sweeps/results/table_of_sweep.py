@@ -16,6 +16,7 @@ from trainer.results.report import AttemptReport
 from trainer.spec.recipes import overrides_of
 from trainer.spec.schedule import Schedule
 
+_CORRELATION = "correlation of class accuracy"
 PRESET_TAG = "preset"  # names the preset that a sweep was made from: the paper's numbers stand beside ours
 # The paper's setting (its section 4.2), as the catalogue would name it; it has neither yet.
 _PAPER_DATASET, _PAPER_MODEL = "ade20k", "deeplabv3plus_r50"
@@ -82,24 +83,25 @@ def _preset_notes(sweep: SweepSpec, preset: Preset, entries: Sequence[Entry]) ->
     else:
         yield recipe_note(base.model_dump(mode="json"))
     if preset.correlations is not None:
-        yield "paper: class accuracy correlates with pixel frequency at {:.1f} %, with region frequency at {:.1f} %".format(
-            *preset.correlations
-        )
+        pixel, region = preset.correlations
+        told = f"with pixel frequency {pixel:.1f} %, with region frequency {region:.1f} %"
+        yield f"paper: {_CORRELATION} {told}"
         yield from _correlations(entries)
 
 
 def _correlations(entries: Sequence[Entry]) -> Iterator[str]:
-    """Ours, of each trial."""
-    for entry in entries:
-        scores = (
-            entry.report.result.scores
-            if entry.report is not None and entry.report.result is not None
-            else None
-        )
+    """Ours, of each trial that has a result."""
+    results = {entry.seed: entry.report.result for entry in entries if entry.report is not None}
+    for seed, result in results.items():
+        scores = None if result is None else result.scores
         if scores is not None:
-            both = (scores.pearson_pixel, scores.pearson_region)
-            told = (" is undefined" if value is None else f" at {value:.1f} %" for value in both)
-            yield "ours, seed {}: with pixel frequency{}, with region frequency{}".format(entry.seed, *told)
+            pixel, region = map(_percent, (scores.pearson_pixel, scores.pearson_region))
+            told = f"with pixel frequency {pixel}, with region frequency {region}"
+            yield f"ours, seed {seed}: {_CORRELATION} {told}"
+
+
+def _percent(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.1f} %"
 
 
 def recipe_note(document: Mapping[str, Any]) -> str:
@@ -107,7 +109,8 @@ def recipe_note(document: Mapping[str, Any]) -> str:
     changed = overrides_of(document)
     if not changed:
         return "ours: trained as the recipes say"
-    return f"ours: not as the recipes say: {'; '.join(map(str, changed))}; so only signs and orders can be compared"
+    told = "; ".join(map(str, changed))
+    return f"ours: not as the recipes say ({told}), so only signs and orders can be compared"
 
 
 def setting_note(dataset: str, model: str, schedule: Schedule) -> str:

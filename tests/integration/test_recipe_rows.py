@@ -54,7 +54,7 @@ def few_pictures(shared_data: Path, dataset: str, root: Path) -> Path:
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in QUICK else LONG) for n in recipes()])
 def test_one_step(name: str, shared_data: Path, tmp_path: Path) -> None:
-    """As many parameters as mmseg's own model with the same classes; a step and a picture work with the branch."""
+    """As many parameters as mmseg's own model with these classes; a step and a picture work with the branch."""
     recipe = recipes()[name]
     root = few_pictures(shared_data, recipe.dataset, tmp_path / "data")
     command = [
@@ -79,13 +79,8 @@ def test_one_step(name: str, shared_data: Path, tmp_path: Path) -> None:
 
 def _write(path: Path, recipe: Recipe, found: dict[str, Any]) -> None:
     """Puts the row into the table at `path`, in the place of an earlier one, in the paper's order."""
-    rows: dict[str, str] = {}
-    if path.exists():
-        rows = {
-            line.split(" | ")[0].strip("| "): line
-            for line in path.read_text().splitlines()
-            if line.startswith("| table")
-        }
+    known = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    rows = {line.split(" | ")[0].strip("| "): line for line in known if line.startswith("| table")}
     rows[recipe.name] = _row(recipe, found)
     ordered = [rows[name] for name in recipes() if name in rows]
     titles = (
@@ -95,10 +90,12 @@ def _write(path: Path, recipe: Recipe, found: dict[str, Any]) -> None:
     head = [f"| {' | '.join(titles)} |", f"|{'---|' * len(titles)}"]
     text = (
         "# The paper's rows, each built and trained for one step\n\n"
-        "Made by `RECIPES=all RECIPES_WRITE=docs/results/recipes.md pytest tests/integration/test_recipe_rows.py` on 2 CPU cores.\n"
-        "Step: forward and backward pass of region rebalance and one step of the optimiser, two crops of 128×128, from random weights, the\n"
-        "first (and only) one, loading included. Peak: of the whole process, with one picture scored. Parameters are those at the recipe's own crop;\n"
-        "what was built has as many as mmsegmentation's own model with the same classes. mIoU in percent, as published.\n\n"
+        "Made by `RECIPES=all RECIPES_WRITE=docs/results/recipes.md pytest\n"
+        "tests/integration/test_recipe_rows.py` on 2 CPU cores. Step: forward and backward pass of region\n"
+        "rebalance and one step of the optimiser, two crops of 128×128, from random weights, the first (and\n"
+        "only) one, loading included. Peak: of the whole process, with one picture scored. Parameters are\n"
+        "those at the recipe's own crop; what was built has as many as mmsegmentation's own model with the\n"
+        "same classes. mIoU in percent, as published.\n\n"
     )
     path.write_text(text + "\n".join([*head, *ordered]) + "\n", encoding="utf-8")
 

@@ -24,7 +24,7 @@ from trainer.spec.augmentation import Augmentation
 from trainer.spec.datasets import DATASETS
 from trainer.spec.evaluation import Evaluation
 from trainer.spec.methods import METHODS
-from trainer.spec.models import MODELS
+from trainer.spec.models import CATALOGUE
 from trainer.spec.resources import Resources
 from trainer.spec.schedule import Schedule
 from trainer.spec.spec import ExperimentSpec, parse_spec
@@ -187,7 +187,7 @@ def test_fields_are_as_documented(heading: str) -> None:
 def test_schedules_are_as_documented() -> None:
     """docs/spec.md has the default schedule of each model, by data set."""
     text = (ROOT / "docs/spec.md").read_text()
-    for name, recipe in MODELS.items():
+    for name, recipe in CATALOGUE.items():
         for dataset, given in recipe.schedules.items():
             shown = json.dumps(given, ensure_ascii=False)
             assert f"| `{name}` | {f'`{dataset}`' if dataset else 'all others'} | `{shown}` |" in text

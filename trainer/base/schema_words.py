@@ -73,7 +73,7 @@ def _flat(node: Node, schema: Node) -> Iterator[Node]:
 
 
 def _by_tag(options: list[Node], value: object) -> list[Node]:
-    """The objects whose constant fields agree with `value`, those it has all required fields of before others.
+    """The objects whose constant fields agree with `value`, first those with no field missing.
 
     All options where none agrees.
     """

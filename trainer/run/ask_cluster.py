@@ -6,7 +6,7 @@ from trainer.spec.recipes import Machines
 
 
 def cluster_machines() -> Machines:
-    """CPUs and GPUs of the cluster that RAY_ADDRESS names, else of the one that is started here; joined by it."""
+    """What the cluster has that RAY_ADDRESS names, else the one that is started here; joined by it."""
     from trainer.run import launch
     from trainer.run.cluster import machines
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from trainer.base.errors import Problem
 from trainer.spec.datasets import usual_augmentation
-from trainer.spec.models import MODELS, ModelEntry, entry_of_document
+from trainer.spec.models import CATALOGUE, ModelEntry, entry_of_document
 from trainer.spec.recipes import Machines, Recipe, recipes, usual_resources
 
 Document = dict[str, Any]
@@ -27,7 +27,7 @@ def filled(document: Mapping[str, Any], machines: Machines | None = None) -> Doc
     if recipe is not None:
         found["dataset"] = _dataset(usual["dataset"], document.get("dataset"))
         found = {"model": usual["model"], "weights": usual["weights"], **found}
-    entry = entry_of_document(found.get("model")) or MODELS["small"]
+    entry = entry_of_document(found.get("model")) or CATALOGUE["small"]
     found.setdefault("weights", "none" if entry.pretrained is None else "pretrained")
     dataset_name = name_of(found.get("dataset"))
     under = {

@@ -1,4 +1,4 @@
-"""What a model asks of the other fields: its norms of the batch, its layers of the decay, its size of the crop."""
+"""What a model asks of the other fields: of the batch, the decay, the crop."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _inference_problems(
     problems = [
         Problem(
             f"/evaluation/inference/stride/{axis}",
-            f"{inference.stride[axis]} is above the window's {side}, {inference.window[axis]}: pixels are left out",
+            f"{inference.stride[axis]} is above the window's {side}, {inference.window[axis]}: it skips pixels",
             f"1 to {inference.window[axis]}",
         )
         for axis, side in enumerate(("height", "width"))

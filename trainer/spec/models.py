@@ -122,7 +122,7 @@ def entry_of(model: AnyModel) -> ModelEntry:
         KeyError: mmsegmentation ships no such configuration.
     """
     if isinstance(model, ModelChoice):
-        return MODELS[model.name]
+        return CATALOGUE[model.name]
     if isinstance(model, MmsegChoice):
         return _shipped_entry(model.mmseg)
     return _own_entry(model.config)
@@ -138,7 +138,7 @@ def entry_of_document(document: object) -> ModelEntry | None:
     if not isinstance(name, str):
         return None
     if kind == "catalogue":
-        return MODELS.get(name)
+        return CATALOGUE.get(name)
     return _shipped_entry(name) if name in shipped.shipped() else None
 
 
@@ -170,7 +170,7 @@ def _own_entry(config: Mapping[str, Any]) -> ModelEntry:
         source="the spec",
         network=lambda: Network(config),
         norm_stride=None,
-        schedules=MODELS["small"].schedules,
+        schedules=CATALOGUE["small"].schedules,
         has_layers=kind in ("BEiT", "MAE", "SwinTransformer"),
     )
 
@@ -193,7 +193,7 @@ def model_problems(model: AnyModel) -> list[Problem]:
     return []
 
 
-MODELS: dict[str, ModelEntry] = {
+CATALOGUE: dict[str, ModelEntry] = {
     "small": ModelEntry(
         title="Small residual encoder-decoder",
         description="ResNet-18 layout, 28 base channels, three stages fused at stride 4, D = 128; untrained",

@@ -13,7 +13,7 @@ _ONE_GPU = Machines(gpus=1, cpus=8)
 def recipe_document(recipe: Recipe) -> dict[str, Any]:
     """Everything that is known of the row.
 
-    `spec` is what POST /experiments would store for its name alone on a cluster of one GPU, with the baseline.
+    `spec` is what POST /experiments would store for its name and the baseline on a cluster of one GPU.
     """
     spec = parse_spec({"recipe": recipe.name, "method": "baseline"}, _ONE_GPU)
     return {

@@ -43,7 +43,7 @@ class Recipe:
         paper: mIoU in percent, by method (`baseline`, `region_rebalance`) and mode (`ss`, `ms`).
         mmseg: mIoU in percent that mmsegmentation publishes for the row, by mode; with a `note` where its
             training is not the row's; None where it publishes none.
-        fields: what a spec has where it says nothing: dataset, model, weights, schedule, augmentation, evaluation.
+        fields: what a spec has where it says nothing: dataset, model, weights, and whole sections.
         variants: by name, the schedule fields that it has otherwise.
         parameters: of the model as mmseg builds it with these classes, auxiliary heads included.
         config: mmsegmentation's file, below `configs`.

@@ -81,7 +81,7 @@ def _only_method_required(schema: dict[str, Any]) -> None:
 
 
 class ExperimentSpec(StrictModel):
-    """One training run and its evaluation. `method` must be given, `dataset` and `model` but with a recipe."""
+    """One training run and its evaluation; `dataset` and `model` must be given where no recipe is."""
 
     model_config = ConfigDict(json_schema_extra=_only_method_required)
 
@@ -100,8 +100,9 @@ class ExperimentSpec(StrictModel):
     model: Model
     weights: WeightsName = Field(
         default="none",
-        description="What the backbone begins with: `pretrained`, the weights of the model's published training; "
-        "`none`, random ones; or a name that `rebalance weights list` shows. Left out: `pretrained` where there are some.",
+        description="What the backbone begins with: `pretrained`, the weights of the model's published "
+        "training; `none`, random ones; or a name that `rebalance weights list` shows. Left out: `pretrained` "
+        "where there are some.",
     )
     method: Method
     schedule: Schedule

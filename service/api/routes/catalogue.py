@@ -16,7 +16,7 @@ from trainer.base.strict_model import StrictModel
 from trainer.spec.catalogue.shipped import search as search_shipped
 from trainer.spec.datasets import DATASETS
 from trainer.spec.methods import METHODS
-from trainer.spec.models import MODELS, ModelChoice
+from trainer.spec.models import CATALOGUE, ModelChoice
 from trainer.spec.recipe_document import recipe_document
 from trainer.spec.recipes import recipes
 
@@ -52,7 +52,7 @@ def models() -> Page[CatalogueItem]:
             source=recipe.source,
             schedules={dataset: dict(schedule) for dataset, schedule in recipe.schedules.items()},
         )
-        for name, recipe in MODELS.items()
+        for name, recipe in CATALOGUE.items()
     )
 
 

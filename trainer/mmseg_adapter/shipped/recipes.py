@@ -1,4 +1,4 @@
-"""The packaged recipes, made from the packaged catalogue: what each row has, and in what it is not its file."""
+"""The packaged recipes, made from the packaged catalogue: what each row has, how it is not its file."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _recipe(row: Row, paper: Mapping[str, Any], count: Callable[[Document], int]
 
 
 def _fields(row: Row, file: ShippedModel) -> Document:
-    """What a spec has where it says nothing: the file's words, then those of its length, then what is changed."""
+    """What a spec has where it says nothing: the file's words, those of its length, what is changed."""
     schedule, augmentation = dict(file.schedule), dict(file.augmentation)
     if row.length_of is not None:
         other = shipped_model(row.length_of)

@@ -1,4 +1,4 @@
-"""The rows of the paper's Tables 3, 4 and 7: which file of mmsegmentation each is, and in what it is not that file.
+"""The rows of the paper's Tables 3, 4 and 7: mmsegmentation's file of each, and in what it is not that.
 
 Source of the facts: arXiv 2204.01969, Sec. 4.2 and its tables; mmsegmentation's files and metafiles.
 """
@@ -12,8 +12,7 @@ from typing import Any
 _DECAY = (
     "/schedule/weight_decay",
     1e-4,
-    "the paper's text (Sec. 4.2); mmsegmentation's schedules and the authors' released ones have 5e-4: "
-    'variant "mmseg"',
+    "the paper's text (Sec. 4.2); mmsegmentation's and the authors' released ones have 5e-4: variant mmseg",
 )
 _EVALUATED = (
     "/evaluation/interval",
@@ -28,14 +27,14 @@ _SWIN_B = (
 _COCO_FILE = "pspnet/pspnet_r50-d8_4xb4-320k_coco-stuff164k-512x512"
 _NO_164K = f"mmsegmentation has no file for this row: classes, data and length are those of {_COCO_FILE}"
 _NO_10K = (
-    "mmsegmentation has no file for this row: 40k steps of 4 × 4 pictures, as the authors train on COCO-Stuff10K "
+    "mmsegmentation has no file for this row: 40k steps of 4 × 4 pictures, as the authors do on COCO-Stuff10K "
     "(github.com/dvlab-research/Parametric-Contrastive-Learning, GPaCo/Seg/configs/paco_coco10k)"
 )
 BEIT_DECAY = {
     "field": "/schedule/iterations",
     "file": "the rate is 0 after half of the 320000 parts (PolyLR ends at 160000)",
     "recipe": "the rate decays to the last step",
-    "why": "a slip of the file: mmsegmentation 0.x, current when the paper was written, decayed over the whole run",
+    "why": "a slip of the file: mmsegmentation 0.x, of the paper's time, decayed over the whole run",
 }
 
 Change = tuple[str, Any, str]  # pointer, value, why

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.data_factories import spec_document
 from trainer.base.errors import SpecError
 from trainer.spec.methods import METHODS
-from trainer.spec.models import MODELS
+from trainer.spec.models import CATALOGUE
 from trainer.spec.spec import ExperimentSpec, canonical_json, parse_spec, spec_hash, spec_schema
 
 names = st.text(st.characters(exclude_categories=["Cc", "Cf", "Cs", "Zl", "Zp"]), max_size=20).map(str.strip)
@@ -111,7 +111,7 @@ def test_defaults() -> None:
 def test_schedule_comes_from_the_recipe() -> None:
     """Fields left out come from the recipe for the data set, fields given stay."""
     spec = parse_spec(spec_document(dataset="camvid", schedule={"iterations": 7}))
-    wanted = MODELS["small"].schedule_for("camvid") | {"iterations": 7}
+    wanted = CATALOGUE["small"].schedule_for("camvid") | {"iterations": 7}
     assert spec.schedule.model_dump(include=set(wanted)) == wanted
 
 
