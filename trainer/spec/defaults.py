@@ -38,7 +38,7 @@ def filled(document: Mapping[str, Any], machines: Machines | None = None) -> Doc
     for name, below in under.items():
         found[name] = _over(below, document.get(name, {}))
     _use_float32_on_cpu(found, document)
-    evaluation = usual.get("evaluation") or {"inference": _inference(entry, found["schedule"])}
+    evaluation = {**usual.get("evaluation", {}), "inference": _inference(entry, found["schedule"])}
     found["evaluation"] = _over(evaluation, document.get("evaluation", {}))
     return found
 

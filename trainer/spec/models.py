@@ -153,7 +153,7 @@ def _shipped_entry(name: str) -> ModelEntry:
         norm_stride=one.norm_stride,
         schedules={"": one.schedule},
         pretrained=one.pretrained,
-        inference=one.inference,
+        inference=one.evaluation["inference"],
         sized_by_crop=one.sized_by_crop,
         has_layers=one.layers,
         num_classes=one.num_classes,

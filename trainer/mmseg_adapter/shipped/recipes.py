@@ -66,7 +66,7 @@ def _fields(row: Row, file: ShippedModel) -> Document:
         "weights": "pretrained",
         "schedule": Schedule.model_validate(schedule).model_dump(mode="json"),
         "augmentation": Augmentation.model_validate({"max_shift": 0, **augmentation}).model_dump(mode="json"),
-        "evaluation": {"inference": file.inference, "interval": None},
+        "evaluation": {**file.evaluation, "interval": None},
     }
     for pointer, value, _ in row.changes:
         _, section, name = pointer.split("/")
@@ -88,7 +88,7 @@ def _published(row: Row, paper: Mapping[str, Any]) -> Mapping[str, Any]:
 def _mmsegs(row: Row, file: ShippedModel) -> Document | None:
     if row.why_nearest is not None:
         return None
-    numbers: Document = {"ss": file.miou, "ms": file.miou_ms}
+    numbers: Document = {"ss": file.mIoU, "ms": file.mIoU_ms}
     return {**numbers, "note": _AT_512} if row.model.row == "upernet_swin_b" else numbers
 
 
@@ -101,7 +101,7 @@ def _differences(row: Row, file: ShippedModel, fields: Document) -> Iterator[Doc
         "augmentation": Augmentation.model_validate({"max_shift": 0, **file.augmentation}).model_dump(
             mode="json"
         ),
-        "evaluation": {"inference": file.inference, "interval": file.interval},
+        "evaluation": {**file.evaluation},
     }
     reasons = {pointer: why for pointer, _, why in row.changes}
     for section, words in theirs.items():
