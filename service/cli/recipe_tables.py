@@ -53,7 +53,7 @@ def shipped_table(found: Iterable[ShippedModel]) -> Table:
             cell(one.backbone),
             cell(one.dataset),
             "" if one.parameters is None else _millions(one.parameters),
-            number(one.miou),
+            number(one.mIoU),
             cell("yes" if one.unusable is None else f"no: {one.unusable}"),
         )
     return table

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 
-from pydantic import AliasChoices, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from service.shared.states import State
 
@@ -233,14 +233,12 @@ class ShippedPublic(Public):
     head: str
     backbone: str
     dataset: str = Field(description="That it trains on as it is shipped.")
-    num_classes: int
+    num_classes: int | None
     parameters: int | None = Field(
         description="With these classes and auxiliary heads; null where not counted."
     )
-    mIoU: float | None = Field(
-        validation_alias=AliasChoices("miou", "mIoU"), description="Published, in percent."
-    )
-    mIoU_ms: float | None = Field(validation_alias=AliasChoices("miou_ms", "mIoU_ms"))
+    mIoU: float | None = Field(description="Published, in percent.")
+    mIoU_ms: float | None = Field(description="Of several scales and mirrored.")
     pretrained: str | None = Field(description="Name of the weights that it begins with.")
     unusable: str | None = Field(description="Why it cannot be trained here; null where it can.")
 

@@ -80,7 +80,7 @@ def _inference_problems(
     problems = [
         Problem(
             f"/evaluation/inference/stride/{axis}",
-            f"{inference.stride[axis]} is above the window's {side}, {inference.window[axis]}: it skips pixels",
+            f"{inference.stride[axis]} is above the window's {side}, {inference.window[axis]}: pixels lost",
             f"1 to {inference.window[axis]}",
         )
         for axis, side in enumerate(("height", "width"))

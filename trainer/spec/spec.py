@@ -101,8 +101,8 @@ class ExperimentSpec(StrictModel):
     weights: WeightsName = Field(
         default="none",
         description="What the backbone begins with: `pretrained`, the weights of the model's published "
-        "training; `none`, random ones; or a name that `rebalance weights list` shows. Left out: `pretrained` "
-        "where there are some.",
+        "training; `none`, random ones; or a name of `rebalance weights list`. Left out: `pretrained` where "
+        "there are some.",
     )
     method: Method
     schedule: Schedule

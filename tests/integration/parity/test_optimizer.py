@@ -29,7 +29,6 @@ DATA = PreparedData("/data", "training", "validation", CLASSES, 1.0, 20_210, 200
 REGISTERED = StepOptimWrapper, LayerGroups, NamedGroups  # what our configs name
 
 
-
 @functools.cache
 def rendered(name: str) -> dict[str, Any]:
     """Our config of the file's run, with the file's model."""

@@ -1,4 +1,4 @@
-"""Every number of the paper's rows is that of mmsegmentation's file, but for the differences that are listed."""
+"""The numbers of the paper's rows are those of mmsegmentation's files, but for the differences listed."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ _SWIN_B = (
 _COCO_FILE = "pspnet/pspnet_r50-d8_4xb4-320k_coco-stuff164k-512x512"
 _NO_164K = f"mmsegmentation has no file for this row: classes, data and length are those of {_COCO_FILE}"
 _NO_10K = (
-    "mmsegmentation has no file for this row: 40k steps of 4 × 4 pictures, as the authors do on COCO-Stuff10K "
+    "mmsegmentation has no file for this row: 40k steps of 4 × 4 pictures, as the authors did there "
     "(github.com/dvlab-research/Parametric-Contrastive-Learning, GPaCo/Seg/configs/paco_coco10k)"
 )
 BEIT_DECAY = {

@@ -55,7 +55,8 @@ def test_the_name_is_enough(name: str) -> None:
     """On a cluster with GPUs the name, a method and data are a whole spec, and nothing in it is changed."""
     spec = asked(name)
     assert changed(spec) == []
-    assert (spec.resources.workers, spec.resources.gpus_per_worker, spec.resources.cpus_per_worker) == (8, 1, 5)
+    resources = spec.resources
+    assert (resources.workers, resources.gpus_per_worker, resources.cpus_per_worker) == (8, 1, 5)
     assert spec.weights == "pretrained"
     assert spec.schedule.loss_average == "all"
     assert spec.schedule.batch_size == 16
@@ -67,7 +68,7 @@ def test_the_name_is_enough(name: str) -> None:
 
 def test_facts_that_are_easy_to_get_wrong() -> None:
     """What rows say themselves, written out from the paper and the files."""
-    plain, swin, beit = (asked(f"table3/{row}") for row in ("deeplabv3plus_r50", "upernet_swin_b", "upernet_beit_l"))
+    plain, swin, beit = map(asked, (ROW, "table3/upernet_swin_b", "table3/upernet_beit_l"))
     assert (plain.schedule.iterations, plain.schedule.weight_decay) == (160_000, 1e-4)
     assert asked(variant="mmseg").schedule.weight_decay == 5e-4
     assert (swin.schedule.crop_size, swin.schedule.weight_decay) == ((640, 640), 0.01)
@@ -75,7 +76,8 @@ def test_facts_that_are_easy_to_get_wrong() -> None:
     assert recipes()["table3/upernet_swin_b"].mmseg == {
         "ss": 50.13, "ms": 51.9, "note": "of crops of 512: mmsegmentation has no training with crops of 640",
     }  # fmt: skip
-    assert beit.evaluation.model_dump(mode="json")["inference"] == {"window": [640, 640], "stride": [426, 426]}
+    window = beit.evaluation.model_dump(mode="json")["inference"]
+    assert window == {"window": [640, 640], "stride": [426, 426]}
     schedule = beit.schedule
     assert (schedule.iterations, schedule.warmup_iterations, schedule.accumulate) == (160_000, 1500, 2)
     assert (schedule.layer_decay, schedule.precision) == (0.95, "fp16")
@@ -120,23 +122,22 @@ def test_no_training_on_a_cpu_unasked() -> None:
 
 
 def test_unknown_names() -> None:
-    assert "near: table3/deeplabv3plus_r50" in refused({"recipe": "table3/deeplab_r50", "method": "baseline"})["/recipe"]
-    assert refused({"dataset": "digit_scenes", "model": "small", "method": "baseline", "variant": "mmseg"}) == {
-        "/variant": "'mmseg' is given without /recipe"
-    }
+    unknown = {"recipe": "table3/deeplab_r50", "method": "baseline"}
+    assert "near: table3/deeplabv3plus_r50" in refused(unknown)["/recipe"]
+    small = {"dataset": "digit_scenes", "model": "small", "method": "baseline", "variant": "mmseg"}
+    assert refused(small) == {"/variant": "'mmseg' is given without /recipe"}
 
 
 def test_windows_follow_the_crop() -> None:
     """BEiT takes pictures of the crop's size alone."""
     spec = asked("table3/upernet_beit_l", schedule={"crop_size": [320, 320]})
-    assert spec.evaluation.model_dump(mode="json")["inference"] == {"window": [320, 320], "stride": [213, 213]}
+    window = spec.evaluation.model_dump(mode="json")["inference"]
+    assert window == {"window": [320, 320], "stride": [213, 213]}
     whole = {"recipe": "table3/upernet_beit_l", "method": "baseline", "evaluation": {"inference": "whole"}}
     assert "the crop's size alone" in refused(whole)["/evaluation/inference"]
 
 
-@given(
-    batch=st.integers(1, 64), parts=st.integers(1, 4), gpus=st.integers(1, 40), cpus=st.integers(1, 200)
-)
+@given(batch=st.integers(1, 64), parts=st.integers(1, 4), gpus=st.integers(1, 40), cpus=st.integers(1, 200))
 def test_resources_divide_the_batch(batch: int, parts: int, gpus: int, cpus: int) -> None:
     """As many whole GPUs as there are and as divide the batch; CPUs that are there."""
     found = usual_resources({"batch_size": batch, "accumulate": parts}, Machines(gpus, cpus))
