@@ -54,7 +54,7 @@ def few_pictures(shared_data: Path, dataset: str, root: Path) -> Path:
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in QUICK else LONG) for n in recipes()])
 def test_one_step(name: str, shared_data: Path, tmp_path: Path) -> None:
-    """As many parameters as mmseg's own model with these classes; one step and one picture, with the branch."""
+    """As many parameters as mmseg's own model with these classes; one step, one picture, branch and all."""
     recipe = recipes()[name]
     root = few_pictures(shared_data, recipe.dataset, tmp_path / "data")
     command = [

@@ -55,13 +55,49 @@ def test_one_unmeasured_trial_leaves_the_time_unknown() -> None:
 
 def test_a_preset_has_the_papers_numbers_beside_ours() -> None:
     """By the tag, with a note that says whose setting is whose."""
-    document = preset_sweep("table1", dataset="digit_scenes", model="small", seeds=[0])
-    sweep = parse_sweep({**document, "tags": {"preset": "table1"}})
+    sweep = parse_sweep(preset_sweep("table1", base={"dataset": "digit_scenes", "model": "small"}, seeds=[0]))
     entries = [entry_of(trial.row, trial.spec.seed, make_report()) for trial in expand(sweep)]
     table = sweep_table(sweep, entries)
     assert {row.row: row.published for row in table.blocks[0].rows} == dict(PRESETS["table1"].published)
     assert "Table 1 of arXiv 2204.01969 (ADE20K" in table.notes[0]
     assert "digit_scenes, model small, 1000 iterations: another data set" in table.notes[1]
+
+
+def test_tables_of_models() -> None:
+    """Rows of a recipe lie together, are compared with its first, and have the paper's numbers of it."""
+    words = {"resources": {"gpus_per_worker": 0}, "schedule": {"iterations": 20}}
+    rows = ["upernet_swin_t", "deeplabv3plus_r50"]
+    sweep = parse_sweep(preset_sweep("table3", rows=rows, base=words, seeds=[0, 1]))
+    trials = expand(sweep)
+    assert [trial.spec.recipe for trial in trials] == [
+        "table3/upernet_swin_t",
+        "table3/deeplabv3plus_r50",
+    ] * 4
+    assert {trial.spec.schedule.iterations for trial in trials} == {20}
+    assert [trial.spec.schedule.optimizer for trial in trials[:2]] == ["adamw", "sgd"]
+    table = sweep_table(sweep, [entry_of(each.row, each.spec.seed, make_report()) for each in trials])
+    found = [(row.row, row.published, table.reference_of(row)) for row in table.blocks[0].rows]
+    swin, lab = ("recipe=table3/upernet_swin_t", "recipe=table3/deeplabv3plus_r50")
+    assert found == [
+        (f"baseline, {swin}", 44.51, f"baseline, {swin}"),
+        (f"region rebalance, {swin}", 45.02, f"baseline, {swin}"),
+        (f"baseline, {lab}", 43.95, f"baseline, {lab}"),
+        (f"region rebalance, {lab}", 45.02, f"baseline, {lab}"),
+    ]
+    assert table.against == "the first row of the same recipe"
+    assert "not as the recipes say (iterations 160k → 20)" in table.notes[1]
+
+
+def test_the_correlations_of_table_2() -> None:
+    """The paper's and ours, in notes."""
+    sweep = parse_sweep(preset_sweep("table2", base={"resources": {"gpus_per_worker": 0}}, seeds=[0]))
+    (trial,) = expand(sweep)
+    notes = sweep_table(sweep, [entry_of(trial.row, 0, make_report())]).notes
+    assert (
+        "paper: correlation of class accuracy with pixel frequency 35.0 %, with region frequency 41.3 %"
+        in notes
+    )
+    assert any(note.startswith("ours, seed 0: correlation of class accuracy") for note in notes)
 
 
 PAPER: dict[str, Any] = {

@@ -1,0 +1,113 @@
+"""An axis over recipes: each row is that recipe with the same changes to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sweeps.document.expand import expand
+from sweeps.document.preset_options import add_preset_options, preset_document
+from sweeps.document.rebase import rebased
+from sweeps.document.spec import parse_sweep
+from trainer.base.errors import SpecError
+from trainer.spec.recipes import Machines, overrides_of, recipes
+from trainer.spec.spec import parse_spec
+
+GPUS = Machines(4, 32)
+BASE = {"recipe": "table3/deeplabv3plus_r50", "method": "region_rebalance"}
+
+
+def changes(document: dict[str, Any]) -> dict[str, Any]:
+    return {each.pointer: each.spec for each in overrides_of(document)}
+
+
+@pytest.mark.parametrize("name", list(recipes()))
+def test_the_same_changes(name: str) -> None:
+    """What is not the first recipe's is not the other's either; all else is the other's."""
+    asked = {"schedule": {"iterations": 2000, "batch_size": 8}, "weights": "none", "seed": 3}
+    first = parse_spec({**BASE, **asked}, GPUS).model_dump(mode="json")
+    other = parse_spec(rebased(first, name)).model_dump(mode="json")
+    assert changes(other) == changes(first)
+    assert (other["seed"], other["recipe"], other["resources"]) == (3, name, first["resources"])
+    assert other["method"] == first["method"]
+
+
+def test_a_data_set_of_ones_own_stays() -> None:
+    """Recipes of another data set look for it in its place, but not where one was named instead of theirs."""
+    root = {"root": "/data/ade"}
+    own = parse_spec({**BASE, "dataset": root}, GPUS).model_dump(mode="json")
+    assert rebased(own, "table3/pspnet_r50")["dataset"]["root"] == "/data/ade"
+    assert rebased(own, "table4/pspnet_r50")["dataset"] == {
+        **recipes()["table4/pspnet_r50"].fields["dataset"],
+        **{
+            name: value
+            for name, value in rebased(own, "table4/pspnet_r50")["dataset"].items()
+            if name == "name"
+        },
+    }
+    folder = {"name": "folder", "root": "/mine"}
+    mine = parse_spec({**BASE, "dataset": folder}, GPUS).model_dump(mode="json")
+    assert rebased(mine, "table4/pspnet_r50")["dataset"]["root"] == "/mine"
+
+
+def test_unknown_recipes_are_told_at_their_place() -> None:
+    axis = {"pointer": "/recipe", "grid": ["table3/pspnet_r50", "table3/nothing"]}
+    sweep = parse_sweep({"base": BASE, "axes": [axis]}, GPUS)
+    with pytest.raises(SpecError) as caught:
+        expand(sweep)
+    assert {problem.pointer for problem in caught.value.problems} == {"/axes/0/grid/1"}
+
+
+def test_recipes_need_one_in_the_base() -> None:
+    small = {"dataset": "digit_scenes", "model": "small", "method": "baseline"}
+    with pytest.raises(SpecError, match="/axes/0/pointer: the base names no recipe"):
+        parse_sweep({"base": small, "axes": [{"pointer": "/recipe", "grid": ["table3/pspnet_r50"]}]})
+
+
+def test_a_base_on_cpus_is_refused_unless_asked_for() -> None:
+    with pytest.raises(SpecError, match="/base/resources/gpus_per_worker"):
+        parse_sweep({"base": BASE}, Machines(0, 8))
+    parse_sweep({"base": {**BASE, "resources": {"gpus_per_worker": 0}}}, Machines(0, 8))
+
+
+def options(*words: str) -> dict[str, Any]:
+    import argparse
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--preset")
+    add_preset_options(parser)
+    return preset_document(parser.parse_args(words))
+
+
+def test_options_of_a_preset() -> None:
+    """What is asked for stands in the base, the rows in an axis."""
+    asked = ("--preset", "table3", "--rows", "pspnet_r50", "--iterations", "20", "--cpu", "--seeds", "1")
+    found = options(*asked, "--set", "/schedule/crop_size=[64,64]", "--set", "/name=mine")
+    assert found["base"] == {
+        "schedule": {"crop_size": [64, 64], "iterations": 20},
+        "name": "mine",
+        "resources": {"gpus_per_worker": 0},
+        "method": {"kind": "baseline"},
+        "recipe": "table3/pspnet_r50",
+    }
+    assert found["axes"] == [{"pointer": "/recipe", "grid": ["table3/pspnet_r50"]}]
+    assert (found["seeds"], found["tags"]) == ([0], {"preset": "table3"})
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--preset", "table9"), "'table9' is not known"),
+        (("--preset", "table3", "--rows", "x"), "Table 3 has no row 'x'"),
+        (("--preset", "table1", "--set", "schedule=1"), "'schedule' cannot be set"),
+        (("--preset", "table1", "--set", "/a/b/c=1"), "'/a/b/c' cannot be set"),
+        (
+            ("--preset", "table1", "--set", "/schedule=1", "--iterations", "2"),
+            "inside what is set as a whole",
+        ),
+    ],
+)
+def test_options_that_cannot_be_meant(words: tuple[str, ...], told: str) -> None:
+    with pytest.raises(SpecError, match=told):
+        options(*words)
