@@ -77,8 +77,8 @@ def _sweep(options: argparse.Namespace) -> SweepSpec:
     if options.preset is None:
         document = read_document(options.spec)
     else:
-        base = {} if options.dataset is None else {"dataset": parse_document(options.dataset.encode())}
-        document = preset_document(options, base=base)
+        data = {} if options.dataset is None else {"dataset": parse_document(options.dataset.encode())}
+        document = preset_document(options, base=data)
     base = document.get("base") if isinstance(document, dict) else None
     return parse_sweep(document, cluster_machines() if leaves_resources(base) else None)
 

@@ -122,7 +122,8 @@ def make_table(
     for entry in entries:
         by_row.setdefault(entry.row, []).append(entry)
     base = next(iter(by_row), "") if reference is None else reference
-    blocks, told = [], []
+    blocks: list[Block] = []
+    told: list[str] = []
     for mode in dict.fromkeys(mode for entry in entries for mode in _evaluations(entry)) or (SINGLE_SCALE,):
         found = {row: _measured(mine, mode) for row, mine in by_row.items()}
         own = {row: (references or {}).get(row, base) for row in found}

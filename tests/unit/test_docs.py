@@ -27,6 +27,7 @@ from trainer.spec.methods import METHODS
 from trainer.spec.models import CATALOGUE
 from trainer.spec.resources import Resources
 from trainer.spec.schedule import Schedule
+from trainer.spec.recipes import Machines
 from trainer.spec.spec import ExperimentSpec, parse_spec
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -72,7 +73,7 @@ def sweeps() -> Iterator[Any]:
 @pytest.mark.parametrize("document", list(specs()))
 def test_examples_are_valid_specs(document: Any) -> None:
     """Every JSON example that looks like a spec is one."""
-    assert parse_spec(document).dataset.name in DATASETS
+    assert parse_spec(document, _GPUS).dataset.name in DATASETS
 
 
 def test_there_are_examples() -> None:
@@ -83,7 +84,7 @@ def test_there_are_examples() -> None:
 @pytest.mark.parametrize("document", list(sweeps()))
 def test_examples_are_valid_sweeps(document: Any) -> None:
     """Every JSON example with a base is a sweep, and its trials are valid specs."""
-    assert expand(parse_sweep(document))
+    assert expand(parse_sweep(document, _GPUS))
 
 
 def bounds(schema: Mapping[str, Any]) -> str:
@@ -140,10 +141,15 @@ def rows_of(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str
         yield f"{prefix}/{name}", default, bounds(field)
 
 
+_PLAIN = {"/name", "/recipe", "/variant", "/weights", "/seed"}  # fields that are no objects
+# What recipes are made for; a cluster without any must be told in the spec.
+_GPUS = Machines(gpus=4, cpus=32)
+
+
 def expected_rows() -> dict[str, list[tuple[str, str, str]]]:
     """The rows of docs/spec.md by heading, from the models themselves."""
     rows = {
-        "Experiment": [row for row in rows_of(ExperimentSpec, "") if row[0] in {"/name", "/seed"}],
+        "Experiment": [row for row in rows_of(ExperimentSpec, "") if row[0] in _PLAIN],
         "Schedule": [
             (pointer, default.replace("required", "model's"), allowed)
             for pointer, default, allowed in rows_of(Schedule, "/schedule")

@@ -64,7 +64,10 @@ def test_preview_says_what_is_missing(client: TestClient, cluster: FakeBackend) 
 def test_no_cpu_unasked(client: TestClient, cluster: FakeBackend) -> None:
     """Without GPUs, and where the cluster does not answer."""
     document = {"recipe": ROW, "method": "baseline"}
-    assert "the cluster has no GPU" in errors(client.post("/experiments", json=document))["/resources/gpus_per_worker"]
+    assert (
+        "the cluster has no GPU"
+        in errors(client.post("/experiments", json=document))["/resources/gpus_per_worker"]
+    )
     cluster.down = True
     assert "not known" in errors(client.post("/experiments", json=document))["/resources/gpus_per_worker"]
     sweep = {"base": document, "axes": [{"pointer": "/recipe", "grid": [ROW]}]}
@@ -74,7 +77,9 @@ def test_no_cpu_unasked(client: TestClient, cluster: FakeBackend) -> None:
 def test_weights_that_are_not_there(client: TestClient, cluster: FakeBackend) -> None:
     """The command that fetches them, and what would train without, both in the answer."""
     cluster.has = Machines(gpus=1, cpus=8)
-    answer = client.post("/experiments", json={"recipe": ROW, "method": "baseline", "dataset": "digit_scenes"})
+    answer = client.post(
+        "/experiments", json={"recipe": ROW, "method": "baseline", "dataset": "digit_scenes"}
+    )
     (problem,) = [each for each in check_problem(answer, 422)["errors"] if each["pointer"] == "/weights"]
     assert "rebalance weights fetch resnet50_v1c" in problem["allowed"]
     assert '"none"' in problem["allowed"]

@@ -115,10 +115,10 @@ def test_schedule_comes_from_the_recipe() -> None:
     assert spec.schedule.model_dump(include=set(wanted)) == wanted
 
 
-def test_schema_asks_for_three_fields() -> None:
-    """The JSON schema requires what a person must send, and nothing that is filled in."""
+def test_schema_asks_for_one_field() -> None:
+    """The JSON schema requires what a person must always send: data set and model may be a recipe's."""
     schema = spec_schema()
-    assert schema["required"] == ["dataset", "model", "method"]
+    assert schema["required"] == ["method"]
     assert "required" not in schema["$defs"]["Schedule"]
 
 
