@@ -15,8 +15,8 @@ from service.cli.failure import fail
 from trainer.base.ends import ExitCode
 from trainer.base.errors import RegionRebalanceError
 from trainer.base.text import make_streams_printable, printable_lines
-from trainer.data.count_options import ABOUT as FREQUENCIES
-from trainer.data.count_options import add_options
+from trainer.data import count_options
+from trainer.weights import options as weights_options
 
 if TYPE_CHECKING:
     from service.client.client import ApiError
@@ -50,6 +50,11 @@ _SWEEP_COMMANDS = {
     "pause": ("sweeps:pause", "start no more trials; those that run finish"),
     "resume": ("sweeps:resume", "start trials again"),
 }
+# Commands that are programs of the trainer, and take its flags.
+_PROGRAMS = {
+    "frequencies": ("trainer.count", count_options),
+    "weights": ("trainer.weights", weights_options),
+}
 _FORMATS = ("json", "markdown", "csv", "latex")
 
 
@@ -65,9 +70,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     make_streams_printable()
     args = build_parser().parse_args(words)
-    if args.command == "frequencies":
+    if args.command in _PROGRAMS:
         # -P: a trainer.py or trainer/ where somebody stands is not ours
-        _become([sys.executable, "-P", "-m", "trainer.count", *words[1:]])
+        _become([sys.executable, "-P", "-m", _PROGRAMS[args.command][0], *words[1:]])
     make_streams_printable(utf8=args.json)
     if (mistake := _contradiction(args)) is not None:
         return fail(mistake, ExitCode.BAD_INPUT)
@@ -168,7 +173,8 @@ def build_parser() -> argparse.ArgumentParser:
     added["compare"].add_argument("--classes", action="store_true", help="also class by class: IoU, Remark 1")
     _reproduce(added["reproduce"])
     _sweep(commands.add_parser("sweep", help="grids and searches of experiments"))
-    add_options(commands.add_parser("frequencies", help=FREQUENCIES, description=FREQUENCIES))
+    for name, (_, options) in _PROGRAMS.items():
+        options.add_options(commands.add_parser(name, help=options.ABOUT, description=options.ABOUT))
     _serve(commands.add_parser("serve", help="start Ray, MLflow and the API, until Ctrl-C"))
     _demo(commands.add_parser("demo", help="three experiments on the built-in data, and their comparison"))
     return parser
