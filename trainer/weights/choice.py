@@ -35,16 +35,24 @@ def weights_problems(
 def find_weights(
     weights: str, model_pretrained: str | None, storage: Storage, published: Published = WEIGHTS
 ) -> StoredWeights | None:
-    """The file that training begins from; None where it begins from scratch.
+    """The file that training begins from, read once more (a second for each GB); None where there is none.
 
     Raises:
-        WeightsError: `weights_problems` has some, for files may go between a POST and the job.
+        WeightsError: `weights_problems` has some, for files may go between a POST and the job; or the file is
+            not what was checked.
+        OSError: it cannot be read.
     """
     problems = weights_problems(weights, model_pretrained, storage, published)
     if problems:
         raise WeightsError("; ".join(map(str, problems)))
     name = None if weights == NONE else _name(weights, model_pretrained)
-    return None if name is None else WeightsFolder(storage).find(name)
+    if name is None:
+        return None
+    folder = WeightsFolder(storage)
+    found = folder.find(name)
+    if found is None or folder.digest(name)[0] != found.note.sha256:
+        raise WeightsError(f"{name} has changed since it was checked: see `rebalance weights verify {name}`")
+    return found
 
 
 def _name(weights: str, model_pretrained: str | None) -> str | None:

@@ -23,6 +23,9 @@ _PREFIX = re.compile(r"(module\.)?backbone\.")
 _OPTIONAL = {
     "SwinTransformer": re.compile(r"norm\d\.(weight|bias)"),  # of each stage's output
     "MAE": re.compile(r"(.*\.)?(relative_position_bias_table|gamma_[12])"),  # trained without
+    "PCPVT": re.compile(r"norm_list\..*"),  # Twins' norms of outputs
+    "PIDNet": re.compile(r"((compression|pag|diff)_\d|d_branch_layers|spp|dfm)\..*"),  # between its branches
+    "DDRNet": re.compile(r"spp\..*"),
 }
 
 
@@ -81,14 +84,15 @@ class _Fit:
         """Raises WeightsError before anything was changed."""
         counted = self.counted
         found = counted & self.tensors.keys()
-        if 2 * len(found) < len(counted):
+        required = {name for name in counted if not self._is_optional(name)}
+        if 2 * len(required & found) < len(required):
             kind = type(self.module).__name__
             raise WeightsError(
                 f"has {len(found)} of the {len(counted)} tensors of {kind}: it is another model's"
             )
         taken, resized = self._shaped()
         missing = tuple(name for name in self.wanted if name in counted and name not in found)
-        lacking = [name for name in missing if not self._is_optional(name)]
+        lacking = [name for name in missing if name in required]
         if lacking:
             raise WeightsError(f"lacks {len(lacking)} tensors of the model: {named(lacking)}")
         _refuse_damaged(taken)

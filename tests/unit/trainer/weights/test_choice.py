@@ -97,6 +97,15 @@ def test_a_part_and_a_file_put_there_by_hand(storage: Storage) -> None:
     assert "rebalance weights verify tiny" in problem.allowed
 
 
+def test_a_job_reads_what_it_begins_from(storage: Storage) -> None:
+    """A POST looks at the size only: what was changed since is found out when the job starts."""
+    keep(storage, "tiny")
+    WeightsFolder(storage).file("tiny").write(CONTENT[:-1] + b"x")
+    assert weights_problems("tiny", None, storage, LIST) == []
+    with pytest.raises(WeightsError, match="tiny has changed since it was checked"):
+        find_weights("tiny", None, storage, LIST)
+
+
 def test_a_layout_that_nobody_converts(storage: Storage) -> None:
     """Known before the job starts."""
     keep(storage, "mine", layout="jax")

@@ -170,6 +170,17 @@ def test_redirects_are_followed(server: FileServer, folder: WeightsFolder) -> No
     assert is_whole(folder)
 
 
+def test_a_proxy_is_asked(server: FileServer, folder: WeightsFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that the environment names, for an address that only it can reach."""
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", server.url(""))
+    url = "http://weights.invalid/tiny.pth"
+    server.files[url] = CONTENT
+    take(published(CONTENT, url), folder)
+    assert is_whole(folder)
+
+
 def test_another_file_is_deleted(server: FileServer, folder: WeightsFolder) -> None:
     """A wrong SHA-256: both digests are told, of every address, and nothing of it stays."""
     other = saved({"x": torch.zeros(3)})

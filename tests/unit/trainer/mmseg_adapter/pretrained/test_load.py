@@ -36,6 +36,24 @@ def test_mmsegs_own_layout(kind: str, tmp_path: Path) -> None:
     assert (matched.missing, matched.left_over, matched.resized, matched.notice) == ((), (), (), None)
 
 
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [("resnet", {}), ("hrnet", {}), ("swin", {"window_size": 7}), ("vit", {"img_size": (48, 64)})],
+)
+def test_the_same_as_mmsegmentation(kind: str, changes: dict[str, Any], tmp_path: Path) -> None:
+    """Its own init_weights makes the same of the same file, tables of positions at another size among it."""
+    state = without(
+        tensors(make_model(kind, 1)), "relative_position_index"
+    )  # at which mmsegmentation stumbles
+    path = write(tmp_path / "w.pth", {"state_dict": state})
+    model = make_model(kind, 2, **changes)
+    theirs = make_model(kind, 2, **changes, init_cfg={"type": "Pretrained", "checkpoint": str(path)})
+    theirs.backbone.init_weights()
+    load_pretrained(model, path, layout="mmseg")
+    state = tensors(theirs)
+    assert all(torch.equal(each, state[name]) for name, each in tensors(model).items())
+
+
 @pytest.mark.parametrize("kind", ["swin", "beit", "vit"])
 def test_the_authors_layouts(kind: str, tmp_path: Path) -> None:
     """Converted, the backbone computes the same; the classifier is left over, without a notice."""
