@@ -212,6 +212,12 @@ class MemoryFile:
     def appending(self) -> BinaryIO:
         return cast(BinaryIO, _Appending(self.disk, self.key))
 
+    def rename(self, name: str) -> MemoryFile:
+        to = MemoryFile(self.disk, (*self.key[:-1], name))
+        to.write(self.read_bytes())
+        self.delete()
+        return to
+
     def delete(self) -> None:
         if self.disk.files.pop(self.key, None) is not None:
             self.disk.folders[self.key[:-1]] = self.disk.tick()

@@ -16,8 +16,8 @@ from sweeps.document.preset_options import add_preset_options, preset_names
 from trainer.base.ends import ExitCode
 from trainer.base.errors import RegionRebalanceError
 from trainer.base.text import make_streams_printable, printable_lines
-from trainer.data.count_options import ABOUT as FREQUENCIES
-from trainer.data.count_options import add_options
+from trainer.data import count_options
+from trainer.weights import options as weights_options
 
 if TYPE_CHECKING:
     from service.client.client import ApiError
@@ -51,6 +51,11 @@ _SWEEP_COMMANDS = {
     "pause": ("sweeps:pause", "start no more trials; those that run finish"),
     "resume": ("sweeps:resume", "start trials again"),
 }
+# Commands that are programs of the trainer, and take its flags.
+_PROGRAMS = {
+    "frequencies": ("trainer.count", count_options),
+    "weights": ("trainer.weights", weights_options),
+}
 _FORMATS = ("json", "markdown", "csv", "latex")
 
 
@@ -66,9 +71,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     make_streams_printable()
     args = build_parser().parse_args(words)
-    if args.command == "frequencies":
+    if args.command in _PROGRAMS:
         # -P: a trainer.py or trainer/ where somebody stands is not ours
-        _become([sys.executable, "-P", "-m", "trainer.count", *words[1:]])
+        _become([sys.executable, "-P", "-m", _PROGRAMS[args.command][0], *words[1:]])
     make_streams_printable(utf8=args.json)
     if (mistake := _contradiction(args)) is not None:
         return fail(mistake, ExitCode.BAD_INPUT)
@@ -174,7 +179,8 @@ def build_parser() -> argparse.ArgumentParser:
     _reproduce(added["reproduce"])
     _recipes(commands.add_parser("recipes", help="the paper's rows, which a spec can name"))
     _sweep(commands.add_parser("sweep", help="grids and searches of experiments"))
-    add_options(commands.add_parser("frequencies", help=FREQUENCIES, description=FREQUENCIES))
+    for name, (_, options) in _PROGRAMS.items():
+        options.add_options(commands.add_parser(name, help=options.ABOUT, description=options.ABOUT))
     _serve(commands.add_parser("serve", help="start Ray, MLflow and the API, until Ctrl-C"))
     _demo(commands.add_parser("demo", help="three experiments on the built-in data, and their comparison"))
     return parser

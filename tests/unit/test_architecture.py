@@ -303,6 +303,7 @@ OWN_FILES = (
     "trainer/base",
     "trainer/data",
     "trainer/count.py",
+    "trainer/weights",
     "service/local",
     "service/cli",
 )

@@ -48,6 +48,10 @@ class ComparisonError(RegionRebalanceError):
     """These reports cannot stand in one table."""
 
 
+class WeightsError(RegionRebalanceError):
+    """Pretrained weights: a file is not there, is damaged, holds more than tensors, or is another model's."""
+
+
 class ReportError(RegionRebalanceError):
     """A report file is missing, cut short, or of another schema."""
 
