@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import Field
 
 from trainer.base.errors import DataError
+from trainer.base.strict_model import StrictModel
 from trainer.data.frequency import Counted, Frequencies, count_splits, frequencies_in
 from trainer.data.frequency_tables import find_table
 from trainer.data.labels.facts import LabelFacts
@@ -23,15 +24,27 @@ from trainer.data.splits import list_pairs
 from trainer.mmseg_adapter.config import render_config
 from trainer.mmseg_adapter.decode import decode_strictly
 from trainer.spec.datasets import DigitScenes
+from trainer.spec.models import entry_of
 from trainer.spec.recipes import overrides_of
 from trainer.spec.spec import ExperimentSpec, spec_hash
 from trainer.storage.layout import Storage
 from trainer.storage.notices import Notice
+from trainer.storage.weights import StoredWeights
 from trainer.task import Task
+from trainer.weights.choice import find_weights
 
 _MOST_PROGRESS_RECORDS = 200
 _MOST_BETWEEN_CHECKPOINTS = 1000  # iterations
 _PACKAGES = ("torch", "ray", "onedl-mmsegmentation", "onedl-mmengine", "onedl-mmcv", "numpy")
+
+
+class PlannedWeights(StrictModel):
+    """Pretrained weights, where every worker finds them."""
+
+    name: str
+    path: str
+    layout: str
+    sha256: str
 
 
 class Plan(Task):
@@ -39,6 +52,7 @@ class Plan(Task):
 
     spec_hash: str
     data: PreparedData
+    weights: PlannedWeights | None = None  # what the backbone begins with
     frequencies: Frequencies
     config: dict[str, Any]
     threads: int
@@ -62,10 +76,12 @@ def make_plan(task: Task, say: Callable[[str], None]) -> Plan:
     loader_workers = spec.resources.cpus_per_worker - 1 if spec.resources.gpus_per_worker else 0
     work_dir = task.attempt_dir.path / "mmengine"
     iterations = spec.schedule.iterations
+    weights = find_weights(spec.weights, entry_of(spec.model).pretrained, storage)
     return Plan(
         **dict(task),
         spec_hash=spec_hash(spec),
         data=data,
+        weights=None if weights is None else _planned(weights),
         frequencies=_frequencies(spec, data, train),
         config=render_config(spec, data, work_dir=str(work_dir), loader_workers=loader_workers),
         threads=spec.resources.cpus_per_worker,
@@ -73,6 +89,13 @@ def make_plan(task: Task, say: Callable[[str], None]) -> Plan:
         checkpoint_interval=_checkpoint_interval(spec, judged=task.judged),
         versions=installed_versions(),
         notices=(*_overridden(spec), *label_notices(facts), *_notices(pictures, data)),
+    )
+
+
+def _planned(weights: StoredWeights) -> PlannedWeights:
+    note = weights.note
+    return PlannedWeights(
+        name=weights.name, path=str(weights.file.local), layout=note.layout, sha256=note.sha256
     )
 
 

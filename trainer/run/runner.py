@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import mmseg.models  # noqa: F401 - fills mmseg's registries
 import torch
 from mmengine.config import Config
-from mmengine.dist import get_world_size
+from mmengine.dist import get_rank, get_world_size
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from mmseg.registry import MODELS
@@ -28,14 +29,16 @@ from trainer.mmseg_adapter.hooks import (
 from trainer.mmseg_adapter.isolation import quiet_logger
 from trainer.mmseg_adapter.mmengine_compat import QuietRunner
 from trainer.mmseg_adapter.parameter_groups import NamedGroups  # noqa: F401 - optim_wrapper names it
+from trainer.mmseg_adapter.pretrained.load import load_pretrained
 from trainer.mmseg_adapter.step.average import begin_average, scored
 from trainer.mmseg_adapter.step.loop import StepLoop  # noqa: F401 - train_cfg names it
 from trainer.mmseg_adapter.step.optim_wrapper import StepOptimWrapper  # noqa: F401 - optim_wrapper too
 from trainer.mmseg_adapter.step.recompute import recompute_blocks
-from trainer.plan import Plan
+from trainer.plan import Plan, PlannedWeights
 from trainer.results.metrics import Counts, frequency_groups
 from trainer.results.report import Scores, make_scores
 from trainer.spec.datasets import IGNORE_INDEX
+from trainer.storage.notices import add_notice
 from trainer.storage.sink import Sink
 
 
@@ -75,14 +78,29 @@ class Evaluations:
 
 
 def build_model(plan: Plan) -> torch.nn.Module:
-    """The plain mmseg model of the plan, initialised from its seed."""
+    """The plain mmseg model of the plan: initialised from its seed, its backbone from the plan's weights.
+
+    Raises:
+        WeightsError: they are damaged, or another model's.
+    """
     with DefaultScope.overwrite_default_scope("mmseg"):
         quiet_logger(f"{_name(plan)}-build")  # mmengine lists every parameter it initialised
         seed_everything(plan.spec.seed)
         model: Any = MODELS.build(Config(revive(plan.config["model"])))
         model.init_weights()
     assert isinstance(model, torch.nn.Module)
+    if plan.weights is not None:
+        _begin_with(model, plan, plan.weights)
     return model
+
+
+def _begin_with(model: torch.nn.Module, plan: Plan, weights: PlannedWeights) -> None:
+    """Loads pretrained weights; on each rank, for each reads the same file. Rank 0 says what fitted."""
+    matched = load_pretrained(model, Path(weights.path), layout=weights.layout, name=weights.name)
+    if get_rank() == 0:
+        print(matched, flush=True)
+        if matched.notice is not None:
+            add_notice(plan.attempt_dir, matched.notice)
 
 
 def build_runner(plan: Plan, sink: Sink, evaluations: Evaluations) -> Runner:
