@@ -24,9 +24,18 @@ def allowed_at(schema: Node, place: Place, document: object) -> str:
     constants = list(dict.fromkeys(json.dumps(c, ensure_ascii=False) for o in options for c in _constants(o)))
     others = [_words(option, _name(place)) for option in options if not any(True for _ in _constants(option))]
     others = list(dict.fromkeys(others))
-    if constants and any(word.startswith("an object") for word in others):
-        return f"a catalogue name ({', '.join(constants)}) or an object"
+    objects = [option for option in options if option.get("type") == "object"]
+    if constants and objects:
+        return _word_or_object(constants, objects)
     return _either([*constants, *others]) or "nothing"
+
+
+def _word_or_object(constants: list[str], objects: list[Node]) -> str:
+    """Objects that have their name, or kind, in a field are of a catalogue."""
+    fields = [item for each in objects for item in each.get("properties", {}).items()]
+    if any("const" in node or "enum" in node for _, node in fields) or not fields:
+        return f"a catalogue name ({', '.join(constants)}) or an object"
+    return f"{_either(constants)} or an object with {' and '.join(name for name, _ in fields)}"
 
 
 def keys_allowed_at(schema: Node, place: Place, document: object) -> str:
