@@ -55,7 +55,7 @@ def problems_of(error: ValidationError, document: object, schema: Mapping[str, A
         found.setdefault(problem.pointer, problem)
         if detail["type"] in _SIZE_ERRORS or _is_no_word(detail):
             echoes.append(problem.pointer)
-    # A list is also too short once its bad item is left out, an object is no word of a choice: no second mistake.
+    # A list is also too short once its bad item is left out; an object is no word of a choice either.
     for pointer in echoes:
         if any(other.startswith(f"{pointer}/") for other in found):
             found.pop(pointer, None)
