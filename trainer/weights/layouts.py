@@ -4,7 +4,8 @@ from __future__ import annotations
 
 LAYOUTS = {
     "mmseg": "names as in mmsegmentation's own backbones",
+    "mmpretrain": "the same, below the name of the backbone, and a classifier",
     "swin": "the Swin Transformer authors' release",
     "beit": "the BEiT authors' release",
-    "vit": "ViT and DeiT as timm has them",
+    "timm": "ViT and DeiT as timm has them",
 }

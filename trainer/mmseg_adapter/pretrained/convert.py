@@ -29,7 +29,7 @@ _BEIT: _Renames = (
     (r"^blocks\.", "layers."),
     (r"^(layers\.\d+)\.norm(?=\d)", r"\1.ln"),
 )
-_VIT: _Renames = (
+_TIMM: _Renames = (
     *_BEIT,
     (r"\.attn\.qkv\.", ".attn.attn.in_proj_"),
     (r"\.attn\.proj\.", ".attn.attn.out_proj."),
@@ -65,17 +65,18 @@ def from_beit(tensors: Tensors) -> Tensors:
     return converted
 
 
-def from_vit(tensors: Tensors) -> Tensors:
+def from_timm(tensors: Tensors) -> Tensors:
     """Timm's tensors of a ViT or DeiT."""
-    return _renamed(tensors, _VIT)
+    return _renamed(tensors, _TIMM)
 
 
 # One for each of `trainer.weights.layouts`.
 CONVERTERS: Mapping[str, Callable[[Tensors], Tensors]] = {
     "mmseg": from_mmseg,
+    "mmpretrain": from_mmseg,  # whose prefix is taken off wherever it is
     "swin": from_swin,
     "beit": from_beit,
-    "vit": from_vit,
+    "timm": from_timm,
 }
 
 

@@ -54,12 +54,12 @@ def test_the_same_as_mmsegmentation(kind: str, changes: dict[str, Any], tmp_path
     assert all(torch.equal(each, state[name]) for name, each in tensors(model).items())
 
 
-@pytest.mark.parametrize("kind", ["swin", "beit", "vit"])
-def test_the_authors_layouts(kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("kind", "layout"), [("swin", "swin"), ("beit", "beit"), ("vit", "timm")])
+def test_the_authors_layouts(kind: str, layout: str, tmp_path: Path) -> None:
     """Converted, the backbone computes the same; the classifier is left over, without a notice."""
     source, model = make_model(kind, 1), make_model(kind, 2)
     path = write(tmp_path / "w.pth", {"model": authors(kind, tensors(source))})
-    matched = load_pretrained(model, path, layout=kind)
+    matched = load_pretrained(model, path, layout=layout)
     if kind == "swin":  # whose norms of outputs no file has
         assert all(name.startswith("norm") for name in matched.missing)
         assert len(matched.missing) == 4
@@ -178,7 +178,7 @@ def without(state: dict[str, Tensor], *ends: str) -> dict[str, Tensor]:
             "mmseg",
             "not finite: stem",
         ),
-        ("resnet", lambda s: s, "jax", "the layout 'jax' is not known; allowed: mmseg, swin"),
+        ("resnet", lambda s: s, "jax", "the layout 'jax' is not known; allowed: mmseg, mmpretrain, swin"),
     ],
 )
 def test_what_fits_badly_is_refused(kind: str, change: Any, layout: str, words: str, tmp_path: Path) -> None:
