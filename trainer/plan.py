@@ -14,7 +14,7 @@ from pydantic import Field
 
 from trainer.base.errors import DataError
 from trainer.data.frequency import Counted, Frequencies, count_splits, frequencies_in
-from trainer.data.frequency_tables import find_table
+from trainer.data.frequency_tables import PACKAGED_IMAGES, find_table
 from trainer.data.labels.facts import LabelFacts
 from trainer.data.labels.notices import label_notices
 from trainer.data.pictures import Pictures, check_pictures
@@ -71,7 +71,7 @@ def make_plan(task: Task, say: Callable[[str], None]) -> Plan:
         log_interval=max(1, iterations // _MOST_PROGRESS_RECORDS),
         checkpoint_interval=_checkpoint_interval(spec, judged=task.judged),
         versions=installed_versions(),
-        notices=(*label_notices(facts), *_notices(pictures, data)),
+        notices=(*label_notices(facts), *_notices(spec, pictures, data, train)),
     )
 
 
@@ -92,7 +92,7 @@ def _look_at(
     pictures, faults = Pictures(0, 0), []
     for split in dict.fromkeys((data.train_split, data.eval_split)):
         try:
-            pairs = list_pairs(Path(data.root), split)
+            pairs = list_pairs(Path(data.root), split, mask_ending=data.mask_ending)
             found = check_pictures(
                 pairs, split, decode_strictly, storage=storage, processes=processes, say=say
             )
@@ -110,16 +110,38 @@ def _look_at(
 
 def _frequencies(spec: ExperimentSpec, data: PreparedData, train: Counted) -> Frequencies:
     """Of the training split: from the table that the spec names, else as counted."""
-    named = None if isinstance(spec.dataset, DigitScenes) else spec.dataset.frequency_table
+    named = _table_of(spec)
     if named is None:
         return train.frequencies
     table = find_table(named, Path(data.root), data.classes)
     return frequencies_in(table, source=f"table {named}", images=data.train_images)
 
 
-def _notices(pictures: Pictures, data: PreparedData) -> tuple[Notice, ...]:
+def _table_of(spec: ExperimentSpec) -> str | None:
+    return None if isinstance(spec.dataset, DigitScenes) else spec.dataset.frequency_table
+
+
+def _notices(
+    spec: ExperimentSpec, pictures: Pictures, data: PreparedData, train: Counted
+) -> tuple[Notice, ...]:
     """What a person should know of the data."""
-    return (*_seen_in_training(data), *_greyscale(pictures, data))
+    table = _of_other_pictures(_table_of(spec), train)
+    return (*_seen_in_training(data), *table, *_greyscale(pictures, data))
+
+
+def _of_other_pictures(table: str | None, train: Counted) -> Iterator[Notice]:
+    """Where a packaged table stands for a split that cannot be the one it was counted on."""
+    images, region = train.frequencies.images, train.frequencies.region
+    of = PACKAGED_IMAGES.get(table or "", images)
+    if of == images:
+        return
+    present = f"{sum(count > 0 for count in region)} of the {len(region)} classes"
+    yield Notice(
+        code="table_of_other_pictures",
+        text=f"class frequencies are those of table {table!r}, counted on {of} pictures;"
+        f" split {train.split!r} has {images} {'picture' if images == 1 else 'pictures'} with {present}",
+        hint='"frequency_table": null in /dataset counts the masks at hand',
+    )
 
 
 def _seen_in_training(data: PreparedData) -> Iterator[Notice]:
