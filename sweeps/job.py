@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sweep = _sweep(options)
         name = options.sweep or sweep_id(sweep)
         _refuse_another(storage, name, sweep)
-        trials = resolve_trials(sweep, expand(sweep), data_roots=options.data_root)
+        trials = resolve_trials(sweep, expand(sweep), data_roots=options.data_root, storage=storage)
     except (SpecError, OSError, MalformedDocument) as error:
         return _refuse(options, storage, error)
     if options.list:
@@ -67,7 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         mlflow_uri=options.mlflow_uri,
         trials=() if sweep.search == "optuna" else trials,
         total=count_trials(sweep),
-        resolve=lambda trial: resolve_trials(sweep, [trial], data_roots=options.data_root)[0],
+        resolve=lambda trial: resolve_trials(sweep, [trial], data_roots=options.data_root, storage=storage)[
+            0
+        ],
     )
     return Driver(task).run()
 

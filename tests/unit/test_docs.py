@@ -25,9 +25,9 @@ from trainer.spec.datasets import DATASETS
 from trainer.spec.evaluation import Evaluation
 from trainer.spec.methods import METHODS
 from trainer.spec.models import CATALOGUE
+from trainer.spec.recipes import Machines
 from trainer.spec.resources import Resources
 from trainer.spec.schedule import Schedule
-from trainer.spec.recipes import Machines
 from trainer.spec.spec import ExperimentSpec, parse_spec
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]

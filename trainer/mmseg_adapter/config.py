@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from trainer.data.listing import MASK_SUFFIX
 from trainer.data.prepare import PreparedData
 from trainer.mmseg_adapter.model.config import network_of, render_model
 from trainer.spec.augmentation import Augmentation
@@ -64,10 +65,7 @@ def _train_loader(spec: ExperimentSpec, data: PreparedData, loader_workers: int)
         **_processes(spec, loader_workers),
         "sampler": {"type": "PositionSampler", "global_batch_size": batch_size, "seed": spec.seed},
         "dataset": {
-            "type": "PairedFolder",
-            "data_root": data.root,
-            "split": data.train_split,
-            "classes": data.classes,
+            **_files(data, data.train_split),
             "seed": spec.seed,
             "pipeline": _train_pipeline(spec, data),
         },
@@ -81,14 +79,19 @@ def _eval_loader(spec: ExperimentSpec, data: PreparedData, loader_workers: int) 
         # No padding of the last round: a padded picture would be counted twice.
         "sampler": {"type": "DefaultSampler", "shuffle": False, "round_up": False},
         "dataset": {
-            "type": "PairedFolder",
-            "data_root": data.root,
-            "split": data.eval_split,
-            "classes": data.classes,
+            **_files(data, data.eval_split),
             "test_mode": True,
             "pipeline": _eval_pipeline(spec.augmentation, data),
         },
     }
+
+
+def _files(data: PreparedData, split: str) -> dict[str, Any]:
+    """Where a split's files are; what is as in a folder of one's own is not said."""
+    files = {"type": "PairedFolder", "data_root": data.root, "split": split, "classes": data.classes}
+    named = {} if data.mask_ending == MASK_SUFFIX else {"mask_ending": data.mask_ending}
+    coloured = {} if data.palette is None else {"palette": data.palette}
+    return {**files, **named, **coloured}
 
 
 def _processes(spec: ExperimentSpec, loader_workers: int) -> dict[str, Any]:

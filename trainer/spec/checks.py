@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trainer.base.errors import Problem
 from trainer.spec.augmentation import NATIVE, Augmentation, Base, fitted
-from trainer.spec.datasets import CamVid, DigitScenes, Folder
+from trainer.spec.datasets import AnyDataset, Folder
 from trainer.spec.methods import AnyMethod, of_a_batch
 from trainer.spec.resources import Resources
 from trainer.spec.schedule import SMALLEST_CROP, Schedule
@@ -86,7 +86,7 @@ def accumulation_problems(schedule: Schedule, method: AnyMethod) -> list[Problem
     return [Problem("/schedule/accumulate", got, allowed)]
 
 
-def dataset_problems(dataset: Folder | CamVid | DigitScenes, augmentation: Augmentation) -> list[Problem]:
+def dataset_problems(dataset: AnyDataset, augmentation: Augmentation) -> list[Problem]:
     """Two words for one thing."""
     problems = []
     if isinstance(dataset, Folder) and dataset.zero_is_void and dataset.label_map is not None:

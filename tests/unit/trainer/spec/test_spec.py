@@ -123,6 +123,9 @@ def test_schema_asks_for_one_field() -> None:
 
 
 KINDS = ", ".join(f'"{kind}"' for kind in METHODS).replace(', "dice"', ' or "dice"')
+DATASETS_OR_OBJECT = (
+    'a catalogue name ("digit_scenes", "camvid", "ade20k", "cocostuff164k", "cocostuff10k") or an object'
+)
 LAMBDA = "0 <= lambda <= 10"
 SIDES = "16 <= crop_size[{}] <= 2048"
 
@@ -151,7 +154,7 @@ def rebalance(**fields: object) -> dict[str, object]:
             {"dataset": 5},
             "/dataset",
             "5 is an integer",
-            'a catalogue name ("digit_scenes", "camvid") or an object',
+            DATASETS_OR_OBJECT,
         ),
         ({"dataset": "folder"}, "/dataset", '"folder" needs root too', "an object with root"),
         (
