@@ -12,9 +12,10 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS, DefaultScope
 
 from tests.factories import tiny_spec
-from tests.integration.parity.mmseg_files import FILES, mmseg_file, model_config, outline, schedule
+from tests.integration.parity.mmseg_files import FILES, mmseg_file, model_config, schedule
 from trainer.data.prepare import PreparedData
 from trainer.mmseg_adapter.config import render_config, render_model, revive
+from trainer.mmseg_adapter.model.outline import outline
 from trainer.mmseg_adapter.parameter_groups import LayerGroups, NamedGroups
 from trainer.mmseg_adapter.step.optim_wrapper import StepOptimWrapper
 
