@@ -16,6 +16,7 @@ from trainer.criterion import Criterion, build_criterion
 from trainer.mmseg_adapter.checkpoint import TrainingCheckpoints
 from trainer.mmseg_adapter.config import revive
 from trainer.mmseg_adapter.data import seed_everything
+from trainer.mmseg_adapter.deployed import plain_model
 from trainer.mmseg_adapter.evaluation import LabelLoop  # noqa: F401 - val_cfg names it
 from trainer.mmseg_adapter.head import attach, deployable_state
 from trainer.mmseg_adapter.hooks import (
@@ -149,7 +150,10 @@ def _name(plan: Plan) -> str:
 
 
 def deployable_payload(runner: Runner, plan: Plan) -> tuple[dict[str, Any], int]:
-    """The checkpoint to deploy (no branch, loads strictly into plain mmseg), and its parameter count."""
+    """The checkpoint to deploy, and its parameter count.
+
+    Its weights have no branch and load strictly into plain mmseg; `load_deployed` reads all of it.
+    """
     model = scored(runner)
     state = {name: tensor.cpu() for name, tensor in deployable_state(model).items()}
     trained = {name for name, _ in model.named_parameters()}
@@ -157,6 +161,9 @@ def deployable_payload(runner: Runner, plan: Plan) -> tuple[dict[str, Any], int]
     palette = runner.train_dataloader.dataset.metainfo["palette"]
     meta = {
         "dataset_meta": {"classes": list(plan.data.classes), "palette": palette},
+        "model": plain_model(plan.config["model"]),
+        "mmseg_version": plan.versions["onedl-mmsegmentation"],
+        "spec": plan.spec.model_dump(mode="json"),
         "experiment": plan.experiment,
         "iteration": plan.spec.schedule.iterations,
     }
