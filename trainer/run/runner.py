@@ -28,6 +28,8 @@ from trainer.mmseg_adapter.hooks import (
 )
 from trainer.mmseg_adapter.isolation import quiet_logger
 from trainer.mmseg_adapter.mmengine_compat import QuietRunner
+from trainer.mmseg_adapter.model.deployed import plain_model
+from trainer.mmseg_adapter.model.fit import check_model
 from trainer.mmseg_adapter.parameter_groups import NamedGroups  # noqa: F401 - optim_wrapper names it
 from trainer.mmseg_adapter.pretrained.load import load_pretrained
 from trainer.mmseg_adapter.step.average import begin_average, scored
@@ -38,6 +40,7 @@ from trainer.plan import Plan, PlannedWeights
 from trainer.results.metrics import Counts, frequency_groups
 from trainer.results.report import Scores, make_scores
 from trainer.spec.datasets import IGNORE_INDEX
+from trainer.spec.own.model import OwnModel
 from trainer.storage.notices import add_notice
 from trainer.storage.sink import Sink
 
@@ -81,17 +84,30 @@ def build_model(plan: Plan) -> torch.nn.Module:
     """The plain mmseg model of the plan: initialised from its seed, its backbone from the plan's weights.
 
     Raises:
-        WeightsError: they are damaged, or another model's.
+        ModelError: the parts of an own model do not fit each other, or it is too large.
+        WeightsError: the weights are damaged, or another model's.
     """
     with DefaultScope.overwrite_default_scope("mmseg"):
         quiet_logger(f"{_name(plan)}-build")  # mmengine lists every parameter it initialised
         seed_everything(plan.spec.seed)
-        model: Any = MODELS.build(Config(revive(plan.config["model"])))
+        config = revive(plan.config["model"])
+        if isinstance(plan.spec.model, OwnModel):
+            _check_own(config, plan)
+        model: Any = MODELS.build(Config(config))
         model.init_weights()
     assert isinstance(model, torch.nn.Module)
     if plan.weights is not None:
         _begin_with(model, plan, plan.weights)
     return model
+
+
+def _check_own(config: dict[str, Any], plan: Plan) -> None:
+    """Refuses an own model that cannot train, before any of it takes memory."""
+    schedule = plan.spec.schedule
+    pictures = schedule.batch_size // schedule.accumulate
+    if not plan.spec.resources.gpus_per_worker:  # each normalises by its own
+        pictures //= plan.spec.resources.workers
+    check_model(config, pictures=pictures, crop_size=schedule.crop_size)
 
 
 def _begin_with(model: torch.nn.Module, plan: Plan, weights: PlannedWeights) -> None:
@@ -167,7 +183,10 @@ def _name(plan: Plan) -> str:
 
 
 def deployable_payload(runner: Runner, plan: Plan) -> tuple[dict[str, Any], int]:
-    """The checkpoint to deploy (no branch, loads strictly into plain mmseg), and its parameter count."""
+    """The checkpoint to deploy, and its parameter count.
+
+    Its weights have no branch and load strictly into plain mmseg; `load_deployed` reads all of it.
+    """
     model = scored(runner)
     state = {name: tensor.cpu() for name, tensor in deployable_state(model).items()}
     trained = {name for name, _ in model.named_parameters()}
@@ -175,6 +194,9 @@ def deployable_payload(runner: Runner, plan: Plan) -> tuple[dict[str, Any], int]
     palette = runner.train_dataloader.dataset.metainfo["palette"]
     meta = {
         "dataset_meta": {"classes": list(plan.data.classes), "palette": palette},
+        "model": plain_model(plan.config["model"]),
+        "mmseg_version": plan.versions["onedl-mmsegmentation"],
+        "spec": plan.spec.model_dump(mode="json"),
         "experiment": plan.experiment,
         "iteration": plan.spec.schedule.iterations,
     }

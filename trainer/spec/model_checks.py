@@ -5,6 +5,7 @@ from __future__ import annotations
 from trainer.base.errors import Problem
 from trainer.spec.evaluation import Evaluation, Slide
 from trainer.spec.models import AnyModel, ModelEntry, entry_of, model_problems
+from trainer.spec.own.model import OwnModel
 from trainer.spec.resources import Resources
 from trainer.spec.schedule import Schedule
 
@@ -25,6 +26,7 @@ def fit_problems(
         *(_norm_problems(entry, called, schedule, resources) if norms else ()),
         *_layer_decay_problems(entry, called, schedule),
         *_inference_problems(entry, called, schedule, evaluation.inference),
+        *_size_problems(model, entry, schedule),
     ]
 
 
@@ -66,6 +68,18 @@ def _layer_decay_problems(entry: ModelEntry, model: str, schedule: Schedule) -> 
         )
         return [Problem(where, got, f"null, or no /schedule/{other}")]
     return []
+
+
+def _size_problems(model: AnyModel, entry: ModelEntry, schedule: Schedule) -> list[Problem]:
+    """An own model's size of pictures, where it takes one alone, is the crop's."""
+    backbone = model.config["backbone"] if isinstance(model, OwnModel) else None
+    given = backbone.get("img_size") if isinstance(backbone, dict) else None
+    height, width = schedule.crop_size
+    fits = [[height, width], height] if height == width else [[height, width]]
+    if not entry.sized_by_crop or given is None or given in fits:
+        return []
+    where = "/model/config/backbone/img_size"
+    return [Problem(where, f"{given} is not /schedule/crop_size", f"[{height}, {width}], or nothing")]
 
 
 def _inference_problems(

@@ -14,9 +14,11 @@ from trainer.base.errors import Problem
 from trainer.base.strict_model import StrictModel
 from trainer.spec.catalogue import shipped
 from trainer.spec.networks import SMALL, Network
-from trainer.spec.own_model import OwnModel, own_model_problems
+from trainer.spec.own.model import OwnModel, own_model_problems, whole_config
 
 ModelName = Literal["small"]
+_OF_ONE_SIZE = ("BEiT", "MAE")  # backbones with tables of positions
+_THIRDS = {"window": (3, 3), "stride": (2, 2)}  # windows overlap by a third of the crop
 _LISTED = "a name that `rebalance models --search TEXT` lists as usable"
 
 
@@ -168,8 +170,10 @@ def _own_entry(config: Mapping[str, Any]) -> ModelEntry:
         title="own model",
         description="as the spec describes it",
         source="the spec",
-        network=lambda: Network(config),
+        network=lambda: Network(whole_config(config)),
         norm_stride=None,
+        inference=_THIRDS if kind in _OF_ONE_SIZE else "whole",
+        sized_by_crop=kind in _OF_ONE_SIZE,
         schedules=CATALOGUE["small"].schedules,
         has_layers=kind in ("BEiT", "MAE", "SwinTransformer"),
     )

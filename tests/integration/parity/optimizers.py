@@ -9,7 +9,7 @@ import torch
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS, DefaultScope
 
-from tests.integration.parity.mmseg_files import outline
+from trainer.mmseg_adapter.model.outline import outline
 
 Settings = dict[str, tuple[float, float]]  # name of a parameter: rate and decay at the start
 Rates = np.ndarray[Any, np.dtype[np.float64]]
