@@ -135,7 +135,7 @@ def rows_of(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str
     """(pointer, default, allowed) of the plain fields of a model."""
     schema = model.model_json_schema()
     for name, field in schema["properties"].items():
-        if "$ref" in field or "oneOf" in json.dumps(field) or (not prefix and "anyOf" in field):
+        if "$ref" in field or "oneOf" in json.dumps(field) or (not prefix and "$ref" in json.dumps(field)):
             continue
         default = f"`{json.dumps(field['default'])}`" if "default" in field else "required"
         yield f"{prefix}/{name}", default, bounds(field)

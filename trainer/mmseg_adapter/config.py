@@ -13,7 +13,6 @@ from trainer.spec.datasets import DATASETS, IGNORE_INDEX
 from trainer.spec.schedule import Schedule
 from trainer.spec.spec import ExperimentSpec
 
-_WANTING_LISTS = ("FPN", "MLANeck", "MultiLevelNeck")  # their `in_channels`
 _BATCHES_AHEAD = 4  # of each loader process: some pictures take longer than others
 
 
@@ -103,22 +102,6 @@ def _processes(spec: ExperimentSpec, loader_workers: int) -> dict[str, Any]:
         "pin_memory": spec.resources.gpus_per_worker > 0,
         **ahead,
     }
-
-
-def revive(value: Any) -> Any:
-    """The rendered config as mmengine wants it: mmcv insists on tuples where JSON has lists of integers.
-
-    Some necks of mmseg insist on a list.
-    """
-    if isinstance(value, dict):
-        revived = {key: revive(item) for key, item in value.items()}
-        if value.get("type") in _WANTING_LISTS and isinstance(value.get("in_channels"), list):
-            revived["in_channels"] = value["in_channels"]
-        return revived
-    if isinstance(value, list):
-        items = [revive(item) for item in value]
-        return tuple(items) if items and all(type(item) is int for item in items) else items
-    return value
 
 
 def _train_pipeline(spec: ExperimentSpec, data: PreparedData) -> list[dict[str, Any]]:

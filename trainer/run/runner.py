@@ -15,7 +15,6 @@ from mmseg.registry import MODELS
 
 from trainer.criterion import Criterion, build_criterion
 from trainer.mmseg_adapter.checkpoint import TrainingCheckpoints
-from trainer.mmseg_adapter.config import revive
 from trainer.mmseg_adapter.data import seed_everything
 from trainer.mmseg_adapter.evaluation import LabelLoop  # noqa: F401 - val_cfg names it
 from trainer.mmseg_adapter.head import attach, deployable_state
@@ -28,6 +27,7 @@ from trainer.mmseg_adapter.hooks import (
 )
 from trainer.mmseg_adapter.isolation import quiet_logger
 from trainer.mmseg_adapter.mmengine_compat import QuietRunner
+from trainer.mmseg_adapter.model.config import revive
 from trainer.mmseg_adapter.model.deployed import plain_model
 from trainer.mmseg_adapter.model.fit import check_model
 from trainer.mmseg_adapter.parameter_groups import NamedGroups  # noqa: F401 - optim_wrapper names it

@@ -15,11 +15,10 @@ from PIL import Image
 
 from tests.factories import ListSink
 from tests.integration.parity.mmseg_files import TRAINED, mmseg_file, model_config, schedule
-from trainer.mmseg_adapter.config import revive
 from trainer.mmseg_adapter.head import deployable_state
 from trainer.mmseg_adapter.hooks import SeedingHook
 from trainer.mmseg_adapter.isolation import forget_run
-from trainer.mmseg_adapter.model.config import render_model
+from trainer.mmseg_adapter.model.config import render_model, revive
 from trainer.plan import Plan, make_plan
 from trainer.run.runner import Evaluations, build_runner
 from trainer.spec.networks import Network

@@ -12,8 +12,8 @@ from tests.factories import tiny_spec
 from tests.integration.parity.mmseg_files import FILES, mmseg_file, model_config, schedule
 from tests.integration.parity.optimizers import in_steps, rates, settings
 from trainer.data.prepare import PreparedData
-from trainer.mmseg_adapter.config import render_config, revive
-from trainer.mmseg_adapter.model.config import render_model
+from trainer.mmseg_adapter.config import render_config
+from trainer.mmseg_adapter.model.config import render_model, revive
 from trainer.mmseg_adapter.parameter_groups import LayerGroups, NamedGroups
 from trainer.mmseg_adapter.step.optim_wrapper import StepOptimWrapper
 from trainer.spec.networks import Network

@@ -12,8 +12,9 @@ from mmseg.registry import DATASETS, MODELS
 
 from tests.integration.parity.mmseg_files import mmseg_file, schedule
 from trainer.data.prepare import prepare
-from trainer.mmseg_adapter.config import render_config, revive
+from trainer.mmseg_adapter.config import render_config
 from trainer.mmseg_adapter.data import seed_everything
+from trainer.mmseg_adapter.model.config import revive
 from trainer.spec.spec import parse_spec
 from trainer.storage.layout import Storage
 

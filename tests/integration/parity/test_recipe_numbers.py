@@ -13,7 +13,8 @@ from mmengine.config import Config
 
 from tests.integration.parity.optimizers import in_steps, rates, settings
 from trainer.data.prepare import PreparedData
-from trainer.mmseg_adapter.config import render_config, revive
+from trainer.mmseg_adapter.config import render_config
+from trainer.mmseg_adapter.model.config import revive
 from trainer.mmseg_adapter.parameter_groups import LayerGroups, NamedGroups
 from trainer.mmseg_adapter.step.optim_wrapper import StepOptimWrapper
 from trainer.spec.datasets import DATASETS

@@ -12,6 +12,8 @@ from trainer.spec.models import entry_of
 from trainer.spec.networks import Network
 from trainer.spec.spec import ExperimentSpec
 
+_WANTING_LISTS = ("FPN", "MLANeck", "MultiLevelNeck")  # their `in_channels`
+
 
 def network_of(spec: ExperimentSpec) -> Network:
     """The model of `spec`, of the size of its crops where it takes no other."""
@@ -74,3 +76,19 @@ def _as_list(value: Any) -> list[dict[str, Any]]:
     if value is None:
         return []
     return value if isinstance(value, list) else [value]
+
+
+def revive(value: Any) -> Any:
+    """The rendered config as mmengine wants it: mmcv insists on tuples where JSON has lists of integers.
+
+    Some necks of mmseg insist on a list.
+    """
+    if isinstance(value, dict):
+        revived = {key: revive(item) for key, item in value.items()}
+        if value.get("type") in _WANTING_LISTS and isinstance(value.get("in_channels"), list):
+            revived["in_channels"] = value["in_channels"]
+        return revived
+    if isinstance(value, list):
+        items = [revive(item) for item in value]
+        return tuple(items) if items and all(type(item) is int for item in items) else items
+    return value

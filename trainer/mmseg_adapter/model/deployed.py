@@ -18,7 +18,7 @@ from mmseg.registry import MODELS
 from torch import nn
 
 from trainer.base.errors import CheckpointError, ModelError
-from trainer.mmseg_adapter.config import revive
+from trainer.mmseg_adapter.model.config import revive
 from trainer.mmseg_adapter.model.fit import check_size
 from trainer.spec.own.model import own_model_problems
 

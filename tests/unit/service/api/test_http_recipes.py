@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
 
 from tests.fakes import FakeBackend
 from tests.unit.service.api.test_http_create import check_problem, stored
@@ -16,8 +15,9 @@ ROW = "table3/deeplabv3plus_r50"
 
 
 @pytest.fixture
-def cluster(app: FastAPI) -> FakeBackend:
-    backend: FakeBackend = app.state.backend
+def cluster(backend: FakeBackend) -> FakeBackend:
+    """A cluster that answers."""
+    backend.down = False
     return backend
 
 
@@ -45,7 +45,7 @@ def test_shipped_models(client: TestClient) -> None:
 
 
 def test_preview_says_what_is_missing(client: TestClient, cluster: FakeBackend) -> None:
-    """The whole spec, the parameters, what was changed, and data and weights that are not there; nothing stored."""
+    """The whole spec, the parameters, what was changed, data and weights that are not there."""
     cluster.has = Machines(gpus=4, cpus=32)
     document = {"recipe": ROW, "method": "baseline", "schedule": {"iterations": 2000}}
     answer = client.post("/experiments", json=document, params={"validate_only": True})

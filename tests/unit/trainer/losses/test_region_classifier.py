@@ -177,7 +177,7 @@ def test_projection_gradcheck() -> None:
 
 def test_projection_of_one_pixel_is_the_bias() -> None:
     """One picture with one feature cell has no variance: the norm's bias comes out, and no error."""
-    # In float64: with no variance the norm multiplies what rounding leaves of x - mean by 316, 1 / sqrt(1e-5).
+    # In float64: without variance the norm multiplies the rounding error of x - mean by 1 / sqrt(1e-5).
     projection = Projection(D, P).double()
     nn.init.constant_(projection.norm_bias, 0.5)
     pixel = torch.randn(1, D, 1, 1, dtype=torch.float64)

@@ -13,7 +13,8 @@ from torch import nn
 from tests.factories import tiny_spec
 from tests.unit.trainer.mmseg_adapter.test_config import STREET
 from tests.unit.trainer.tiny_mmseg import mmseg_scope
-from trainer.mmseg_adapter.config import render_config, revive
+from trainer.mmseg_adapter.config import render_config
+from trainer.mmseg_adapter.model.config import revive
 from trainer.spec.models import CATALOGUE
 
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from tests.unit.trainer.tiny_mmseg import K
-from trainer.mmseg_adapter.config import revive
+from trainer.mmseg_adapter.model.config import revive
 from trainer.spec.own.model import whole_config
 
 
