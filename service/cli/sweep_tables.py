@@ -198,15 +198,13 @@ def _scores(results: Results, block: Block) -> Table:
 def _classes(results: Results, block: Block) -> Table:
     """References' IoU, and what the others have more or less: narrower than both numbers of each."""
     names = [row.row for row in block.rows]
-    are_references = [results.reference_of(row) == row.row for row in block.rows]
-    titles = (name if is_one else f"Δ {name}" for name, is_one in zip(names, are_references, strict=True))
+    first = [place for place, row in enumerate(block.rows) if results.reference_of(row) == row.row]
+    others = [place for place in range(len(names)) if place not in first]
+    titles = (*(names[place] for place in first), *(f"Δ {names[place]}" for place in others))
     table = make_table("class", "group", *titles, right=2)
     for each in block.classes:
-        shown = [
-            number(iou) if is_one else number(delta, signed=True)
-            for is_one, iou, delta in zip(are_references, each.iou, each.delta_iou, strict=True)
-        ]
-        table.add_row(cell(each.name), each.group, *shown)
+        deltas = [number(each.delta_iou[place], signed=True) for place in others]
+        table.add_row(cell(each.name), each.group, *(number(each.iou[place]) for place in first), *deltas)
     return table
 
 

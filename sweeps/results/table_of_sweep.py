@@ -65,8 +65,8 @@ def _references(recipe_of: Mapping[str, JsonValue]) -> dict[str, str]:
 def _published(
     sweep: SweepSpec, preset: Preset, rows: Mapping[str, tuple[str | None, Settings]]
 ) -> dict[str, float]:
-    """The paper's numbers by row."""
-    found = {}
+    """The paper's numbers by row; a row that is not of the sweep's document is found by its name."""
+    found = dict(preset.published)
     for row, (variant, settings) in rows.items():
         recipe = settings.get(RECIPE, sweep.base.recipe)
         number = preset.published_for(variant, recipe if isinstance(recipe, str) else None)
