@@ -72,7 +72,8 @@ def mmsegs_parameters(plan: Plan) -> int:
     if "img_size" in model["backbone"] or model["backbone"]["type"] == "BEiT":
         model["backbone"]["img_size"] = plan.spec.schedule.crop_size
     for part in ("decode_head", "auxiliary_head"):
-        for head in model[part] if isinstance(model[part], list) else [model[part]]:
+        heads = model.get(part, [])
+        for head in heads if isinstance(heads, list) else [heads]:
             head["num_classes"] = len(plan.data.classes)
     with DefaultScope.overwrite_default_scope("mmseg"):
         built = MODELS.build(Config(model))

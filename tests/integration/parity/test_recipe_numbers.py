@@ -55,7 +55,8 @@ def model_of(file: Config, spec: ExperimentSpec, classes: int) -> dict[str, Any]
     if model["backbone"]["type"] == "BEiT":
         model["backbone"]["img_size"] = spec.schedule.crop_size
     for part in ("decode_head", "auxiliary_head"):
-        for head in model[part] if isinstance(model[part], list) else [model[part]]:
+        heads = model.get(part, [])
+        for head in heads if isinstance(heads, list) else [heads]:
             head["num_classes"] = classes
     return model
 
@@ -95,7 +96,7 @@ def test_numbers(name: str) -> None:
 
 def loss_weights(model: dict[str, Any]) -> list[float]:
     """Of all heads, the decode head's first."""
-    heads = [model[part] for part in ("decode_head", "auxiliary_head")]
+    heads = [model[part] for part in ("decode_head", "auxiliary_head") if part in model]
     flat = [one for head in heads for one in (head if isinstance(head, list | tuple) else [head])]
     return [head["loss_decode"]["loss_weight"] for head in flat]
 
