@@ -18,7 +18,7 @@ help:
 	@echo "make test       check, and the contract, integration and end-to-end tests"
 	@echo "make golden     rewrites tests/golden/ from the code as it is; then read the difference"
 	@echo "make bench      every benchmark in benchmarks/"
-	@echo "make campaign   CAMVID=DIR SEEDS=$(SEEDS) DATA_DIR=$(DATA_DIR): docs/results/{faults,kills}.json, table1-camvid.md again"
+	@echo "make campaign   CAMVID=DIR SEEDS=$(SEEDS) DATA_DIR=$(DATA_DIR): docs/results/{faults,kills}.json, recipes.md, table1-camvid.md again"
 	@echo "make clean      caches and build outputs; distclean also .venv; neither touches DATA_DIR"
 
 setup:
@@ -54,7 +54,8 @@ bench: setup
 campaign: setup
 	@test -n "$(CAMVID)" || { echo "make campaign: say where CamVid lies: make campaign CAMVID=DIR (docs/datasets.md)" >&2; exit 2; }
 	FAULT_ROUNDS=3 FAULTS_WRITE=docs/results/faults.json $(PY) -m pytest -q -s tests/e2e/test_sweep_faults.py
-	PARITY=all $(PY) -m pytest -q tests/integration/parity
+	PARITY=all RECIPES=all $(PY) -m pytest -q tests/integration/parity
+	RECIPES=all RECIPES_WRITE=docs/results/recipes.md $(PY) -m pytest -q tests/integration/test_recipe_rows.py
 	KILLS=20 KILLS_WRITE=docs/results/kills.json $(PY) -m pytest -q -s tests/integration/test_kills.py
 	$(PY) scripts/campaign.py --camvid "$(CAMVID)" --seeds $(SEEDS) --data-dir "$(DATA_DIR)" --write docs/results/table1-camvid.md
 
