@@ -16,6 +16,7 @@ from trainer.spec.spec import ExperimentSpec
 # ImageNet statistics, RGB, as every recipe of mmsegmentation has them.
 _MEAN = (123.675, 116.28, 103.53)
 _STD = (58.395, 57.12, 57.375)
+_LISTED = ("FPN", "MLANeck", "MultiLevelNeck")  # whose `in_channels` must not be a tuple
 _BATCHES_AHEAD = 4  # of each loader process: some pictures take longer than others
 
 
@@ -106,9 +107,13 @@ def _processes(spec: ExperimentSpec, loader_workers: int) -> dict[str, Any]:
 
 
 def revive(value: Any) -> Any:
-    """The rendered config as mmengine wants it: mmcv insists on tuples where JSON has lists of integers."""
+    """The rendered config as mmengine wants it: mmcv insists on tuples where JSON has lists of integers.
+
+    And some of mmseg's necks on a list.
+    """
     if isinstance(value, dict):
-        return {key: revive(item) for key, item in value.items()}
+        listed = value.get("type") in _LISTED
+        return {key: item if listed and key == "in_channels" else revive(item) for key, item in value.items()}
     if isinstance(value, list):
         items = [revive(item) for item in value]
         return tuple(items) if items and all(type(item) is int for item in items) else items

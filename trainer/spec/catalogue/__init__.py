@@ -1,0 +1,1 @@
+"""What mmsegmentation ships, as packaged data: its models, how each is trained, and weights to begin with."""
