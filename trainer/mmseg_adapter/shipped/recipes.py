@@ -1,14 +1,22 @@
-"""The packaged recipes, made from the packaged catalogue: what each row has, how it is not its file."""
+"""The packaged recipes, made from the packaged catalogue: what each row has, how it is not its file.
+
+`python -m trainer.mmseg_adapter.shipped.recipes` writes them, after the catalogue was written.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+from trainer.base.files import write_atomically
+from trainer.mmseg_adapter.model.config import revive
+from trainer.mmseg_adapter.model.outline import count_parameters
+from trainer.mmseg_adapter.shipped.render import CATALOGUE, as_text
 from trainer.mmseg_adapter.shipped.rows import BEIT_DECAY, Row, rows
 from trainer.spec.augmentation import Augmentation
-from trainer.spec.catalogue.shipped import ShippedModel, model_config, shipped_model
+from trainer.spec.catalogue.shipped import ShippedModel, model_config, packaged, shipped_model
 from trainer.spec.catalogue.weights_list import WEIGHTS
 from trainer.spec.datasets import DATASETS
 from trainer.spec.schedule import Schedule
@@ -120,3 +128,13 @@ def _with_classes(model: Document, classes: int) -> Document:
         for head in heads if isinstance(heads, list) else [heads] if heads else []:
             head["num_classes"] = classes
     return model
+
+
+def write_recipes(directory: Path = CATALOGUE) -> None:
+    """Makes all recipes and writes them, as a whole."""
+    found = make_recipes(packaged("paper.json"), lambda model: count_parameters(revive(model)))
+    write_atomically(directory / "recipes.json", as_text(found))
+
+
+if __name__ == "__main__":
+    write_recipes()
