@@ -304,6 +304,7 @@ OWN_FILES = (
     "trainer/data",
     "trainer/count.py",
     "trainer/weights",
+    "trainer/mmseg_adapter/shipped",
     "service/local",
     "service/cli",
 )

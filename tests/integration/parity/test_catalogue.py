@@ -14,8 +14,10 @@ import pytest
 from mmengine.config import Config
 
 from tests.factories import tiny_spec
-from tests.integration.parity.test_optimizer import DATA, in_steps, rates, settings
-from trainer.mmseg_adapter.config import render_config, revive
+from tests.integration.parity.optimizers import in_steps, rates, settings
+from tests.integration.parity.test_optimizer import DATA
+from trainer.mmseg_adapter.config import render_config
+from trainer.mmseg_adapter.model.config import revive
 from trainer.spec.catalogue.shipped import ShippedModel, model_config, shipped
 from trainer.spec.schedule import Schedule
 

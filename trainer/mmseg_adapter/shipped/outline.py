@@ -14,13 +14,13 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from trainer.mmseg_adapter.model.config import revive
 from trainer.mmseg_adapter.model.outline import outline as model_outline
 
 Size = tuple[int, int]  # (height, width)
 
+_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 # What a model that cannot take an input raises: mmseg and torch have no class of their own for it.
 CANNOT_RUN = (
     AssertionError,
@@ -54,7 +54,7 @@ def normalised_maps(model: nn.Module, crop: Size) -> list[Size]:
             seen.append((sides[0], sides[-1]) if sides else (1, 1))
         return inputs
 
-    norms: list[Any] = [module for module in model.modules() if isinstance(module, _BatchNorm)]
+    norms: list[Any] = [module for module in model.modules() if isinstance(module, _BATCH_NORMS)]
     for norm in norms:  # a norm changes no shape
         norm.forward = functools.partial(noted, norm)
     try:

@@ -20,7 +20,7 @@ from trainer.mmseg_adapter.shipped.models import (
 )
 from trainer.mmseg_adapter.shipped.outline import normalised_maps, outline
 from trainer.mmseg_adapter.shipped.pretrained import pretrained_of, weights_list
-from trainer.spec.models import RECIPES
+from trainer.spec.models import CATALOGUE
 
 PSPNET = "pspnet/pspnet_r18-d8_4xb2-80k_cityscapes-512x1024"
 BISENET = "bisenetv1/bisenetv1_r18-d32-in1k-pre_4xb4-160k_cityscapes-1024x1024"
@@ -181,13 +181,14 @@ def test_weights_of_a_part_of_the_backbone() -> None:
     assert facts(BISENET).pretrained_module == "backbone.context_path.backbone"
 
 
-def test_the_small_model_has_its_recipes_stride() -> None:
+def test_the_small_model_has_its_stride() -> None:
     """What is measured on the meta device is what test_smallest_map finds by training."""
-    recipe = RECIPES["small"]
-    model = {**recipe.model, "decode_head": {**recipe.model["decode_head"], "num_classes": 4}}
+    entry = CATALOGUE["small"]
+    plain = entry.network().model
+    model = {**plain, "decode_head": {**plain["decode_head"], "num_classes": 4}}
     built = outline(model)
     assert min(normalised_maps(built, (33, 16))) == (3, 1)
-    assert recipe.norm_stride == 16
+    assert entry.norm_stride == 16
 
 
 @pytest.mark.parametrize(
