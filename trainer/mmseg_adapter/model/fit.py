@@ -60,18 +60,20 @@ def check_model(
     *,
     pictures: int,
     crop_size: tuple[int, int],
+    several_workers: bool = False,
     limit: int = MOST_PARAMETERS,
     where: str = "/model/config",
 ) -> int:
-    """`check_size`, and a training step's forward pass without numbers: whether the parts fit each other.
+    """`check_size`, and a training step without numbers: whether the parts fit each other.
 
     Args:
         pictures: N, those that are normalised together.
         crop_size: (H, W).
+        several_workers: they average gradients, so that every parameter must get one.
 
     Raises:
         ModelError: also where the shapes do not fit, a head takes maps that are not there, batch norm would
-            get one value a channel, or the last head is one that the branch cannot be attached to.
+            get one value a channel, gradients do not come back, or the branch cannot be attached to the head.
     """
     parts = dict(_outlined_parts(model_config, limit, where))
     number = _count(parts, limit, where)
@@ -80,7 +82,9 @@ def check_model(
         check_head(parts[last])
     except UnsupportedHead as error:
         raise ModelError(_pointer(where, last), str(error)) from None
-    _run(parts, torch.Size((pictures, 3, *crop_size)), where)
+    outputs = _run(parts, torch.Size((pictures, 3, *crop_size)), where)
+    if outputs:
+        _learn(parts, outputs, where, all_parameters=several_workers)
     return number
 
 
@@ -119,29 +123,67 @@ def _count(parts: Mapping[Place, nn.Module], limit: int, where: str) -> int:
     return parameters
 
 
-def _run(parts: Mapping[Place, nn.Module], shape: torch.Size, where: str) -> None:
-    """Sends pictures without numbers through the parts. What the meta device cannot do is not judged."""
+def _run(parts: Mapping[Place, nn.Module], shape: torch.Size, where: str) -> list[Tensor]:
+    """What the heads give for pictures without numbers. What the meta device cannot do is not judged."""
     maps: Any = torch.empty(shape, device="meta")
-    previous: Any = None
+    outputs: list[Any] = []
     for place, part in parts.items():
         name = place[0]
-        later = name == "decode_head" and len(place) > 1 and place[1] != "0"
-        inputs = (maps, previous) if later else (maps,)
+        later = name == "decode_head" and place[1:] > ("0",)
+        inputs = (maps, outputs[-1]) if later else (maps,)
         part.train()  # some of mmseg's networks do not return themselves
         try:
-            with torch.no_grad(), outlining(largest=_LARGEST_MAP):
+            with outlining(largest=_LARGEST_MAP):
                 output = part(*inputs)
         except BeyondLimit as error:
             raise ModelError(_pointer(where, place), f"{type(part).__name__} is too large: {error}") from None
         except _MISFITS as error:
-            if "meta" in str(error):
-                return
+            if _undecided(error):
+                return []
             got = f"{type(part).__name__} does not take what comes to it, {_shapes(maps)}: {_words(error)}"
             raise ModelError(_pointer(where, place), got) from None
         if name in ("backbone", "neck"):
             maps = output
         else:
-            previous = output
+            outputs.append(output)
+    return list(_tensors(outputs))
+
+
+def _learn(
+    parts: Mapping[Place, nn.Module], outputs: list[Tensor], where: str, *, all_parameters: bool
+) -> None:
+    """Sends gradients without numbers back; with `all_parameters` each must get one."""
+    try:
+        with outlining():
+            torch.stack([output.sum() for output in outputs]).sum().backward()  # type: ignore[no-untyped-call]
+    except _MISFITS as error:
+        if _undecided(error):
+            return
+        raise ModelError(where, f"the model cannot be trained: {_words(error)}") from None
+    idle = [
+        (place, name)
+        for place, part in parts.items()
+        for name, parameter in part.named_parameters()
+        if parameter.requires_grad and parameter.grad is None
+    ]
+    if idle and all_parameters:
+        place, name = idle[0]
+        got = f"{len(idle)} tensors of weights are used by no head, {name} first: several workers need all"
+        raise ModelError(_pointer(where, place), got)
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    """All tensors in tuples and lists."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _tensors(item)
+
+
+def _undecided(error: Exception) -> bool:
+    """Whether it is the meta device that cannot do something, not the model."""
+    return "meta" in str(error)
 
 
 def _shapes(maps: Any) -> str:

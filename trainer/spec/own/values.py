@@ -36,6 +36,8 @@ _BOUNDS: tuple[tuple[re.Pattern[str], _Bounds], ...] = tuple(
             _Bounds(0, 200),
         ),
         (r"sizes?|scales", _Bounds(1, 4096, only=False)),
+        (r"strides?|dilations?", _Bounds(1, 4096)),
+        (r"paddings?", _Bounds(0, 4096, only=False)),
         (r"index|indices|level|frozen_stages", _Bounds(-200, 200)),
     )
 )

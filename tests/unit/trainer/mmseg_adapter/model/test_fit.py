@@ -17,6 +17,7 @@ from tests.unit.trainer.tiny_mmseg import REBALANCE, SIZE, factory, losses_of, m
 from trainer.base.errors import ModelError
 from trainer.mmseg_adapter.head import attach
 from trainer.mmseg_adapter.model.fit import check_model, check_size
+from trainer.run.attempt import attempt_error
 from trainer.spec.own.model import own_model_problems
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:mmseg.*", "ignore:torch.meshgrid.*:UserWarning")
@@ -124,6 +125,26 @@ def test_batch_norm_of_one_value_is_told() -> None:
     assert check_model(config, pictures=2, crop_size=CROP)
     with pytest.raises(ModelError, match="more than 1 value per channel"):
         check_model(config, pictures=1, crop_size=CROP)
+
+
+def test_weights_that_no_head_uses_are_told_to_several_workers() -> None:
+    """A stage whose maps nobody takes gets no gradient: one worker trains the rest, several cannot."""
+    config = rendered(
+        changed("upernet_resnet", decode_head__in_channels=[4, 8, 16], decode_head__in_index=[0, 1, 2])
+    )
+    assert check_model(config, pictures=2, crop_size=CROP)
+    with pytest.raises(
+        ModelError, match=r"weights are used by no head, layer4\.0\.conv1\.weight first"
+    ) as caught:
+        check_model(config, pictures=2, crop_size=CROP, several_workers=True)
+    assert caught.value.pointer == "/model/config/backbone"
+
+
+def test_it_is_not_tried_again() -> None:
+    """The report of a job that ends so says that another attempt would end the same."""
+    error = attempt_error(ModelError("/model/config/neck", "why"))
+    assert not error.retryable
+    assert error.message == "/model/config/neck: why"
 
 
 def test_the_bound_is_the_callers() -> None:

@@ -80,6 +80,7 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     "half a channel": (model(decode_head__channels=0.5), "/decode_head/channels"),
     "channels in words": (model(decode_head__channels="many"), "/decode_head/channels"),
     "many layers": (model(backbone__num_layers=[1, 1, 201, 1]), "/backbone/num_layers/2"),
+    "a negative dilation": (resnet(dilations=[-1, 1, 1, 1]), "/backbone/dilations/0"),
     "a large picture": (model(backbone={"type": "BEiT", "img_size": 4097}), "/backbone/img_size"),
     "not a number": (model(decode_head__dropout_ratio=float("nan")), "/decode_head/dropout_ratio"),
     "1e400": (model(decode_head__dropout_ratio=json.loads("1e400")), "/decode_head/dropout_ratio"),
