@@ -107,7 +107,8 @@ def _check_own(config: dict[str, Any], plan: Plan) -> None:
     pictures = schedule.batch_size // schedule.accumulate
     if not plan.spec.resources.gpus_per_worker:  # each normalises by its own
         pictures //= plan.spec.resources.workers
-    check_model(config, pictures=pictures, crop_size=schedule.crop_size)
+    several = plan.spec.resources.workers > 1
+    check_model(config, pictures=pictures, crop_size=schedule.crop_size, several_workers=several)
 
 
 def _begin_with(model: torch.nn.Module, plan: Plan, weights: PlannedWeights) -> None:
