@@ -17,13 +17,13 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmseg.registry import MODELS
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 
 from trainer.mmseg_adapter.config import revive
 
 Size = tuple[int, int]  # (height, width)
 
+_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 # What a model that cannot take an input raises: mmseg and torch have no class of their own for it.
 CANNOT_RUN = (
     AssertionError,
@@ -65,7 +65,7 @@ def normalised_maps(model: nn.Module, crop: Size) -> list[Size]:
             seen.append((sides[0], sides[-1]) if sides else (1, 1))
         return inputs
 
-    norms: list[Any] = [module for module in model.modules() if isinstance(module, _BatchNorm)]
+    norms: list[Any] = [module for module in model.modules() if isinstance(module, _BATCH_NORMS)]
     for norm in norms:  # a norm changes no shape
         norm.forward = functools.partial(noted, norm)
     try:
