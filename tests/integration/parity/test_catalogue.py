@@ -24,8 +24,7 @@ from trainer.spec.schedule import Schedule
 pytestmark = [
     pytest.mark.integration,
     pytest.mark.filterwarnings("ignore:torch.meshgrid.*:UserWarning"),  # mmseg's BEiT
-    pytest.mark.filterwarnings("ignore:DeprecationWarning.*:UserWarning"),  # words that mmseg has changed
-    pytest.mark.filterwarnings("ignore:pretrained:UserWarning"),
+    pytest.mark.filterwarnings(r"ignore::UserWarning:(mmseg|mmcv|mmengine)\..*"),  # said of their own files
 ]
 
 SAMPLE = 8
@@ -81,6 +80,12 @@ def file_model(file: Any) -> dict[str, Any]:
     return model
 
 
+def file_optim_wrapper(file: Any) -> dict[str, Any]:
+    """Without mixed precision, which wants a GPU."""
+    wrapper = {k: v for k, v in file.optim_wrapper.to_dict().items() if k not in ("loss_scale", "dtype")}
+    return {**wrapper, "type": "OptimWrapper"}
+
+
 @pytest.mark.parametrize("name", chosen())
 def test_rates_and_decays(name: str) -> None:
     """Of each parameter at the start, and from each such rate those of every step."""
@@ -90,7 +95,7 @@ def test_rates_and_decays(name: str) -> None:
     spec = tiny_spec().model_copy(update={"schedule": schedule})
     ours = revive(render_config(spec, DATA, work_dir="work", loader_workers=0))
     start = settings(revive(model_config(entry)), ours["optim_wrapper"])
-    assert start == settings(file_model(file), {**file.optim_wrapper.to_dict(), "type": "OptimWrapper"})
+    assert start == settings(file_model(file), file_optim_wrapper(file))
     optimizer = ours["optim_wrapper"]["optimizer"]
     expected_optimizer = file.optim_wrapper.optimizer.to_dict()
     assert optimizer["type"] == expected_optimizer["type"]

@@ -38,6 +38,9 @@ def schedule_words(
     if micro is None:
         micro = 160_000
         notes.append(f"the file counts epochs ({loop.get('max_epochs')}); {micro} iterations stand here")
+    of_old = (config.get("runner") or {}).get("max_iters", micro)
+    if of_old != micro:
+        notes.append(f"`runner`, a word of mmsegmentation 0.x, says {of_old} iterations and changes nothing")
     words: Words = {"iterations": micro // parts, "batch_size": batch_size(name, config, parts, notes)}
     words |= _optimizer(wrapper.get("optimizer") or {}, notes)
     words |= rate_words(config.get("param_scheduler"), micro, parts, words["learning_rate"], notes)

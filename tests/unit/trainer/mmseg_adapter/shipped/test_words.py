@@ -132,6 +132,8 @@ def test_what_our_words_cannot_say_is_told() -> None:
     mae, said = schedule("mae/mae-base_upernet_8xb2-amp-160k_ade20k-512x512", (), 12)
     assert (mae["layer_decay"], mae.get("precision")) == (0.65, None)
     assert any("`fp16`" in note for note in said)
+    mobile, said = schedule("mobilenet_v3/mobilenet-v3-d8_lraspp_4xb4-320k_cityscapes-512x1024")
+    assert (mobile["iterations"], "320000" in said[0]) == (160_000, True)
     convnext, said = schedule("convnext/convnext-tiny_upernet_8xb2-amp-160k_ade20k-512x512")
     assert "layer_decay" not in convnext
     assert "rates decay by 0.9 from each stage to the one below" in said
