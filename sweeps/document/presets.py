@@ -50,8 +50,8 @@ class Preset:
     def published_for(self, method: str | None, recipe: str | None) -> float | None:
         """The paper's mIoU in percent of a row; None where it gives none."""
         if self.by_recipe and recipe is not None:
-            known = recipes().get(recipe)
-            return None if known is None else known.paper[(method or "").replace(" ", "_")]["ss"]
+            known, kind = recipes().get(recipe), (method or "").replace(" ", "_")
+            return None if known is None or kind not in known.paper else known.paper[kind]["ss"]
         return self.published.get(method or "") if recipe in (None, *self.recipes[:1]) else None
 
 

@@ -72,6 +72,8 @@ def _published(
         number = preset.published_for(variant, recipe if isinstance(recipe, str) else None)
         if number is not None:
             found[row] = number
+        else:
+            found.pop(row, None)
     return found
 
 

@@ -88,6 +88,25 @@ def test_tables_of_models() -> None:
     assert "not as the recipes say (iterations 160k → 20)" in table.notes[1]
 
 
+@pytest.mark.parametrize(
+    ("preset", "recipe", "published"),
+    [
+        ("table3", "table3/pspnet_r50", {"baseline": 42.48, "focal": None}),
+        ("table1", "table3/deeplabv3plus_r50", {"baseline": 43.95, "focal": None}),
+        ("table1", "table4/deeplabv3plus_r50", {"baseline": None, "focal": None}),
+    ],
+)
+def test_the_papers_number_stands_beside_its_own_row_alone(
+    preset: str, recipe: str, published: dict[str, float | None]
+) -> None:
+    """Not beside a method that the table does not have, nor beside the same method of another recipe."""
+    words = {"recipe": recipe, "method": "baseline", "resources": {"gpus_per_worker": 0}}
+    variants = {"baseline": "baseline", "focal": "focal"}
+    sweep = parse_sweep({"base": words, "variants": variants, "seeds": [0], "tags": {"preset": preset}})
+    rows = sweep_table(sweep, [entry_of(each.row, 0, make_report()) for each in expand(sweep)]).blocks[0].rows
+    assert {row.row: row.published for row in rows} == published
+
+
 def test_the_correlations_of_table_2() -> None:
     """The paper's and ours, in notes."""
     sweep = parse_sweep(preset_sweep("table2", base={"resources": {"gpus_per_worker": 0}}, seeds=[0]))
