@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sweeps.document.spec import RECIPE
 from trainer.base.errors import Problem, SpecError
-from trainer.spec.recipes import recipes
+from trainer.spec.recipes import RECIPE, recipes
 
 Document = dict[str, Any]
 _ONE = "table3/deeplabv3plus_r50"  # what the tables of methods are trained with
