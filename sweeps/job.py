@@ -1,4 +1,7 @@
-"""`python -m sweeps.job --spec SWEEP.json`: runs a sweep to its table, going on where an earlier one was."""
+"""`python -m sweeps.job --spec SWEEP.json` (or `--preset table3`): runs a sweep to its table.
+
+It goes on where an earlier one was.
+"""
 
 from __future__ import annotations
 
@@ -82,7 +85,8 @@ def _sweep(options: argparse.Namespace) -> SweepSpec:
         data = {} if options.dataset is None else {"dataset": parse_document(options.dataset.encode())}
         document = preset_document(options, base=data)
     base = document.get("base") if isinstance(document, dict) else None
-    return parse_sweep(document, cluster_machines() if leaves_resources(base) else None)
+    machines = cluster_machines(show_workers=False) if leaves_resources(base) else None
+    return parse_sweep(document, machines)
 
 
 def _refuse(options: argparse.Namespace, storage: Storage, error: Exception) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from service.cli.experiments import print_items, print_table
 from service.cli.failure import fail
@@ -36,8 +36,7 @@ def recipes(args: argparse.Namespace) -> int:
         print_recipe(document)
         return 0
     if args.json:
-        documents = [recipe_document(one) for one in found.values()]
-        print(json.dumps({"items": documents, "next_cursor": None}, indent=1, ensure_ascii=False))
+        _print_documents([recipe_document(one) for one in found.values()])
         return 0
     from service.cli.recipe_tables import recipes_table
 
@@ -58,7 +57,7 @@ def models(args: argparse.Namespace, client: RebalanceClient) -> int:
 
     found = search(args.search)
     if args.json:
-        print(json.dumps([asdict(one) for one in found], indent=1, ensure_ascii=False))
+        _print_documents([asdict(one) for one in found])
         return 0
     from service.cli.recipe_tables import shipped_table
 
@@ -69,6 +68,11 @@ def models(args: argparse.Namespace, client: RebalanceClient) -> int:
 def methods(args: argparse.Namespace, client: RebalanceClient) -> int:
     """The methods a spec can name."""
     return _catalogue(args, client.methods())
+
+
+def _print_documents(documents: list[dict[str, Any]]) -> None:
+    """The same shape as the API's lists."""
+    print(json.dumps({"items": documents, "next_cursor": None}, indent=1, ensure_ascii=False))
 
 
 def _catalogue(args: argparse.Namespace, items: list[CatalogueItem]) -> int:

@@ -85,7 +85,7 @@ class Backend(Protocol):
         """What the nodes that are alive have together.
 
         Raises:
-            BackendUnreachable: nobody answered.
+            BackendUnreachable: nobody answered, or the cluster does not know its nodes yet.
         """
 
     def ping(self) -> None:

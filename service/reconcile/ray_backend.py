@@ -96,6 +96,8 @@ class RayBackend:
         """See `Backend.machines`."""
         with self._answers() as client:
             nodes: list[dict[str, float]] = client.node_resources()
+        if not nodes:  # for seconds after the head's start
+            raise BackendUnreachable("no node of the cluster has been registered yet")
         return Machines(*(int(sum(node.get(kind, 0) for node in nodes)) for kind in ("GPU", "CPU")))
 
     def ping(self) -> None:

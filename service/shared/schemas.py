@@ -241,6 +241,9 @@ class ShippedPublic(Public):
     mIoU_ms: float | None = Field(description="Of several scales and mirrored.")
     pretrained: str | None = Field(description="Name of the weights that it begins with.")
     unusable: str | None = Field(description="Why it cannot be trained here; null where it can.")
+    untranslated: tuple[str, ...] = Field(
+        description="What its file has that a spec's words do not say, and where its batch size is from."
+    )
 
 
 class Readiness(Public):

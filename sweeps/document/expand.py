@@ -13,10 +13,11 @@ from pydantic import JsonValue
 
 from sweeps.document.json_fields import identity, label, list_of, neighbours, put, rounded, within
 from sweeps.document.rebase import rebased
-from sweeps.document.spec import MAX_TRIALS, RECIPE, Axis, SweepSpec
+from sweeps.document.spec import MAX_TRIALS, Axis, SweepSpec
 from trainer.base.errors import Problem, SpecError
 from trainer.base.pointers import excerpt
 from trainer.spec import methods
+from trainer.spec.recipes import RECIPE
 from trainer.spec.spec import ExperimentSpec, parse_spec
 
 Settings = Mapping[str, JsonValue]  # axis pointer -> value

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sweeps.document.spec import RECIPE
 from trainer.base.errors import Problem, SpecError
-from trainer.spec.recipes import recipes
+from trainer.spec.recipes import RECIPE, recipes
 
 Document = dict[str, Any]
 _ONE = "table3/deeplabv3plus_r50"  # what the tables of methods are trained with
@@ -50,8 +49,8 @@ class Preset:
     def published_for(self, method: str | None, recipe: str | None) -> float | None:
         """The paper's mIoU in percent of a row; None where it gives none."""
         if self.by_recipe and recipe is not None:
-            known = recipes().get(recipe)
-            return None if known is None else known.paper[(method or "").replace(" ", "_")]["ss"]
+            known, kind = recipes().get(recipe), (method or "").replace(" ", "_")
+            return None if known is None or kind not in known.paper else known.paper[kind]["ss"]
         return self.published.get(method or "") if recipe in (None, *self.recipes[:1]) else None
 
 

@@ -5,21 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from trainer.spec.defaults import filled
-from trainer.spec.recipes import Override, overrides_of, recipes
+from trainer.spec.recipes import Machines, Override, overrides_of, recipes, usual_resources
 
 _KEPT = ("method", "seed", "tags", "resources", "variant", "name")
 _OF_THE_RECIPE = ("inference", "interval")
+_INFERENCE = "/evaluation/inference"
 
 
 def rebased(document: dict[str, Any], recipe: Any) -> dict[str, Any]:
     """`document`, whole, of an experiment that names a recipe, as if it had named `recipe`, all filled in.
 
-    What it has otherwise than its own recipe it has otherwise than this one too. A recipe that there is not
-    is put in its place as it is: the spec's checks tell.
+    What it has otherwise than its own recipe it has otherwise than this one too, but for what only follows
+    from that, such as windows of the crop's size. GPUs among which this recipe's batch does not divide stay
+    idle. A recipe that there is not is put in its place as it is: the spec's checks tell.
     """
     if not isinstance(recipe, str) or recipe not in recipes():
         return {**document, "recipe": recipe}
     changed = {each.pointer: each for each in overrides_of(document)}
+    if _follows_from_the_crop(document):
+        changed.pop(_INFERENCE, None)
     found: dict[str, Any] = {name: document[name] for name in _KEPT if name in document}
     found["recipe"] = recipe
     found["dataset"] = _dataset(document, recipe, changed)
@@ -33,12 +37,31 @@ def rebased(document: dict[str, Any], recipe: Any) -> dict[str, Any]:
             found.setdefault(section, {})[name[0]] = each.spec
         else:
             found[section] = each.spec
-    return filled(found)
+    whole = filled(found)
+    return {**whole, "resources": _resources(whole)}
+
+
+def _follows_from_the_crop(document: dict[str, Any]) -> bool:
+    """Whether pictures are scored as the document would have it if it said nothing of that."""
+    evaluation = {name: value for name, value in document["evaluation"].items() if name != "inference"}
+    usual = filled({**document, "evaluation": evaluation})["evaluation"]["inference"]
+    return bool(usual == document["evaluation"]["inference"])
 
 
 def _dataset(document: dict[str, Any], recipe: str, changed: dict[str, Override]) -> dict[str, Any]:
-    """Another recipe's data set lies elsewhere; one that was named in its place stays."""
+    """Another recipe's data set lies elsewhere, with other splits; one that was named in its place stays."""
     dataset: dict[str, Any] = document["dataset"]
     if "/dataset/name" in changed or recipes()[recipe].dataset == dataset["name"]:
         return dataset
-    return {"name": recipes()[recipe].dataset}
+    counted = {"frequency_table": None} if dataset["frequency_table"] is None else {}
+    return {"name": recipes()[recipe].dataset, "scale": dataset["scale"], **counted}
+
+
+def _resources(document: dict[str, Any]) -> dict[str, Any]:
+    """No more GPUs than those among which the batch and its parts divide; as they are where they fit."""
+    resources, schedule = document["resources"], document["schedule"]
+    workers, each = resources["workers"], resources["cpus_per_worker"]
+    if resources["gpus_per_worker"] != 1 or not schedule["batch_size"] % (workers * schedule["accumulate"]):
+        return dict(resources)
+    fewer = usual_resources(schedule, Machines(gpus=workers, cpus=workers * each))
+    return {**resources, "workers": fewer["workers"]}

@@ -16,11 +16,10 @@ from trainer.base.strict_model import StrictModel
 from trainer.results.scores import ScoreName
 from trainer.spec.defaults import cpu_problems
 from trainer.spec.methods import Method
-from trainer.spec.recipes import Machines
+from trainer.spec.recipes import RECIPE, Machines
 from trainer.spec.spec import PLAIN, PLAIN_WORDS, ExperimentSpec, TagKey, TagValue
 
 MAX_TRIALS = 10_000
-RECIPE = "/recipe"  # the pointer of an axis over recipes
 _SCHEDULED = ("/schedule/iterations", "/evaluation/interval")  # a scheduler takes the base's for all trials
 WAYS = ("grid", "choice", "uniform", "loguniform")  # to say which values an axis takes
 _FORM = {"x-words": "that begins with /, as /method/lambda does"}

@@ -5,10 +5,14 @@ from __future__ import annotations
 from trainer.spec.recipes import Machines
 
 
-def cluster_machines() -> Machines:
-    """What the cluster has that RAY_ADDRESS names, else the one that is started here; joined by it."""
+def cluster_machines(*, show_workers: bool = True) -> Machines:
+    """What the cluster has that RAY_ADDRESS names, else the one that is started here; joined by it.
+
+    Args:
+        show_workers: as `launch.connect` will be told, which finds itself joined already.
+    """
     from trainer.run import launch
     from trainer.run.cluster import machines
 
-    launch.connect()
+    launch.connect(show_workers=show_workers)
     return machines()

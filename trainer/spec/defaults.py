@@ -95,7 +95,8 @@ def _resources(
     given = document.get("resources", {})
     if recipe is None or not isinstance(given, dict) or given.get("gpus_per_worker") == 0:
         return {}
-    return usual_resources(_over(usual["schedule"], document.get("schedule", {})), machines)
+    schedule = _over(usual["schedule"], document.get("schedule", {}))
+    return usual_resources(schedule, machines) if isinstance(schedule, dict) else {}
 
 
 def _use_float32_on_cpu(found: Document, document: Mapping[str, Any]) -> None:

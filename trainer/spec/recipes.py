@@ -17,13 +17,11 @@ from trainer.base.pointers import escape, excerpt
 
 Document = dict[str, Any]
 Variant = Literal["paper", "mmseg"]
+RECIPE = "/recipe"  # its pointer in a spec
 _FILE = "recipes.json"
 _LOADING_PROCESSES = 4  # of each worker on a GPU, as mmseg's files have them
 _SECTIONS = ("schedule", "augmentation", "evaluation")
-_UNDECIDED = (
-    "root",
-    "frequency_table",
-)  # where the data lie says nothing of the numbers; a table of priors is told
+_UNDECIDED = ("root", "frequency_table")  # where the data lie is nobody's change; a table of priors is told
 
 
 class Machines(NamedTuple):

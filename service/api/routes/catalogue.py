@@ -59,7 +59,7 @@ def models() -> Page[CatalogueItem]:
 @router.get("/models/shipped")
 def shipped_models(
     search: Annotated[str, Query(max_length=200, description="Words that its line must have.")] = "",
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    limit: Annotated[int, Query(ge=1, le=1000, description="No more lines than this.")] = 1000,
 ) -> Page[ShippedPublic]:
     """Mmsegmentation's own configurations, which a spec names as `{"mmseg": NAME}`; usable ones first."""
     found = search_shipped(search)[:limit]

@@ -38,17 +38,42 @@ def test_a_data_set_of_ones_own_stays() -> None:
     root = {"root": "/data/ade"}
     own = parse_spec({**BASE, "dataset": root}, GPUS).model_dump(mode="json")
     assert rebased(own, "table3/pspnet_r50")["dataset"]["root"] == "/data/ade"
-    assert rebased(own, "table4/pspnet_r50")["dataset"] == {
-        **recipes()["table4/pspnet_r50"].fields["dataset"],
-        **{
-            name: value
-            for name, value in rebased(own, "table4/pspnet_r50")["dataset"].items()
-            if name == "name"
-        },
-    }
+    theirs = rebased(own, "table4/pspnet_r50")["dataset"]
+    assert theirs == recipes()["table4/pspnet_r50"].fields["dataset"]
+    counted = parse_spec({**BASE, "dataset": {**root, "frequency_table": None}}, GPUS).model_dump(mode="json")
+    assert rebased(counted, "table4/pspnet_r50")["dataset"]["frequency_table"] is None
     folder = {"name": "folder", "root": "/mine"}
     mine = parse_spec({**BASE, "dataset": folder}, GPUS).model_dump(mode="json")
     assert rebased(mine, "table4/pspnet_r50")["dataset"]["root"] == "/mine"
+
+
+def test_pictures_of_another_data_set_are_shrunk_as_well() -> None:
+    native = {"resize_base": "native", "test_size": "native"}
+    asked = {"dataset": {"scale": 0.5}, "augmentation": native}
+    first = parse_spec({**BASE, **asked}, GPUS).model_dump(mode="json")
+    assert changes(parse_spec(rebased(first, "table4/pspnet_r50")).model_dump(mode="json")) == changes(first)
+
+
+def test_windows_are_the_models_unless_asked_for() -> None:
+    """A smaller crop is every row's; the windows that BEiT slides over a picture then are its own."""
+    crop = {"schedule": {"crop_size": [320, 320]}}
+    beit = {**BASE, "recipe": "table3/upernet_beit_l", **crop}
+    whole = rebased(parse_spec(beit, GPUS).model_dump(mode="json"), "table3/upernet_swin_t")
+    assert whole["evaluation"]["inference"] == "whole"
+    back = rebased(parse_spec({**BASE, **crop}, GPUS).model_dump(mode="json"), beit["recipe"])
+    assert back["evaluation"]["inference"] == {"window": [320, 320], "stride": [213, 213]}
+    windows = {"window": [320, 320], "stride": [160, 160]}
+    slid = parse_spec({**beit, "evaluation": {"inference": windows}}, GPUS).model_dump(mode="json")
+    assert rebased(slid, "table3/upernet_swin_t")["evaluation"]["inference"] == windows
+
+
+@pytest.mark.parametrize("gpus", [8, 12, 16, 40])
+def test_every_row_finds_gpus_that_divide_its_batch(gpus: int) -> None:
+    """BEiT takes its batch in two parts: of 16 GPUs, one for each picture, it can use half."""
+    first = parse_spec(BASE, Machines(gpus, 8 * gpus)).model_dump(mode="json")
+    for name in recipes():
+        spec = parse_spec(rebased(first, name))
+        assert spec.resources == parse_spec({**BASE, "recipe": name}, Machines(gpus, 8 * gpus)).resources
 
 
 def test_unknown_recipes_are_told_at_their_place() -> None:

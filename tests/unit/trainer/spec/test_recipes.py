@@ -128,6 +128,17 @@ def test_unknown_names() -> None:
     assert refused(small) == {"/variant": "'mmseg' is given without /recipe"}
 
 
+@pytest.mark.parametrize("field", ["schedule", "augmentation", "evaluation", "resources", "dataset", "model"])
+@pytest.mark.parametrize("value", [None, [], 3, "x"])
+def test_fields_of_another_kind_are_told(field: str, value: Any) -> None:
+    """What a recipe has under a field is no reason to stumble over what was given there."""
+    if (field, value) == ("dataset", None):
+        assert changed(asked(dataset=None)) == []
+        return
+    found = refused({"recipe": ROW, "method": "baseline", field: value})
+    assert any(pointer.startswith(f"/{field}") for pointer in found)
+
+
 def test_windows_follow_the_crop() -> None:
     """BEiT takes pictures of the crop's size alone."""
     spec = asked("table3/upernet_beit_l", schedule={"crop_size": [320, 320]})
