@@ -13,7 +13,7 @@ from pydantic import JsonValue
 
 from sweeps.document.json_fields import identity, label, list_of, neighbours, put, rounded, within
 from sweeps.document.rebase import rebased
-from sweeps.document.spec import MAX_TRIALS, RECIPE, Axis, SweepSpec
+from sweeps.document.spec import MAX_TRIALS, RECIPE, VARIANT, Axis, SweepSpec
 from trainer.base.errors import Problem, SpecError
 from trainer.base.pointers import excerpt
 from trainer.spec import methods
@@ -112,8 +112,10 @@ def _make_spec(
 ) -> ExperimentSpec | tuple[Problem, ...]:
     """The spec of a trial, which problems call `called`, still without its name."""
     document: dict[str, Any] = sweep.base.model_dump(mode="json")
-    if RECIPE in settings and sweep.base.recipe is not None:
-        document = rebased(document, settings[RECIPE])
+    by_recipe = {RECIPE, VARIANT} & settings.keys() if sweep.base.recipe is not None else set()
+    if by_recipe:
+        recipe = settings.get(RECIPE, sweep.base.recipe)
+        document = rebased(document, recipe, settings.get(VARIANT, sweep.base.variant))
     if variant is not None:
         document["method"] = sweep.variants[variant].model_dump(mode="json")
     document |= {"seed": seed, "name": "", "tags": {**document["tags"], **sweep.tags}}
@@ -124,7 +126,7 @@ def _make_spec(
             neighbours(document, axis.pointer),
         )
         for place, axis in enumerate(sweep.axes)
-        if axis.pointer != RECIPE and not put(document, axis.pointer, settings[axis.pointer])
+        if axis.pointer not in by_recipe and not put(document, axis.pointer, settings[axis.pointer])
     ]
     if missing:
         return tuple(missing)

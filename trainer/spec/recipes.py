@@ -119,6 +119,8 @@ class Override(NamedTuple):
     def __str__(self) -> str:
         """For example `iterations 160k → 2k`."""
         name = self.pointer.rpartition("/")[2].replace("_", " ")
+        if self.pointer == "/dataset/name":
+            name = "data set"
         return f"{name} {_short(self.recipe)} → {_short(self.spec)}"
 
 
