@@ -14,7 +14,7 @@ from pathlib import Path
 from sweeps.document.cost import cost_of
 from sweeps.document.estimate import cost_line, pixel_seconds, stored_reports
 from sweeps.document.expand import Trial, count_trials, expand, num_draws
-from sweeps.document.preset_options import add_preset_options, preset_document
+from sweeps.document.preset_options import add_preset_options, preset_defaults, preset_document
 from sweeps.document.presets import PRESETS
 from sweeps.document.resolve import resolve_trials
 from sweeps.document.spec import SweepSpec, parse_sweep
@@ -80,13 +80,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _sweep(options: argparse.Namespace) -> SweepSpec:
     """The sweep that was asked for, by its document or as a table of the paper."""
     if options.preset is None:
+        _refuse_options_of_a_table(options)
         document = read_document(options.spec)
     else:
-        data = {} if options.dataset is None else {"dataset": parse_document(options.dataset.encode())}
-        document = preset_document(options, base=data)
+        document = preset_document(options, base=_dataset(options.dataset))
     base = document.get("base") if isinstance(document, dict) else None
     machines = cluster_machines(show_workers=False) if leaves_resources(base) else None
     return parse_sweep(document, machines)
+
+
+def _dataset(text: str | None) -> dict[str, object]:
+    if text is None:
+        return {}
+    try:
+        return {"dataset": parse_document(text.encode())}
+    except MalformedDocument as error:
+        raise SpecError((Problem("--dataset", str(error), '{"root": DIR}, or a name in quotes'),)) from None
+
+
+def _refuse_options_of_a_table(options: argparse.Namespace) -> None:
+    """With --spec they would change nothing."""
+    usual = preset_defaults() | {"dataset": None}
+    given = [name for name, value in usual.items() if getattr(options, name) != value]
+    if given:
+        raise SpecError(
+            tuple(
+                Problem(f"--{name}", "is of a --preset, and --spec is given", "one or the other")
+                for name in given
+            )
+        )
 
 
 def _refuse(options: argparse.Namespace, storage: Storage, error: Exception) -> int:

@@ -129,7 +129,7 @@ def _contradiction(args: argparse.Namespace) -> str | None:
         return "--format: formats the table, which only --wait prints; allowed: with --wait"
     if args.json and form not in (None, "json"):
         return f"--format {form}: contradicts --json; allowed: one of them"
-    if given.get("validate_only") and args.idempotency_key is not None:
+    if given.get("validate_only") and given.get("idempotency_key") is not None:
         return "--idempotency-key: --validate-only stores nothing; allowed: one of them"
     if args.command == "sweep" and given.get("classes") and (args.json or form is not None):
         return "--classes: is for the terminal; allowed: without --json and --format, which list all classes"
@@ -218,7 +218,9 @@ def _reproduce(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("preset", metavar="PRESET", help=preset_names())
     parser.add_argument("--dataset", metavar="NAME", help="see `rebalance datasets` (the table's)")
     parser.add_argument("--model", metavar="NAME", help="see `rebalance models` (the table's rows)")
-    parser.add_argument("--format", choices=_FORMATS, help="of the table, for a file")
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument("--validate-only", action="store_true", help="only list trials and cost")
+    either.add_argument("--format", choices=_FORMATS, help="of the table, for a file")
     add_preset_options(parser)
     add_dataset_options(parser)
 

@@ -94,7 +94,10 @@ def resume(args: argparse.Namespace, client: RebalanceClient) -> int:
 
 def reproduce(args: argparse.Namespace, client: RebalanceClient) -> int:
     """Runs a table of the paper on what one has, and prints our numbers beside the paper's."""
-    stored = client.submit_sweep(_preset_document(args))
+    document = _preset_document(args)
+    if args.validate_only:
+        return _preview(args, client, document)
+    stored = client.submit_sweep(document)
     return _wait(args, client, stored)
 
 
@@ -122,8 +125,8 @@ def _preset_document(args: argparse.Namespace) -> dict[str, Any]:
     return {**document, "name": ", ".join([" ".join(named), *([args.model] if args.model else [])])}
 
 
-def _preview(args: argparse.Namespace, client: RebalanceClient, text: str) -> int:
-    preview = client.preview_sweep(text)
+def _preview(args: argparse.Namespace, client: RebalanceClient, sweep: str | dict[str, Any]) -> int:
+    preview = client.preview_sweep(sweep)
     if args.json:
         print_json(preview)
         return 0

@@ -17,7 +17,7 @@ from sweeps.document.spec import MAX_TRIALS, Axis, SweepSpec
 from trainer.base.errors import Problem, SpecError
 from trainer.base.pointers import excerpt
 from trainer.spec import methods
-from trainer.spec.recipes import RECIPE
+from trainer.spec.recipes import RECIPE, VARIANT
 from trainer.spec.spec import ExperimentSpec, parse_spec
 
 Settings = Mapping[str, JsonValue]  # axis pointer -> value
@@ -113,8 +113,10 @@ def _make_spec(
 ) -> ExperimentSpec | tuple[Problem, ...]:
     """The spec of a trial, which problems call `called`, still without its name."""
     document: dict[str, Any] = sweep.base.model_dump(mode="json")
-    if RECIPE in settings and sweep.base.recipe is not None:
-        document = rebased(document, settings[RECIPE])
+    by_recipe = {RECIPE, VARIANT} & settings.keys() if sweep.base.recipe is not None else set()
+    if by_recipe:
+        recipe = settings.get(RECIPE, sweep.base.recipe)
+        document = rebased(document, recipe, settings.get(VARIANT, sweep.base.variant))
     if variant is not None:
         document["method"] = sweep.variants[variant].model_dump(mode="json")
     document |= {"seed": seed, "name": "", "tags": {**document["tags"], **sweep.tags}}
@@ -125,7 +127,7 @@ def _make_spec(
             neighbours(document, axis.pointer),
         )
         for place, axis in enumerate(sweep.axes)
-        if axis.pointer != RECIPE and not put(document, axis.pointer, settings[axis.pointer])
+        if axis.pointer not in by_recipe and not put(document, axis.pointer, settings[axis.pointer])
     ]
     if missing:
         return tuple(missing)

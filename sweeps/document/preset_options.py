@@ -10,6 +10,7 @@ from sweeps.document.presets import PRESETS, preset_sweep
 from trainer.base.errors import Problem, SpecError
 
 _DEPTH = 2  # of the fields that --set may set: /schedule/iterations
+_OF_THE_TABLE = {"method": "the table", "recipe": "--rows", "seed": "--seeds"}  # what decides it
 
 
 def add_preset_options(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +28,13 @@ def add_preset_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--set", action="append", default=[], type=_assignment, metavar="POINTER=JSON", help=text
     )
+
+
+def preset_defaults() -> dict[str, Any]:
+    """What the options are where none was given, by name."""
+    parser = argparse.ArgumentParser()
+    add_preset_options(parser)
+    return vars(parser.parse_args([]))
 
 
 def preset_document(args: argparse.Namespace, *, base: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -49,7 +57,7 @@ def preset_document(args: argparse.Namespace, *, base: dict[str, Any] | None = N
     ):
         if given is not None:
             _put(document, pointer, given)
-    rows = [row for row in (args.rows or "").split(",") if row]
+    rows = [] if args.rows is None else [row.strip() for row in args.rows.split(",")]
     return preset_sweep(args.preset, seeds=range(args.seeds), rows=rows, base=document)
 
 
@@ -60,7 +68,11 @@ def preset_names() -> str:
 
 def _put(document: dict[str, Any], pointer: str, value: Any) -> None:
     *parents, last = pointer.removeprefix("/").split("/")
-    if not pointer.startswith("/") or len(parents) >= _DEPTH or not last or last == "method":
+    first = [*parents, last][0]
+    if pointer.startswith("/") and first in _OF_THE_TABLE:
+        got = f"{pointer!r} cannot be set: {_OF_THE_TABLE[first]} decides it"
+        raise SpecError((Problem("/set", got, "a field such as /schedule/iterations"),))
+    if not pointer.startswith("/") or len(parents) >= _DEPTH or not last:
         raise SpecError(
             (Problem("/set", f"{pointer!r} cannot be set", "a field such as /schedule/iterations"),)
         )

@@ -7,25 +7,25 @@ from typing import Any
 from trainer.spec.defaults import filled
 from trainer.spec.recipes import Machines, Override, overrides_of, recipes, usual_resources
 
-_KEPT = ("method", "seed", "tags", "resources", "variant", "name")
+_KEPT = ("method", "seed", "tags", "resources", "name")
 _OF_THE_RECIPE = ("inference", "interval")
 _INFERENCE = "/evaluation/inference"
 
 
-def rebased(document: dict[str, Any], recipe: Any) -> dict[str, Any]:
-    """`document`, whole, of an experiment that names a recipe, as if it had named `recipe`, all filled in.
+def rebased(document: dict[str, Any], recipe: Any, variant: Any = "paper") -> dict[str, Any]:
+    """`document`, whole, of an experiment that names a recipe, as if it had named another, all filled in.
 
     What it has otherwise than its own recipe it has otherwise than this one too, but for what only follows
     from that, such as windows of the crop's size. GPUs among which this recipe's batch does not divide stay
     idle. A recipe that there is not is put in its place as it is: the spec's checks tell.
     """
     if not isinstance(recipe, str) or recipe not in recipes():
-        return {**document, "recipe": recipe}
+        return {**document, "recipe": recipe, "variant": variant}
     changed = {each.pointer: each for each in overrides_of(document)}
     if _follows_from_the_crop(document):
         changed.pop(_INFERENCE, None)
     found: dict[str, Any] = {name: document[name] for name in _KEPT if name in document}
-    found["recipe"] = recipe
+    found |= {"recipe": recipe, "variant": variant}
     found["dataset"] = _dataset(document, recipe, changed)
     evaluation = document["evaluation"]
     found["evaluation"] = {name: value for name, value in evaluation.items() if name not in _OF_THE_RECIPE}

@@ -16,7 +16,7 @@ from trainer.base.strict_model import StrictModel
 from trainer.results.scores import ScoreName
 from trainer.spec.defaults import cpu_problems
 from trainer.spec.methods import Method
-from trainer.spec.recipes import RECIPE, Machines
+from trainer.spec.recipes import RECIPE, VARIANT, Machines
 from trainer.spec.spec import PLAIN, PLAIN_WORDS, ExperimentSpec, TagKey, TagValue
 
 MAX_TRIALS = 10_000
@@ -174,7 +174,7 @@ def _axis_problems(sweep: SweepSpec) -> list[Problem]:
             got = f"has {' and '.join(given)}" if given else "gives no values"
             problems.append(Problem(here, got, f"exactly one of {', '.join(WAYS)}"))
             continue
-        wrong = _value_problems(axis, f"{here}/{given[0]}")
+        wrong = _value_problems(axis, f"{here}/{given[0]}") or _no_recipe(axis, f"{here}/{given[0]}")
         problems += wrong
         if sweep.search == "grid" and given != ["grid"] and not wrong:
             wanted = "grid, or /search random or optuna, which draw values"
@@ -183,7 +183,7 @@ def _axis_problems(sweep: SweepSpec) -> list[Problem]:
 
 
 def _pointer_problems(sweep: SweepSpec, pointer: str, here: str) -> list[Problem]:
-    if pointer == RECIPE and sweep.base.recipe is None:
+    if pointer in (RECIPE, VARIANT) and sweep.base.recipe is None:
         return [Problem(here, "the base names no recipe that it could vary", "a /base/recipe as well")]
     instead = next((words for field, words in UNVARIED.items() if overlap(pointer, field)), None)
     instead = instead or KINDS.get(pointer)
@@ -193,6 +193,14 @@ def _pointer_problems(sweep: SweepSpec, pointer: str, here: str) -> list[Problem
         got = f"{pointer} cannot vary: {sweep.scheduler.kind} judges all trials at the same iterations"
         return [Problem(here, got, "other fields, or /scheduler none")]
     return []
+
+
+def _no_recipe(axis: Axis, here: str) -> list[Problem]:
+    """A row without a recipe would be the base's recipe under another name."""
+    if axis.pointer != RECIPE or None not in axis.values:
+        return []
+    place = axis.values.index(None)
+    return [Problem(f"{here}/{place}", "null names no recipe", "a name that `rebalance recipes` lists")]
 
 
 def _value_problems(axis: Axis, here: str) -> list[Problem]:

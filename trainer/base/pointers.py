@@ -83,6 +83,8 @@ def _problem(detail: Any, document: object, schema: Mapping[str, Any]) -> Proble
             place = [*place, tag]
             got = f"{excerpt(value[tag])} is not known" if tag in value else "is missing"
         return Problem(pointer_to(place), got, allowed_at(schema, place, document))
+    if kind == "alternatives":
+        return Problem(pointer_to(place), detail["msg"], detail["ctx"]["allowed"])
     if kind == "extra_forbidden":
         names = ", ".join(fields_at(schema, place[:-1], document))
         return Problem(pointer_to(place), "is not a field of this object", f"the fields {names}")

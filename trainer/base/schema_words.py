@@ -34,8 +34,16 @@ def _word_or_object(constants: list[str], objects: list[Node]) -> str:
     """Objects that have their name, or kind, in a field are of a catalogue."""
     fields = [item for each in objects for item in each.get("properties", {}).items()]
     if any("const" in node or "enum" in node for _, node in fields) or not fields:
-        return f"a catalogue name ({', '.join(constants)}) or an object"
+        others = [name for each in objects if not _is_named(each) for name in each.get("required", ())]
+        with_others = f" with {_either(['name', *others])}" if others else ""
+        return f"a catalogue name ({', '.join(constants)}) or an object{with_others}"
     return f"{_either(constants)} or an object with {' and '.join(name for name, _ in fields)}"
+
+
+def _is_named(option: Node) -> bool:
+    """Whether an object of a catalogue has its name, or kind, in a field."""
+    fields = option.get("properties", {})
+    return not fields or any("const" in node or "enum" in node for node in fields.values())
 
 
 def keys_allowed_at(schema: Node, place: Place, document: object) -> str:
@@ -99,7 +107,8 @@ def _by_tag(options: list[Node], value: object) -> list[Node]:
         )
     ]
     whole = [option for option in fitting if set(option.get("required", ())) <= value.keys()]
-    return whole or fitting or options
+    near = [option for option in options if set(option.get("required", ())) & value.keys()]
+    return whole or near or fitting or options
 
 
 def _children(option: Node, token: str | int) -> list[Node]:

@@ -13,6 +13,7 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from mmseg.registry import MODELS
 
+from trainer.base.errors import ModelError, RegionRebalanceError
 from trainer.criterion import Criterion, build_criterion
 from trainer.mmseg_adapter.checkpoint import TrainingCheckpoints
 from trainer.mmseg_adapter.data import seed_everything
@@ -92,7 +93,7 @@ def build_model(plan: Plan) -> torch.nn.Module:
         seed_everything(plan.spec.seed)
         config = revive(plan.config["model"])
         if isinstance(plan.spec.model, OwnModel):
-            _check_own(config, plan)
+            _check(config, plan, several_workers=plan.spec.resources.workers > 1)
         model: Any = MODELS.build(Config(config))
         model.init_weights()
     assert isinstance(model, torch.nn.Module)
@@ -101,14 +102,32 @@ def build_model(plan: Plan) -> torch.nn.Module:
     return model
 
 
-def _check_own(config: dict[str, Any], plan: Plan) -> None:
-    """Refuses an own model that cannot train, before any of it takes memory."""
+def refuse_crops(plan: Plan, error: Exception) -> None:
+    """Says so where a model that comes with its parts failed because its crops are too small for them.
+
+    Asked after the failure alone: the parts fit each other, and to look at them takes seconds.
+
+    Raises:
+        ModelError: from `error`, which says nothing of the crop.
+    """
+    if isinstance(error, RegionRebalanceError) or isinstance(plan.spec.model, OwnModel):
+        return
+    with DefaultScope.overwrite_default_scope("mmseg"):
+        try:
+            _check(revive(plan.config["model"]), plan)
+        except ModelError as found:
+            height, width = plan.spec.schedule.crop_size
+            got = f"{plan.spec.model.label} cannot be trained on crops of {height}×{width}: {found.problem}"
+            raise ModelError("/schedule/crop_size", got) from error
+
+
+def _check(config: dict[str, Any], plan: Plan, *, several_workers: bool = False) -> None:
+    """Refuses a model that cannot train, before any of it takes memory."""
     schedule = plan.spec.schedule
     pictures = schedule.batch_size // schedule.accumulate
     if not plan.spec.resources.gpus_per_worker:  # each normalises by its own
         pictures //= plan.spec.resources.workers
-    several = plan.spec.resources.workers > 1
-    check_model(config, pictures=pictures, crop_size=schedule.crop_size, several_workers=several)
+    check_model(config, pictures=pictures, crop_size=schedule.crop_size, several_workers=several_workers)
 
 
 def _begin_with(model: torch.nn.Module, plan: Plan, weights: PlannedWeights) -> None:

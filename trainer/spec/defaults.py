@@ -24,6 +24,11 @@ def filled(document: Mapping[str, Any], machines: Machines | None = None) -> Doc
     recipe = recipes().get(_text(document.get("recipe")))
     usual = recipe.usual(_text(document.get("variant"))) if recipe is not None else {}
     found = dict(document)
+    if recipe is None and document.get("recipe") is not None:
+        # It is refused as what it is; what it would have given is then not missed as well.
+        usual_of_any = next(iter(recipes().values())).usual()
+        found["dataset"] = _dataset(usual_of_any["dataset"], document.get("dataset"))
+        found.setdefault("model", usual_of_any["model"])
     if recipe is not None:
         found["dataset"] = _dataset(usual["dataset"], document.get("dataset"))
         found = {"model": usual["model"], "weights": usual["weights"], **found}

@@ -9,6 +9,8 @@ from trainer.spec.own.model import OwnModel
 from trainer.spec.resources import Resources
 from trainer.spec.schedule import Schedule
 
+_MOST_WINDOWS = 8  # one above the other that a pixel may be in: 64 with those beside it
+
 
 def fit_problems(
     model: AnyModel, schedule: Schedule, resources: Resources, evaluation: Evaluation, *, norms: bool
@@ -91,15 +93,16 @@ def _inference_problems(
             got = f"{model} takes pictures of the crop's size alone, not whole ones"
             return [Problem("/evaluation/inference", got, "nothing, or a window of /schedule/crop_size")]
         return []
-    problems = [
-        Problem(
-            f"/evaluation/inference/stride/{axis}",
-            f"{inference.stride[axis]} is above the window's {side}, {inference.window[axis]}: pixels lost",
-            f"1 to {inference.window[axis]}",
-        )
-        for axis, side in enumerate(("height", "width"))
-        if inference.stride[axis] > inference.window[axis]
-    ]
+    problems = []
+    for axis, side in enumerate(("height", "width")):
+        stride, window = inference.stride[axis], inference.window[axis]
+        least = -(-window // _MOST_WINDOWS)
+        if least <= stride <= window:
+            continue
+        why = "pixels lost" if stride > window else f"each pixel in {window // stride} windows"
+        over = "above" if stride > window else f"below 1/{_MOST_WINDOWS} of"
+        got = f"{stride} is {over} the window's {side}, {window}: {why}"
+        problems.append(Problem(f"/evaluation/inference/stride/{axis}", got, f"{least} to {window}"))
     if entry.sized_by_crop and inference.window != schedule.crop_size:
         got = f"{model} takes pictures of the crop's size alone"
         height, width = schedule.crop_size

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic_core import PydanticCustomError
 
 from trainer.base.errors import Problem
 from trainer.base.strict_model import StrictModel
@@ -17,6 +18,8 @@ from trainer.spec.networks import SMALL, Network
 from trainer.spec.own.model import OwnModel, own_model_problems, whole_config
 
 ModelName = Literal["small"]
+_KINDS = ("name", "mmseg", "config")  # of the catalogue, of mmsegmentation, one's own
+_ANY_KIND = "name, mmseg and config"
 _OF_ONE_SIZE = ("BEiT", "MAE")  # backbones with tables of positions
 _THIRDS = {"window": (3, 3), "stride": (2, 2)}  # windows overlap by a third of the crop
 _LISTED = "a name that `rebalance models --search TEXT` lists as usable"
@@ -52,6 +55,12 @@ AnyModel = ModelChoice | MmsegChoice | OwnModel
 
 
 def _from_name(value: object) -> object:
+    """A name as an object; one that is of no kind of model, or of several, is told here."""
+    if isinstance(value, dict):
+        given = [key for key in _KINDS if key in value]
+        if len(given) != 1:
+            got = f"has {' and '.join(given)} together" if given else "has neither name, mmseg nor config"
+            raise PydanticCustomError("alternatives", "{got}", {"got": got, "allowed": f"one of {_ANY_KIND}"})
     return {"name": value} if isinstance(value, str) else value
 
 

@@ -17,7 +17,7 @@ from trainer.base.pointers import escape, excerpt
 
 Document = dict[str, Any]
 Variant = Literal["paper", "mmseg"]
-RECIPE = "/recipe"  # its pointer in a spec
+RECIPE, VARIANT = "/recipe", "/variant"  # their pointers in a spec
 _FILE = "recipes.json"
 _LOADING_PROCESSES = 4  # of each worker on a GPU, as mmseg's files have them
 _SECTIONS = ("schedule", "augmentation", "evaluation")
@@ -117,6 +117,8 @@ class Override(NamedTuple):
     def __str__(self) -> str:
         """For example `iterations 160k → 2k`."""
         name = self.pointer.rpartition("/")[2].replace("_", " ")
+        if self.pointer == "/dataset/name":
+            name = "data set"
         return f"{name} {_short(self.recipe)} → {_short(self.spec)}"
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
+
 from trainer.base.errors import Problem, WeightsError
 from trainer.base.pointers import excerpt
 from trainer.spec.catalogue.weights_list import WEIGHTS, Published
@@ -29,7 +32,7 @@ def weights_problems(
     if name is None:
         got = '"pretrained": no weights are known for this model'
         return [_problem(got, f"{_FROM_SCRATCH}; or a name of `rebalance weights list`")]
-    return _problems_of(name, WeightsFolder(storage), published)
+    return _problems_of(name, storage, published)
 
 
 def find_weights(
@@ -59,7 +62,8 @@ def _name(weights: str, model_pretrained: str | None) -> str | None:
     return model_pretrained if weights == PRETRAINED else weights
 
 
-def _problems_of(name: str, folder: WeightsFolder, published: Published) -> list[Problem]:
+def _problems_of(name: str, storage: Storage, published: Published) -> list[Problem]:
+    folder, into = WeightsFolder(storage), _into(storage)
     known, found = published.get(name), folder.find(name)
     if found is not None:
         layout = found.note.layout
@@ -69,17 +73,23 @@ def _problems_of(name: str, folder: WeightsFolder, published: Published) -> list
         return [_problem(got, f"weights with one of the layouts {', '.join(LAYOUTS)}; or {_FROM_SCRATCH}")]
     if folder.is_unchecked(name):
         got = f"{name} lies in the storage, but was not checked, or has changed since"
-        return [_problem(got, f"after `rebalance weights verify {name}`; or {_FROM_SCRATCH}")]
+        return [_problem(got, f"after `rebalance weights verify {name}{into}`; or {_FROM_SCRATCH}")]
     if known is None:
         return [_problem(f"{excerpt(name)} is not known", _NAMES)]
     arrived = folder.arrived(name)
     got = f"{name} has arrived in part only ({arrived} bytes)" if arrived else f"{name} is not in the storage"
     if not known.urls:
-        return [_problem(got, f"after `rebalance weights add FILE --name {name}`; or {_FROM_SCRATCH}")]
-    return [_problem(got, f"after `rebalance weights fetch {name}`; or {_FROM_SCRATCH}")]
+        return [_problem(got, f"after `rebalance weights add FILE --name {name}{into}`; or {_FROM_SCRATCH}")]
+    return [_problem(got, f"after `rebalance weights fetch {name}{into}`; or {_FROM_SCRATCH}")]
 
 
 _NAMES = f'"pretrained"; a name of `rebalance weights list`; or {_FROM_SCRATCH}'
+
+
+def _into(storage: Storage) -> str:
+    """What a command needs besides to find the storage; nothing where it looks there by itself."""
+    usual = Storage.at(Path("~/.rebalance/storage"))
+    return "" if storage.root == usual.root else f" --storage {shlex.quote(str(storage.root))}"
 
 
 def _problem(got: str, allowed: str) -> Problem:

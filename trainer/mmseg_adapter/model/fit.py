@@ -24,7 +24,7 @@ _LARGEST_MAP = 2**33  # numbers, 32 GiB as float32: no GPU has room for it and i
 _LONGEST = 300  # characters of what mmseg says
 
 # What a constructor or a forward pass raises when numbers do not fit each other.
-_MISFITS = (
+MISFITS = (
     ArithmeticError,
     AssertionError,
     AttributeError,
@@ -99,7 +99,7 @@ def _outlined_parts(
                 part: nn.Module = MODELS.build(Config({"part": config}).part)
         except BeyondLimit as error:
             raise ModelError(_pointer(where, place), f"{kind} is too large: {error}") from None
-        except _MISFITS as error:
+        except MISFITS as error:
             raise ModelError(_pointer(where, place), f"{kind} cannot be built: {_words(error)}") from None
         yield place, part
 
@@ -137,7 +137,7 @@ def _run(parts: Mapping[Place, nn.Module], shape: torch.Size, where: str) -> lis
                 output = part(*inputs)
         except BeyondLimit as error:
             raise ModelError(_pointer(where, place), f"{type(part).__name__} is too large: {error}") from None
-        except _MISFITS as error:
+        except MISFITS as error:
             if _undecided(error):
                 return []
             got = f"{type(part).__name__} does not take what comes to it, {_shapes(maps)}: {_words(error)}"
@@ -156,7 +156,7 @@ def _learn(
     try:
         with outlining():
             torch.stack([output.sum() for output in outputs]).sum().backward()  # type: ignore[no-untyped-call]
-    except _MISFITS as error:
+    except MISFITS as error:
         if _undecided(error):
             return
         raise ModelError(where, f"the model cannot be trained: {_words(error)}") from None

@@ -18,6 +18,9 @@ _TEXT = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")  # no path, no address, no na
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")  # nothing that Python or mmengine treats as its own
 
 
+_DROPPED = re.compile(r"(?:.*_)?drop(?:out)?(?:_path)?_(?:rate|ratio|prob)")  # shares of what is left out
+
+
 class _Bounds(NamedTuple):
     """What an integer may be; `only`: nothing but integers can be meant."""
 
@@ -89,6 +92,8 @@ def _scalar_problem(key: str, value: object) -> tuple[str, str] | None:
     bounds = _bounds(key)
     if value is None or isinstance(value, bool):
         return None
+    if _DROPPED.fullmatch(key) and not (isinstance(value, (int, float)) and 0 <= value < 1):
+        return f"{shown(value)} is no share of what could be dropped", f"0 <= {key} < 1"
     if isinstance(value, int):
         return _integer_problem(value, bounds)
     if bounds.only:

@@ -231,6 +231,14 @@ def test_reproduce_waits_and_prints_both_numbers(service: Service, engine: Engin
     assert "8 trials" in captured.err
 
 
+def test_reproduce_only_asks(service: Service, client: RebalanceClient, capsys: Any) -> None:
+    """--validate-only lists the trials and stores nothing."""
+    options = ("--dataset", "digit_scenes", "--model", "small", "--seeds", "1", "--validate-only")
+    assert run(service, "reproduce", "table6", *options) == 0
+    assert "4 trials" in capsys.readouterr().out
+    assert not list(client.sweeps())
+
+
 def test_an_unknown_preset(service: Service, capsys: Any) -> None:
     """The names that there are."""
     options = ("--dataset", "digit_scenes", "--model", "small")

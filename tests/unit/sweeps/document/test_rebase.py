@@ -27,7 +27,7 @@ def test_the_same_changes(name: str) -> None:
     """What is not the first recipe's is not the other's either; all else is the other's."""
     asked = {"schedule": {"iterations": 2000, "batch_size": 8}, "weights": "none", "seed": 3}
     first = parse_spec({**BASE, **asked}, GPUS).model_dump(mode="json")
-    other = parse_spec(rebased(first, name)).model_dump(mode="json")
+    other = parse_spec(rebased(first, name, "paper")).model_dump(mode="json")
     assert changes(other) == changes(first)
     assert (other["seed"], other["recipe"], other["resources"]) == (3, name, first["resources"])
     assert other["method"] == first["method"]
@@ -44,7 +44,7 @@ def test_a_data_set_of_ones_own_stays() -> None:
     assert rebased(counted, "table4/pspnet_r50")["dataset"]["frequency_table"] is None
     folder = {"name": "folder", "root": "/mine"}
     mine = parse_spec({**BASE, "dataset": folder}, GPUS).model_dump(mode="json")
-    assert rebased(mine, "table4/pspnet_r50")["dataset"]["root"] == "/mine"
+    assert rebased(mine, "table4/pspnet_r50", "paper")["dataset"]["root"] == "/mine"
 
 
 def test_pictures_of_another_data_set_are_shrunk_as_well() -> None:
@@ -84,10 +84,33 @@ def test_unknown_recipes_are_told_at_their_place() -> None:
     assert {problem.pointer for problem in caught.value.problems} == {"/axes/0/grid/1"}
 
 
-def test_recipes_need_one_in_the_base() -> None:
+@pytest.mark.parametrize(("pointer", "value"), [("/recipe", "table3/pspnet_r50"), ("/variant", "mmseg")])
+def test_recipes_need_one_in_the_base(pointer: str, value: str) -> None:
     small = {"dataset": "digit_scenes", "model": "small", "method": "baseline"}
     with pytest.raises(SpecError, match="/axes/0/pointer: the base names no recipe"):
-        parse_sweep({"base": small, "axes": [{"pointer": "/recipe", "grid": ["table3/pspnet_r50"]}]})
+        parse_sweep({"base": small, "axes": [{"pointer": pointer, "grid": [value]}]})
+
+
+def test_a_row_without_a_recipe_is_refused() -> None:
+    """It would be the base's recipe under another name."""
+    axis = {"pointer": "/recipe", "grid": ["table3/pspnet_r50", None]}
+    with pytest.raises(SpecError, match="/axes/0/grid/1: null names no recipe"):
+        parse_sweep({"base": BASE, "axes": [axis]}, GPUS)
+
+
+def test_variants_are_an_axis() -> None:
+    """Each row has what its variant says, and neither is told to be changed."""
+    axis = {"pointer": "/variant", "grid": ["paper", "mmseg"]}
+    trials = expand(parse_sweep({"base": BASE, "axes": [axis]}, GPUS))
+    assert [trial.spec.variant for trial in trials] == ["paper", "mmseg"]
+    assert [trial.spec.schedule.weight_decay for trial in trials] == [1e-4, 5e-4]
+    assert [changes(trial.spec.model_dump(mode="json")) for trial in trials] == [{}, {}]
+
+
+def test_a_variant_that_there_is_not() -> None:
+    axis = {"pointer": "/variant", "grid": ["paper", None]}
+    with pytest.raises(SpecError, match=r"/axes/0/grid/1: .*/variant: null is not known"):
+        expand(parse_sweep({"base": BASE, "axes": [axis]}, GPUS))
 
 
 def test_a_base_on_cpus_is_refused_unless_asked_for() -> None:
@@ -125,7 +148,12 @@ def test_options_of_a_preset() -> None:
     [
         (("--preset", "table9"), "'table9' is not known"),
         (("--preset", "table3", "--rows", "x"), "Table 3 has no row 'x'"),
+        (("--preset", "table3", "--rows", ""), "Table 3 has no row ''"),
+        (("--preset", "table3", "--rows", "pspnet_r50,"), "Table 3 has no row ''"),
         (("--preset", "table1", "--set", "schedule=1"), "'schedule' cannot be set"),
+        (("--preset", "table3", "--set", "/recipe=x"), "'/recipe' cannot be set: --rows decides it"),
+        (("--preset", "table3", "--set", "/seed=1"), "'/seed' cannot be set: --seeds decides it"),
+        (("--preset", "table3", "--set", "/method/lambda=1"), "'/method/lambda' cannot be set"),
         (("--preset", "table1", "--set", "/a/b/c=1"), "'/a/b/c' cannot be set"),
         (
             ("--preset", "table1", "--set", "/schedule=1", "--iterations", "2"),

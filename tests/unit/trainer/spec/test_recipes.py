@@ -94,7 +94,7 @@ def test_what_was_changed_is_said() -> None:
         augmentation={"resize_base": "native"},
     )
     assert changed(spec) == [
-        "name ade20k → folder",
+        "data set ade20k → folder",
         "weights pretrained → none",
         "iterations 160k → 2k",
         "crop size 512×512 → 64×96",
@@ -159,3 +159,22 @@ def test_resources_divide_the_batch(batch: int, parts: int, gpus: int, cpus: int
     assert workers == max(fits, default=1)
     assert 1 <= found["cpus_per_worker"] <= 5
     assert found["cpus_per_worker"] * workers <= max(cpus, workers)
+
+
+@pytest.mark.parametrize("recipe", ["table3/nothing", "", 3, ["table3/pspnet_r50"], {}])
+def test_a_recipe_that_there_is_not_is_the_only_problem(recipe: object) -> None:
+    """What it would have given is not missed as well; what else is wrong is told."""
+    document = {"recipe": recipe, "dataset": {"root": "/data"}, "method": "baseline"}
+    assert list(refused(document)) == ["/recipe"]
+    assert list(refused({**document, "seed": -1})) == ["/recipe", "/seed"]
+
+
+@pytest.mark.parametrize(("stride", "taken"), [(1, False), (7, False), (8, True), (64, True), (65, False)])
+def test_windows_lie_neither_apart_nor_by_the_thousand(stride: int, taken: bool) -> None:
+    """With a stride of 1 a picture would be predicted once for each of its pixels."""
+    inference = {"window": [64, 64], "stride": [stride, 32]}
+    document = {"recipe": ROW, "method": "baseline", "evaluation": {"inference": inference}}
+    if taken:
+        parse_spec(document, EIGHT)
+    else:
+        assert list(refused(document)) == ["/evaluation/inference/stride/0"]

@@ -149,7 +149,25 @@ def rebalance(**fields: object) -> dict[str, object]:
         ),
         ({"method": {"kind": "nonsense"}}, "/method/kind", '"nonsense" is not known', KINDS),
         ({"method": {}}, "/method/kind", "is missing", KINDS),
-        ({"model": "huge"}, "/model", '"huge" is not known', 'a catalogue name ("small") or an object'),
+        (
+            {"model": "huge"},
+            "/model",
+            '"huge" is not known',
+            'a catalogue name ("small") or an object with name, mmseg or config',
+        ),
+        ({"model": {"name": "huge"}}, "/model/name", '"huge" is not known', '"small"'),
+        (
+            {"model": {}},
+            "/model",
+            "has neither name, mmseg nor config",
+            "one of name, mmseg and config",
+        ),
+        (
+            {"model": {"name": "small", "mmseg": "x"}},
+            "/model",
+            "has name and mmseg together",
+            "one of name, mmseg and config",
+        ),
         (
             {"dataset": 5},
             "/dataset",

@@ -64,10 +64,10 @@ def test_a_file_of_ones_own(storage: Storage) -> None:
         (
             "pretrained",
             "tiny",
-            "tiny is not in the storage; allowed: after `rebalance weights fetch tiny`; or",
+            "tiny is not in the storage; allowed: after `rebalance weights fetch tiny --storage ",
         ),
         ("tiny", None, "tiny is not in the storage"),
-        ("unpublished", None, "after `rebalance weights add FILE --name unpublished`"),
+        ("unpublished", None, "after `rebalance weights add FILE --name unpublished --storage "),
         (
             "../../etc",
             None,
@@ -84,6 +84,17 @@ def test_what_is_not_there(word: str, of_model: str | None, words: str, storage:
     assert '"none", which trains from scratch' in problem.allowed
     with pytest.raises(WeightsError, match="/weights"):
         find_weights(word, of_model, storage, LIST)
+
+
+def test_commands_find_the_storage_by_themselves_where_it_is_the_usual(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Elsewhere they are told where it is, in words that a shell takes."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (usual,) = weights_problems("tiny", None, Storage.at("~/.rebalance/storage"), LIST)
+    assert "`rebalance weights fetch tiny`" in usual.allowed
+    (other,) = weights_problems("tiny", None, Storage.at(tmp_path / "a b"), LIST)
+    assert f"`rebalance weights fetch tiny --storage '{tmp_path}/a b'`" in other.allowed
 
 
 def test_a_part_and_a_file_put_there_by_hand(storage: Storage) -> None:
