@@ -234,9 +234,10 @@ def test_reproduce_waits_and_prints_both_numbers(service: Service, engine: Engin
 def test_reproduce_only_asks(service: Service, client: RebalanceClient, capsys: Any) -> None:
     """--validate-only lists the trials and stores nothing."""
     options = ("--dataset", "digit_scenes", "--model", "small", "--seeds", "1", "--validate-only")
+    before = [each.id for each in client.sweeps()]
     assert run(service, "reproduce", "table6", *options) == 0
     assert "4 trials" in capsys.readouterr().out
-    assert not list(client.sweeps())
+    assert [each.id for each in client.sweeps()] == before
 
 
 def test_an_unknown_preset(service: Service, capsys: Any) -> None:
