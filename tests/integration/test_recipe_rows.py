@@ -93,9 +93,9 @@ def _write(path: Path, recipe: Recipe, found: dict[str, Any]) -> None:
         "Made by `RECIPES=all RECIPES_WRITE=docs/results/recipes.md pytest\n"
         "tests/integration/test_recipe_rows.py` on 2 CPU cores. Step: forward and backward pass of region\n"
         "rebalance and one step of the optimiser, two crops of 128×128, from random weights, the first (and\n"
-        "only) one, loading included, beside other work on the same cores. Peak: of the whole process, with one picture scored. Parameters are\n"
-        "those at the recipe's own crop; what was built has as many as mmsegmentation's own model with the\n"
-        "same classes. mIoU in percent, as published.\n\n"
+        "only) one, loading included, beside other work on the same cores. Peak: of the whole process, with\n"
+        "one picture scored. Parameters are those at the recipe's own crop; what was built has as many as\n"
+        "mmsegmentation's own model with the same classes. mIoU in percent, as published.\n\n"
     )
     path.write_text(text + "\n".join([*head, *ordered]) + "\n", encoding="utf-8")
 
