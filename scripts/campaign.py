@@ -39,10 +39,11 @@ class CampaignFailed(RegionRebalanceError):
 
 def document(preset: str, seeds: int, iterations: int | None) -> dict[str, Any]:
     """The sweep: the preset's rows on CamVid with the model `small`, all rows of a seed, then the next."""
-    found = preset_sweep(preset, dataset={"name": "camvid"}, model="small", seeds=range(seeds))
+    base: dict[str, Any] = {"dataset": {"name": "camvid"}, "model": "small"}
     if iterations is not None:
-        found["base"]["schedule"] = {"iterations": iterations}
-    return {**found, "name": f"{PRESETS[preset].title} on CamVid", "tags": {"preset": preset}}
+        base["schedule"] = {"iterations": iterations}
+    found = preset_sweep(preset, seeds=range(seeds), base=base)
+    return {**found, "name": f"{PRESETS[preset].title} on CamVid"}
 
 
 def main() -> int:

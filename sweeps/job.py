@@ -1,4 +1,7 @@
-"""`python -m sweeps.job --spec SWEEP.json`: runs a sweep to its table, going on where an earlier one was."""
+"""`python -m sweeps.job --spec SWEEP.json` (or `--preset table3`): runs a sweep to its table.
+
+It goes on where an earlier one was.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ from pathlib import Path
 from sweeps.document.cost import cost_of
 from sweeps.document.estimate import cost_line, pixel_seconds, stored_reports
 from sweeps.document.expand import Trial, count_trials, expand, num_draws
+from sweeps.document.preset_options import add_preset_options, preset_defaults, preset_document
+from sweeps.document.presets import PRESETS
 from sweeps.document.resolve import resolve_trials
 from sweeps.document.spec import SweepSpec, parse_sweep
 from sweeps.results.report import SweepReport, write_sweep_report
@@ -27,7 +32,9 @@ from trainer.run.arguments import (
     parse_options,
     storage_at,
 )
+from trainer.run.ask_cluster import cluster_machines
 from trainer.run.attempt import attempt_error, utc_now_text
+from trainer.spec.defaults import leaves_resources
 from trainer.storage.layout import Storage
 
 _MOST_LISTED = 200
@@ -39,10 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_options(_parser(), arguments)
     storage = storage_at(options.storage)
     try:
-        sweep = parse_sweep(read_document(options.spec))
+        sweep = _sweep(options)
         name = options.sweep or sweep_id(sweep)
         _refuse_another(storage, name, sweep)
-        trials = resolve_trials(sweep, expand(sweep), data_roots=options.data_root)
+        trials = resolve_trials(sweep, expand(sweep), data_roots=options.data_root, storage=storage)
     except (SpecError, OSError, MalformedDocument) as error:
         return _refuse(options, storage, error)
     if options.list:
@@ -63,20 +70,58 @@ def main(arguments: Sequence[str] | None = None) -> int:
         mlflow_uri=options.mlflow_uri,
         trials=() if sweep.search == "optuna" else trials,
         total=count_trials(sweep),
-        resolve=lambda trial: resolve_trials(sweep, [trial], data_roots=options.data_root)[0],
+        resolve=lambda trial: resolve_trials(sweep, [trial], data_roots=options.data_root, storage=storage)[
+            0
+        ],
     )
     return Driver(task).run()
 
 
+def _sweep(options: argparse.Namespace) -> SweepSpec:
+    """The sweep that was asked for, by its document or as a table of the paper."""
+    if options.preset is None:
+        _refuse_options_of_a_table(options)
+        document = read_document(options.spec)
+    else:
+        document = preset_document(options, base=_dataset(options.dataset))
+    base = document.get("base") if isinstance(document, dict) else None
+    machines = cluster_machines(show_workers=False) if leaves_resources(base) else None
+    return parse_sweep(document, machines)
+
+
+def _dataset(text: str | None) -> dict[str, object]:
+    if text is None:
+        return {}
+    try:
+        return {"dataset": parse_document(text.encode())}
+    except MalformedDocument as error:
+        raise SpecError((Problem("--dataset", str(error), '{"root": DIR}, or a name in quotes'),)) from None
+
+
+def _refuse_options_of_a_table(options: argparse.Namespace) -> None:
+    """With --spec they would change nothing."""
+    usual = preset_defaults() | {"dataset": None}
+    given = [name for name, value in usual.items() if getattr(options, name) != value]
+    if given:
+        raise SpecError(
+            tuple(
+                Problem(f"--{name}", "is of a --preset, and --spec is given", "one or the other")
+                for name in given
+            )
+        )
+
+
 def _refuse(options: argparse.Namespace, storage: Storage, error: Exception) -> int:
     """Says what is wrong; in a report too for who named the attempt, and so waits for one."""
-    problems = error.problems if isinstance(error, SpecError) else (f"{options.spec}: {error}",)
+    problems = (
+        error.problems if isinstance(error, SpecError) else (f"{options.spec or options.preset}: {error}",)
+    )
     for problem in problems:
         print(problem, file=sys.stderr)
     if options.list or not (options.sweep and options.attempt):
         return ExitCode.BAD_INPUT
     try:
-        sweep = parse_sweep(read_document(options.spec))
+        sweep = _sweep(options)
     except (SpecError, OSError, MalformedDocument):
         return ExitCode.BAD_INPUT  # no sweep, no report: the exit code is all there is
     make_storage(storage)
@@ -104,7 +149,11 @@ def sweep_id(sweep: SweepSpec) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m sweeps.job", description=__doc__)
-    parser.add_argument("--spec", type=Path, required=True, help="the sweep, as POST /sweeps takes it")
+    asked = parser.add_mutually_exclusive_group(required=True)
+    asked.add_argument("--spec", type=Path, help="the sweep, as POST /sweeps takes it")
+    asked.add_argument("--preset", choices=tuple(PRESETS), help="a table of the paper, as a sweep")
+    parser.add_argument("--dataset", metavar="JSON", help='of a preset: where the data lie, {"root": DIR}')
+    add_preset_options(parser)
     parser.add_argument(
         "--sweep",
         type=identifier,

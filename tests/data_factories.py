@@ -81,6 +81,17 @@ def write_folder(
     return root
 
 
+def write_public(root: Path, split: str, ending: str, masks: Sequence[np.ndarray[Any, Any]]) -> Path:
+    """One split of a data set as mmsegmentation finds it; a file that is no mask lies beside."""
+    for part in ("images", "annotations"):
+        (root / part / split).mkdir(parents=True)
+    for number, ids in enumerate(masks):
+        Image.new("RGB", ids.shape[::-1]).save(root / "images" / split / f"p{number}.jpg")
+        Image.fromarray(ids.astype(np.uint8)).save(root / "annotations" / split / f"p{number}{ending}")
+    (root / "annotations" / split / "notes.txt").write_text("not a mask")
+    return root
+
+
 def png_bytes(width: int, height: int, *, depth: int, colour: int) -> bytes:
     """A PNG of zeros of any bit depth and colour type, which PIL cannot write."""
     channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour]

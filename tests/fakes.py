@@ -19,6 +19,7 @@ from service.reconcile.cluster import (
     RunFact,
     SubmitRefused,
 )
+from trainer.spec.recipes import Machines
 
 
 @dataclass
@@ -41,6 +42,7 @@ class FakeBackend:
         self.down = False
         self.refuses: str | None = None
         self.stubborn = stubborn
+        self.has = Machines(gpus=0, cpus=2)
         self._lock = threading.Lock()
 
     def submit(self, job_id: str, command: Sequence[str], metadata: Mapping[str, str]) -> None:
@@ -70,6 +72,10 @@ class FakeBackend:
         self.ping()
         job = self.jobs.get(job_id)
         return "" if job is None else job.log
+
+    def machines(self) -> Machines:
+        self.ping()
+        return self.has
 
     def ping(self) -> None:
         if self.down:
@@ -205,6 +211,12 @@ class MemoryFile:
 
     def appending(self) -> BinaryIO:
         return cast(BinaryIO, _Appending(self.disk, self.key))
+
+    def rename(self, name: str) -> MemoryFile:
+        to = MemoryFile(self.disk, (*self.key[:-1], name))
+        to.write(self.read_bytes())
+        self.delete()
+        return to
 
     def delete(self) -> None:
         if self.disk.files.pop(self.key, None) is not None:

@@ -26,7 +26,9 @@ from trainer.run.arguments import (
     parse_options,
     storage_at,
 )
+from trainer.run.ask_cluster import cluster_machines
 from trainer.run.attempt import Attempt
+from trainer.spec.defaults import leaves_resources
 from trainer.spec.spec import ExperimentSpec, parse_spec, spec_hash
 from trainer.storage.layout import Storage
 from trainer.task import Task
@@ -41,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_options(_parser(), arguments)
     storage = storage_at(options.storage)
     try:
-        spec = resolve_spec(parse_spec(read_document(options.spec)), data_roots=options.data_root)
+        spec = resolve_spec(_parse(options), data_roots=options.data_root, storage=storage)
     except (SpecError, OSError, MalformedDocument) as error:
         return _refuse(options, storage, error)
     make_storage(storage)
@@ -80,13 +82,18 @@ def _refuse(options: argparse.Namespace, storage: Storage, error: Exception) -> 
     for problem in problems:
         print(problem, file=sys.stderr)
     try:
-        spec = parse_spec(read_document(options.spec))
+        spec = _parse(options)
     except (SpecError, OSError, MalformedDocument):
         return ExitCode.BAD_INPUT  # no spec, no report: the exit code is all there is
     if options.experiment and not options.plan_only:
         make_storage(storage)
         _attempt(options, spec, storage, options.experiment).refuse(error)
     return ExitCode.BAD_INPUT
+
+
+def _parse(options: argparse.Namespace) -> ExperimentSpec:
+    document = read_document(options.spec)
+    return parse_spec(document, cluster_machines() if leaves_resources(document) else None)
 
 
 def _attempt(options: argparse.Namespace, spec: ExperimentSpec, storage: Storage, experiment: str) -> Attempt:

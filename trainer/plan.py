@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,24 +13,38 @@ from typing import Any
 from pydantic import Field
 
 from trainer.base.errors import DataError
+from trainer.base.strict_model import StrictModel
 from trainer.data.frequency import Counted, Frequencies, count_splits, frequencies_in
 from trainer.data.frequency_tables import find_table
 from trainer.data.labels.facts import LabelFacts
 from trainer.data.labels.notices import label_notices
+from trainer.data.notices import data_notices, override_notices
 from trainer.data.pictures import Pictures, check_pictures
 from trainer.data.prepare import PreparedData, prepare
 from trainer.data.splits import list_pairs
 from trainer.mmseg_adapter.config import render_config
 from trainer.mmseg_adapter.decode import decode_strictly
 from trainer.spec.datasets import DigitScenes
+from trainer.spec.models import entry_of
 from trainer.spec.spec import ExperimentSpec, spec_hash
 from trainer.storage.layout import Storage
 from trainer.storage.notices import Notice
+from trainer.storage.weights import StoredWeights
 from trainer.task import Task
+from trainer.weights.choice import find_weights
 
 _MOST_PROGRESS_RECORDS = 200
 _MOST_BETWEEN_CHECKPOINTS = 1000  # iterations
 _PACKAGES = ("torch", "ray", "onedl-mmsegmentation", "onedl-mmengine", "onedl-mmcv", "numpy")
+
+
+class PlannedWeights(StrictModel):
+    """Pretrained weights, where every worker finds them."""
+
+    name: str
+    path: str
+    layout: str
+    sha256: str
 
 
 class Plan(Task):
@@ -38,6 +52,7 @@ class Plan(Task):
 
     spec_hash: str
     data: PreparedData
+    weights: PlannedWeights | None = None  # what the backbone begins with
     frequencies: Frequencies
     config: dict[str, Any]
     threads: int
@@ -61,17 +76,30 @@ def make_plan(task: Task, say: Callable[[str], None]) -> Plan:
     loader_workers = spec.resources.cpus_per_worker - 1 if spec.resources.gpus_per_worker else 0
     work_dir = task.attempt_dir.path / "mmengine"
     iterations = spec.schedule.iterations
+    weights = find_weights(spec.weights, entry_of(spec.model).pretrained, storage)
     return Plan(
         **dict(task),
         spec_hash=spec_hash(spec),
         data=data,
+        weights=None if weights is None else _planned(weights),
         frequencies=_frequencies(spec, data, train),
         config=render_config(spec, data, work_dir=str(work_dir), loader_workers=loader_workers),
         threads=spec.resources.cpus_per_worker,
         log_interval=max(1, iterations // _MOST_PROGRESS_RECORDS),
         checkpoint_interval=_checkpoint_interval(spec, judged=task.judged),
         versions=installed_versions(),
-        notices=(*label_notices(facts), *_notices(pictures, data)),
+        notices=(
+            *override_notices(spec),
+            *label_notices(facts),
+            *data_notices(data, pictures, train, table=_table_of(spec)),
+        ),
+    )
+
+
+def _planned(weights: StoredWeights) -> PlannedWeights:
+    note = weights.note
+    return PlannedWeights(
+        name=weights.name, path=str(weights.file.local), layout=note.layout, sha256=note.sha256
     )
 
 
@@ -92,7 +120,7 @@ def _look_at(
     pictures, faults = Pictures(0, 0), []
     for split in dict.fromkeys((data.train_split, data.eval_split)):
         try:
-            pairs = list_pairs(Path(data.root), split)
+            pairs = list_pairs(Path(data.root), split, mask_ending=data.mask_ending)
             found = check_pictures(
                 pairs, split, decode_strictly, storage=storage, processes=processes, say=say
             )
@@ -110,35 +138,15 @@ def _look_at(
 
 def _frequencies(spec: ExperimentSpec, data: PreparedData, train: Counted) -> Frequencies:
     """Of the training split: from the table that the spec names, else as counted."""
-    named = None if isinstance(spec.dataset, DigitScenes) else spec.dataset.frequency_table
+    named = _table_of(spec)
     if named is None:
         return train.frequencies
     table = find_table(named, Path(data.root), data.classes)
     return frequencies_in(table, source=f"table {named}", images=data.train_images)
 
 
-def _notices(pictures: Pictures, data: PreparedData) -> tuple[Notice, ...]:
-    """What a person should know of the data."""
-    return (*_seen_in_training(data), *_greyscale(pictures, data))
-
-
-def _seen_in_training(data: PreparedData) -> Iterator[Notice]:
-    if data.train_split == data.eval_split:
-        yield Notice(
-            code="scored_on_training",
-            text=f"split {data.eval_split!r} is both trained and scored on: the scores say nothing of other"
-            " pictures",
-            hint="another split as /dataset/eval_split",
-        )
-
-
-def _greyscale(pictures: Pictures, data: PreparedData) -> Iterator[Notice]:
-    if not pictures.grey:
-        return
-    splits = " and ".join(dict.fromkeys((data.train_split, data.eval_split)))
-    number = f"{pictures.grey} of {pictures.images} pictures ({splits})"
-    text = f"{number} are greyscale: they are read as three equal channels"
-    yield Notice(code="greyscale_pictures", text=text)
+def _table_of(spec: ExperimentSpec) -> str | None:
+    return None if isinstance(spec.dataset, DigitScenes) else spec.dataset.frequency_table
 
 
 @cache

@@ -12,12 +12,14 @@ from service.api.fastapi_compat import query_parameters
 from service.api.mlflow_facts import RunFacts
 from service.api.requests import BODY_LIMIT_BYTES, BadParameter, BodyTooLarge, NotJson
 from service.api.table_cache import TableCache
-from service.reconcile.cluster import Backend
+from service.reconcile.cluster import Backend, BackendUnreachable
 from service.reconcile.thread import ReconcilerLoop
 from service.shared.settings import Settings
 from service.store.experiments import Store
 from trainer.base.errors import Problem
 from trainer.base.pointers import escape
+from trainer.spec.defaults import leaves_resources
+from trainer.spec.recipes import Machines
 
 _DRAIN_BYTES = 8 * BODY_LIMIT_BYTES
 
@@ -44,6 +46,21 @@ def _facts(request: Request) -> RunFacts:
 
 def _tables(request: Request) -> TableCache:
     return cast(TableCache, request.app.state.tables)
+
+
+def _machines(request: Request) -> Callable[[object], Machines | None]:
+    """What the cluster has, asked only for a document that leaves its resources to that."""
+    backend = _backend(request)
+
+    def of(document: object) -> Machines | None:
+        if not leaves_resources(document):
+            return None
+        try:
+            return backend.machines()
+        except BackendUnreachable:
+            return None
+
+    return of
 
 
 def _wake(request: Request) -> Callable[[], None]:
@@ -102,6 +119,7 @@ BackendDep = Annotated[Backend, Depends(_backend)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
 TablesDep = Annotated[TableCache, Depends(_tables)]
 ReconcilerDep = Annotated[ReconcilerLoop, Depends(_reconciler)]
+MachinesDep = Annotated[Callable[[object], Machines | None], Depends(_machines)]
 FactsDep = Annotated[RunFacts, Depends(_facts)]
 WakeDep = Annotated[Callable[[], None], Depends(_wake)]
 JsonBodyDep = Annotated[bytes, Depends(_json_body)]

@@ -20,6 +20,7 @@ from service.api.requests import (
     BodyTooLarge,
     NotAcceptable,
     NotJson,
+    UnknownRecipe,
 )
 from service.reconcile.cluster import BackendUnreachable
 from service.shared.schemas import ProblemDetail
@@ -59,6 +60,7 @@ _STATUS: dict[type[RegionRebalanceError], HTTPStatus] = {
     MalformedDocument: HTTPStatus.BAD_REQUEST,
     UnknownExperiment: HTTPStatus.NOT_FOUND,
     UnknownSweep: HTTPStatus.NOT_FOUND,
+    UnknownRecipe: HTTPStatus.NOT_FOUND,
     NoReport: HTTPStatus.NOT_FOUND,
     NotAcceptable: HTTPStatus.NOT_ACCEPTABLE,
     Conflict: HTTPStatus.CONFLICT,
@@ -79,6 +81,7 @@ _TITLES: dict[type[RegionRebalanceError], str] = {
     MalformedDocument: "Malformed JSON",
     UnknownExperiment: "No such experiment",
     UnknownSweep: "No such sweep",
+    UnknownRecipe: "No such recipe",
     NoReport: "No report yet",
     NotAcceptable: "Not in this form",
     Conflict: "Too late",

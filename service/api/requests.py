@@ -33,6 +33,10 @@ class BadParameter(RegionRebalanceError):
         return type(self), (self.problems,)
 
 
+class UnknownRecipe(RegionRebalanceError):
+    """There is no recipe of this name."""
+
+
 def document_hash(document: object) -> str:
     """SHA-256 over the document, blanks and order of keys aside."""
     return hashlib.sha256(json.dumps(document, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

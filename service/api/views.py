@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from service.api.mlflow_facts import RunFacts
@@ -15,12 +16,14 @@ from service.shared.schemas import (
     Headline,
     Links,
     NoticePublic,
+    OverridePublic,
     Progress,
     TrialOf,
 )
 from service.shared.settings import Settings
 from service.shared.states import State
 from service.store.records import Event, Experiment, JobRow
+from trainer.spec.recipes import overrides_of
 from trainer.storage.tracking import CODE
 
 NOBODY_ASKED = RunFacts(None)
@@ -42,6 +45,7 @@ def experiment_public(
         state=row.state,
         attempt=row.attempt,
         spec=spec,
+        overrides=overrides_public(spec),
         created_at=row.created_at,
         updated_at=row.updated_at,
         started_at=row.started_at,
@@ -56,6 +60,14 @@ def experiment_public(
         tracking=tracking_public(row, settings, facts),
         sweep=_trial_of(row),
         links=_links(row, settings, facts),
+    )
+
+
+def overrides_public(spec: Mapping[str, Any]) -> tuple[OverridePublic, ...]:
+    """In what a stored spec is not its recipe's."""
+    return tuple(
+        OverridePublic(pointer=each.pointer, recipe=each.recipe, spec=each.spec, text=str(each))
+        for each in overrides_of(spec)
     )
 
 

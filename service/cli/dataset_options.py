@@ -12,6 +12,7 @@ from trainer.spec.datasets import DATASETS
 
 _OTHERWISE = {"seed": "--dataset-seed"}  # what --seeds begins with would be taken for it
 _DEST = "dataset_"  # before the field's name, among the parsed arguments
+_NULL = object()  # what `null` is made of, where a text may also be none
 _METAVARS = {"string": "TEXT", "integer": "N", "number": "NUMBER"}
 
 
@@ -28,14 +29,20 @@ def add_dataset_options(parser: argparse.ArgumentParser) -> None:
             group.add_argument(option, dest=_DEST + name, action=action, default=None, help=text)
         else:
             metavar = _METAVARS.get("".join(types), "JSON")
-            kind = str if types == {"string"} else _json_or_text
+            text_kind = _text_or_null if "null" in _types(schema) else str
+            kind = text_kind if types == {"string"} else _json_or_text
             group.add_argument(option, dest=_DEST + name, metavar=metavar, type=kind, help=text)
 
 
 def dataset_document(args: argparse.Namespace) -> dict[str, Any]:
-    """The data set as a spec has it: `--dataset` and what was told of it. The service judges the values."""
+    """The data set as a spec has it: `--dataset` and what was told of it; empty where nothing was.
+
+    The service judges the values.
+    """
     told = {name: getattr(args, _DEST + name) for name in _fields()}
-    return {"name": args.dataset, **{name: value for name, value in told.items() if value is not None}}
+    given = {name: value for name, value in told.items() if value is not None}
+    named = {} if args.dataset is None else {"name": args.dataset}
+    return {**named, **{name: None if value is _NULL else value for name, value in given.items()}}
 
 
 @cache
@@ -56,6 +63,11 @@ def _types(schema: dict[str, Any]) -> Iterator[str]:
             yield from _types(part)
     else:
         yield schema.get("type", "object")
+
+
+def _text_or_null(text: str) -> Any:
+    """`null` is JSON's, as in a spec; a file of that name is `./null`."""
+    return _NULL if text == "null" else text
 
 
 def _json_or_text(text: str) -> Any:

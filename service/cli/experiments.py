@@ -22,7 +22,7 @@ from trainer.base.text import printable, printable_lines
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from service.shared.schemas import CatalogueItem, ExperimentPublic
+    from service.shared.schemas import ExperimentPublic
     from service.shared.sweep_schemas import SweepPublic
 
 
@@ -53,11 +53,25 @@ def api_of(args: argparse.Namespace) -> str:
 
 
 def submit(args: argparse.Namespace, client: RebalanceClient) -> int:
-    """POSTs a spec; with --wait stays until the experiment has ended."""
+    """POSTs a spec, or only asks what it would be; with --wait stays until the experiment has ended."""
+    if args.validate_only:
+        return _preview(args, client)
     stored = client.submit(read_spec(args.spec), idempotency_key=args.idempotency_key)
     if args.wait:
         return _wait(args, client, stored)
     return tell(args, stored, stored.state)
+
+
+def _preview(args: argparse.Namespace, client: RebalanceClient) -> int:
+    """0 where it could be stored now."""
+    preview = client.preview(read_spec(args.spec))
+    if args.json:
+        print_json(preview)
+    else:
+        from service.cli.tables import preview_lines
+
+        print(printable_lines("\n".join(preview_lines(preview))))
+    return ExitCode.BAD_INPUT if preview.problems else ExitCode.DONE
 
 
 def show(args: argparse.Namespace, client: RebalanceClient) -> int:
@@ -160,31 +174,6 @@ def track(args: argparse.Namespace, client: RebalanceClient) -> int:
     for each in found:
         print(f"{each.id}  {each.name}: is being sent to MLflow again: rebalance show {each.id}")
     return code
-
-
-def datasets(args: argparse.Namespace, client: RebalanceClient) -> int:
-    """The data sets a spec can name."""
-    return _catalogue(args, client.datasets())
-
-
-def models(args: argparse.Namespace, client: RebalanceClient) -> int:
-    """The models a spec can name."""
-    return _catalogue(args, client.models())
-
-
-def methods(args: argparse.Namespace, client: RebalanceClient) -> int:
-    """The methods a spec can name."""
-    return _catalogue(args, client.methods())
-
-
-def _catalogue(args: argparse.Namespace, items: list[CatalogueItem]) -> int:
-    if args.json:
-        print_items(items)
-        return 0
-    from service.cli.tables import catalogue_table
-
-    print_table(catalogue_table(items), empty="nothing in this catalogue")
-    return 0
 
 
 def _wait(args: argparse.Namespace, client: RebalanceClient, experiment: ExperimentPublic) -> int:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from service.cli.dataset_options import add_dataset_options
 from service.cli.failure import fail
+from sweeps.document.preset_options import add_preset_options, preset_names
 from trainer.base.ends import ExitCode
 from trainer.base.errors import RegionRebalanceError
 from trainer.base.text import make_streams_printable, printable_lines
-from trainer.data.count_options import ABOUT as FREQUENCIES
-from trainer.data.count_options import add_options
+from trainer.data import count_options
+from trainer.weights import options as weights_options
 
 if TYPE_CHECKING:
     from service.client.client import ApiError
@@ -36,9 +37,9 @@ _API_COMMANDS = {
     "retry": ("experiments:retry", "another attempt at one that failed or was cancelled"),
     "track": ("experiments:track", "send everything that experiments have measured to MLflow again"),
     "reproduce": ("sweeps:reproduce", "a table of the paper on your data, beside the paper's numbers"),
-    "datasets": ("experiments:datasets", "the data sets a spec can name"),
-    "models": ("experiments:models", "the models a spec can name"),
-    "methods": ("experiments:methods", "the methods a spec can name"),
+    "datasets": ("catalogue:datasets", "the data sets a spec can name"),
+    "models": ("catalogue:models", "the models a spec can name"),
+    "methods": ("catalogue:methods", "the methods a spec can name"),
 }
 _SWEEP_COMMANDS = {
     "submit": ("sweeps:submit", "store a sweep and start it"),
@@ -49,6 +50,11 @@ _SWEEP_COMMANDS = {
     "cancel": ("sweeps:cancel", "ask a sweep to stop"),
     "pause": ("sweeps:pause", "start no more trials; those that run finish"),
     "resume": ("sweeps:resume", "start trials again"),
+}
+# Commands that are programs of the trainer, and take its flags.
+_PROGRAMS = {
+    "frequencies": ("trainer.count", count_options),
+    "weights": ("trainer.weights", weights_options),
 }
 _FORMATS = ("json", "markdown", "csv", "latex")
 
@@ -65,9 +71,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     make_streams_printable()
     args = build_parser().parse_args(words)
-    if args.command == "frequencies":
+    if args.command in _PROGRAMS:
         # -P: a trainer.py or trainer/ where somebody stands is not ours
-        _become([sys.executable, "-P", "-m", "trainer.count", *words[1:]])
+        _become([sys.executable, "-P", "-m", _PROGRAMS[args.command][0], *words[1:]])
     make_streams_printable(utf8=args.json)
     if (mistake := _contradiction(args)) is not None:
         return fail(mistake, ExitCode.BAD_INPUT)
@@ -123,7 +129,7 @@ def _contradiction(args: argparse.Namespace) -> str | None:
         return "--format: formats the table, which only --wait prints; allowed: with --wait"
     if args.json and form not in (None, "json"):
         return f"--format {form}: contradicts --json; allowed: one of them"
-    if given.get("validate_only") and args.idempotency_key is not None:
+    if given.get("validate_only") and given.get("idempotency_key") is not None:
         return "--idempotency-key: --validate-only stores nothing; allowed: one of them"
     if args.command == "sweep" and given.get("classes") and (args.json or form is not None):
         return "--classes: is for the terminal; allowed: without --json and --format, which list all classes"
@@ -147,7 +153,9 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     added = {name: _api_command(commands, name, *about) for name, about in _API_COMMANDS.items()}
     added["submit"].add_argument("spec", metavar="SPEC.json", help="the spec's file; - for stdin")
-    added["submit"].add_argument("--wait", action="store_true", help="stay until it has ended")
+    either = added["submit"].add_mutually_exclusive_group()
+    either.add_argument("--validate-only", action="store_true", help="only say what it would be")
+    either.add_argument("--wait", action="store_true", help="stay until it has ended")
     added["submit"].add_argument("--idempotency-key", metavar="KEY", help="the same key stores it only once")
     for name in ("state", "method", "dataset", "tag"):
         text = f"only this {name}; repeat for more" if name != "tag" else "only with KEY or KEY:VALUE"
@@ -166,9 +174,13 @@ def build_parser() -> argparse.ArgumentParser:
     added["compare"].add_argument("id", metavar="ID", type=_identifier, nargs="+")
     added["track"].add_argument("id", metavar="ID", type=_identifier, nargs="+")
     added["compare"].add_argument("--classes", action="store_true", help="also class by class: IoU, Remark 1")
+    text = "mmsegmentation's configurations with all of these words; nobody is asked"
+    added["models"].add_argument("--search", metavar="TEXT", help=text)
     _reproduce(added["reproduce"])
+    _recipes(commands.add_parser("recipes", help="the paper's rows, which a spec can name"))
     _sweep(commands.add_parser("sweep", help="grids and searches of experiments"))
-    add_options(commands.add_parser("frequencies", help=FREQUENCIES, description=FREQUENCIES))
+    for name, (_, options) in _PROGRAMS.items():
+        options.add_options(commands.add_parser(name, help=options.ABOUT, description=options.ABOUT))
     _serve(commands.add_parser("serve", help="start Ray, MLflow and the API, until Ctrl-C"))
     _demo(commands.add_parser("demo", help="three experiments on the built-in data, and their comparison"))
     return parser
@@ -203,13 +215,20 @@ def _sweep(parser: _Parser) -> None:
 
 
 def _reproduce(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("preset", metavar="PRESET", help="table1, table5, table6 or figure7")
-    parser.add_argument("--dataset", required=True, metavar="NAME", help="see `rebalance datasets`")
-    parser.add_argument("--model", required=True, metavar="NAME", help="see `rebalance models`")
-    parser.add_argument("--seeds", type=_positive, default=3, metavar="N", help="0 to N - 1 (3)")
-    parser.add_argument("--iterations", type=_positive, metavar="N", help="(the model's own)")
-    parser.add_argument("--format", choices=_FORMATS, help="of the table, for a file")
+    parser.add_argument("preset", metavar="PRESET", help=preset_names())
+    parser.add_argument("--dataset", metavar="NAME", help="see `rebalance datasets` (the table's)")
+    parser.add_argument("--model", metavar="NAME", help="see `rebalance models` (the table's rows)")
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument("--validate-only", action="store_true", help="only list trials and cost")
+    either.add_argument("--format", choices=_FORMATS, help="of the table, for a file")
+    add_preset_options(parser)
     add_dataset_options(parser)
+
+
+def _recipes(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(func=partial(_call, "catalogue:recipes"))
+    parser.add_argument("name", metavar="NAME", nargs="?", help="all about this one")
+    parser.add_argument("--json", action="store_true", help="machine-readable output")
 
 
 def _serve(parser: argparse.ArgumentParser) -> None:

@@ -180,7 +180,7 @@ def print_results(console: Console, results: Results, *, classes: bool = False) 
         elif classes and block.classes:
             console.print(_classes(results, block))
     if blocks:
-        console.print(f"Δ and p (paired t-test over shared seeds) against {results.reference}", markup=False)
+        console.print(f"Δ and p (paired t-test over shared seeds) against {results.against}", markup=False)
     for note in results.notes:
         console.print(f"note: {printable(note)}", markup=False)
 
@@ -196,15 +196,15 @@ def _scores(results: Results, block: Block) -> Table:
 
 
 def _classes(results: Results, block: Block) -> Table:
-    """The reference's IoU, then what the others have more or less: narrower than both numbers of each."""
+    """References' IoU, and what the others have more or less: narrower than both numbers of each."""
     names = [row.row for row in block.rows]
-    base = names.index(results.reference)
-    others = [place for place in range(len(names)) if place != base]
-    titles = ("class", "group", names[base], *(f"Δ {names[place]}" for place in others))
-    table = make_table(*titles, right=2)
+    first = [place for place, row in enumerate(block.rows) if results.reference_of(row) == row.row]
+    others = [place for place in range(len(names)) if place not in first]
+    titles = (*(names[place] for place in first), *(f"Δ {names[place]}" for place in others))
+    table = make_table("class", "group", *titles, right=2)
     for each in block.classes:
         deltas = [number(each.delta_iou[place], signed=True) for place in others]
-        table.add_row(cell(each.name), each.group, number(each.iou[base]), *deltas)
+        table.add_row(cell(each.name), each.group, *(number(each.iou[place]) for place in first), *deltas)
     return table
 
 

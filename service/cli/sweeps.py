@@ -94,27 +94,39 @@ def resume(args: argparse.Namespace, client: RebalanceClient) -> int:
 
 def reproduce(args: argparse.Namespace, client: RebalanceClient) -> int:
     """Runs a table of the paper on what one has, and prints our numbers beside the paper's."""
-    stored = client.submit_sweep(_preset_document(args))
+    document = _preset_document(args)
+    if args.validate_only:
+        return _preview(args, client, document)
+    stored = client.submit_sweep(document)
     return _wait(args, client, stored)
 
 
 def _preset_document(args: argparse.Namespace) -> dict[str, Any]:
-    from sweeps.document.presets import preset_sweep
+    from sweeps.document.preset_options import preset_document
     from trainer.base.errors import SpecError
 
-    dataset, seeds = dataset_document(args), range(args.seeds)
+    base: dict[str, Any] = {}
+    if dataset := dataset_document(args):
+        base["dataset"] = dataset
+    if args.model is not None:
+        base["model"] = {"mmseg": args.model} if "/" in args.model else args.model
     try:
-        document = preset_sweep(args.preset, dataset=dataset, model=args.model, seeds=seeds)
+        document = preset_document(args, base=base)
     except SpecError as error:
-        raise BadArgument(f"PRESET: {error.problems[0].got}; allowed: {error.problems[0].allowed}") from None
-    if args.iterations is not None:
-        document["base"]["schedule"] = {"iterations": args.iterations}
-    name = f"{args.preset} on {args.dataset}, {args.model}"
-    return {**document, "name": name, "tags": {"preset": args.preset}}
+        first = error.problems[0]
+        raise BadArgument(
+            f"{first.pointer.strip('/').upper()}: {first.got}; allowed: {first.allowed}"
+        ) from None
+    named = [
+        args.preset,
+        *([args.rows] if args.rows else []),
+        *([f"on {args.dataset}"] if args.dataset else []),
+    ]
+    return {**document, "name": ", ".join([" ".join(named), *([args.model] if args.model else [])])}
 
 
-def _preview(args: argparse.Namespace, client: RebalanceClient, text: str) -> int:
-    preview = client.preview_sweep(text)
+def _preview(args: argparse.Namespace, client: RebalanceClient, sweep: str | dict[str, Any]) -> int:
+    preview = client.preview_sweep(sweep)
     if args.json:
         print_json(preview)
         return 0

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from service.cli.progress import COLOURS
+from trainer.base.schema_words import counted
 from trainer.base.text import printable_lines
 from trainer.results.scores import HEADLINE, column_title
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from service.shared.schemas import (
         CatalogueItem,
         EventPublic,
+        ExperimentPreview,
         ExperimentPublic,
         Headline,
         NoticePublic,
@@ -119,6 +121,24 @@ def tracking_text(tracking: TrackingPublic) -> str:
 def headline_text(headline: Headline) -> str:
     """The scores in one line, percent."""
     return "  ".join(f"{name} {number(getattr(headline, name))}" for name in HEADLINE)
+
+
+def preview_lines(preview: ExperimentPreview) -> Iterator[str]:
+    """What an experiment would be, in lines; its spec in full is in --json."""
+    spec = preview.spec
+    steps, pictures = spec["schedule"]["iterations"], spec["schedule"]["batch_size"]
+    what = f"{spec['method']['kind']} on {spec['dataset']['name']}"
+    yield f"{what}: {steps:,} iterations of {counted(pictures, 'picture')}"
+    model = preview.config or _compact(spec["model"])
+    count = "not counted yet" if preview.parameters is None else f"{preview.parameters:,}"
+    yield f"model: {model}, parameters: {count}, weights: {spec['weights']}"
+    if preview.overrides:
+        yield f"not as {spec['recipe']}: {'; '.join(each.text for each in preview.overrides)}"
+    unknown = "unknown: nothing like it has been measured in this storage"
+    seconds = preview.train_seconds
+    yield f"training: {unknown if seconds is None else f'about {seconds:.0f} s'}"
+    for each in preview.problems:
+        yield f"not yet: {each.pointer}: {each.got}; allowed: {each.allowed}"
 
 
 def comparison_table(comparison: Document) -> Table:

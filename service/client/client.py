@@ -31,10 +31,12 @@ from service.client.sweeps import SweepCalls
 from service.shared.schemas import (
     CatalogueItem,
     EventPublic,
+    ExperimentPreview,
     ExperimentPublic,
     MetricsPage,
     Page,
     Readiness,
+    RecipePublic,
 )
 
 if TYPE_CHECKING:  # these load numpy; only who asks for a report or a comparison pays for it
@@ -79,6 +81,16 @@ class RebalanceClient(SweepCalls):
         if idempotency_key is not None:
             headers["Idempotency-Key"] = idempotency_key
         return self.ask(ExperimentPublic, "POST", "/experiments", content=utf8(body), headers=headers)
+
+    def preview(self, spec: ExperimentSpec | Mapping[str, Any] | str) -> ExperimentPreview:
+        """What `spec` would be: expanded, estimated, with what is not there yet; nothing is stored."""
+        if isinstance(spec, BaseModel):
+            spec = spec.model_dump_json()
+        body = spec if isinstance(spec, str) else json.dumps(spec)
+        headers, params = {"Content-Type": "application/json"}, {"validate_only": "true"}
+        return self.ask(
+            ExperimentPreview, "POST", "/experiments", content=utf8(body), headers=headers, params=params
+        )
 
     def experiment(self, experiment_id: str) -> ExperimentPublic:
         """One experiment as it stands now."""
@@ -159,6 +171,14 @@ class RebalanceClient(SweepCalls):
     def models(self) -> list[CatalogueItem]:
         """The models a spec can name."""
         return list(self.pages(Page[CatalogueItem], "/models", {}))
+
+    def recipes(self) -> list[RecipePublic]:
+        """The paper's rows, each as a training that a spec can name."""
+        return list(self.pages(Page[RecipePublic], "/recipes", {}))
+
+    def recipe(self, name: str) -> RecipePublic:
+        """One of them, such as `table3/deeplabv3plus_r50`."""
+        return self.ask(RecipePublic, "GET", f"/recipes/{name}")
 
     def methods(self) -> list[CatalogueItem]:
         """The methods a spec can name, with the JSON schema of their parameters."""

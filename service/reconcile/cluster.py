@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from trainer.base.errors import RegionRebalanceError
+from trainer.spec.recipes import Machines
 
 
 class JobStatus(StrEnum):
@@ -78,6 +79,13 @@ class Backend(Protocol):
 
         Raises:
             BackendUnreachable: nobody answered.
+        """
+
+    def machines(self) -> Machines:
+        """What the nodes that are alive have together.
+
+        Raises:
+            BackendUnreachable: nobody answered, or the cluster does not know its nodes yet.
         """
 
     def ping(self) -> None:

@@ -19,6 +19,7 @@ from service.reconcile.cluster import (
 )
 from service.reconcile.ray_compat import patient_client
 from service.shared.proxies import way_to
+from trainer.spec.recipes import Machines
 
 _CONNECT_SECONDS = 3.0
 _ANSWER_SECONDS = 30.0
@@ -90,6 +91,14 @@ class RayBackend:
                 return str(client.get_job_logs(job_id))
         except _NoSuchJob:
             return ""
+
+    def machines(self) -> Machines:
+        """See `Backend.machines`."""
+        with self._answers() as client:
+            nodes: list[dict[str, float]] = client.node_resources()
+        if not nodes:  # for seconds after the head's start
+            raise BackendUnreachable("no node of the cluster has been registered yet")
+        return Machines(*(int(sum(node.get(kind, 0) for node in nodes)) for kind in ("GPU", "CPU")))
 
     def ping(self) -> None:
         """See `Backend.ping`."""

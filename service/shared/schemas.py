@@ -55,6 +55,15 @@ class Progress(Public):
     loss: float | None = None
 
 
+class OverridePublic(Public):
+    """A field in which an experiment is not its recipe's."""
+
+    pointer: str
+    recipe: Any = Field(description="What the recipe has there.")
+    spec: Any = Field(description="What the experiment has.")
+    text: str = Field(description="For people, such as `iterations 160k → 2k`.")
+
+
 class Links(Public):
     """Where the rest of an experiment is found, relative to the API; `mlflow` is a whole URL."""
 
@@ -98,6 +107,9 @@ class ExperimentPublic(Public):
     state: State
     attempt: int = Field(description="1 for the first try; a lost job is tried again.")
     spec: dict[str, Any] = Field(description="The spec with every default filled in: see POST /experiments.")
+    overrides: tuple[OverridePublic, ...] = Field(
+        default=(), description="Fields that are not its recipe's; empty without a recipe."
+    )
     created_at: AwareDatetime
     updated_at: AwareDatetime
     started_at: AwareDatetime | None = Field(default=None, description="When the job was first seen running.")
@@ -115,6 +127,31 @@ class ExperimentPublic(Public):
     )
     sweep: TrialOf | None = Field(default=None, description="Null for an experiment of its own.")
     links: Links
+
+
+class ProblemItem(Public):
+    """One thing wrong with a request; `pointer` is an RFC 6901 JSON pointer into the document sent."""
+
+    pointer: str
+    got: str
+    allowed: str
+
+
+class ExperimentPreview(Public):
+    """What a spec asks for: nothing was stored, nothing runs."""
+
+    spec: dict[str, Any] = Field(description="With every default filled in, as it would be stored.")
+    overrides: tuple[OverridePublic, ...] = ()
+    config: str | None = Field(description="mmsegmentation's file that the model is from, if it is from one.")
+    parameters: int | None = Field(
+        description="Of the model with these classes; null where it is not known yet."
+    )
+    train_seconds: float | None = Field(
+        description="Estimated from runs of the like in this storage; null where there are none."
+    )
+    problems: tuple[ProblemItem, ...] = Field(
+        default=(), description="Why it could not be stored yet: data or weights that are not there."
+    )
 
 
 class EventPublic(Public):
@@ -159,6 +196,56 @@ class CatalogueItem(Public):
     )
 
 
+class RecipePublic(Public):
+    """One row of one of the paper's tables, as a training."""
+
+    name: str = Field(description="As a spec's `recipe` has it.")
+    table: str
+    head: str
+    backbone: str
+    dataset: str
+    paper: dict[str, dict[str, float]] = Field(
+        description="The paper's mIoU in percent: `baseline` and `region_rebalance`, each `ss` and `ms`."
+    )
+    mmseg: dict[str, Any] | None = Field(
+        description="mmsegmentation's own, `ss` and `ms`, with a `note` where its training is not the row's."
+    )
+    spec: dict[str, Any] = Field(
+        description="What is stored for it on a cluster of one GPU, with the baseline."
+    )
+    parameters: int = Field(description="With these classes and auxiliary heads, without the region branch.")
+    config: str = Field(description="mmsegmentation's file, below its `configs`.")
+    differences: tuple[dict[str, Any], ...] = Field(
+        description="From that file: `field`, `file`, `recipe` and `why`."
+    )
+    weights: dict[str, Any] = Field(
+        description="`name`, `urls`, and `sha256`: the digits that it begins with."
+    )
+    variants: dict[str, dict[str, Any]] = Field(
+        description="Schedule fields that each variant has otherwise."
+    )
+
+
+class ShippedPublic(Public):
+    """One of mmsegmentation's configurations."""
+
+    name: str = Field(description='As a spec\'s model has it: `{"mmseg": NAME}`.')
+    head: str
+    backbone: str
+    dataset: str = Field(description="That it trains on as it is shipped.")
+    num_classes: int | None
+    parameters: int | None = Field(
+        description="With these classes and auxiliary heads; null where not counted."
+    )
+    mIoU: float | None = Field(description="Published, in percent.")
+    mIoU_ms: float | None = Field(description="Of several scales and mirrored.")
+    pretrained: str | None = Field(description="Name of the weights that it begins with.")
+    unusable: str | None = Field(description="Why it cannot be trained here; null where it can.")
+    untranslated: tuple[str, ...] = Field(
+        description="What its file has that a spec's words do not say, and where its batch size is from."
+    )
+
+
 class Readiness(Public):
     """What /readyz found. `degraded`: experiments are taken, and wait for a part that is not well."""
 
@@ -168,14 +255,6 @@ class Readiness(Public):
     def troubles(self) -> dict[str, str]:
         """The parts that are not well, and why."""
         return {name: why for name, why in self.checks.items() if why != "ok"}
-
-
-class ProblemItem(Public):
-    """One thing wrong with a request; `pointer` is an RFC 6901 JSON pointer into the document sent."""
-
-    pointer: str
-    got: str
-    allowed: str
 
 
 class ProblemDetail(Public):

@@ -17,6 +17,8 @@ from trainer.storage.layout import Storage, trial_id
 
 log = logging.getLogger(__name__)
 
+_LONGEST_LABEL = 100  # of a model, as the table has it
+
 
 def new_experiment(identifier: str, spec: ExperimentSpec, now: datetime) -> Experiment:
     """A queued experiment that is not stored yet."""
@@ -28,7 +30,7 @@ def new_experiment(identifier: str, spec: ExperimentSpec, now: datetime) -> Expe
         spec=canonical_json(spec),
         spec_hash=spec_hash(spec),
         dataset=spec.dataset.name,
-        model=spec.model.name,
+        model=spec.model.label[:_LONGEST_LABEL],
         method=spec.method.kind,
         created_at=now,
         updated_at=now,

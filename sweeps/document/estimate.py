@@ -72,4 +72,4 @@ def _hours(seconds: float) -> str:
 
 def _like(spec: ExperimentSpec) -> str:
     resources = spec.resources.model_dump_json()
-    return f"{spec.model.name} {spec.schedule.crop_size} {spec.schedule.batch_size} {resources}"
+    return f"{spec.model.model_dump_json()} {spec.schedule.crop_size} {spec.schedule.batch_size} {resources}"

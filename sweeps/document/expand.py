@@ -12,10 +12,12 @@ from typing import Any
 from pydantic import JsonValue
 
 from sweeps.document.json_fields import identity, label, list_of, neighbours, put, rounded, within
+from sweeps.document.rebase import rebased
 from sweeps.document.spec import MAX_TRIALS, Axis, SweepSpec
 from trainer.base.errors import Problem, SpecError
 from trainer.base.pointers import excerpt
 from trainer.spec import methods
+from trainer.spec.recipes import RECIPE, VARIANT
 from trainer.spec.spec import ExperimentSpec, parse_spec
 
 Settings = Mapping[str, JsonValue]  # axis pointer -> value
@@ -111,6 +113,10 @@ def _make_spec(
 ) -> ExperimentSpec | tuple[Problem, ...]:
     """The spec of a trial, which problems call `called`, still without its name."""
     document: dict[str, Any] = sweep.base.model_dump(mode="json")
+    by_recipe = {RECIPE, VARIANT} & settings.keys() if sweep.base.recipe is not None else set()
+    if by_recipe:
+        recipe = settings.get(RECIPE, sweep.base.recipe)
+        document = rebased(document, recipe, settings.get(VARIANT, sweep.base.variant))
     if variant is not None:
         document["method"] = sweep.variants[variant].model_dump(mode="json")
     document |= {"seed": seed, "name": "", "tags": {**document["tags"], **sweep.tags}}
@@ -121,7 +127,7 @@ def _make_spec(
             neighbours(document, axis.pointer),
         )
         for place, axis in enumerate(sweep.axes)
-        if not put(document, axis.pointer, settings[axis.pointer])
+        if axis.pointer not in by_recipe and not put(document, axis.pointer, settings[axis.pointer])
     ]
     if missing:
         return tuple(missing)
@@ -217,9 +223,23 @@ def draw(axis: Axis, stream: random.Random) -> JsonValue:
     return rounded(math.exp(stream.uniform(math.log(low), math.log(high))), low, high)
 
 
+def rows_of(sweep: SweepSpec) -> dict[str, tuple[str | None, Settings]]:
+    """Variant and settings of each row of a grid, by its name; of a search only what it does not draw."""
+    found = {}
+    for variant, settings in points_of(sweep):
+        if settings or variant is not None:
+            names = [axis.pointer for axis in sweep.axes if axis.pointer in settings]
+            found[_row(sweep, variant, {name: settings[name] for name in names})] = (variant, settings)
+    return found
+
+
 def _row(sweep: SweepSpec, variant: str | None, settings: Settings) -> str:
     pointers = [axis.pointer for axis in sweep.axes]
-    values = [f"{label(each.pointer, pointers)}={each.text(settings[each.pointer])}" for each in sweep.axes]
+    values = [
+        f"{label(each.pointer, pointers)}={each.text(settings[each.pointer])}"
+        for each in sweep.axes
+        if each.pointer in settings
+    ]
     return ", ".join([variant, *values] if variant else values)
 
 

@@ -3,33 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from trainer.base.errors import Problem, SpecError
+from trainer.spec.recipes import RECIPE, recipes
 
 Document = dict[str, Any]
+_ONE = "table3/deeplabv3plus_r50"  # what the tables of methods are trained with
 _SETTING = "ADE20K validation, DeepLabV3+ with ResNet-50, 160k iterations, single scale, one seed"
+_MODELS = (
+    *("ocrnet_hr18", "upernet_r50", "pspnet_r50", "deeplabv3plus_r50"),
+    *("ocrnet_hr48", "upernet_r101", "pspnet_r101", "deeplabv3plus_r101"),
+    *("upernet_swin_t", "upernet_swin_b", "upernet_beit_l"),
+)
+_TABLE7 = ("deeplabv3plus_r50", "deeplabv3plus_r101")
 _LAMBDAS = (0.0, 0.1, 0.2, 0.3, 0.4)
 
 
 @dataclass(frozen=True)
 class Preset:
-    """One table or figure of arXiv 2204.01969. `published`: its mIoU in percent by row, if it gives one."""
+    """One table or figure of arXiv 2204.01969.
+
+    Attributes:
+        methods: its rows, or the rows of each recipe.
+        published: its mIoU in percent by method, where the table gives some.
+        recipes: what its rows are trained with.
+        by_recipe: the recipes' own numbers are the table's.
+        correlations: of class accuracy with pixel and region frequency in percent, if it is of them.
+    """
 
     title: str
     methods: Mapping[str, Document]
-    published: Mapping[str, float]
+    published: Mapping[str, float] = field(default_factory=dict)
     setting: str = _SETTING
+    recipes: tuple[str, ...] = (_ONE,)
+    by_recipe: bool = False
+    correlations: tuple[float, float] | None = None
 
     @property
     def note(self) -> str:
         """What the paper's column is, said under every table that shows it."""
         return f"paper: {self.title} of arXiv 2204.01969 ({self.setting})"
 
+    def published_for(self, method: str | None, recipe: str | None) -> float | None:
+        """The paper's mIoU in percent of a row; None where it gives none."""
+        if self.by_recipe and recipe is not None:
+            known, kind = recipes().get(recipe), (method or "").replace(" ", "_")
+            return None if known is None or kind not in known.paper else known.paper[kind]["ss"]
+        return self.published.get(method or "") if recipe in (None, *self.recipes[:1]) else None
+
 
 _BASELINE: Document = {"kind": "baseline"}
 _RR: Document = {"kind": "region_rebalance", "lambda": 0.3}
+_BOTH = {"baseline": _BASELINE, "region rebalance": _RR}
+
+
+def _of_models(title: str, table: str, setting: str) -> Preset:
+    rows = {"table3": _MODELS, "table4": _MODELS[:-1], "table7": _TABLE7}[table]
+    whole = tuple(f"{table}/{row}" for row in rows)
+    return Preset(title, _BOTH, setting=f"{setting}, single scale, one seed", recipes=whole, by_recipe=True)
+
 
 PRESETS: dict[str, Preset] = {
     "table1": Preset(
@@ -49,6 +83,9 @@ PRESETS: dict[str, Preset] = {
             "region rebalance": 45.02,
         },
     ),
+    "table2": Preset("Table 2", {"baseline": _BASELINE}, correlations=(35.0, 41.3)),
+    "table3": _of_models("Table 3", "table3", "ADE20K validation"),
+    "table4": _of_models("Table 4", "table4", "COCO-Stuff164K val2017"),
     "table5": Preset(
         "Table 5",
         {f"λ = {value}": {"kind": "region_rebalance", "lambda": value} for value in _LAMBDAS},
@@ -64,6 +101,7 @@ PRESETS: dict[str, Preset] = {
         },
         {"baseline": 43.95, "Dice": 1.14, "Dice + cross-entropy": 44.12, "region rebalance": 45.02},
     ),
+    "table7": _of_models("Table 7", "table7", "COCO-Stuff10K test2014"),
     "figure7": Preset(
         "Figure 7",
         {
@@ -71,24 +109,58 @@ PRESETS: dict[str, Preset] = {
             "I: region classification": {**_RR, "rebalance": "none"},
             "II: I + balanced softmax": _RR,
         },
-        {},  # the figure's bars carry no numbers in the text that we have
+        # The figure's bars carry no numbers in the text that we have.
+        setting="ADE20K validation and COCO-Stuff164K val2017, DeepLabV3+ with ResNet-50",
+        recipes=(_ONE, "table4/deeplabv3plus_r50"),
     ),
 }
 
 
-def preset_sweep(name: str, *, dataset: object, model: object, seeds: Sequence[int]) -> Document:
-    """The document of a sweep over the rows of a preset, on `dataset` and `model` as in an experiment's spec.
+def preset_sweep(
+    name: str,
+    *,
+    seeds: Sequence[int],
+    rows: Sequence[str] = (),
+    base: Mapping[str, Any] | None = None,
+) -> Document:
+    """The document of a sweep over the rows of a preset.
+
+    Args:
+        seeds: of each row.
+        rows: recipes of the preset to leave it at, as `deeplabv3plus_r50` or in full; none: all of them.
+        base: fields of an experiment's spec. With a model of its own the rows are trained with that, else
+            with the recipes of the table.
 
     Raises:
-        SpecError: there is no such preset.
+        SpecError: there is no such preset, or it has no such row.
     """
     if name not in PRESETS:
-        raise SpecError((Problem("", f"{name!r} is not known", ", ".join(PRESETS)),))
-    methods = {row: dict(method) for row, method in PRESETS[name].methods.items()}
-    first = next(iter(methods.values()))
-    return {
+        raise SpecError((Problem("/preset", f"{name!r} is not known", ", ".join(PRESETS)),))
+    preset, given = PRESETS[name], dict(base or {})
+    methods = {row: dict(method) for row, method in preset.methods.items()}
+    document: Document = {
         "name": name,
-        "base": {"dataset": dataset, "model": model, "method": first},
+        "base": {**given, "method": next(iter(methods.values()))},
         "variants": methods,
         "seeds": list(seeds),
+        "tags": {"preset": name},
     }
+    chosen = _chosen(preset, rows)
+    if "model" in given and not rows:
+        return document
+    document["base"]["recipe"] = chosen[0]
+    if len(chosen) > 1 or preset.by_recipe:
+        document["axes"] = [{"pointer": RECIPE, "grid": list(chosen)}]
+    return document
+
+
+def _chosen(preset: Preset, rows: Sequence[str]) -> tuple[str, ...]:
+    """The recipes that `rows` name, in their order."""
+    known = {short: each for each in preset.recipes for short in (each, each.partition("/")[2])}
+    unknown = [row for row in rows if row not in known]
+    if unknown:
+        allowed = ", ".join(each.partition("/")[2] for each in preset.recipes)
+        raise SpecError(
+            (Problem("/rows", f"{preset.title} has no row {', '.join(map(repr, unknown))}", allowed),)
+        )
+    return tuple(dict.fromkeys(known[row] for row in rows)) or preset.recipes

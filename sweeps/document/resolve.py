@@ -13,6 +13,7 @@ from trainer.data.folders import read_classes, resolve_spec
 from trainer.results.metrics import GROUPS, frequency_groups
 from trainer.spec.datasets import DATASETS, AnyDataset, Folder
 from trainer.spec.spec import ExperimentSpec
+from trainer.storage.layout import Storage
 
 
 def resolve_trials(
@@ -20,9 +21,13 @@ def resolve_trials(
     trials: Sequence[Trial],
     *,
     data_roots: Sequence[Path] | None,
+    storage: Storage | None = None,
     resolve: Callable[..., ExperimentSpec] = resolve_spec,
 ) -> tuple[Trial, ...]:
     """`trials` with absolute data roots, after what `trainer.data.folders.resolve_spec` checks.
+
+    Args:
+        storage: where pretrained weights must lie; None: that is not asked.
 
     Raises:
         SpecError: problems stand at the axis whose value was refused, else in the base; or the sweep's
@@ -32,10 +37,10 @@ def resolve_trials(
     problems: list[Problem] = []
     resolved = []
     for trial in trials:
-        key = f"{trial.spec.dataset.model_dump_json()} {trial.spec.schedule.crop_size}"
+        key = f"{trial.spec.dataset.model_dump_json()} {trial.spec.schedule.crop_size} {_begins_with(trial)}"
         if key not in found:
             try:
-                found[key] = resolve(trial.spec, data_roots=data_roots)
+                found[key] = resolve(trial.spec, data_roots=data_roots, storage=storage)
             except SpecError as error:
                 found[key] = trial.spec
                 called = f"trial {trial.number} ({trial.row})"
@@ -45,6 +50,11 @@ def resolve_trials(
     refuse(problems)
     refuse(_unreported(sweep, resolved))
     return tuple(resolved)
+
+
+def _begins_with(trial: Trial) -> str:
+    """What decides which pretrained weights must be there."""
+    return f"{trial.spec.weights} {trial.spec.model.model_dump_json()}"
 
 
 def _unreported(sweep: SweepSpec, trials: Sequence[Trial]) -> Iterator[Problem]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from functools import cache, cached_property
 from typing import Annotated, Any, Literal
 
@@ -13,7 +14,9 @@ from trainer.base.errors import Problem, SpecError
 from trainer.base.pointers import excerpt, problems_of
 from trainer.base.strict_model import StrictModel
 from trainer.results.scores import ScoreName
+from trainer.spec.defaults import cpu_problems
 from trainer.spec.methods import Method
+from trainer.spec.recipes import RECIPE, VARIANT, Machines
 from trainer.spec.spec import PLAIN, PLAIN_WORDS, ExperimentSpec, TagKey, TagValue
 
 MAX_TRIALS = 10_000
@@ -134,17 +137,22 @@ def sweep_schema() -> dict[str, Any]:
     return SweepSpec.model_json_schema()
 
 
-def parse_sweep(document: object) -> SweepSpec:
+def parse_sweep(document: object, machines: Machines | None = None) -> SweepSpec:
     """The sweep a decoded JSON document describes, all defaults filled in; its trials are not looked at.
+
+    Args:
+        machines: what the cluster has, for a base with a recipe that says nothing of resources.
 
     Raises:
         SpecError: with every problem found and the JSON pointer of each.
     """
     try:
-        sweep = SweepSpec.model_validate(document)
+        sweep = SweepSpec.model_validate(document, context={"machines": machines})
     except ValidationError as error:
         raise SpecError(problems_of(error, document, sweep_schema())) from None
+    base = document.get("base") if isinstance(document, dict) else None
     problems = [
+        *(replace(each, pointer=f"/base{each.pointer}") for each in cpu_problems(base, machines)),
         *_axis_problems(sweep),
         *_clashes(sweep),
         *_repeated(sweep.seeds or (), "/seeds", "each seed once"),
@@ -166,7 +174,7 @@ def _axis_problems(sweep: SweepSpec) -> list[Problem]:
             got = f"has {' and '.join(given)}" if given else "gives no values"
             problems.append(Problem(here, got, f"exactly one of {', '.join(WAYS)}"))
             continue
-        wrong = _value_problems(axis, f"{here}/{given[0]}")
+        wrong = _value_problems(axis, f"{here}/{given[0]}") or _no_recipe(axis, f"{here}/{given[0]}")
         problems += wrong
         if sweep.search == "grid" and given != ["grid"] and not wrong:
             wanted = "grid, or /search random or optuna, which draw values"
@@ -175,6 +183,8 @@ def _axis_problems(sweep: SweepSpec) -> list[Problem]:
 
 
 def _pointer_problems(sweep: SweepSpec, pointer: str, here: str) -> list[Problem]:
+    if pointer in (RECIPE, VARIANT) and sweep.base.recipe is None:
+        return [Problem(here, "the base names no recipe that it could vary", "a /base/recipe as well")]
     instead = next((words for field, words in UNVARIED.items() if overlap(pointer, field)), None)
     instead = instead or KINDS.get(pointer)
     if instead is not None:
@@ -183,6 +193,14 @@ def _pointer_problems(sweep: SweepSpec, pointer: str, here: str) -> list[Problem
         got = f"{pointer} cannot vary: {sweep.scheduler.kind} judges all trials at the same iterations"
         return [Problem(here, got, "other fields, or /scheduler none")]
     return []
+
+
+def _no_recipe(axis: Axis, here: str) -> list[Problem]:
+    """A row without a recipe would be the base's recipe under another name."""
+    if axis.pointer != RECIPE or None not in axis.values:
+        return []
+    place = axis.values.index(None)
+    return [Problem(f"{here}/{place}", "null names no recipe", "a name that `rebalance recipes` lists")]
 
 
 def _value_problems(axis: Axis, here: str) -> list[Problem]:

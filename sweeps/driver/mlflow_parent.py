@@ -116,7 +116,7 @@ class ParentRun:
         sweep = self._sweep
         tags = {
             "rebalance.sweep": self._id,
-            NOTE: f"sweep over {sweep.base.dataset.name}, {sweep.base.model.name}",
+            NOTE: f"sweep over {sweep.base.dataset.name}, {sweep.base.model.label}",
             LOGGED_ARTIFACTS: json.dumps([{"path": self._directory.comparison.name, "type": "table"}]),
             **{f"tag.{key}": value for key, value in sweep.tags.items()},
         }

@@ -72,6 +72,7 @@ def score_grid(table: Table, block: Block, plus_minus: str = " ± ") -> Grid:
 def class_grid(table: Table, block: Block) -> Grid | None:
     """IoU of each class, ΔIoU behind it, a column for each row; None for more than `MOST_BY_CLASS` rows."""
     names = [row.row for row in block.rows]
+    are_references = [table.reference_of(row) == row.row for row in block.rows]
     if not block.classes or len(names) > MOST_BY_CLASS:
         return None
     rows = [
@@ -79,8 +80,8 @@ def class_grid(table: Table, block: Block) -> Grid | None:
             one.name,
             one.group,
             *(
-                _fixed(iou) + ("" if delta is None or name == table.reference else f" ({_signed(delta)})")
-                for name, iou, delta in zip(names, one.iou, one.delta_iou, strict=True)
+                _fixed(iou) + ("" if delta is None or is_one else f" ({_signed(delta)})")
+                for is_one, iou, delta in zip(are_references, one.iou, one.delta_iou, strict=True)
             ),
         ]
         for one in block.classes
@@ -98,7 +99,7 @@ def classes_elsewhere(block: Block) -> str:
 
 def to_markdown(table: Table) -> str:
     """A pipe table for each evaluation mode, classes below it, notes at the end."""
-    reference = _markdown(table.reference)
+    reference = _markdown(table.against)
     lines = [f"# {_markdown(table.name) or 'Sweep'}", ""]
     for block in table.blocks:
         lines += [f"## {_markdown(block.mode)}", "", *_pipes(score_grid(table, block)), ""]
@@ -127,7 +128,7 @@ def to_csv(table: Table) -> str:
             *(_plain(f"{what}/{name}") for what in ("iou", "delta_iou") for _, name in classes),
         ]
     )
-    reference, notes = _no_formula(table.reference), _no_formula("; ".join(table.notes))
+    notes = _no_formula("; ".join(table.notes))
     for block in table.blocks:
         mode, columns = _no_formula(block.mode), _class_columns(block, classes)
         for place, row in enumerate(block.rows):
@@ -137,7 +138,7 @@ def to_csv(table: Table) -> str:
                     *(mode, _no_formula(row.row), " ".join(map(str, row.seeds))),
                     *(number for cell in cells for number in (cell.mean, cell.std)),
                     *(row.delta, row.p_value, row.shared_seeds, row.published),
-                    *(table.metric, reference, row.unfinished, row.stopped, notes),
+                    *(table.metric, _no_formula(table.reference_of(row)), row.unfinished, row.stopped, notes),
                     *(column[place] for column in columns),
                 ]
             )
@@ -149,11 +150,11 @@ def to_latex(table: Table) -> str:
     comments = [_plain(f"% {note}") for note in table.notes]
     parts = []
     for block in table.blocks:
-        against = f"; Delta and p (paired t-test) against {table.reference}" if len(block.rows) > 1 else ""
+        against = f"; Delta and p (paired t-test) against {table.against}" if len(block.rows) > 1 else ""
         about = f"% {block.mode}{against}"
         parts.append("\n".join([*comments, _plain(about), *_tabular(score_grid(table, block))]))
         if (classes := class_grid(table, block)) is not None:
-            about = f"% {block.mode}; IoU by class (difference to {table.reference})"
+            about = f"% {block.mode}; IoU by class (difference to {table.against})"
             parts.append("\n".join([_plain(about), *_tabular(classes)]))
         elif elsewhere := classes_elsewhere(block):
             parts.append(f"% {elsewhere}")

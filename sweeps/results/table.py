@@ -15,7 +15,7 @@ from trainer.results.metrics import Group
 from trainer.results.notice_notes import notice_notes
 from trainer.results.report import AttemptReport, Scores
 from trainer.results.scores import HEADLINE, ScoreName
-from trainer.spec.spec import SINGLE_SCALE
+from trainer.spec.evaluation import SINGLE_SCALE
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,11 @@ class Row(StrictModel):
     p_value: float | None = Field(description="Two-sided paired t-test; None where it says nothing.")
     shared_seeds: int
     published: float | None = Field(default=None, description="The paper's number, see the table's notes.")
+    reference: str | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="The row it is compared with, where that is not the table's.",
+    )
 
 
 class ClassStatistics(StrictModel):
@@ -83,6 +88,16 @@ class Table(StrictModel):
     blocks: tuple[Block, ...] = Field(strict=False)
     notes: tuple[str, ...] = Field(default=(), strict=False)
 
+    def reference_of(self, row: Row) -> str:
+        """The name of the row that `row` is compared with; its own where it is one that others are."""
+        return self.reference if row.reference is None else row.reference
+
+    @property
+    def against(self) -> str:
+        """What differences are taken to, in words."""
+        own = any(row.reference is not None for block in self.blocks for row in block.rows)
+        return "the first row of the same recipe" if own else self.reference
+
 
 def make_table(
     name: str,
@@ -90,6 +105,7 @@ def make_table(
     *,
     metric: ScoreName = "mIoU",
     reference: str | None = None,
+    references: Mapping[str, str] | None = None,
     published: Mapping[str, float] | None = None,
     notes: Sequence[str] = (),
 ) -> Table:
@@ -98,6 +114,7 @@ def make_table(
     Args:
         entries: the trials; of none the table has no rows.
         reference: the row that differences are taken to; the first if left out.
+        references: by row, the one that its differences are taken to instead.
         published: numbers of the paper by row, shown beside ours.
         notes: said under the table, before those about missing trials, what is not comparable, and notices.
     """
@@ -105,16 +122,26 @@ def make_table(
     for entry in entries:
         by_row.setdefault(entry.row, []).append(entry)
     base = next(iter(by_row), "") if reference is None else reference
-    blocks, told = [], []
+    blocks: list[Block] = []
+    told: list[str] = []
     for mode in dict.fromkeys(mode for entry in entries for mode in _evaluations(entry)) or (SINGLE_SCALE,):
         found = {row: _measured(mine, mode) for row, mine in by_row.items()}
+        own = {row: (references or {}).get(row, base) for row in found}
         rows = tuple(
-            _row(row, one, None if row == base else found.get(base), metric, (published or {}).get(row))
+            _row(
+                row,
+                one,
+                None if row == own[row] else found.get(own[row]),
+                metric,
+                (published or {}).get(row),
+            ).model_copy(update={"reference": None if own[row] == base else own[row]})
             for row, one in found.items()
         )
-        blocks.append(Block(mode=mode, rows=rows, classes=_classes(found, base)))
+        blocks.append(Block(mode=mode, rows=rows, classes=_classes(found, own)))
         shared = [row.shared_seeds for row in rows if row.p_value is not None]
-        told += [*unlike(found, base, metric), *missing(found), *few_seeds(shared)]
+        for each in dict.fromkeys(own.values()):
+            told += unlike({row: one for row, one in found.items() if own[row] == each}, each, metric)
+        told += [*missing(found), *few_seeds(shared)]
     told += notice_notes(
         (entry.row, entry.report.notices) for entry in entries if entry.report and _evaluations(entry)
     )
@@ -180,18 +207,21 @@ def _cell(values: Sequence[float | None]) -> Cell:
     return Cell(mean=statistics.mean(known), std=statistics.deviation(known), values=tuple(values))
 
 
-def _classes(found: Mapping[str, Measured], reference: str) -> tuple[ClassStatistics, ...]:
+def _classes(found: Mapping[str, Measured], references: Mapping[str, str]) -> tuple[ClassStatistics, ...]:
     if len(class_lists(found)) != 1:
         return ()
     first = next(scores for one in found.values() for scores in one.scores.values())
-    base = found.get(reference)
-    alike = [base is not None and one.why_apart(base) is None for one in found.values()]
+    bases = {row: found.get(reference) for row, reference in references.items()}
+    alike = [(base := bases[row]) is not None and one.why_apart(base) is None for row, one in found.items()]
     means = {row: _class_means(one.scores.values()) for row, one in found.items()}
     rows = []
     for known in first.classes:
         ious = [mine.get(key_of(known)) for mine in means.values()]
-        theirs = means.get(reference, {}).get(key_of(known))
-        deltas = (difference(iou, theirs) if like else None for like, iou in zip(alike, ious, strict=True))
+        theirs = [means.get(references[row], {}).get(key_of(known)) for row in found]
+        deltas = (
+            difference(iou, other) if like else None
+            for like, iou, other in zip(alike, ious, theirs, strict=True)
+        )
         rows.append(
             ClassStatistics(
                 id=known.id,

@@ -21,6 +21,7 @@ import pytest
 from service.reconcile.cluster import AlreadySubmitted, Backend, BackendUnreachable, JobStatus
 from service.reconcile.ray_backend import RayBackend
 from tests.fakes import FakeBackend
+from trainer.spec.recipes import Machines
 
 LIMIT_SECONDS = 60.0
 
@@ -169,6 +170,19 @@ def test_ping(bench: Bench) -> None:
     bench.backend.ping()
 
 
+def test_what_the_cluster_has(bench: Bench) -> None:
+    """Of all nodes together; a head that has just started does not know its own yet, and says so."""
+
+    def known() -> Machines | None:
+        try:
+            return bench.backend.machines()
+        except BackendUnreachable:
+            return None
+
+    until(lambda: known() is not None)
+    assert known() in (Machines(gpus=0, cpus=1), FakeBackend().has)
+
+
 def test_an_unknown_job(bench: Bench, job_id: str) -> None:
     """GONE, no logs, and stopping it is no error."""
     assert bench.backend.status(job_id).status is JobStatus.GONE
@@ -286,6 +300,7 @@ def test_a_cluster_that_is_away(away: Backend) -> None:
     assert away.status("e1-1").status is JobStatus.UNREACHABLE
     for call in (
         away.ping,
+        away.machines,
         lambda: away.submit("e1-1", ["true"], {}),
         lambda: away.stop("e1-1"),
         lambda: away.logs("e1-1"),

@@ -92,6 +92,18 @@ def test_a_block_that_fails_leaves_the_old_content(root: StoredFolder) -> None:
     assert file.read_bytes() == b"new"
 
 
+def test_a_renamed_file_takes_the_other_ones_place(root: StoredFolder) -> None:
+    """The name beside it has its content, whatever was there; without a file nothing changes."""
+    folder = root.folder("weights")
+    folder.file("a.part").write(b"new")
+    folder.file("a.pth").write(b"old")
+    assert folder.file("a.part").rename("a.pth").read_bytes() == b"new"
+    assert folder.names() == ["a.pth"]
+    with pytest.raises(FileNotFoundError):
+        folder.file("a.part").rename("a.pth")
+    assert folder.file("a.pth").read_bytes() == b"new"
+
+
 def test_names_and_times_follow_what_is_added_and_removed(root: StoredFolder) -> None:
     """A folder's time moves when something is added to it or removed from it."""
     folder = root.folder("trials")

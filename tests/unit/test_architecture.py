@@ -302,7 +302,10 @@ OWN_FILES = (
     "trainer/storage",
     "trainer/base",
     "trainer/data",
+    "trainer/mmseg_adapter/shipped",  # mmseg's, as installed
     "trainer/count.py",
+    "trainer/weights",
+    "trainer/mmseg_adapter/shipped",
     "service/local",
     "service/cli",
 )

@@ -22,11 +22,13 @@ from tests.data_factories import write_folder
 from tests.paths import ROOT
 from trainer.spec.augmentation import Augmentation
 from trainer.spec.datasets import DATASETS
+from trainer.spec.evaluation import Evaluation
 from trainer.spec.methods import METHODS
-from trainer.spec.models import RECIPES
+from trainer.spec.models import CATALOGUE
+from trainer.spec.recipes import Machines
 from trainer.spec.resources import Resources
 from trainer.spec.schedule import Schedule
-from trainer.spec.spec import Evaluation, ExperimentSpec, parse_spec
+from trainer.spec.spec import ExperimentSpec, parse_spec
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -71,7 +73,7 @@ def sweeps() -> Iterator[Any]:
 @pytest.mark.parametrize("document", list(specs()))
 def test_examples_are_valid_specs(document: Any) -> None:
     """Every JSON example that looks like a spec is one."""
-    assert parse_spec(document).dataset.name in DATASETS
+    assert parse_spec(document, _GPUS).dataset.name in DATASETS
 
 
 def test_there_are_examples() -> None:
@@ -82,7 +84,7 @@ def test_there_are_examples() -> None:
 @pytest.mark.parametrize("document", list(sweeps()))
 def test_examples_are_valid_sweeps(document: Any) -> None:
     """Every JSON example with a base is a sweep, and its trials are valid specs."""
-    assert expand(parse_sweep(document))
+    assert expand(parse_sweep(document, _GPUS))
 
 
 def bounds(schema: Mapping[str, Any]) -> str:
@@ -133,16 +135,21 @@ def rows_of(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str
     """(pointer, default, allowed) of the plain fields of a model."""
     schema = model.model_json_schema()
     for name, field in schema["properties"].items():
-        if "$ref" in field or "oneOf" in json.dumps(field) or (not prefix and "anyOf" in field):
+        if "$ref" in field or "oneOf" in json.dumps(field) or (not prefix and "$ref" in json.dumps(field)):
             continue
         default = f"`{json.dumps(field['default'])}`" if "default" in field else "required"
         yield f"{prefix}/{name}", default, bounds(field)
 
 
+_PLAIN = {"/name", "/recipe", "/variant", "/weights", "/seed"}  # fields that are no objects
+# What recipes are made for; a cluster without any must be told in the spec.
+_GPUS = Machines(gpus=4, cpus=32)
+
+
 def expected_rows() -> dict[str, list[tuple[str, str, str]]]:
     """The rows of docs/spec.md by heading, from the models themselves."""
     rows = {
-        "Experiment": [row for row in rows_of(ExperimentSpec, "") if row[0] in {"/name", "/seed"}],
+        "Experiment": [row for row in rows_of(ExperimentSpec, "") if row[0] in _PLAIN],
         "Schedule": [
             (pointer, default.replace("required", "model's"), allowed)
             for pointer, default, allowed in rows_of(Schedule, "/schedule")
@@ -186,7 +193,7 @@ def test_fields_are_as_documented(heading: str) -> None:
 def test_schedules_are_as_documented() -> None:
     """docs/spec.md has the default schedule of each model, by data set."""
     text = (ROOT / "docs/spec.md").read_text()
-    for name, recipe in RECIPES.items():
+    for name, recipe in CATALOGUE.items():
         for dataset, given in recipe.schedules.items():
             shown = json.dumps(given, ensure_ascii=False)
             assert f"| `{name}` | {f'`{dataset}`' if dataset else 'all others'} | `{shown}` |" in text
@@ -219,7 +226,7 @@ def test_named_cli_commands_exist() -> None:
         if words[:1] != ["rebalance"] or len(words) == 1 or words[1] == "…":
             continue
         command = choices.get(words[1])
-        if command is not None and words[1] == "sweep" and len(words) > 2:
+        if command is not None and words[1] in ("sweep", "weights") and len(words) > 2:
             (actions,) = [each.choices for each in command._actions if isinstance(each.choices, dict)]
             command = actions.get(words[2])
         unknown = [

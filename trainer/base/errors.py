@@ -44,8 +44,31 @@ class DataError(RegionRebalanceError):
     """The data set's files are not what the spec says; the message gives counts and first offenders."""
 
 
+class ModelError(RegionRebalanceError):
+    """The model cannot be built, does not fit its pictures or the branch, or is too large; never tried again.
+
+    `pointer` is the JSON pointer of the part in the spec, `problem` says what is wrong with it.
+    """
+
+    def __init__(self, pointer: str, problem: str) -> None:
+        super().__init__(f"{pointer}: {problem}")
+        self.pointer = pointer
+        self.problem = problem
+
+    def __reduce__(self) -> tuple[type[ModelError], tuple[str, str]]:
+        return type(self), (self.pointer, self.problem)
+
+
+class CheckpointError(RegionRebalanceError):
+    """A file is no checkpoint to deploy, is damaged, or does not say which model it holds."""
+
+
 class ComparisonError(RegionRebalanceError):
     """These reports cannot stand in one table."""
+
+
+class WeightsError(RegionRebalanceError):
+    """Pretrained weights: a file is not there, is damaged, holds more than tensors, or is another model's."""
 
 
 class ReportError(RegionRebalanceError):

@@ -49,13 +49,14 @@ def problems_of(error: ValidationError, document: object, schema: Mapping[str, A
         schema: JSON schema (by alias, validation mode) of the model that refused it.
     """
     found: dict[str, Problem] = {}
-    sizes: list[str] = []
+    echoes: list[str] = []
     for detail in error.errors(include_url=False):
         problem = _problem(detail, document, schema)
         found.setdefault(problem.pointer, problem)
-        if detail["type"] in _SIZE_ERRORS:
-            sizes.append(problem.pointer)
-    for pointer in sizes:  # a list is also too short once its bad item is left out: that is no second mistake
+        if detail["type"] in _SIZE_ERRORS or _is_no_word(detail):
+            echoes.append(problem.pointer)
+    # A list is also too short once its bad item is left out; an object is no word of a choice either.
+    for pointer in echoes:
         if any(other.startswith(f"{pointer}/") for other in found):
             found.pop(pointer, None)
     problems = tuple(found.values())
@@ -63,6 +64,10 @@ def problems_of(error: ValidationError, document: object, schema: Mapping[str, A
         rest = Problem("", f"{len(problems) - _MOST_TOLD} more problems", "a document with none")
         problems = (*problems[:_MOST_TOLD], rest)
     return problems
+
+
+def _is_no_word(detail: Any) -> bool:
+    return detail["type"] == "literal_error" and isinstance(detail["input"], dict)
 
 
 def _problem(detail: Any, document: object, schema: Mapping[str, Any]) -> Problem:
@@ -78,6 +83,8 @@ def _problem(detail: Any, document: object, schema: Mapping[str, Any]) -> Proble
             place = [*place, tag]
             got = f"{excerpt(value[tag])} is not known" if tag in value else "is missing"
         return Problem(pointer_to(place), got, allowed_at(schema, place, document))
+    if kind == "alternatives":
+        return Problem(pointer_to(place), detail["msg"], detail["ctx"]["allowed"])
     if kind == "extra_forbidden":
         names = ", ".join(fields_at(schema, place[:-1], document))
         return Problem(pointer_to(place), "is not a field of this object", f"the fields {names}")

@@ -24,9 +24,26 @@ def allowed_at(schema: Node, place: Place, document: object) -> str:
     constants = list(dict.fromkeys(json.dumps(c, ensure_ascii=False) for o in options for c in _constants(o)))
     others = [_words(option, _name(place)) for option in options if not any(True for _ in _constants(option))]
     others = list(dict.fromkeys(others))
-    if constants and any(word.startswith("an object") for word in others):
-        return f"a catalogue name ({', '.join(constants)}) or an object"
+    objects = [option for option in options if option.get("type") == "object"]
+    if constants and objects:
+        return _word_or_object(constants, objects)
     return _either([*constants, *others]) or "nothing"
+
+
+def _word_or_object(constants: list[str], objects: list[Node]) -> str:
+    """Objects that have their name, or kind, in a field are of a catalogue."""
+    fields = [item for each in objects for item in each.get("properties", {}).items()]
+    if any("const" in node or "enum" in node for _, node in fields) or not fields:
+        others = [name for each in objects if not _is_named(each) for name in each.get("required", ())]
+        with_others = f" with {_either(['name', *others])}" if others else ""
+        return f"a catalogue name ({', '.join(constants)}) or an object{with_others}"
+    return f"{_either(constants)} or an object with {' and '.join(name for name, _ in fields)}"
+
+
+def _is_named(option: Node) -> bool:
+    """Whether an object of a catalogue has its name, or kind, in a field."""
+    fields = option.get("properties", {})
+    return not fields or any("const" in node or "enum" in node for node in fields.values())
 
 
 def keys_allowed_at(schema: Node, place: Place, document: object) -> str:
@@ -73,7 +90,10 @@ def _flat(node: Node, schema: Node) -> Iterator[Node]:
 
 
 def _by_tag(options: list[Node], value: object) -> list[Node]:
-    """The objects whose constant fields agree with `value`; all options if none does."""
+    """The objects whose constant fields agree with `value`, first those with no field missing.
+
+    All options where none agrees.
+    """
     if not isinstance(value, dict):
         return options
     fitting = [
@@ -86,7 +106,9 @@ def _by_tag(options: list[Node], value: object) -> list[Node]:
             if "const" in node
         )
     ]
-    return fitting or options
+    whole = [option for option in fitting if set(option.get("required", ())) <= value.keys()]
+    near = [option for option in options if set(option.get("required", ())) & value.keys()]
+    return whole or near or fitting or options
 
 
 def _children(option: Node, token: str | int) -> list[Node]:

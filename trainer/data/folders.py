@@ -1,8 +1,8 @@
-"""Folder data sets: whether the directory a spec names is one, and may be used.
+"""Data sets on disk: whether the directory a spec names is one, and may be used.
 
 Only headers and a table of class frequencies are read here, so that a POST can be answered at once; label
-ids are checked when the job starts (`trainer.data.frequency`). A folder data set is images/SPLIT,
-annotations/SPLIT and classes.txt.
+ids are checked when the job starts (`trainer.data.frequency`). A data set is images/SPLIT, annotations/SPLIT
+and, where the catalogue does not have its classes, classes.txt.
 """
 
 from __future__ import annotations
@@ -14,33 +14,53 @@ from trainer.base.errors import DataError, Problem, SpecError
 from trainer.data.containers import Size
 from trainer.data.frequency_tables import TableError, find_table
 from trainer.data.headers import pointer_in
-from trainer.data.listing import printable_name
+from trainer.data.listing import CONVERTED, MASK_SUFFIX, printable_name
 from trainer.data.splits import SplitFacts, is_inside, real_path, split_facts
 from trainer.spec.datasets import (
     DATASETS,
     IGNORE_INDEX,
     MAX_CLASSES,
     MIN_CLASSES,
-    CamVid,
     DigitScenes,
     Folder,
+    Layout,
+    OnDisk,
 )
+from trainer.spec.models import entry_of
 from trainer.spec.spec import ExperimentSpec, crop_problems
+from trainer.storage.layout import Storage
+from trainer.weights.choice import weights_problems
 
 CLASSES_FILE = "classes.txt"
 _LONGEST_CLASSES_FILE = 1 << 20
 
 
-def resolve_spec(spec: ExperimentSpec, *, data_roots: Sequence[Path] | None) -> ExperimentSpec:
+def resolve_spec(
+    spec: ExperimentSpec, *, data_roots: Sequence[Path] | None, storage: Storage | None = None
+) -> ExperimentSpec:
     """`spec` with its data set's root absolute and real, after everything that headers can tell was checked.
 
     Args:
         data_roots: directories in which roots may lie, symbolic links followed; None allows any, for
             jobs run by hand. Specs of built-in data sets are returned as they are.
+        storage: where pretrained weights must lie; None: that is not asked.
 
     Raises:
         SpecError: with every problem found.
     """
+    problems: list[Problem] = []
+    if storage is not None:
+        problems = weights_problems(spec.weights, entry_of(spec.model).pretrained, storage)
+    try:
+        resolved = _resolve_data(spec, data_roots)
+    except SpecError as error:
+        raise SpecError((*error.problems, *problems)) from None
+    if problems:
+        raise SpecError(tuple(problems))
+    return resolved
+
+
+def _resolve_data(spec: ExperimentSpec, data_roots: Sequence[Path] | None) -> ExperimentSpec:
     dataset = spec.dataset
     if isinstance(dataset, DigitScenes):
         return spec
@@ -48,16 +68,22 @@ def resolve_spec(spec: ExperimentSpec, *, data_roots: Sequence[Path] | None) -> 
     root = _resolve_root(dataset, allowed)
     problems = _classes_problems(dataset, root, allowed)
     if not problems:  # a table is judged by the classes
-        problems = [*_table_problems(dataset, root), *label_problems(dataset, len(read_classes(root)))]
+        names = class_names(dataset.name, root)
+        problems = [*_table_problems(dataset, root, names), *label_problems(dataset, len(names))]
+    layout = DATASETS[dataset.name].layout
     sizes = set()
     for field in ("train_split", "eval_split"):
         split = getattr(dataset, field)
-        missing = _split_problem(root, split)
-        facts = SplitFacts(0, None, (missing,)) if missing else split_facts(root, split, allowed)
+        missing = _split_problem(root, split, layout)
+        if missing:
+            facts = SplitFacts(0, None, (missing,))
+        else:
+            facts = split_facts(root, split, allowed, mask_ending=layout.mask_ending)
         problems += [Problem(f"/dataset/{field}", got, wanted) for got, wanted in facts.faults]
         sizes.add(facts.picture_size)
     common = sizes.pop() if len(sizes) == 1 else None
-    if common is not None:
+    # Public data sets have pictures of many sizes, the small ones are padded: so may be a sample of one size.
+    if common is not None and layout.classes_file:
         problems += crop_problems(spec, scaled_size(common, dataset.scale))
     if problems:
         raise SpecError(tuple(problems))
@@ -67,6 +93,18 @@ def resolve_spec(spec: ExperimentSpec, *, data_roots: Sequence[Path] | None) -> 
 def scaled_size(size: Size, scale: float) -> Size:
     """(height, width) after shrinking by `scale`, rounded half up, at least one pixel."""
     return max(1, int(size[0] * scale + 0.5)), max(1, int(size[1] * scale + 0.5))
+
+
+def class_names(dataset_name: str, root: Path) -> tuple[str, ...]:
+    """The classes of a data set of the catalogue that lies in `root`, in label order.
+
+    Raises:
+        DataError: as `read_classes` does, where the classes are those of classes.txt.
+    """
+    entry = DATASETS[dataset_name]
+    if entry.classes is None or entry.layout.classes_file:
+        return read_classes(root)
+    return entry.classes
 
 
 def read_classes(root: Path) -> tuple[str, ...]:
@@ -103,17 +141,20 @@ def read_classes(root: Path) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _resolve_root(dataset: Folder | CamVid, allowed: tuple[Path, ...] | None) -> Path:
+def _resolve_root(dataset: OnDisk, allowed: tuple[Path, ...] | None) -> Path:
+    layout = DATASETS[dataset.name].layout
     if allowed is None:
-        wanted = "a directory with images/, annotations/ and classes.txt"
+        parts = "images/, annotations/ and classes.txt" if layout.classes_file else "images/ and annotations/"
+        wanted = f"a directory with {parts}"
     elif allowed:
         wanted = "an absolute path to a directory in " + " or ".join(str(root) for root in allowed)
     else:
         wanted = "nothing: the service was started without a data root (--data-root DIR)"
     if dataset.root is None:
-        found = next((path for path in map(_camvid_in, allowed or ()) if path is not None), None)
+        found = next(_usual_places(dataset.name, allowed or ()), None)
         if found is None:
-            got = "is missing, and no allowed data root is CamVid or holds it as `camvid`"
+            usual = " or ".join(f"`{name}`" for name in layout.directories)
+            got = f"is missing, and no allowed data root is {dataset.name} or holds it as {usual}"
             raise SpecError((Problem("/dataset/root", got, wanted),))
         return found
     if allowed is not None and not Path(dataset.root).is_absolute():
@@ -140,20 +181,31 @@ def _why_not(root: Path, allowed: tuple[Path, ...] | None) -> str | None:
     return None if root.is_dir() else "is not a directory"
 
 
-def _camvid_in(data_root: Path) -> Path | None:
-    for candidate in (data_root, data_root / "camvid"):
-        try:
-            if read_classes(candidate) == DATASETS["camvid"].classes:
-                real = real_path(candidate)
-                return real if is_inside(real, (data_root,)) else None
-        except DataError:
-            continue
-    return None
+def _usual_places(dataset_name: str, allowed: Sequence[Path]) -> Iterator[Path]:
+    """Real paths of the data set in the allowed data roots: one of them itself, or a usual name in it."""
+    for data_root in allowed:
+        usual = DATASETS[dataset_name].layout.directories
+        for candidate in (data_root, *(data_root / name for name in usual)):
+            real = real_path(candidate)
+            if is_inside(real, (data_root,)) and _is_laid_out(dataset_name, candidate):
+                yield real
 
 
-def _classes_problems(
-    dataset: Folder | CamVid, root: Path, allowed: tuple[Path, ...] | None
-) -> list[Problem]:
+def _is_laid_out(dataset_name: str, candidate: Path) -> bool:
+    """Whether a directory is the data set: by its classes.txt, or by its name and training split."""
+    entry = DATASETS[dataset_name]
+    try:
+        if entry.layout.classes_file:
+            return read_classes(candidate) == entry.classes
+        named = candidate.name in {Path(usual).name for usual in entry.layout.directories}
+        return named and not _missing_parts(candidate, entry.default("train_split"))
+    except (DataError, OSError):  # closed to us, say
+        return False
+
+
+def _classes_problems(dataset: OnDisk, root: Path, allowed: tuple[Path, ...] | None) -> list[Problem]:
+    if not DATASETS[dataset.name].layout.classes_file:
+        return []
     count = f"{MIN_CLASSES} to {MAX_CLASSES}"
     wanted = f"a file {CLASSES_FILE} of {count} non-empty lines, each once, line i = id i"
     if not is_inside(real_path(root / CLASSES_FILE), allowed):
@@ -169,18 +221,18 @@ def _classes_problems(
     return []
 
 
-def _table_problems(dataset: Folder | CamVid, root: Path) -> list[Problem]:
+def _table_problems(dataset: OnDisk, root: Path, names: Sequence[str]) -> list[Problem]:
     if dataset.frequency_table is None:
         return []
     try:
-        find_table(dataset.frequency_table, root, read_classes(root))
+        find_table(dataset.frequency_table, root, names)
     except TableError as error:
         where = "/dataset/frequency_table"
         return [Problem(where, f"{one.pointer}: {one.got}", one.allowed) for one in error.problems]
     return []
 
 
-def label_problems(dataset: Folder | CamVid, num_classes: int) -> Iterator[Problem]:
+def label_problems(dataset: OnDisk, num_classes: int) -> Iterator[Problem]:
     """What `zero_is_void` and `label_map` ask of classes that are not there."""
     if not isinstance(dataset, Folder):
         return
@@ -196,10 +248,14 @@ def label_problems(dataset: Folder | CamVid, num_classes: int) -> Iterator[Probl
         yield Problem("/dataset/label_map", "makes every id void", "at least one id with a class")
 
 
-def _split_problem(root: Path, split: str) -> tuple[str, str] | None:
+def _missing_parts(root: Path, split: str) -> list[str]:
+    return [part for part in ("images", "annotations") if not (root / part / split).is_dir()]
+
+
+def _split_problem(root: Path, split: str, layout: Layout) -> tuple[str, str] | None:
     """(what was wrong, what is allowed) where a split's directories are missing."""
     try:
-        missing = [part for part in ("images", "annotations") if not (root / part / split).is_dir()]
+        missing = _missing_parts(root, split)
     except OSError as error:
         return f"cannot be read ({error.strerror})", "readable directories"
     if not missing:
@@ -212,4 +268,5 @@ def _split_problem(root: Path, split: str) -> tuple[str, str] | None:
     got = f"there is no directory {' or '.join(f'{part}/{split}' for part in missing)}"
     if any((root / part / split).is_symlink() for part in missing):
         got += ": it is a link to nothing"
-    return got, ", ".join(there) or "a directory in both images/ and annotations/"
+    made = f", with {CONVERTED}" if layout.mask_ending != MASK_SUFFIX else ""
+    return got, ", ".join(there) or f"a directory in both images/ and annotations/{made}"

@@ -176,12 +176,13 @@ def _faults(masks: MaskSet, tally: Tally) -> list[str]:
         legal, held = dict(masks.ids), [k for k, n in enumerate(tally.pixel) if n]
         illegal = [(k, tally.pixel[k]) for k in held if k not in legal]
         shown = first_names([f"{k} ({n} pixels)" for k, n in illegal], most=MOST_NAMED)
+        hint = strange_ids_hint(masks.label_map, len(masks.classes), held, dataset=masks.dataset)
         first = sorted(tally.strange, key=lambda item: item[0])[:MOST_NAMED]
         names = ", ".join(f"{name} (id {', '.join(map(str, ids))})" for name, ids in first)
         faults.append(
             f"{where}: {len(tally.strange)} of {tally.images} masks hold label ids other than"
             f" {ids_in_words(masks.ids)}: {shown}; first masks: {names}"
-            f"; hint: {strange_ids_hint(masks.label_map, len(masks.classes), held)}"
+            f"; hint: {hint}"
         )
     elif not tally.broken and not any(tally.class_region[: len(masks.classes)]):
         faults.append(f"{where}: every pixel of its {tally.images} masks is void")

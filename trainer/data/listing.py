@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,12 +14,17 @@ from trainer.base.errors import DataError
 from trainer.base.text import printable
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
-MASK_SUFFIXES = (".png",)
+MASK_SUFFIX = ".png"
 
 # Of pictures that are not read. A pair of them would else be missing without a word.
 _OTHER_FORMATS = (".tif", ".tiff", ".bmp", ".gif", ".webp", ".avif", ".heic", ".jp2", ".jfif", ".ppm", ".pgm")
 _SHOWN = 3  # offenders named in a message
 _PAIRS = "exactly one PNG mask in annotations/SPLIT for each JPG or PNG in images/SPLIT, by file name"
+# The one ending that masks have beside it, and who writes it.
+CONVERTED = (
+    "masks NAME_labelTrainIds.png as mmsegmentation's tools/dataset_converters make them: coco_stuff164k.py"
+    " with ids 0 to 170 and 255 (void), coco_stuff10k.py with ids 1 to 171 and 0 (void)"
+)
 _FILES = "files that can be read, directly in the split's directory; links must lead to one"
 _NESTED = "that are directories with such files in them, which would not be read"
 _UTF8 = "file names in UTF-8 (convmv can rename them)"
@@ -110,19 +115,34 @@ def _is_utf8(name: str) -> bool:
     return True
 
 
-def pairing_faults(pictures: Listing, masks: Listing) -> list[Fault]:
-    """What keeps the files of two directories from being pairs, one entry for each kind of fault."""
+def pairing_faults(
+    pictures: Listing,
+    masks: Listing,
+    *,
+    mask_ending: str = MASK_SUFFIX,
+    unconverted: Mapping[str, Sequence[str]] | None = None,
+) -> list[Fault]:
+    """What keeps the files of two directories from being pairs, one entry for each kind of fault.
+
+    Args:
+        unconverted: files by stem that would be masks if their names had `mask_ending`.
+    """
     faults = []
     for listing, noun in ((pictures, "picture file"), (masks, "mask file")):
         for what, paths in listing.strange.items():
             faults.append((f"{named(paths, noun)} {what}", _allowed(what)))
     if faults:
         return faults  # or each of them would be told again, as a partner that is missing
-    lonely = [pictures.files[stem][0] for stem in sorted(pictures.files.keys() - masks.files.keys())]
+    raw = unconverted or {}
+    alone = sorted(pictures.files.keys() - masks.files.keys() - raw.keys())
+    lonely = [pictures.files[stem][0] for stem in alone]
     widowed = [masks.files[stem][0] for stem in sorted(masks.files.keys() - pictures.files.keys())]
     several = [path for found in (pictures, masks) for paths in found.files.values() for path in paths[1:]]
     found = ((lonely, "picture", "without a mask"), (widowed, "mask", "without a picture"))
     hint = _hint(lonely, widowed)
+    if raw:
+        firsts = [paths[0] for paths in raw.values()]
+        faults.append((f"{named(firsts, 'raw map')} without a mask NAME{mask_ending} made of it", CONVERTED))
     faults += [(f"{named(paths, noun)} {what}{hint}", _PAIRS) for paths, noun, what in found if paths]
     if several:
         faults.append((f"{named(several, 'file')} beside another of the same stem", _PAIRS))

@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trainer.base.errors import DataError
-from trainer.data.folders import CLASSES_FILE, read_classes
-from trainer.data.frequency_tables import packaged_table
+from trainer.data.folders import CLASSES_FILE, class_names
 from trainer.data.prepare import PreparedData, prepare
 from trainer.data.splits import list_pairs
 from trainer.spec.datasets import DATASETS, DigitScenes
-from trainer.spec.label_map import LabelMap, as_stored, zero_is_void
+from trainer.spec.label_map import LabelMap, as_stored, layout_map
 from trainer.storage.layout import Storage
 
 
@@ -24,6 +23,7 @@ class MaskSet:
     masks: tuple[Path, ...]
     classes: tuple[str, ...]  # in label order, after this mapping: the order of priors and tables
     label_map: LabelMap | None = None
+    dataset: str = "folder"  # its name in a spec
 
     @property
     def ids(self) -> LabelMap:
@@ -31,21 +31,7 @@ class MaskSet:
         return as_stored(len(self.classes)) if self.label_map is None else self.label_map
 
 
-@dataclass(frozen=True)
-class MaskLayout:
-    """How mmsegmentation finds a public data set on disk; its classes are the packaged table's."""
-
-    split: str  # trained on
-    mask_ending: str  # of a mask's name after its picture's stem
-    zero_is_void: bool  # mmsegmentation's reduce_zero_label
-
-
-LAYOUTS = {
-    "ade20k": MaskLayout("training", ".png", True),
-    "cocostuff164k": MaskLayout("train2017", "_labelTrainIds.png", False),
-    "cocostuff10k": MaskLayout("train2014", "_labelTrainIds.png", True),
-}
-NAMES = ("digit_scenes", "camvid", *LAYOUTS)
+NAMES = tuple(name for name in DATASETS if name != "folder")
 
 
 def name_and_root(given: str, root: Path | None) -> tuple[str, Path | None]:
@@ -78,8 +64,9 @@ def split_of(data: PreparedData, split: str) -> MaskSet:
     Raises:
         DataError: pictures and masks are not in pairs.
     """
-    pairs = list_pairs(Path(data.root), split)
-    return MaskSet(split, tuple(pair.mask for pair in pairs), data.classes, data.label_map)
+    pairs = list_pairs(Path(data.root), split, mask_ending=data.mask_ending)
+    masks = tuple(pair.mask for pair in pairs)
+    return MaskSet(split, masks, data.classes, data.label_map, data.dataset)
 
 
 def find_masks(
@@ -99,16 +86,12 @@ def find_masks(
         return split_of(prepare(DigitScenes(), storage, say), split or "train")
     if root is None:
         raise DataError(f"{dataset}: its directory is missing")
-    layout = LAYOUTS.get(dataset)
-    if layout is None:
-        found = MaskSet(split or "train", (), _classes_of(dataset, root))
-        ending = ".png"
-    else:
-        classes = packaged_table(dataset).classes
-        label_map = zero_is_void(len(classes)) if layout.zero_is_void else None
-        found = MaskSet(split or layout.split, (), classes, label_map)
-        ending = layout.mask_ending
-    pairs = list_pairs(root, found.split, mask_ending=ending)
+    entry = DATASETS[dataset]
+    classes = _classes_of(dataset, root)
+    found = MaskSet(
+        split or entry.default("train_split"), (), classes, layout_map(dataset, len(classes)), dataset
+    )
+    pairs = list_pairs(root, found.split, mask_ending=entry.layout.mask_ending)
     if not pairs:
         raise DataError(f"split {found.split!r}: no pictures in {root / 'images' / found.split}")
     return replace(found, masks=tuple(pair.mask for pair in pairs))
@@ -116,7 +99,7 @@ def find_masks(
 
 def _classes_of(dataset: str, root: Path) -> tuple[str, ...]:
     try:
-        names = read_classes(root)
+        names = class_names(dataset, root)
     except DataError as error:
         raise DataError(f"{root}: {error}") from None
     expected = DATASETS[dataset].classes

@@ -10,16 +10,18 @@ from pathlib import Path
 
 from trainer.base.errors import DataError
 from trainer.data import digits
-from trainer.data.folders import CLASSES_FILE, read_classes
+from trainer.data.folders import CLASSES_FILE, class_names
+from trainer.data.listing import MASK_SUFFIX
 from trainer.data.splits import list_pairs
-from trainer.spec.datasets import CamVid, DigitScenes, Folder
+from trainer.spec.class_list import Colour
+from trainer.spec.datasets import DATASETS, AnyDataset, DigitScenes
 from trainer.spec.label_map import LabelMap, asked_map
 from trainer.storage.layout import Storage
 
 
 @dataclass(frozen=True)
 class PreparedData:
-    """A folder data set ready to be read; plain data, so that a plan can hold it."""
+    """A data set on disk, ready to be read; plain data, so that a plan can hold it."""
 
     root: str
     train_split: str
@@ -29,11 +31,12 @@ class PreparedData:
     train_images: int
     eval_images: int
     label_map: LabelMap | None = None  # of ids in masks; None: as stored
+    dataset: str = "folder"  # its name in a spec
+    mask_ending: str = MASK_SUFFIX  # of a mask's name, after its picture's stem
+    palette: tuple[Colour, ...] | None = None  # of the classes, where they have colours
 
 
-def prepare(
-    dataset: DigitScenes | Folder | CamVid, storage: Storage, say: Callable[[str], None]
-) -> PreparedData:
+def prepare(dataset: AnyDataset, storage: Storage, say: Callable[[str], None]) -> PreparedData:
     """The data set's files, rendered first if it is built in and nobody has yet.
 
     Args:
@@ -52,16 +55,21 @@ def prepare(
     else:
         root = Path(dataset.root)
         train_split, eval_split, scale = dataset.train_split, dataset.eval_split, dataset.scale
-    classes = read_classes(root)
+    entry = DATASETS[dataset.name]
+    ending = entry.layout.mask_ending
+    classes = class_names(dataset.name, root)
     return PreparedData(
         root=str(root.absolute()),  # workers run in other directories
         train_split=train_split,
         eval_split=eval_split,
         classes=classes,
         scale=scale,
-        train_images=len(list_pairs(root, train_split)),
-        eval_images=len(list_pairs(root, eval_split)),
+        train_images=len(list_pairs(root, train_split, mask_ending=ending)),
+        eval_images=len(list_pairs(root, eval_split, mask_ending=ending)),
         label_map=asked_map(dataset, len(classes)),
+        dataset=dataset.name,
+        mask_ending=ending,
+        palette=entry.palette,
     )
 
 

@@ -15,7 +15,7 @@ from trainer.base.errors import DataError
 from trainer.data.containers import Size
 from trainer.data.headers import Refused, mask_header, picture_header, read_header
 from trainer.data.listing import (
-    MASK_SUFFIXES,
+    MASK_SUFFIX,
     PICTURE_SUFFIXES,
     Fault,
     Listing,
@@ -51,7 +51,7 @@ def is_inside(path: Path, allowed: tuple[Path, ...] | None) -> bool:
     return allowed is None or any(path.is_relative_to(root) for root in allowed)
 
 
-def list_pairs(root: Path, split: str, *, mask_ending: str = ".png") -> list[Pair]:
+def list_pairs(root: Path, split: str, *, mask_ending: str = MASK_SUFFIX) -> list[Pair]:
     """Pictures of a split and their masks, ordered by file name.
 
     Args:
@@ -61,15 +61,25 @@ def list_pairs(root: Path, split: str, *, mask_ending: str = ".png") -> list[Pai
         DataError: a directory is missing, a picture has no mask or a mask no picture, or something there is
             no file: a link to nothing, say.
     """
+    images, annotations = root / "images" / split, root / "annotations" / split
     try:
-        pictures = list_files(root / "images" / split, PICTURE_SUFFIXES)
-        masks = list_files(root / "annotations" / split, (mask_ending,))
+        pictures, masks = list_files(images, PICTURE_SUFFIXES), list_files(annotations, (mask_ending,))
+        faults = _faults_between(pictures, masks, annotations, mask_ending)
     except OSError as error:
         raise DataError(f"split {split!r}: {error.strerror}: {error.filename}") from None
-    faults = pairing_faults(pictures, masks)
     if faults:
         raise DataError(f"split {split!r}: " + "; ".join(got for got, _ in faults))
     return _pairs(pictures, masks)
+
+
+def _faults_between(pictures: Listing, masks: Listing, annotations: Path, mask_ending: str) -> list[Fault]:
+    """`pairing_faults`; where masks have an ending of their own, those that lack it are told apart."""
+    lonely = pictures.files.keys() - masks.files.keys()
+    if mask_ending == MASK_SUFFIX or not lonely:
+        return pairing_faults(pictures, masks)
+    raw = list_files(annotations, (MASK_SUFFIX,)).files
+    unconverted = {stem: raw[stem] for stem in sorted(lonely & raw.keys())}
+    return pairing_faults(pictures, masks, mask_ending=mask_ending, unconverted=unconverted)
 
 
 def _pairs(pictures: Listing, masks: Listing) -> list[Pair]:
@@ -86,8 +96,10 @@ _known_lock = Lock()
 _KEPT = 64
 
 
-def split_facts(root: Path, split: str, allowed: tuple[Path, ...] | None = None) -> SplitFacts:
-    """Facts of images/SPLIT and annotations/SPLIT, both of which exist.
+def split_facts(
+    root: Path, split: str, allowed: tuple[Path, ...] | None = None, *, mask_ending: str = MASK_SUFFIX
+) -> SplitFacts:
+    """Facts of images/SPLIT and annotations/SPLIT, both of which exist; `mask_ending` as for `list_pairs`.
 
     Good news is kept until a file changes (`content_key`): then no header is read again. Where links lead,
     and what has no pair, is looked at each time.
@@ -95,14 +107,14 @@ def split_facts(root: Path, split: str, allowed: tuple[Path, ...] | None = None)
     images, annotations = root / "images" / split, root / "annotations" / split
     try:
         pictures = list_files(images, PICTURE_SUFFIXES)
-        masks = list_files(annotations, MASK_SUFFIXES)
+        masks = list_files(annotations, (mask_ending,))
+        faults = _faults_between(pictures, masks, annotations, mask_ending)
     except OSError as error:
         return SplitFacts(0, None, ((f"cannot be read: {error.strerror}", "readable directories"),))
     outside = _outside((images, annotations), (pictures, masks), allowed)
     if outside:
         got = f"{named(outside, 'file')} link to outside the allowed data roots"
         return SplitFacts(0, None, ((got, "files inside an allowed data root"),))
-    faults = pairing_faults(pictures, masks)
     partners = _partners(pictures, masks)
     if not partners and not faults:
         faults = [("has no pictures", "at least one JPG or PNG in images/SPLIT, with its PNG mask")]

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
+from trainer.data.listing import MASK_SUFFIX
 from trainer.data.prepare import PreparedData
+from trainer.mmseg_adapter.model.config import network_of, render_model
 from trainer.spec.augmentation import Augmentation
 from trainer.spec.datasets import DATASETS, IGNORE_INDEX
-from trainer.spec.models import RECIPES
 from trainer.spec.schedule import Schedule
 from trainer.spec.spec import ExperimentSpec
 
-# ImageNet statistics, RGB, as every recipe of mmsegmentation has them.
-_MEAN = (123.675, 116.28, 103.53)
-_STD = (58.395, 57.12, 57.375)
 _BATCHES_AHEAD = 4  # of each loader process: some pictures take longer than others
 
 
@@ -27,7 +24,7 @@ def render_config(
     config = {
         "default_scope": "mmseg",
         "work_dir": work_dir,
-        "model": render_model(RECIPES[spec.model.name].model, spec, num_classes=len(data.classes)),
+        "model": render_model(network_of(spec), spec, num_classes=len(data.classes)),
         "train_dataloader": _train_loader(spec, data, loader_workers),
         "val_dataloader": _eval_loader(spec, data, loader_workers),
         "train_cfg": {
@@ -68,10 +65,7 @@ def _train_loader(spec: ExperimentSpec, data: PreparedData, loader_workers: int)
         **_processes(spec, loader_workers),
         "sampler": {"type": "PositionSampler", "global_batch_size": batch_size, "seed": spec.seed},
         "dataset": {
-            "type": "PairedFolder",
-            "data_root": data.root,
-            "split": data.train_split,
-            "classes": data.classes,
+            **_files(data, data.train_split),
             "seed": spec.seed,
             "pipeline": _train_pipeline(spec, data),
         },
@@ -85,14 +79,19 @@ def _eval_loader(spec: ExperimentSpec, data: PreparedData, loader_workers: int) 
         # No padding of the last round: a padded picture would be counted twice.
         "sampler": {"type": "DefaultSampler", "shuffle": False, "round_up": False},
         "dataset": {
-            "type": "PairedFolder",
-            "data_root": data.root,
-            "split": data.eval_split,
-            "classes": data.classes,
+            **_files(data, data.eval_split),
             "test_mode": True,
             "pipeline": _eval_pipeline(spec.augmentation, data),
         },
     }
+
+
+def _files(data: PreparedData, split: str) -> dict[str, Any]:
+    """Where a split's files are; what is as in a folder of one's own is not said."""
+    files = {"type": "PairedFolder", "data_root": data.root, "split": split, "classes": data.classes}
+    named = {} if data.mask_ending == MASK_SUFFIX else {"mask_ending": data.mask_ending}
+    coloured = {} if data.palette is None else {"palette": data.palette}
+    return {**files, **named, **coloured}
 
 
 def _processes(spec: ExperimentSpec, loader_workers: int) -> dict[str, Any]:
@@ -103,56 +102,6 @@ def _processes(spec: ExperimentSpec, loader_workers: int) -> dict[str, Any]:
         "pin_memory": spec.resources.gpus_per_worker > 0,
         **ahead,
     }
-
-
-def revive(value: Any) -> Any:
-    """The rendered config as mmengine wants it: mmcv insists on tuples where JSON has lists of integers."""
-    if isinstance(value, dict):
-        return {key: revive(item) for key, item in value.items()}
-    if isinstance(value, list):
-        items = [revive(item) for item in value]
-        return tuple(items) if items and all(type(item) is int for item in items) else items
-    return value
-
-
-def render_model(recipe: Mapping[str, Any], spec: ExperimentSpec, *, num_classes: int) -> dict[str, Any]:
-    """A recipe's model in mmseg's terms, as `spec` trains it: plain data; the recipe stays as it is."""
-    model: dict[str, Any] = json.loads(json.dumps(dict(recipe)))
-    if not spec.resources.gpus_per_worker:
-        model = _without_sync(model)
-    for name in ("decode_head", "auxiliary_head"):
-        for head in _as_list(model.get(name)):
-            head |= {"num_classes": num_classes, "ignore_index": IGNORE_INDEX}
-            loss = head.setdefault(
-                "loss_decode", {"type": "CrossEntropyLoss", "use_sigmoid": False, "loss_weight": 1.0}
-            )
-            loss["avg_non_ignore"] = spec.schedule.loss_average == "valid"
-    model["data_preprocessor"] = {
-        "type": "SegDataPreProcessor",
-        "mean": _MEAN,
-        "std": _STD,
-        "bgr_to_rgb": True,
-        "pad_val": 0,
-        "seg_pad_val": IGNORE_INDEX,
-        "size": spec.schedule.crop_size,
-    }
-    model["train_cfg"] = {}
-    model["test_cfg"] = {"mode": "whole"}
-    return model
-
-
-def _without_sync(value: Any) -> Any:
-    """SyncBN does not run on a CPU: there each worker normalises by its own part of the batch."""
-    if isinstance(value, dict):
-        plain = {key: _without_sync(item) for key, item in value.items()}
-        return {**plain, "type": "BN"} if plain.get("type") == "SyncBN" else plain
-    return [_without_sync(item) for item in value] if isinstance(value, list) else value
-
-
-def _as_list(value: Any) -> list[dict[str, Any]]:
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]
 
 
 def _train_pipeline(spec: ExperimentSpec, data: PreparedData) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATA_SAMPLERS, DATASETS
 from torch.utils.data import Sampler
 
+from trainer.data.listing import MASK_SUFFIX
 from trainer.data.splits import list_pairs
 from trainer.mmseg_adapter import photometric, transforms  # noqa: F401 - pipelines name them
 
@@ -131,14 +132,26 @@ class PairedFolder(BaseSegDataset):  # type: ignore[misc]
     """images/SPLIT and annotations/SPLIT paired by stem; training indices come from PositionSampler."""
 
     def __init__(
-        self, *, data_root: str, split: str, classes: Sequence[str], seed: int = 0, **kwargs: Any
+        self,
+        *,
+        data_root: str,
+        split: str,
+        classes: Sequence[str],
+        mask_ending: str = MASK_SUFFIX,
+        palette: Sequence[Sequence[int]] | None = None,
+        seed: int = 0,
+        **kwargs: Any,
     ) -> None:
+        """`mask_ending` as for `list_pairs`; `palette` (K, 3) red, green, blue, by default random ones."""
         self._split = split
+        self._mask_ending = mask_ending
         self._seed = seed
         # Colours are for pictures of masks only; mmseg wants one for each class.
-        palette = np.random.default_rng(0).integers(0, 256, (len(classes), 3)).tolist()
+        if palette is None:
+            palette = np.random.default_rng(0).integers(0, 256, (len(classes), 3)).tolist()
+        colours = [list(colour) for colour in palette]
         super().__init__(
-            data_root=data_root, metainfo={"classes": tuple(classes), "palette": palette}, **kwargs
+            data_root=data_root, metainfo={"classes": tuple(classes), "palette": colours}, **kwargs
         )
 
     def load_data_list(self) -> list[dict[str, Any]]:
@@ -150,7 +163,7 @@ class PairedFolder(BaseSegDataset):  # type: ignore[misc]
                 "reduce_zero_label": False,
                 "seg_fields": [],
             }
-            for pair in list_pairs(Path(self.data_root), self._split)
+            for pair in list_pairs(Path(self.data_root), self._split, mask_ending=self._mask_ending)
         ]
 
     def __getitem__(self, address: int) -> Any:

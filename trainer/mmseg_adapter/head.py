@@ -156,7 +156,7 @@ def attach(
             already, or no bias where the criterion shifts predictions.
     """
     *others, head = _heads(model)
-    _check(head)
+    check_head(head)
     assert head is not None
     criterion = criterion_factory(head.conv_seg.in_channels, bool(head.align_corners))
     if criterion.prediction_shift is not None and head.conv_seg.bias is None:
@@ -220,7 +220,7 @@ def _known_as(head_class: type) -> str:
     return owner.__name__ if owner is not BaseDecodeHead else head_class.__name__
 
 
-def _check(head: object) -> None:
+def check_head(head: object) -> None:
     """Refuses a head whose losses we could not take over without changing what it is."""
     name = type(head).__name__
     if not isinstance(head, BaseDecodeHead):

@@ -20,7 +20,7 @@ from trainer.results.remark import Remark, RemarkSummary, remark, summary
 from trainer.results.report import AttemptReport, ClassScore, Scores
 from trainer.results.scores import HeadlineScores
 from trainer.spec import methods
-from trainer.spec.spec import SINGLE_SCALE
+from trainer.spec.evaluation import SINGLE_SCALE
 
 
 class _Setting(StrictModel):
@@ -139,7 +139,7 @@ def _row(
         method=methods.label(spec.method),
         seed=spec.seed,
         dataset=spec.dataset.name,
-        model=spec.model.name,
+        model=spec.model.label,
         **scores.headline,
         delta_mIoU=difference(scores.mIoU, reference.mIoU) if reference else None,
         pearson_pixel=scores.pearson_pixel,

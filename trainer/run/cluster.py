@@ -9,6 +9,7 @@ from typing import Any
 import ray
 
 from trainer.base.errors import NodeLost, ResourcesUnavailable, WorkerLost
+from trainer.spec.recipes import Machines
 from trainer.spec.resources import Resources
 
 Nodes = Callable[[], list[dict[str, Any]]]  # as `ray.nodes` answers
@@ -35,6 +36,13 @@ def require_resources(
 def places(cpus: float, gpus: float, *, nodes: Nodes = ray.nodes) -> int:
     """How many workers of this size the nodes have room for, were they empty."""
     return sum(_places(node["Resources"], cpus, gpus) for node in _alive(nodes))
+
+
+def machines(nodes: Nodes = ray.nodes) -> Machines:
+    """What all nodes have together, whole GPUs and CPUs."""
+    alive = [node["Resources"] for node in _alive(nodes)]
+    gpus, cpus = (int(sum(node.get(kind, 0) for node in alive)) for kind in ("GPU", "CPU"))
+    return Machines(gpus, cpus)
 
 
 def alive_nodes(nodes: Nodes = ray.nodes) -> frozenset[str]:

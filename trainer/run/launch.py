@@ -37,7 +37,8 @@ def connect(*, show_workers: bool = True) -> bool:
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     address = os.environ.get("RAY_ADDRESS")
-    ray.init(address=address or "local", logging_level="warning", log_to_driver=show_workers)
+    if not ray.is_initialized():  # to ask what it has: see ask_cluster.py
+        ray.init(address=address or "local", logging_level="warning", log_to_driver=show_workers)
     return not address
 
 

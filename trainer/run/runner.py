@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import mmseg.models  # noqa: F401 - fills mmseg's registries
 import torch
 from mmengine.config import Config
-from mmengine.dist import get_world_size
+from mmengine.dist import get_rank, get_world_size
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from mmseg.registry import MODELS
 
+from trainer.base.errors import ModelError, RegionRebalanceError
 from trainer.criterion import Criterion, build_criterion
 from trainer.mmseg_adapter.checkpoint import TrainingCheckpoints
-from trainer.mmseg_adapter.config import revive
 from trainer.mmseg_adapter.data import seed_everything
 from trainer.mmseg_adapter.evaluation import LabelLoop  # noqa: F401 - val_cfg names it
 from trainer.mmseg_adapter.head import attach, deployable_state
@@ -27,15 +28,21 @@ from trainer.mmseg_adapter.hooks import (
 )
 from trainer.mmseg_adapter.isolation import quiet_logger
 from trainer.mmseg_adapter.mmengine_compat import QuietRunner
+from trainer.mmseg_adapter.model.config import revive
+from trainer.mmseg_adapter.model.deployed import plain_model
+from trainer.mmseg_adapter.model.fit import check_model
 from trainer.mmseg_adapter.parameter_groups import NamedGroups  # noqa: F401 - optim_wrapper names it
+from trainer.mmseg_adapter.pretrained.load import load_pretrained
 from trainer.mmseg_adapter.step.average import begin_average, scored
 from trainer.mmseg_adapter.step.loop import StepLoop  # noqa: F401 - train_cfg names it
 from trainer.mmseg_adapter.step.optim_wrapper import StepOptimWrapper  # noqa: F401 - optim_wrapper too
 from trainer.mmseg_adapter.step.recompute import recompute_blocks
-from trainer.plan import Plan
+from trainer.plan import Plan, PlannedWeights
 from trainer.results.metrics import Counts, frequency_groups
 from trainer.results.report import Scores, make_scores
 from trainer.spec.datasets import IGNORE_INDEX
+from trainer.spec.own.model import OwnModel
+from trainer.storage.notices import add_notice
 from trainer.storage.sink import Sink
 
 
@@ -75,14 +82,61 @@ class Evaluations:
 
 
 def build_model(plan: Plan) -> torch.nn.Module:
-    """The plain mmseg model of the plan, initialised from its seed."""
+    """The plain mmseg model of the plan: initialised from its seed, its backbone from the plan's weights.
+
+    Raises:
+        ModelError: the parts of an own model do not fit each other, or it is too large.
+        WeightsError: the weights are damaged, or another model's.
+    """
     with DefaultScope.overwrite_default_scope("mmseg"):
         quiet_logger(f"{_name(plan)}-build")  # mmengine lists every parameter it initialised
         seed_everything(plan.spec.seed)
-        model: Any = MODELS.build(Config(revive(plan.config["model"])))
+        config = revive(plan.config["model"])
+        if isinstance(plan.spec.model, OwnModel):
+            _check(config, plan, several_workers=plan.spec.resources.workers > 1)
+        model: Any = MODELS.build(Config(config))
         model.init_weights()
     assert isinstance(model, torch.nn.Module)
+    if plan.weights is not None:
+        _begin_with(model, plan, plan.weights)
     return model
+
+
+def refuse_crops(plan: Plan, error: Exception) -> None:
+    """Says so where a model that comes with its parts failed because its crops are too small for them.
+
+    Asked after the failure alone: the parts fit each other, and to look at them takes seconds.
+
+    Raises:
+        ModelError: from `error`, which says nothing of the crop.
+    """
+    if isinstance(error, RegionRebalanceError) or isinstance(plan.spec.model, OwnModel):
+        return
+    with DefaultScope.overwrite_default_scope("mmseg"):
+        try:
+            _check(revive(plan.config["model"]), plan)
+        except ModelError as found:
+            height, width = plan.spec.schedule.crop_size
+            got = f"{plan.spec.model.label} cannot be trained on crops of {height}×{width}: {found.problem}"
+            raise ModelError("/schedule/crop_size", got) from error
+
+
+def _check(config: dict[str, Any], plan: Plan, *, several_workers: bool = False) -> None:
+    """Refuses a model that cannot train, before any of it takes memory."""
+    schedule = plan.spec.schedule
+    pictures = schedule.batch_size // schedule.accumulate
+    if not plan.spec.resources.gpus_per_worker:  # each normalises by its own
+        pictures //= plan.spec.resources.workers
+    check_model(config, pictures=pictures, crop_size=schedule.crop_size, several_workers=several_workers)
+
+
+def _begin_with(model: torch.nn.Module, plan: Plan, weights: PlannedWeights) -> None:
+    """Loads pretrained weights; on each rank, for each reads the same file. Rank 0 says what fitted."""
+    matched = load_pretrained(model, Path(weights.path), layout=weights.layout, name=weights.name)
+    if get_rank() == 0:
+        print(matched, flush=True)
+        if matched.notice is not None:
+            add_notice(plan.attempt_dir, matched.notice)
 
 
 def build_runner(plan: Plan, sink: Sink, evaluations: Evaluations) -> Runner:
@@ -149,7 +203,10 @@ def _name(plan: Plan) -> str:
 
 
 def deployable_payload(runner: Runner, plan: Plan) -> tuple[dict[str, Any], int]:
-    """The checkpoint to deploy (no branch, loads strictly into plain mmseg), and its parameter count."""
+    """The checkpoint to deploy, and its parameter count.
+
+    Its weights have no branch and load strictly into plain mmseg; `load_deployed` reads all of it.
+    """
     model = scored(runner)
     state = {name: tensor.cpu() for name, tensor in deployable_state(model).items()}
     trained = {name for name, _ in model.named_parameters()}
@@ -157,6 +214,9 @@ def deployable_payload(runner: Runner, plan: Plan) -> tuple[dict[str, Any], int]
     palette = runner.train_dataloader.dataset.metainfo["palette"]
     meta = {
         "dataset_meta": {"classes": list(plan.data.classes), "palette": palette},
+        "model": plain_model(plan.config["model"]),
+        "mmseg_version": plan.versions["onedl-mmsegmentation"],
+        "spec": plan.spec.model_dump(mode="json"),
         "experiment": plan.experiment,
         "iteration": plan.spec.schedule.iterations,
     }

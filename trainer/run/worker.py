@@ -10,7 +10,7 @@ from trainer.base.errors import DataError
 from trainer.mmseg_adapter import quiet_imports
 from trainer.plan import Plan
 from trainer.results.report import AttemptResult
-from trainer.spec.spec import SINGLE_SCALE
+from trainer.spec.evaluation import SINGLE_SCALE
 from trainer.storage.orders import Orders
 from trainer.storage.sink import FileSink, NullSink, Record, Sink
 
@@ -39,8 +39,9 @@ def train(plan: Plan, sink: Sink, mark: Callable[[str], None] = lambda _: None) 
     with quiet_imports():
         from trainer.mmseg_adapter.checkpoint import save_whole
         from trainer.mmseg_adapter.isolation import forget_run, set_backends
+        from trainer.mmseg_adapter.model.fit import MISFITS
         from trainer.mmseg_adapter.torch_compat import words_of
-        from trainer.run.runner import Evaluations, build_runner, deployable_payload
+        from trainer.run.runner import Evaluations, build_runner, deployable_payload, refuse_crops
 
     mark("import")
     set_backends(threads=plan.threads, deterministic=plan.spec.schedule.deterministic)
@@ -56,6 +57,9 @@ def train(plan: Plan, sink: Sink, mark: Callable[[str], None] = lambda _: None) 
         payload, parameters = deployable_payload(runner, plan)
     except DataError as error:
         raise DataError(words_of(error)) from error
+    except MISFITS as error:
+        refuse_crops(plan, error)
+        raise
     finally:
         forget_run(runner)
     scores, images = evaluations.last

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from trainer.base.errors import Problem
 from trainer.spec.augmentation import NATIVE, Augmentation, Base, fitted
-from trainer.spec.datasets import CamVid, DigitScenes, Folder
+from trainer.spec.datasets import AnyDataset, Folder
 from trainer.spec.methods import AnyMethod, of_a_batch
-from trainer.spec.models import RECIPES, Recipe
 from trainer.spec.resources import Resources
 from trainer.spec.schedule import SMALLEST_CROP, Schedule
 
@@ -25,29 +24,6 @@ def batch_problems(schedule: Schedule, resources: Resources) -> list[Problem]:
     return [Problem("/schedule/batch_size", got, f"a multiple of {allowed}")]
 
 
-def norm_problems(recipe: Recipe, model: str, schedule: Schedule, resources: Resources) -> list[Problem]:
-    """Batch norm cannot train on one value a channel. On GPUs all workers normalise together."""
-    parts = schedule.accumulate * (1 if resources.gpus_per_worker else resources.workers)
-    if recipe.norm_values(schedule.crop_size, schedule.batch_size // parts) > 1:
-        return []
-    height, width = schedule.crop_size
-    shared = resources.workers * schedule.accumulate > 1
-    one = (
-        ("1 picture a worker" if schedule.accumulate == 1 else "1 picture at a time")
-        if shared
-        else "1 picture"
-    )
-    got = f"{one} of {height}×{width} gives batch norm in {model} one value a channel"
-    more = f">= {2 * parts}"
-    if recipe.norm_stride is None:
-        return [Problem("/schedule/batch_size", got, more)]
-    larger = f"a height or width >= {recipe.norm_stride + 1}"
-    return [
-        Problem("/schedule/batch_size", got, f"{more}, or {larger} in /schedule/crop_size"),
-        Problem("/schedule/crop_size", got, f"{larger}, or /schedule/batch_size {more}"),
-    ]
-
-
 def shared_gpu_problems(resources: Resources) -> list[Problem]:
     """Workers that train together cannot share a GPU: NCCL refuses two ranks on one."""
     share, workers = resources.gpus_per_worker, resources.workers
@@ -60,8 +36,8 @@ def shared_gpu_problems(resources: Resources) -> list[Problem]:
     ]
 
 
-def optimizer_problems(schedule: Schedule, resources: Resources, model: str) -> list[Problem]:
-    """Words of the optimiser that do not go together, or that the model or a CPU cannot take."""
+def optimizer_problems(schedule: Schedule, resources: Resources) -> list[Problem]:
+    """Words of the optimiser that do not go together, or that a CPU cannot take."""
     problems = []
     lowest, rate = schedule.min_learning_rate, schedule.learning_rate
     if lowest > rate:
@@ -83,7 +59,7 @@ def optimizer_problems(schedule: Schedule, resources: Resources, model: str) -> 
         problems.append(
             Problem("/schedule/precision", got, '"float32" or "bf16", or /resources/gpus_per_worker above 0')
         )
-    return [*problems, *_rising_rates(schedule), *_layer_decay_problems(schedule, model)]
+    return [*problems, *_rising_rates(schedule)]
 
 
 def _rising_rates(schedule: Schedule) -> list[Problem]:
@@ -100,21 +76,6 @@ def _rising_rates(schedule: Schedule) -> list[Problem]:
     ]
 
 
-def _layer_decay_problems(schedule: Schedule, model: str) -> list[Problem]:
-    if schedule.layer_decay is None:
-        return []
-    where = "/schedule/layer_decay"
-    if not RECIPES[model].has_layers:
-        return [Problem(where, f"{model} is no transformer: it has no layers to count", "null")]
-    if schedule.parameter_groups or schedule.no_weight_decay:
-        other = "parameter_groups" if schedule.parameter_groups else "no_weight_decay"
-        got = (
-            f"is given beside /schedule/{other}; it has groups of its own, without decay of norms and biases"
-        )
-        return [Problem(where, got, f"null, or no /schedule/{other}")]
-    return []
-
-
 def accumulation_problems(schedule: Schedule, method: AnyMethod) -> list[Problem]:
     """Methods whose loss of a batch is not the mean of its parts' losses."""
     reason = of_a_batch(method)
@@ -125,7 +86,7 @@ def accumulation_problems(schedule: Schedule, method: AnyMethod) -> list[Problem
     return [Problem("/schedule/accumulate", got, allowed)]
 
 
-def dataset_problems(dataset: Folder | CamVid | DigitScenes, augmentation: Augmentation) -> list[Problem]:
+def dataset_problems(dataset: AnyDataset, augmentation: Augmentation) -> list[Problem]:
     """Two words for one thing."""
     problems = []
     if isinstance(dataset, Folder) and dataset.zero_is_void and dataset.label_map is not None:
@@ -165,3 +126,10 @@ def fitting_problems(
         for axis, side in enumerate(("height", "width"))
         if crop[axis] > size[axis]
     ]
+
+
+def variant_problems(recipe: str | None, variant: str) -> list[Problem]:
+    """A variant is one of a recipe."""
+    if recipe is not None or variant == "paper":
+        return []
+    return [Problem("/variant", f"{variant!r} is given without /recipe", "nothing, or a /recipe")]

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from trainer.base.strict_model import StrictModel
+from trainer.spec.class_list import ClassList, Colour, class_list
 
 IGNORE_INDEX = 255
 MIN_CLASSES = 2  # of one there is nothing to tell apart
@@ -30,6 +31,15 @@ FrequencyTable = Annotated[
         min_length=1,
         description="Class frequencies to use instead of counting: a packaged table's name, or a CSV file "
         "below `root`.",
+    ),
+]
+OwnTable = Annotated[
+    str | None,
+    Field(
+        max_length=4096,
+        min_length=1,
+        description="Class frequencies: by default the packaged table of the whole training set; another "
+        "packaged table's name, a CSV file below `root`, or null to count the masks at hand.",
     ),
 ]
 
@@ -99,14 +109,58 @@ class CamVid(StrictModel):
     frequency_table: FrequencyTable = None
 
 
-AnyDataset = Annotated[DigitScenes | Folder | CamVid, Field(discriminator="name")]
+class OfficialLayout(StrictModel):
+    """A public data set where mmsegmentation looks for it on disk; its classes are packaged."""
+
+    name: str
+    root: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=4096,
+        description="Default: looked for in the allowed data roots, by its usual names.",
+    )
+    train_split: SplitName
+    eval_split: SplitName
+    scale: Scale = 1.0
+    frequency_table: OwnTable
+
+
+class Ade20k(OfficialLayout):
+    """ADE20K with the 150 classes of its scene parsing challenge; scored on its validation split."""
+
+    name: Literal["ade20k"] = "ade20k"
+    train_split: SplitName = "training"
+    eval_split: SplitName = "validation"
+    frequency_table: OwnTable = "ade20k"
+
+
+class CocoStuff164k(OfficialLayout):
+    """COCO-Stuff of 164,000 pictures, 171 classes; scored on val2017."""
+
+    name: Literal["cocostuff164k"] = "cocostuff164k"
+    train_split: SplitName = "train2017"
+    eval_split: SplitName = "val2017"
+    frequency_table: OwnTable = "cocostuff164k"
+
+
+class CocoStuff10k(OfficialLayout):
+    """COCO-Stuff of 10,000 pictures, 171 classes; scored on test2014."""
+
+    name: Literal["cocostuff10k"] = "cocostuff10k"
+    train_split: SplitName = "train2014"
+    eval_split: SplitName = "test2014"
+    frequency_table: OwnTable = "cocostuff10k"
+
+
+OnDisk = Folder | CamVid | Ade20k | CocoStuff164k | CocoStuff10k
+AnyDataset = Annotated[DigitScenes | OnDisk, Field(discriminator="name")]
 
 
 def _from_name(value: object) -> object:
     return {"name": value} if isinstance(value, str) else value
 
 
-DatasetName = Literal["digit_scenes", "camvid"]
+DatasetName = Literal["digit_scenes", "camvid", "ade20k", "cocostuff164k", "cocostuff10k"]
 Dataset = Annotated[AnyDataset, BeforeValidator(_from_name, json_schema_input_type=DatasetName | AnyDataset)]
 
 
@@ -119,6 +173,17 @@ _USUAL: dict[str, Any] = {
     "photometric": True,
     "test_size": "native",
 }
+_AS_MMSEG = {**_USUAL, "resize_base": (2048, 512), "test_size": (2048, 512)}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a data set lies on disk, beside images/SPLIT and annotations/SPLIT."""
+
+    mask_ending: str = ".png"  # of a mask's name, after its picture's stem
+    zero_is_void: bool = False  # mmsegmentation's reduce_zero_label
+    classes_file: bool = True  # whether there must be a classes.txt; else the classes are the catalogue's
+    directories: tuple[str, ...] = ()  # usual names, below a data root
 
 
 @dataclass(frozen=True)
@@ -132,6 +197,30 @@ class DatasetEntry:
     classes: tuple[str, ...] | None
     augmentation: Mapping[str, Any] = field(default_factory=lambda: _USUAL)
     picture_size: tuple[int, int] | None = None  # (height, width) where it is known beforehand
+    layout: Layout = Layout()
+    palette: tuple[Colour, ...] | None = None  # of the classes, where they have colours
+
+    def default(self, field_name: str) -> Any:
+        """What a parameter is where a spec does not say."""
+        return self.parameters.model_fields[field_name].default
+
+
+def _official(
+    parameters: type[OfficialLayout],
+    classes: ClassList,
+    layout: Layout,
+    *,
+    title: str,
+    source: str,
+    licence: str,
+) -> DatasetEntry:
+    """The entry of a data set that lies, and is augmented, as mmsegmentation's files have it."""
+    names, palette = classes
+    return DatasetEntry(parameters, title, source, licence, names, _AS_MMSEG, layout=layout, palette=palette)
+
+
+_COCO_STUFF = class_list("cocostuff")
+_COCO_LICENCE = "annotations CC BY 4.0; pictures under their owners' Flickr licences"
 
 
 DATASETS: dict[str, DatasetEntry] = {
@@ -161,6 +250,35 @@ DATASETS: dict[str, DatasetEntry] = {
             "Sky", "Building", "Pole", "Road", "Pavement", "Tree",
             "SignSymbol", "Fence", "Car", "Pedestrian", "Bicyclist",
         ),
+        layout=Layout(directories=("camvid",)),
+    ),
+    "ade20k": _official(
+        Ade20k,
+        class_list("ade20k"),
+        Layout(
+            zero_is_void=True,
+            classes_file=False,
+            directories=("ade20k", "ADEChallengeData2016", "ade/ADEChallengeData2016"),
+        ),
+        title="ADE20K, 150 classes, scene parsing challenge 2016",
+        source="GitHub CSAILVision/sceneparsing, ADEChallengeData2016; Zhou et al. 2017",
+        licence="annotations BSD-3-Clause; pictures for non-commercial research and education only",
+    ),
+    "cocostuff164k": _official(
+        CocoStuff164k,
+        _COCO_STUFF,
+        Layout("_labelTrainIds.png", classes_file=False, directories=("coco_stuff164k", "cocostuff164k")),
+        title="COCO-Stuff 164k, 171 classes",
+        source="GitHub nightrome/cocostuff; Caesar et al. 2018, Lin et al. 2014",
+        licence=_COCO_LICENCE,
+    ),
+    "cocostuff10k": _official(
+        CocoStuff10k,
+        _COCO_STUFF,
+        Layout("_labelTrainIds.png", True, classes_file=False, directories=("coco_stuff10k", "cocostuff10k")),
+        title="COCO-Stuff 10k, 171 classes",
+        source="GitHub nightrome/cocostuff10k; Caesar et al. 2018, Lin et al. 2014",
+        licence=_COCO_LICENCE,
     ),
 }  # fmt: skip
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
-from trainer.spec.datasets import IGNORE_INDEX, CamVid, DigitScenes, Folder
+from trainer.spec.datasets import DATASETS, IGNORE_INDEX, AnyDataset, Folder
 
 # ((id as stored, its class 0 … K-1 or 255 for void), …), ascending; every other id is refused.
 LabelMap = tuple[tuple[int, int], ...]
@@ -27,13 +27,18 @@ def zero_is_void(num_classes: int) -> LabelMap:
     return ((0, IGNORE_INDEX), *classes, (IGNORE_INDEX, IGNORE_INDEX))
 
 
-def asked_map(dataset: DigitScenes | Folder | CamVid, num_classes: int) -> LabelMap | None:
-    """The map that a spec asks for; None where ids are taken as they are stored."""
+def asked_map(dataset: AnyDataset, num_classes: int) -> LabelMap | None:
+    """The map that a spec asks for, or a public data set has; None where ids are taken as they are stored."""
     if not isinstance(dataset, Folder):
-        return None
+        return layout_map(dataset.name, num_classes)
     if dataset.zero_is_void:
         return zero_is_void(num_classes)
     return None if dataset.label_map is None else map_of(dataset.label_map)
+
+
+def layout_map(dataset_name: str, num_classes: int) -> LabelMap | None:
+    """The map that a data set of the catalogue has, whatever a spec says; None: ids are as stored."""
+    return zero_is_void(num_classes) if DATASETS[dataset_name].layout.zero_is_void else None
 
 
 def map_of(label_map: Mapping[str, int | None]) -> LabelMap:
@@ -56,8 +61,12 @@ def _is_void(entry: tuple[int, int]) -> bool:
     return entry[1] == IGNORE_INDEX
 
 
-def strange_ids_hint(label_map: LabelMap | None, num_classes: int, held: Sequence[int]) -> str:
+def strange_ids_hint(
+    label_map: LabelMap | None, num_classes: int, held: Sequence[int], *, dataset: str = "folder"
+) -> str:
     """What may be meant where masks hold ids that they may not; `held` are all that occur in a split."""
+    if dataset != "folder":
+        return f"are they of the original release? How the masks of {dataset} are made: docs/datasets.md"
     if label_map is not None and label_map == zero_is_void(num_classes):
         return f"ids 1 to {num_classes} are its classes: lines of classes.txt may be missing"
     legal = dict(as_stored(num_classes) if label_map is None else label_map)

@@ -6,9 +6,9 @@ import hashlib
 import json
 import unicodedata
 from functools import cache
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
 from trainer.base.errors import Problem, SpecError
 from trainer.base.pointers import problems_of
@@ -20,19 +20,20 @@ from trainer.spec.checks import (
     batch_problems,
     dataset_problems,
     fitting_problems,
-    norm_problems,
     optimizer_problems,
     shared_gpu_problems,
+    variant_problems,
 )
 from trainer.spec.datasets import DATASETS, Dataset, usual_augmentation
+from trainer.spec.defaults import cpu_problems, filled
+from trainer.spec.evaluation import WHOLE, Evaluation
 from trainer.spec.methods import Method
-from trainer.spec.models import RECIPES, Model
+from trainer.spec.model_checks import fit_problems
+from trainer.spec.models import Model
+from trainer.spec.recipes import Machines, Variant, known_recipe
 from trainer.spec.resources import Resources
 from trainer.spec.schedule import Schedule
 
-Mode = Literal["single_scale"]
-SINGLE_SCALE: Mode = "single_scale"
-Share = Annotated[float, Field(gt=0, lt=1)]
 TagKey = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 _HIDDEN = r"\x00-\x1F\x7F-\x9F\u200B-\u200F\u2028-\u202E\u2060-\u206F\uFEFF"  # the best known of them
 
@@ -56,35 +57,53 @@ PLAIN_WORDS = Field(
     }
 )
 TagValue = Annotated[str, Field(max_length=500), PLAIN, PLAIN_WORDS]
+RecipeName = Annotated[
+    str,
+    Field(
+        max_length=100,
+        pattern="^[a-z0-9_/]+$",
+        json_schema_extra={"x-words": "such as table3/deeplabv3plus_r50: `rebalance recipes` lists them"},
+    ),
+    AfterValidator(known_recipe),
+]
+WeightsName = Annotated[
+    str,
+    Field(
+        max_length=100,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$",
+        json_schema_extra={"x-words": "such as pretrained, none, or a name of `rebalance weights list`"},
+    ),
+]
 
 
-class Evaluation(StrictModel):
-    """How the trained model is scored."""
-
-    modes: Annotated[tuple[Mode, ...], Field(strict=False)] = Field(
-        default=(SINGLE_SCALE,), min_length=1, max_length=1
-    )
-    interval: int | None = Field(
-        default=None, ge=1, description="Score every so many iterations as well; always at the end."
-    )
-    group_boundaries: Annotated[tuple[Share, Share], Field(strict=False)] | None = Field(
-        default=None,
-        description="Shares of the classes, most frequent first, at which head and body end; null: thirds.",
-    )
-
-
-def _schedule_optional(schema: dict[str, Any]) -> None:
-    schema["required"] = [name for name in schema["required"] if name in ("dataset", "model", "method")]
+def _only_method_required(schema: dict[str, Any]) -> None:
+    schema["required"] = ["method"]  # the rest comes from a recipe, or is asked for in words
 
 
 class ExperimentSpec(StrictModel):
-    """One training run and its evaluation. Only `dataset`, `model` and `method` must be given."""
+    """One training run and its evaluation; `dataset` and `model` must be given where no recipe is."""
 
-    model_config = ConfigDict(json_schema_extra=_schedule_optional)
+    model_config = ConfigDict(json_schema_extra=_only_method_required)
 
     name: Annotated[str, Field(max_length=200), PLAIN, PLAIN_WORDS] = ""
+    recipe: RecipeName | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="A row of the paper: see `rebalance recipes`. What is left out comes from it.",
+    )
+    variant: Variant = Field(
+        default="paper",
+        exclude_if=lambda value: value == "paper",
+        description="Of the recipe: as the paper's text says, or as mmsegmentation's file does.",
+    )
     dataset: Dataset
     model: Model
+    weights: WeightsName = Field(
+        default="none",
+        description="What the backbone begins with: `pretrained`, the weights of the model's published "
+        "training; `none`, random ones; or a name of `rebalance weights list`. Left out: `pretrained` where "
+        "there are some.",
+    )
     method: Method
     schedule: Schedule
     augmentation: Augmentation
@@ -95,49 +114,33 @@ class ExperimentSpec(StrictModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _fill_in(cls, document: Any) -> Any:
-        """Puts the recipe's schedule and the data set's augmentation under the fields given.
-
-        An unknown model gets some recipe's: it is refused anyway, and what was given is checked as well.
-        """
-        if not isinstance(document, dict):
-            return document
-        recipe = RECIPES.get(_name_of(document.get("model"))) or next(iter(RECIPES.values()))
-        dataset_name = _name_of(document.get("dataset"))
-        usual = {
-            "schedule": recipe.schedule_for(dataset_name),
-            "augmentation": usual_augmentation(dataset_name),
-        }
-        filled = dict(document)
-        for name, under in usual.items():
-            given = document.get(name, {})
-            if isinstance(given, dict):
-                filled[name] = {**under, **given}
-        return filled
+    def _fill_in(cls, document: Any, info: ValidationInfo) -> Any:
+        """Puts what is decided elsewhere under the fields given; the context has the cluster's `machines`."""
+        machines = (info.context or {}).get("machines")
+        return filled(document, machines) if isinstance(document, dict) else document
 
     @model_validator(mode="after")
     def _name_itself(self) -> Self:
         if not self.name:
-            object.__setattr__(self, "name", f"{self.method.kind} on {self.dataset.name}")
+            what = self.dataset.name if self.recipe is None else self.recipe
+            object.__setattr__(self, "name", f"{self.method.kind} on {what}")
         return self
 
 
-def _name_of(value: object) -> str:
-    name = value.get("name") if isinstance(value, dict) else value
-    return name if isinstance(name, str) else ""
-
-
-def parse_spec(document: object) -> ExperimentSpec:
+def parse_spec(document: object, machines: Machines | None = None) -> ExperimentSpec:
     """The spec a decoded JSON document describes, all defaults filled in.
+
+    Args:
+        machines: what the cluster has, for recipes that say nothing of resources.
 
     Raises:
         SpecError: with every problem found and the JSON pointer of each.
     """
     try:
-        spec = ExperimentSpec.model_validate(document)
+        spec = ExperimentSpec.model_validate(document, context={"machines": machines})
     except ValidationError as error:
         raise SpecError(problems_of(error, document, spec_schema())) from None
-    problems = _cross_checks(spec)
+    problems = (*cpu_problems(document, machines), *_cross_checks(spec))
     if problems:
         raise SpecError(problems)
     return spec
@@ -161,10 +164,12 @@ def _cross_checks(spec: ExperimentSpec) -> tuple[Problem, ...]:
             )
         )
     problems += dataset_problems(spec.dataset, spec.augmentation)
-    if not problems:  # how many pictures a worker gets is known
-        problems += norm_problems(RECIPES[spec.model.name], spec.model.name, spec.schedule, spec.resources)
+    problems += variant_problems(spec.recipe, spec.variant)
+    problems += fit_problems(
+        spec.model, spec.schedule, spec.resources, spec.evaluation, norms=not problems
+    )  # how many pictures a worker gets is known
     problems += shared_gpu_problems(spec.resources)
-    problems += optimizer_problems(spec.schedule, spec.resources, spec.model.name)
+    problems += optimizer_problems(spec.schedule, spec.resources)
     problems += accumulation_problems(spec.schedule, spec.method)
     size = DATASETS[spec.dataset.name].picture_size
     if size is not None:
@@ -195,6 +200,12 @@ def spec_hash(spec: ExperimentSpec) -> str:
         for name, value in document["schedule"].items()
         if name not in defaults or getattr(spec.schedule, name) != defaults[name]
     }
+    # What names a training without changing it, and later words at their defaults.
+    document.pop("recipe", None), document.pop("variant", None)
+    if spec.weights == "none":
+        del document["weights"]
+    if spec.evaluation.inference == WHOLE:
+        del document["evaluation"]["inference"]
     if spec.augmentation == Augmentation(**usual_augmentation(spec.dataset.name)):
         del document["augmentation"]
     return hashlib.sha256(_compact(document).encode()).hexdigest()

@@ -177,6 +177,11 @@ class Storage:
         return self.folder.folder("pictures")
 
     @property
+    def weights(self) -> StoredFolder:
+        """Pretrained weights by name: see `trainer.storage.weights`."""
+        return self.folder.folder("weights")
+
+    @property
     def datasets(self) -> StoredFolder:
         return self.folder.folder("datasets")
 

@@ -53,6 +53,13 @@ class StoredFile(Protocol):
         """A stream, not buffered, whose writes go to the end, each whole or not at all; to be closed."""
         ...
 
+    def rename(self, name: str) -> StoredFile:
+        """The file `name` beside it, replaced as a whole by this one, which is flushed first and gone then.
+
+        Raises FileNotFoundError.
+        """
+        ...
+
     def delete(self) -> None:
         """Also where there is none."""
         ...

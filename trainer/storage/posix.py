@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -72,6 +73,11 @@ class PosixFile(_PosixPlace):
 
     def appending(self) -> BinaryIO:
         return cast(BinaryIO, Appending(self.local))
+
+    def rename(self, name: str) -> PosixFile:
+        with self.local.open("rb") as stream:
+            os.fsync(stream.fileno())
+        return PosixFile(self.local.replace(self.local.with_name(name)))
 
     def delete(self) -> None:
         self.local.unlink(missing_ok=True)

@@ -10,8 +10,9 @@ from typing import Any
 
 from trainer.base.ends import RunStatus
 from trainer.results.report import AttemptReport, AttemptResult, Scores
+from trainer.spec.evaluation import SINGLE_SCALE
 from trainer.spec.methods import label
-from trainer.spec.spec import SINGLE_SCALE, spec_hash
+from trainer.spec.spec import spec_hash
 from trainer.storage.layout import AttemptDir
 from trainer.storage.sink import Record, read_records
 from trainer.task import Task
@@ -192,7 +193,7 @@ def _run_info(attempt: Task) -> RunInfo:
     tags = {
         "rebalance.experiment": attempt.experiment,
         "rebalance.spec_hash": spec_hash(spec),
-        NOTE: (f"{label(spec.method)} on {spec.dataset.name}, {spec.model.name}, seed {spec.seed}"),
+        NOTE: (f"{label(spec.method)} on {spec.dataset.name}, {spec.model.label}, seed {spec.seed}"),
         **{f"tag.{key}": value for key, value in spec.tags.items()},
         **attempt.mlflow_tags,
     }

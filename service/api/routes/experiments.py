@@ -11,7 +11,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
-from service.api.dependencies import FactsDep, JsonBodyDep, SettingsDep, StoreDep, WakeDep, json_body
+from service.api.dependencies import (
+    FactsDep,
+    JsonBodyDep,
+    MachinesDep,
+    SettingsDep,
+    StoreDep,
+    WakeDep,
+    json_body,
+)
+from service.api.previews import experiment_preview
 from service.api.problems import CHANGE, LOCATION, documented
 from service.api.requests import BadParameter, document_hash
 from service.api.routes.idempotency import KeyDep, earlier, same_request
@@ -20,7 +29,7 @@ from service.api.views import experiment_public
 from service.reconcile.reconciler import utc_now
 from service.reconcile.retry_on_request import retry as retry_experiment
 from service.reconcile.track_requests import ask_to_track
-from service.shared.schemas import ExperimentPublic, Page
+from service.shared.schemas import ExperimentPreview, ExperimentPublic, Page
 from service.shared.states import State
 from service.store.new_rows import new_experiment
 from service.store.records import Filters
@@ -72,7 +81,11 @@ class ExperimentQuery(BaseModel):
     "/experiments",
     status_code=HTTPStatus.CREATED,
     openapi_extra=_BODY,
-    responses={201: {"headers": LOCATION}, **documented(*map(HTTPStatus, (400, 409, 413, 415)))},
+    responses={
+        200: {"model": ExperimentPreview, "description": "What it would be, with validate_only=true."},
+        201: {"headers": LOCATION},
+        **documented(*map(HTTPStatus, (400, 409, 413, 415))),
+    },
 )
 def create(
     body: JsonBodyDep,
@@ -82,13 +95,19 @@ def create(
     facts: FactsDep,
     response: Response,
     idempotency_key: KeyDep,
-) -> ExperimentPublic:
+    machines: MachinesDep,
+    validate_only: Annotated[bool, Query(description="Only say what it would be.")] = False,
+) -> ExperimentPublic | ExperimentPreview:
     """Stores an experiment and queues it. Its spec comes back with every default filled in."""
     document = parse_document(body)
     asked = document_hash(document)
-    row = earlier(store, idempotency_key, asked)
+    row = None if validate_only else earlier(store, idempotency_key, asked)
     if row is None:
-        spec = resolve_spec(parse_spec(document), data_roots=settings.data_roots)
+        spec = parse_spec(document, machines(document))
+        if validate_only:
+            response.status_code = HTTPStatus.OK
+            return experiment_preview(spec, settings)
+        spec = resolve_spec(spec, data_roots=settings.data_roots, storage=settings.layout)
         new = new_experiment(secrets.token_hex(6), spec, utc_now())
         new = replace(new, idempotency_key=idempotency_key, request_hash=asked)
         row = store.create(new, new_tags=spec.tags)

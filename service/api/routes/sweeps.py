@@ -9,7 +9,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
-from service.api.dependencies import FactsDep, JsonBodyDep, SettingsDep, StoreDep, WakeDep, json_body
+from service.api.dependencies import (
+    FactsDep,
+    JsonBodyDep,
+    MachinesDep,
+    SettingsDep,
+    StoreDep,
+    WakeDep,
+    json_body,
+)
 from service.api.mlflow_facts import RunFacts
 from service.api.problems import CHANGE, LOCATION, documented
 from service.api.requests import document_hash
@@ -90,6 +98,7 @@ def create(
     wake: WakeDep,
     response: Response,
     idempotency_key: KeyDep,
+    machines: MachinesDep,
     validate_only: Annotated[bool, Query(description="Only list the trials and their cost.")] = False,
 ) -> SweepPublic | SweepPreview:
     """Stores a sweep with all its trials and queues it, as one job. A trial is an ordinary experiment."""
@@ -97,8 +106,8 @@ def create(
     asked = _request_hash(document)
     row = None if validate_only else earlier(store.sweeps, idempotency_key, asked)
     if row is None:
-        spec = parse_sweep(document)
-        trials = resolve_trials(spec, expand(spec), data_roots=settings.data_roots)
+        spec = parse_sweep(document, machines(document.get("base") if isinstance(document, dict) else None))
+        trials = resolve_trials(spec, expand(spec), data_roots=settings.data_roots, storage=settings.layout)
         if validate_only:
             response.status_code = HTTPStatus.OK
             return _preview(spec, trials, settings)

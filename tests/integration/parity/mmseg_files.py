@@ -6,12 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import mmseg
-import torch
 from mmengine.config import Config
-from mmengine.registry import DefaultScope
-from mmseg.registry import MODELS
-from torch import nn
-from torch.overrides import TorchFunctionMode
 
 from trainer.spec.schedule import Schedule
 
@@ -98,18 +93,3 @@ def model_config(name: str) -> dict[str, Any]:
     model["pretrained"] = None
     model["backbone"].pop("init_cfg", None)
     return model
-
-
-class _Outlines(TorchFunctionMode):
-    """What modules allocate for parameters has a shape and no numbers; what they compute stays on the CPU."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        made = func in (torch.empty, torch.zeros, torch.ones)
-        return func(*args, **{**(kwargs or {}), **({"device": "meta"} if made else {})})
-
-
-def outline(model: dict[str, Any]) -> nn.Module:
-    """The model on the meta device: names and shapes of its parameters."""
-    with DefaultScope.overwrite_default_scope("mmseg"), _Outlines():
-        built: nn.Module = MODELS.build(Config(model))
-    return built

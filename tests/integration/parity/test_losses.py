@@ -15,12 +15,13 @@ from PIL import Image
 
 from tests.factories import ListSink
 from tests.integration.parity.mmseg_files import TRAINED, mmseg_file, model_config, schedule
-from trainer.mmseg_adapter.config import render_model, revive
 from trainer.mmseg_adapter.head import deployable_state
 from trainer.mmseg_adapter.hooks import SeedingHook
 from trainer.mmseg_adapter.isolation import forget_run
+from trainer.mmseg_adapter.model.config import render_model, revive
 from trainer.plan import Plan, make_plan
 from trainer.run.runner import Evaluations, build_runner
+from trainer.spec.networks import Network
 from trainer.spec.spec import parse_spec
 from trainer.storage.layout import Storage
 from trainer.task import Task
@@ -95,7 +96,7 @@ def make(name: str, root: Path, storage: Path) -> Plan:
     }
     task = Task(experiment=name, attempt=1, spec=parse_spec(document), storage=str(Storage.at(storage).root))
     plan = make_plan(task, lambda _: None)
-    model = render_model(model_config(name), plan.spec, num_classes=CLASSES)
+    model = render_model(Network(model_config(name)), plan.spec, num_classes=CLASSES)
     return plan.model_copy(update={"config": {**plan.config, "model": model}, "log_interval": 1})
 
 

@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from mmengine.optim import build_optim_wrapper
-from mmengine.registry import PARAM_SCHEDULERS, DefaultScope
 
 from tests.factories import tiny_spec
-from tests.integration.parity.mmseg_files import FILES, mmseg_file, model_config, outline, schedule
+from tests.integration.parity.mmseg_files import FILES, mmseg_file, model_config, schedule
+from tests.integration.parity.optimizers import in_steps, rates, settings
 from trainer.data.prepare import PreparedData
-from trainer.mmseg_adapter.config import render_config, render_model, revive
+from trainer.mmseg_adapter.config import render_config
+from trainer.mmseg_adapter.model.config import render_model, revive
 from trainer.mmseg_adapter.parameter_groups import LayerGroups, NamedGroups
 from trainer.mmseg_adapter.step.optim_wrapper import StepOptimWrapper
+from trainer.spec.networks import Network
 
 pytestmark = [
     pytest.mark.integration,
@@ -28,16 +28,13 @@ CLASSES = tuple(f"class {number}" for number in range(150))
 DATA = PreparedData("/data", "training", "validation", CLASSES, 1.0, 20_210, 2000)
 REGISTERED = StepOptimWrapper, LayerGroups, NamedGroups  # what our configs name
 
-Settings = dict[str, tuple[float, float]]  # name of a parameter: rate and decay at the start
-Rates = np.ndarray[Any, np.dtype[np.float64]]
-
 
 @functools.cache
 def rendered(name: str) -> dict[str, Any]:
     """Our config of the file's run, with the file's model."""
     spec = tiny_spec().model_copy(update={"schedule": schedule(name)})
     config = render_config(spec, DATA, work_dir="work", loader_workers=0)
-    config["model"] = render_model(model_config(name), spec, num_classes=len(CLASSES))
+    config["model"] = render_model(Network(model_config(name)), spec, num_classes=len(CLASSES))
     return revive(config)
 
 
@@ -50,40 +47,9 @@ def file_schedulers(name: str) -> list[dict[str, Any]]:
     return schedulers
 
 
-def in_steps(schedulers: list[dict[str, Any]], parts: int) -> list[dict[str, Any]]:
-    """Schedulers that count steps of the optimiser, of ones that count parts of a batch."""
-    return [{**one, "begin": one["begin"] // parts, "end": one["end"] // parts} for one in schedulers]
-
-
-def settings(model: dict[str, Any], optim_wrapper: dict[str, Any]) -> Settings:
-    built = outline(model)
-    names = {parameter: name for name, parameter in built.named_parameters()}
-    with DefaultScope.overwrite_default_scope("mmseg"):
-        groups = build_optim_wrapper(built, optim_wrapper).optimizer.param_groups
-    return {names[one]: (group["lr"], group["weight_decay"]) for group in groups for one in group["params"]}
-
-
 def file_optim_wrapper(name: str) -> dict[str, Any]:
     wrapper: dict[str, Any] = mmseg_file(name).optim_wrapper.to_dict()
     return {**wrapper, "type": "OptimWrapper"}  # mixed precision has no part in rates; mmengine's wants a GPU
-
-
-def rates(schedulers: list[dict[str, Any]], starts: list[float], steps: int) -> Rates:
-    """(steps, groups) rates with which each step moves groups that begin with `starts`."""
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))])
-    # All at once: schedulers only do arithmetic with it.
-    optimizer.param_groups[0]["lr"] = starts[0] if len(starts) == 1 else np.array(starts)
-    with DefaultScope.overwrite_default_scope("mmseg"):
-        built = [
-            PARAM_SCHEDULERS.build(dict(one), default_args={"optimizer": optimizer}) for one in schedulers
-        ]
-    optimizer.step()
-    seen = np.empty((steps, len(starts)))
-    for step in range(steps):
-        seen[step] = optimizer.param_groups[0]["lr"]
-        for scheduler in built:
-            scheduler.step()
-    return seen
 
 
 @pytest.mark.parametrize("name", FILES)

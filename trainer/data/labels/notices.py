@@ -108,7 +108,7 @@ def _absent_hint(facts: LabelFacts, absent: Sequence[int]) -> str | None:
         share = facts.void_share(facts.train)
         void = f", perhaps 255, which is void without it ({_percent(share)} of the pixels)" if share else ""
         return f'"label_map" in /dataset, if masks hold it under another id{void}'
-    if facts.label_map is None:
+    if facts.label_map is None or facts.dataset != "folder":
         return None
     if facts.label_map == zero_is_void(len(facts.classes)):
         return "if ids count from 0, no zero_is_void" if absent[-1] == len(facts.classes) - 1 else None

@@ -249,7 +249,7 @@ def test_comparison_before_the_end(client: TestClient) -> None:
 @pytest.mark.parametrize(
     ("path", "names"),
     [
-        ("/datasets", {"digit_scenes", "folder", "camvid"}),
+        ("/datasets", {"digit_scenes", "folder", "camvid", "ade20k", "cocostuff164k", "cocostuff10k"}),
         ("/models", {"small"}),
         ("/methods", {"baseline", "reweighting", "balanced_softmax", "region_rebalance", "dice"}),
     ],

@@ -77,6 +77,17 @@ def test_api_commands_load_nothing_heavy() -> None:
     assert not HEAVY & set(loaded.stdout.split())
 
 
+def test_commands_are_parsed_without_the_spec() -> None:
+    """Its classes take a tenth of a second to make, and most commands hand documents on as they are."""
+    code = (
+        "import service.cli.main as main, sys; main.build_parser().parse_args(['list']); print(*sys.modules)"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"trainer.spec.spec", "trainer.spec.models", "sweeps.document.spec"} & set(
+        loaded.stdout.split()
+    )
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -31,6 +31,10 @@ def test_values_are_of_the_fields_types() -> None:
     told = document("--root", "/data/1", "--train-split", "2024", "--scale", "0.5", "--dataset-seed", "3")
     assert told == {"name": "folder", "root": "/data/1", "train_split": "2024", "scale": 0.5, "seed": 3}
     assert document("--scale", "half")["scale"] == "half"
+    assert document("--frequency-table", "null") == {"name": "folder", "frequency_table": None}
+    assert document("--frequency-table", "./null", "--train-split", "null") == {
+        "name": "folder", "train_split": "null", "frequency_table": "./null",
+    }  # fmt: skip
 
 
 def test_seeds_keep_their_option() -> None:

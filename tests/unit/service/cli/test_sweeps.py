@@ -231,11 +231,20 @@ def test_reproduce_waits_and_prints_both_numbers(service: Service, engine: Engin
     assert "8 trials" in captured.err
 
 
+def test_reproduce_only_asks(service: Service, client: RebalanceClient, capsys: Any) -> None:
+    """--validate-only lists the trials and stores nothing."""
+    options = ("--dataset", "digit_scenes", "--model", "small", "--seeds", "1", "--validate-only")
+    before = [each.id for each in client.sweeps()]
+    assert run(service, "reproduce", "table6", *options) == 0
+    assert "4 trials" in capsys.readouterr().out
+    assert [each.id for each in client.sweeps()] == before
+
+
 def test_an_unknown_preset(service: Service, capsys: Any) -> None:
     """The names that there are."""
     options = ("--dataset", "digit_scenes", "--model", "small")
     assert run(service, "reproduce", "table99", *options) == ExitCode.BAD_INPUT
-    assert "table1, table5" in capsys.readouterr().err
+    assert "table1, table2" in capsys.readouterr().err
 
 
 def test_waiting_for_a_sweep_that_fails(service: Service, client: RebalanceClient, engine: Engine) -> None:

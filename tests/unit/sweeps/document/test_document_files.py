@@ -54,6 +54,29 @@ def test_what_may_change_when_a_sweep_goes_on(
     assert sorted(line.partition(":")[0] for line in told) == pointers
 
 
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (("--cpu",), "--cpu: is of a --preset"),
+        (("--rows", "x", "--seeds", "2"), "--seeds: is of a --preset"),
+        (("--set", "/schedule/iterations=1"), "--set: is of a --preset"),
+        (("--dataset", "{}"), "--dataset: is of a --preset"),
+    ],
+)
+def test_a_documents_sweep_takes_no_options_of_a_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: tuple[str, ...], told: str
+) -> None:
+    """They would change nothing, and nobody would be told."""
+    assert run(tmp_path, {"base": RR}, *flags) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_tables_data_set_is_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["--preset", "table5", "--storage", str(tmp_path), "--list"]
+    assert main([*asked, "--dataset", "{root"]) == 2
+    assert capsys.readouterr().err.startswith("--dataset: not JSON")
+
+
 def test_variants_in_another_order_are_another_sweep(tmp_path: Path) -> None:
     """Trials are found by number: under the same id their results would change places."""
     begun = {**BEGUN, "variants": VARIANTS}

@@ -242,7 +242,7 @@ def test_unknown_field() -> None:
     assert problem.pointer == "/axes/0/pointer"
     assert "/method/lambda" in problem.allowed
     (problem,) = refusals(axes=[{"pointer": "/sead", "grid": [0]}])
-    fields = "/dataset, /model, /method, /schedule, /augmentation, /resources, /evaluation"
+    fields = "/dataset, /model, /weights, /method, /schedule, /augmentation, /resources, /evaluation"
     assert problem.allowed == f"one of {fields}"
 
 

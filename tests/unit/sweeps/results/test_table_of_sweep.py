@@ -55,13 +55,75 @@ def test_one_unmeasured_trial_leaves_the_time_unknown() -> None:
 
 def test_a_preset_has_the_papers_numbers_beside_ours() -> None:
     """By the tag, with a note that says whose setting is whose."""
-    document = preset_sweep("table1", dataset="digit_scenes", model="small", seeds=[0])
-    sweep = parse_sweep({**document, "tags": {"preset": "table1"}})
+    sweep = parse_sweep(preset_sweep("table1", base={"dataset": "digit_scenes", "model": "small"}, seeds=[0]))
     entries = [entry_of(trial.row, trial.spec.seed, make_report()) for trial in expand(sweep)]
     table = sweep_table(sweep, entries)
     assert {row.row: row.published for row in table.blocks[0].rows} == dict(PRESETS["table1"].published)
     assert "Table 1 of arXiv 2204.01969 (ADE20K" in table.notes[0]
     assert "digit_scenes, model small, 1000 iterations: another data set" in table.notes[1]
+
+
+def test_tables_of_models() -> None:
+    """Rows of a recipe lie together, are compared with its first, and have the paper's numbers of it."""
+    words = {"resources": {"gpus_per_worker": 0}, "schedule": {"iterations": 20}}
+    rows = ["upernet_swin_t", "deeplabv3plus_r50"]
+    sweep = parse_sweep(preset_sweep("table3", rows=rows, base=words, seeds=[0, 1]))
+    trials = expand(sweep)
+    assert [trial.spec.recipe for trial in trials] == [
+        "table3/upernet_swin_t",
+        "table3/deeplabv3plus_r50",
+    ] * 4
+    assert {trial.spec.schedule.iterations for trial in trials} == {20}
+    assert [trial.spec.schedule.optimizer for trial in trials[:2]] == ["adamw", "sgd"]
+    table = sweep_table(sweep, [entry_of(each.row, each.spec.seed, make_report()) for each in trials])
+    found = [(row.row, row.published, table.reference_of(row)) for row in table.blocks[0].rows]
+    swin, lab = ("recipe=table3/upernet_swin_t", "recipe=table3/deeplabv3plus_r50")
+    assert found == [
+        (f"baseline, {swin}", 44.51, f"baseline, {swin}"),
+        (f"region rebalance, {swin}", 45.02, f"baseline, {swin}"),
+        (f"baseline, {lab}", 43.95, f"baseline, {lab}"),
+        (f"region rebalance, {lab}", 45.02, f"baseline, {lab}"),
+    ]
+    assert table.against == "the first row of the same recipe"
+    assert "not as the recipes say (iterations 160k → 20)" in table.notes[1]
+
+
+@pytest.mark.parametrize(
+    ("preset", "recipe", "published"),
+    [
+        ("table3", "table3/pspnet_r50", {"baseline": 42.48, "focal": None}),
+        ("table1", "table3/deeplabv3plus_r50", {"baseline": 43.95, "focal": None}),
+        ("table1", "table4/deeplabv3plus_r50", {"baseline": None, "focal": None}),
+    ],
+)
+def test_the_papers_number_stands_beside_its_own_row_alone(
+    preset: str, recipe: str, published: dict[str, float | None]
+) -> None:
+    """Not beside a method that the table does not have, nor beside the same method of another recipe."""
+    words = {"recipe": recipe, "method": "baseline", "resources": {"gpus_per_worker": 0}}
+    variants = {"baseline": "baseline", "focal": "focal"}
+    sweep = parse_sweep({"base": words, "variants": variants, "seeds": [0], "tags": {"preset": preset}})
+    rows = sweep_table(sweep, [entry_of(each.row, 0, make_report()) for each in expand(sweep)]).blocks[0].rows
+    assert {row.row: row.published for row in rows} == published
+
+
+def test_a_variant_is_told() -> None:
+    """5e-4 of weight decay is mmsegmentation's training, not that of the paper's text."""
+    words = {"resources": {"gpus_per_worker": 0}, "variant": "mmseg"}
+    sweep = parse_sweep(preset_sweep("table1", base=words, seeds=[0]))
+    assert "ours: trained as the recipes say in the variant mmseg" in sweep_table(sweep, []).notes
+
+
+def test_the_correlations_of_table_2() -> None:
+    """The paper's and ours, in notes."""
+    sweep = parse_sweep(preset_sweep("table2", base={"resources": {"gpus_per_worker": 0}}, seeds=[0]))
+    (trial,) = expand(sweep)
+    notes = sweep_table(sweep, [entry_of(trial.row, 0, make_report())]).notes
+    assert (
+        "paper: correlation of class accuracy with pixel frequency 35.0 %, with region frequency 41.3 %"
+        in notes
+    )
+    assert any(note.startswith("ours, seed 0: correlation of class accuracy") for note in notes)
 
 
 PAPER: dict[str, Any] = {
@@ -71,33 +133,61 @@ PAPER: dict[str, Any] = {
     "optimizer": "sgd",
     "learning_rate": 0.01,
 }
+LAB = {"mmseg": "deeplabv3plus/deeplabv3plus_r50-d8_4xb4-160k_ade20k-512x512"}
 
 
 @pytest.mark.parametrize(
-    ("dataset", "model", "changes", "said"),
+    ("preset", "dataset", "model", "changes", "said"),
     [
-        ("camvid", "small", {"iterations": 800}, "another data set, model and schedule than the paper's, so"),
-        ("camvid", "small", {}, "another data set and model than the paper's, so"),
-        ("camvid", "deeplabv3plus_r50", {}, "another data set than the paper's, so"),
         (
+            "table1",
+            {"name": "folder", "root": "/d"},
+            "small",
+            {"iterations": 800},
+            "another data set, model and schedule than the",
+        ),
+        (
+            "table1",
+            {"name": "folder", "root": "/d"},
+            "small",
+            {},
+            "another data set and model than the paper's, so",
+        ),
+        ("table1", {"name": "folder", "root": "/d"}, LAB, {}, "another data set than the paper's, so"),
+        (
+            "table1",
             "ade20k",
             "small",
             {"batch_size": 8},
-            "another model and schedule than the paper's on the same data",
+            "another model and schedule than the paper's on the",
         ),
-        ("ade20k", "deeplabv3plus_r50", {"iterations": 80_000}, "another schedule than the paper's on the"),
-        ("ade20k", "deeplabv3plus_r50", {}, "160000 iterations: the paper's data set, model and schedule"),
+        ("table1", "ade20k", LAB, {"iterations": 80_000}, "another schedule than the paper's on the same"),
+        ("table1", "ade20k", LAB, {}, "160000 iterations: the paper's data set, model and schedule"),
+        ("table4", "ade20k", LAB, {"iterations": 320_000}, "another data set than the paper's, so"),
+        ("figure7", "cocostuff164k", LAB, {}, "another schedule than the paper's on the same"),
+        (
+            "figure7",
+            "cocostuff164k",
+            LAB,
+            {"iterations": 320_000},
+            "the paper's data set, model and schedule",
+        ),
     ],
 )
 def test_every_deviation_from_the_paper_is_named(
-    dataset: str, model: str, changes: dict[str, Any], said: str
+    preset: str, dataset: Any, model: Any, changes: dict[str, Any], said: str
 ) -> None:
     """Data set, model and schedule, each that is another, and none that is not."""
-    folder = {"name": "folder", "root": "/data"}
-    schedule = make_spec(dataset=folder, schedule={**PAPER, **changes}).schedule
-    note = setting_note(dataset, model, schedule)
-    assert note.startswith(f"ours: {dataset}, model {model}, {schedule.iterations} iterations: ")
+    spec = make_spec(dataset=dataset, model=model, schedule={**PAPER, **changes})
+    note = setting_note(PRESETS[preset], spec)
+    iterations = spec.schedule.iterations
+    assert note.startswith(f"ours: {spec.dataset.name}, model {spec.model.label}, {iterations} iterations: ")
     assert said in note
+
+
+def test_a_start_from_scratch_is_not_the_papers() -> None:
+    spec = make_spec(dataset="ade20k", model=LAB, schedule=PAPER, weights="none")
+    assert "another start than the paper's on the same" in setting_note(PRESETS["table1"], spec)
 
 
 def test_an_untagged_sweep_has_none() -> None:
@@ -125,7 +215,7 @@ def test_every_data_set_is_looked_at_once(tmp_path: Path) -> None:
     """Two data sets and eight trials: two looks, and every trial gets its absolute root."""
     looks: list[ExperimentSpec] = []
 
-    def counted(spec: ExperimentSpec, *, data_roots: list[Path]) -> ExperimentSpec:
+    def counted(spec: ExperimentSpec, *, data_roots: list[Path], storage: None) -> ExperimentSpec:
         looks.append(spec)
         return resolve_spec(spec, data_roots=data_roots)
 

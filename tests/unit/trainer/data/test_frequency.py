@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from tests.data_factories import make_spec, png_bytes, write_folder, write_pair
+from tests.data_factories import make_spec, png_bytes, write_folder, write_pair, write_public
 from trainer.base.errors import DataError
 from trainer.data import frequency
 from trainer.data.folders import resolve_spec
@@ -182,17 +182,6 @@ def test_damage_is_a_reason_or_a_count(data: st.DataObject) -> None:
             tally = count_chunk([str(path)], as_stored(255))
     assert (tally.images, len(tally.broken)) in ((1, 0), (0, 1))
     assert all(name == "mask.png" and reason for name, reason in tally.broken)
-
-
-def write_public(root: Path, split: str, ending: str, masks: list[np.ndarray]) -> Path:
-    """A data set as mmsegmentation finds it; a file that is no mask lies beside."""
-    for part in ("images", "annotations"):
-        (root / part / split).mkdir(parents=True)
-    for number, ids in enumerate(masks):
-        Image.new("RGB", ids.shape[::-1]).save(root / "images" / split / f"p{number}.jpg")
-        Image.fromarray(ids.astype(np.uint8)).save(root / "annotations" / split / f"p{number}{ending}")
-    (root / "annotations" / split / "notes.txt").write_text("not a mask")
-    return root
 
 
 def found(name: str, root: Path, split: str | None = None) -> MaskSet:

@@ -56,8 +56,8 @@ def test_counts_and_loaded_masks_are_those_of_the_classes(name: str, tmp_path: P
     """However masks are stored: pixels, pictures, training labels and scored labels are the wanted ones."""
     from mmengine.registry import DefaultScope, init_default_scope
 
-    from trainer.mmseg_adapter.config import revive
     from trainer.mmseg_adapter.data import PairedFolder
+    from trainer.mmseg_adapter.model.config import revive
 
     ids, options = STORED[name]
     plan = Plan.model_validate_json(

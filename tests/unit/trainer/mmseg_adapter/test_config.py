@@ -11,7 +11,8 @@ import pytest
 from tests.factories import tiny_document
 from tests.paths import GOLDEN
 from trainer.data.prepare import PreparedData
-from trainer.mmseg_adapter.config import render_config, revive
+from trainer.mmseg_adapter.config import render_config
+from trainer.mmseg_adapter.model.config import revive
 from trainer.spec.spec import parse_spec
 
 DIGITS = PreparedData(

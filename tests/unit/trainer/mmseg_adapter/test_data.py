@@ -14,8 +14,8 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
 from tests.factories import tiny_plan
-from trainer.mmseg_adapter.config import revive
 from trainer.mmseg_adapter.data import PairedFolder, PositionSampler
+from trainer.mmseg_adapter.model.config import revive
 from trainer.mmseg_adapter.torch_compat import end_workers, kept_iterator
 
 SIZE = 10

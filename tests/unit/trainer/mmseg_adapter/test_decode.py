@@ -16,9 +16,9 @@ from tests.data_factories import make_spec, make_task, write_folder, write_pair
 from trainer.base.errors import DataError
 from trainer.data.folders import resolve_spec
 from trainer.data.headers import Header, picture_header, read_header
-from trainer.mmseg_adapter.config import revive
 from trainer.mmseg_adapter.data import PairedFolder
 from trainer.mmseg_adapter.decode import decode_strictly
+from trainer.mmseg_adapter.model.config import revive
 from trainer.plan import Plan, make_plan
 from trainer.results.report import AttemptReport
 from trainer.run.attempt import Attempt

@@ -16,8 +16,8 @@ from mmengine.registry import DefaultScope
 from mmseg.registry import DATASETS
 
 from tests.factories import tiny_plan
-from trainer.mmseg_adapter.config import revive
 from trainer.mmseg_adapter.data import seeded_sample
+from trainer.mmseg_adapter.model.config import revive
 
 THEIR_FILE = Path(mmseg.__file__).parent / ".mim/configs/_base_/datasets/ade20k.py"
 SPLITS = {"train_dataloader": "training", "val_dataloader": "validation"}

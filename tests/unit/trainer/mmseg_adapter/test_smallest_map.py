@@ -13,8 +13,9 @@ from torch import nn
 from tests.factories import tiny_spec
 from tests.unit.trainer.mmseg_adapter.test_config import STREET
 from tests.unit.trainer.tiny_mmseg import mmseg_scope
-from trainer.mmseg_adapter.config import render_config, revive
-from trainer.spec.models import RECIPES
+from trainer.mmseg_adapter.config import render_config
+from trainer.mmseg_adapter.model.config import revive
+from trainer.spec.models import CATALOGUE
 
 
 @pytest.fixture(autouse=True)
@@ -42,11 +43,11 @@ def trains(model: Any, pictures: int, height: int, width: int) -> bool:
     return True
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", CATALOGUE)
 @pytest.mark.parametrize("pictures", [1, 2])
 def test_the_limit_is_the_models(name: str, pictures: int) -> None:
     """What `norm_values` counts decides whether the model trains, at the stride and on both sides of it."""
-    recipe, model = RECIPES[name], built(name)
-    stride = recipe.norm_stride or 512
+    entry, model = CATALOGUE[name], built(name)
+    stride = entry.norm_stride or 512
     for crop in ((stride, stride), (stride + 1, stride), (stride, stride + 1), (stride - 1, stride)):
-        assert trains(model, pictures, *crop) is (recipe.norm_values(crop, pictures) > 1), crop
+        assert trains(model, pictures, *crop) is (entry.norm_values(crop, pictures) > 1), crop

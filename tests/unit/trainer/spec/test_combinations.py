@@ -9,7 +9,7 @@ import pytest
 
 from tests.data_factories import spec_document
 from trainer.base.errors import SpecError
-from trainer.spec.models import RECIPES
+from trainer.spec.models import CATALOGUE
 from trainer.spec.spec import crop_problems, parse_spec
 
 
@@ -49,7 +49,7 @@ def test_workers_on_gpus_normalise_together() -> None:
 
 def test_a_pooled_map_is_one_cell_however_large_the_crop() -> None:
     """Behind pooling to one cell only more pictures help."""
-    pooled = replace(RECIPES["small"], norm_stride=None)
+    pooled = replace(CATALOGUE["small"], norm_stride=0)
     assert pooled.norm_values((2048, 2048), 1) == 1
     assert pooled.norm_values((16, 16), 2) == 2
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.data_factories import spec_document
 from trainer.base.errors import SpecError
 from trainer.spec.methods import METHODS
-from trainer.spec.models import RECIPES
+from trainer.spec.models import CATALOGUE
 from trainer.spec.spec import ExperimentSpec, canonical_json, parse_spec, spec_hash, spec_schema
 
 names = st.text(st.characters(exclude_categories=["Cc", "Cf", "Cs", "Zl", "Zp"]), max_size=20).map(str.strip)
@@ -111,18 +111,21 @@ def test_defaults() -> None:
 def test_schedule_comes_from_the_recipe() -> None:
     """Fields left out come from the recipe for the data set, fields given stay."""
     spec = parse_spec(spec_document(dataset="camvid", schedule={"iterations": 7}))
-    wanted = RECIPES["small"].schedule_for("camvid") | {"iterations": 7}
+    wanted = CATALOGUE["small"].schedule_for("camvid") | {"iterations": 7}
     assert spec.schedule.model_dump(include=set(wanted)) == wanted
 
 
-def test_schema_asks_for_three_fields() -> None:
-    """The JSON schema requires what a person must send, and nothing that is filled in."""
+def test_schema_asks_for_one_field() -> None:
+    """The JSON schema requires what a person must always send: data set and model may be a recipe's."""
     schema = spec_schema()
-    assert schema["required"] == ["dataset", "model", "method"]
+    assert schema["required"] == ["method"]
     assert "required" not in schema["$defs"]["Schedule"]
 
 
 KINDS = ", ".join(f'"{kind}"' for kind in METHODS).replace(', "dice"', ' or "dice"')
+DATASETS_OR_OBJECT = (
+    'a catalogue name ("digit_scenes", "camvid", "ade20k", "cocostuff164k", "cocostuff10k") or an object'
+)
 LAMBDA = "0 <= lambda <= 10"
 SIDES = "16 <= crop_size[{}] <= 2048"
 
@@ -146,12 +149,30 @@ def rebalance(**fields: object) -> dict[str, object]:
         ),
         ({"method": {"kind": "nonsense"}}, "/method/kind", '"nonsense" is not known', KINDS),
         ({"method": {}}, "/method/kind", "is missing", KINDS),
-        ({"model": "huge"}, "/model", '"huge" is not known', 'a catalogue name ("small") or an object'),
+        (
+            {"model": "huge"},
+            "/model",
+            '"huge" is not known',
+            'a catalogue name ("small") or an object with name, mmseg or config',
+        ),
+        ({"model": {"name": "huge"}}, "/model/name", '"huge" is not known', '"small"'),
+        (
+            {"model": {}},
+            "/model",
+            "has neither name, mmseg nor config",
+            "one of name, mmseg and config",
+        ),
+        (
+            {"model": {"name": "small", "mmseg": "x"}},
+            "/model",
+            "has name and mmseg together",
+            "one of name, mmseg and config",
+        ),
         (
             {"dataset": 5},
             "/dataset",
             "5 is an integer",
-            'a catalogue name ("digit_scenes", "camvid") or an object',
+            DATASETS_OR_OBJECT,
         ),
         ({"dataset": "folder"}, "/dataset", '"folder" needs root too', "an object with root"),
         (

@@ -1,0 +1,1 @@
+"""A model in mmsegmentation's terms: its config, its outline, the weights it begins with."""

@@ -1,0 +1,1 @@
+"""mmsegmentation's own config files in our words: `trainer/spec/catalogue` is made here."""

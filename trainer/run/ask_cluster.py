@@ -1,0 +1,18 @@
+"""What the cluster that a job runs on has, asked before anything is trained."""
+
+from __future__ import annotations
+
+from trainer.spec.recipes import Machines
+
+
+def cluster_machines(*, show_workers: bool = True) -> Machines:
+    """What the cluster has that RAY_ADDRESS names, else the one that is started here; joined by it.
+
+    Args:
+        show_workers: as `launch.connect` will be told, which finds itself joined already.
+    """
+    from trainer.run import launch
+    from trainer.run.cluster import machines
+
+    launch.connect(show_workers=show_workers)
+    return machines()

@@ -1,0 +1,1 @@
+"""What is packaged: mmsegmentation's configurations, the paper's rows, pretrained weights, as plain JSON."""

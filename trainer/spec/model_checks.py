@@ -1,0 +1,112 @@
+"""What a model asks of the other fields: of the batch, the decay, the crop."""
+
+from __future__ import annotations
+
+from trainer.base.errors import Problem
+from trainer.spec.evaluation import Evaluation, Slide
+from trainer.spec.models import AnyModel, ModelEntry, entry_of, model_problems
+from trainer.spec.own.model import OwnModel
+from trainer.spec.resources import Resources
+from trainer.spec.schedule import Schedule
+
+_MOST_WINDOWS = 8  # one above the other that a pixel may be in: 64 with those beside it
+
+
+def fit_problems(
+    model: AnyModel, schedule: Schedule, resources: Resources, evaluation: Evaluation, *, norms: bool
+) -> list[Problem]:
+    """Why the model cannot be trained, or not so.
+
+    Args:
+        norms: whether it is known how many pictures a worker gets.
+    """
+    problems = model_problems(model)
+    if problems:
+        return problems
+    entry, called = entry_of(model), model.label
+    return [
+        *(_norm_problems(entry, called, schedule, resources) if norms else ()),
+        *_layer_decay_problems(entry, called, schedule),
+        *_inference_problems(entry, called, schedule, evaluation.inference),
+        *_size_problems(model, entry, schedule),
+    ]
+
+
+def _norm_problems(entry: ModelEntry, model: str, schedule: Schedule, resources: Resources) -> list[Problem]:
+    """Batch norm cannot train on one value a channel. On GPUs all workers normalise together."""
+    if entry.norm_stride is None:
+        return []
+    parts = schedule.accumulate * (1 if resources.gpus_per_worker else resources.workers)
+    if entry.norm_values(schedule.crop_size, schedule.batch_size // parts) > 1:
+        return []
+    height, width = schedule.crop_size
+    shared = resources.workers * schedule.accumulate > 1
+    one = (
+        ("1 picture a worker" if schedule.accumulate == 1 else "1 picture at a time")
+        if shared
+        else "1 picture"
+    )
+    got = f"{one} of {height}×{width} gives batch norm in {model} one value a channel"
+    more = f">= {2 * parts}"
+    if not entry.norm_stride:
+        return [Problem("/schedule/batch_size", got, more)]
+    larger = f"a height or width >= {entry.norm_stride + 1}"
+    return [
+        Problem("/schedule/batch_size", got, f"{more}, or {larger} in /schedule/crop_size"),
+        Problem("/schedule/crop_size", got, f"{larger}, or /schedule/batch_size {more}"),
+    ]
+
+
+def _layer_decay_problems(entry: ModelEntry, model: str, schedule: Schedule) -> list[Problem]:
+    if schedule.layer_decay is None:
+        return []
+    where = "/schedule/layer_decay"
+    if not entry.has_layers:
+        return [Problem(where, f"{model} is no transformer: it has no layers to count", "null")]
+    if schedule.parameter_groups or schedule.no_weight_decay:
+        other = "parameter_groups" if schedule.parameter_groups else "no_weight_decay"
+        got = (
+            f"is given beside /schedule/{other}; it has groups of its own, without decay of norms and biases"
+        )
+        return [Problem(where, got, f"null, or no /schedule/{other}")]
+    return []
+
+
+def _size_problems(model: AnyModel, entry: ModelEntry, schedule: Schedule) -> list[Problem]:
+    """An own model's size of pictures, where it takes one alone, is the crop's."""
+    backbone = model.config["backbone"] if isinstance(model, OwnModel) else None
+    given = backbone.get("img_size") if isinstance(backbone, dict) else None
+    height, width = schedule.crop_size
+    fits = [[height, width], height] if height == width else [[height, width]]
+    if not entry.sized_by_crop or given is None or given in fits:
+        return []
+    where = "/model/config/backbone/img_size"
+    return [Problem(where, f"{given} is not /schedule/crop_size", f"[{height}, {width}], or nothing")]
+
+
+def _inference_problems(
+    entry: ModelEntry, model: str, schedule: Schedule, inference: str | Slide
+) -> list[Problem]:
+    """Windows must cover the picture, and be of the only size that some models take."""
+    if not isinstance(inference, Slide):
+        if entry.sized_by_crop:
+            got = f"{model} takes pictures of the crop's size alone, not whole ones"
+            return [Problem("/evaluation/inference", got, "nothing, or a window of /schedule/crop_size")]
+        return []
+    problems = []
+    for axis, side in enumerate(("height", "width")):
+        stride, window = inference.stride[axis], inference.window[axis]
+        least = -(-window // _MOST_WINDOWS)
+        if least <= stride <= window:
+            continue
+        why = "pixels lost" if stride > window else f"each pixel in {window // stride} windows"
+        over = "above" if stride > window else f"below 1/{_MOST_WINDOWS} of"
+        got = f"{stride} is {over} the window's {side}, {window}: {why}"
+        problems.append(Problem(f"/evaluation/inference/stride/{axis}", got, f"{least} to {window}"))
+    if entry.sized_by_crop and inference.window != schedule.crop_size:
+        got = f"{model} takes pictures of the crop's size alone"
+        height, width = schedule.crop_size
+        problems.append(
+            Problem("/evaluation/inference/window", got, f"/schedule/crop_size, [{height}, {width}]")
+        )
+    return problems
