@@ -67,6 +67,7 @@ def make_plan(task: Task, say: Callable[[str], None]) -> Plan:
 
     Raises:
         DataError: pictures or masks are not what the spec says.
+        WeightsError: pretrained weights have gone since the spec was posted, or have changed.
     """
     spec, storage = task.spec, task.layout
     data = prepare(spec.dataset, storage, say)

@@ -51,7 +51,7 @@ class Attempt:
         """Makes the plan and nothing else.
 
         Raises:
-            DataError: pictures or masks are not what the spec says.
+            DataError, WeightsError: pictures or masks are not what the spec says, or weights have gone.
         """
         from trainer.plan import make_plan
 

@@ -201,7 +201,8 @@ def spec_hash(spec: ExperimentSpec) -> str:
         if name not in defaults or getattr(spec.schedule, name) != defaults[name]
     }
     # What names a training without changing it, and later words at their defaults.
-    document.pop("recipe", None), document.pop("variant", None)
+    for name in ("recipe", "variant"):
+        document.pop(name, None)
     if spec.weights == "none":
         del document["weights"]
     if spec.evaluation.inference == WHOLE:

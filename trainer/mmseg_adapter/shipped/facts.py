@@ -35,7 +35,9 @@ class Facts:
 
     unusable: str | None = None  # why not
     parameters: int | None = None  # of all heads
-    norm_stride: int | None = None  # see `Recipe`: 0 where a map is pooled to one cell, None: no batch norm
+    norm_stride: int | None = (
+        None  # see `ModelEntry`: 0 where a map is pooled to one cell, None: no batch norm
+    )
     num_layers: int | None = None  # of the backbone, where `layer_decay` counts them
     sized_by_crop: bool = False
     trained: tuple[str, ...] | None = None  # names of trained parameters

@@ -11,6 +11,7 @@ import pytest
 
 from tests.unit.trainer.weights.files import published, saved
 from trainer.base.errors import WeightsError
+from trainer.run.attempt import attempt_error
 from trainer.storage.layout import Storage
 from trainer.storage.weights import WeightsFolder, WeightsNote
 from trainer.weights.choice import find_weights, weights_problems
@@ -129,3 +130,8 @@ def test_a_request_is_judged_without_torch() -> None:
     code = "import trainer.weights.choice, trainer.weights.take, sys; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"torch", "mmseg", "numpy", "ray"} & set(loaded.stdout.split())
+
+
+def test_missing_weights_end_without_another_try() -> None:
+    """They would be as absent in the next attempt."""
+    assert not attempt_error(WeightsError("resnet50_v1c is not in the storage")).retryable
