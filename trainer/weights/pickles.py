@@ -14,7 +14,7 @@ import struct
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from trainer.base.errors import WeightsError
 from trainer.base.text import first_names, printable
@@ -128,11 +128,30 @@ def _tensors_in(stream: BinaryIO) -> int:
     return tensors
 
 
+class _Bounded:
+    """A pickle's stream that gives no more at once than a pickle of ours is long.
+
+    A length in a damaged file may be any number, and to read so many bytes takes the memory first.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.tell = stream.tell
+
+    def read(self, size: int) -> bytes:
+        if size > _LONGEST_PICKLE:
+            raise ValueError(f"an item of {size} bytes")
+        return self._stream.read(size)
+
+    def readline(self) -> bytes:
+        return self._stream.readline(_LONGEST_PICKLE)
+
+
 def _opcodes(stream: BinaryIO) -> Iterator[tuple[str, object]]:
     """(name, argument) of each instruction up to the end of one pickle."""
     begin = stream.tell()
     try:
-        for opcode, argument, _ in pickletools.genops(stream):
+        for opcode, argument, _ in pickletools.genops(cast(BinaryIO, _Bounded(stream))):
             yield opcode.name, argument
             if stream.tell() - begin > _LONGEST_PICKLE:
                 raise WeightsError("has an index of tensors that is far too long")

@@ -153,6 +153,14 @@ def test_a_changed_byte_never_crashes(place: float, byte: int, legacy: bool, tmp
         return
 
 
+@pytest.mark.parametrize("opcode", [b"\x8d", b"\x8e", b"\x96"])  # BINUNICODE8, BINBYTES8, BYTEARRAY8
+def test_a_length_of_any_size_takes_no_memory(opcode: bytes, tmp_path: Path) -> None:
+    """Nothing of that size is asked for: refused as damaged, with the number."""
+    content = b"\x80\x02" + opcode + (2**62).to_bytes(8, "little")
+    with pytest.raises(WeightsError, match=f"damaged .an item of {2**62} bytes"):
+        check_pickles(write(tmp_path, content))
+
+
 @pytest.mark.parametrize("path", ["missing", "directory", "pipe"])
 def test_what_is_no_file(path: str, tmp_path: Path) -> None:
     """Refused at once; a pipe is not waited for."""
