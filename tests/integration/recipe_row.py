@@ -59,22 +59,14 @@ def main(recipe: str, root: str, storage: str) -> None:
 
 def mmsegs_parameters(plan: Plan) -> int:
     """Of the model that mmseg itself builds from its own file, with these classes, and of the crop's size."""
-    import mmseg.models
     from mmengine.config import Config
     from mmengine.registry import DefaultScope
     from mmseg.registry import MODELS
 
-    recipe = recipes()[plan.spec.recipe or ""]
-    file = Config.fromfile(Path(mmseg.__path__[0]) / ".mim" / "configs" / f"{recipe.config}.py")
-    model = file.model.to_dict()
-    model["pretrained"] = None
-    model["backbone"].pop("init_cfg", None)
-    if "img_size" in model["backbone"] or model["backbone"]["type"] == "BEiT":
-        model["backbone"]["img_size"] = plan.spec.schedule.crop_size
-    for part in ("decode_head", "auxiliary_head"):
-        heads = model.get(part, [])
-        for head in heads if isinstance(heads, list) else [heads]:
-            head["num_classes"] = len(plan.data.classes)
+    from tests.integration.parity.mmseg_files import file_of, model_of
+
+    file = file_of(recipes()[plan.spec.recipe or ""])
+    model = model_of(file, plan.spec.schedule.crop_size, len(plan.data.classes))
     with DefaultScope.overwrite_default_scope("mmseg"):
         built = MODELS.build(Config(model))
     return sum(each.numel() for each in built.parameters())

@@ -8,6 +8,7 @@ from typing import Any
 import mmseg
 from mmengine.config import Config
 
+from trainer.spec.recipes import Recipe
 from trainer.spec.schedule import Schedule
 
 FILES = {
@@ -80,6 +81,25 @@ AUGMENTATION: dict[str, Any] = {
 def mmseg_file(name: str) -> Config:
     """The file as it is."""
     return Config.fromfile(Path(mmseg.__path__[0]) / ".mim" / "configs" / FILES[name])
+
+
+def file_of(recipe: Recipe) -> Config:
+    """The file of a row of the paper, as mmsegmentation ships it."""
+    return Config.fromfile(Path(mmseg.__path__[0]) / ".mim" / "configs" / f"{recipe.config}.py")
+
+
+def model_of(file: Config, crop_size: tuple[int, int], classes: int) -> dict[str, Any]:
+    """The file's model with these classes and this crop, without the weights it would load."""
+    model: dict[str, Any] = file.model.to_dict()
+    model["pretrained"] = None
+    model["backbone"].pop("init_cfg", None)
+    if model["backbone"]["type"] == "BEiT":
+        model["backbone"]["img_size"] = crop_size
+    for part in ("decode_head", "auxiliary_head"):
+        heads = model.get(part, [])
+        for head in heads if isinstance(heads, list) else [heads]:
+            head["num_classes"] = classes
+    return model
 
 
 def schedule(name: str, **changes: Any) -> Schedule:

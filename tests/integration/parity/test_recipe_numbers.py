@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
-import mmseg
 import numpy as np
 import pytest
 from mmengine.config import Config
 
+from tests.integration.parity.mmseg_files import file_of, model_of
 from tests.integration.parity.optimizers import in_steps, rates, settings
 from trainer.data.prepare import PreparedData
 from trainer.mmseg_adapter.config import render_config
@@ -18,7 +17,7 @@ from trainer.mmseg_adapter.model.config import revive
 from trainer.mmseg_adapter.parameter_groups import LayerGroups, NamedGroups
 from trainer.mmseg_adapter.step.optim_wrapper import StepOptimWrapper
 from trainer.spec.datasets import DATASETS
-from trainer.spec.recipes import Machines, Recipe, recipes
+from trainer.spec.recipes import Machines, recipes
 from trainer.spec.spec import ExperimentSpec, parse_spec
 
 pytestmark = [
@@ -34,11 +33,6 @@ LONG = pytest.mark.skipif(
 _BATCH_OF_FILE = 16  # 4xb4, 8xb2, 8xb1 twice: pictures a step
 
 
-def mmsegs(recipe: Recipe) -> Config:
-    """The file as mmsegmentation ships it."""
-    return Config.fromfile(Path(mmseg.__path__[0]) / ".mim" / "configs" / f"{recipe.config}.py")
-
-
 def rendered(spec: ExperimentSpec) -> dict[str, Any]:
     """Our config, with the data that the catalogue describes."""
     classes = DATASETS[spec.dataset.name].classes
@@ -47,31 +41,17 @@ def rendered(spec: ExperimentSpec) -> dict[str, Any]:
     return revive(render_config(spec, data, work_dir="work", loader_workers=0))
 
 
-def model_of(file: Config, spec: ExperimentSpec, classes: int) -> dict[str, Any]:
-    """The file's model with these classes and this crop, without the weights it would load."""
-    model: dict[str, Any] = file.model.to_dict()
-    model["pretrained"] = None
-    model["backbone"].pop("init_cfg", None)
-    if model["backbone"]["type"] == "BEiT":
-        model["backbone"]["img_size"] = spec.schedule.crop_size
-    for part in ("decode_head", "auxiliary_head"):
-        heads = model.get(part, [])
-        for head in heads if isinstance(heads, list) else [heads]:
-            head["num_classes"] = classes
-    return model
-
-
 @pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in QUICK else LONG) for n in recipes()])
 def test_numbers(name: str) -> None:
     """Rate and decay of each parameter at every step, crop, sizes, batch and loss weights."""
     recipe = recipes()[name]
     spec = parse_spec({"recipe": name, "variant": "mmseg", "method": "baseline"}, Machines(8, 64))
-    ours, file = rendered(spec), mmsegs(recipe)
+    ours, file = rendered(spec), file_of(recipe)
     differs = {each["field"] for each in recipe.differences}
     classes = ours["val_evaluator"]["num_classes"]
 
     wrapper = {**file.optim_wrapper.to_dict(), "type": "OptimWrapper"}
-    theirs = model_of(file, spec, classes)
+    theirs = model_of(file, spec.schedule.crop_size, classes)
     start = settings(ours["model"], {**ours["optim_wrapper"], "precision": "float32"})
     assert start == settings(theirs, wrapper)
 
