@@ -16,8 +16,9 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
+from trainer.base.commands import ended_by_sigterm, terminate, usual_storage
 from trainer.base.ends import ExitCode
 from trainer.base.errors import DataError, RegionRebalanceError
 from trainer.base.text import make_streams_printable
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
         _refuse_contradictions(options)
-        with _ended_by_sigterm():
+        with ended_by_sigterm():
             return _run(options)
     except RegionRebalanceError as error:
         print(error, file=sys.stderr)
@@ -156,7 +157,7 @@ def _count(options: argparse.Namespace) -> tuple[LabelFacts, str]:
     from trainer.storage.layout import Storage
 
     dataset, root = name_and_root(options.dataset, options.root)
-    storage = Storage.at(_storage_dir(options.data_dir))
+    storage = Storage.at(usual_storage(options.data_dir))
     console = _console(sys.stderr)
 
     def say(text: str) -> None:
@@ -192,13 +193,6 @@ def _asked_map(options: argparse.Namespace, dataset: str, num_classes: int) -> L
     if problems := [str(problem) for problem in label_problems(folder, num_classes)]:
         raise DataError("; ".join(problems))
     return asked_map(folder, num_classes)
-
-
-def _storage_dir(data_dir: Path | None) -> Path:
-    """The jobs' own storage, so that they find what was counted here, and we what they counted."""
-    if data_dir is None and (named := os.environ.get("REBALANCE_STORAGE")):
-        return Path(named)
-    return (data_dir or Path(os.environ.get("REBALANCE_DATA_DIR") or "~/.rebalance")) / "storage"
 
 
 def _ray_counter(address: str, processes: int, stack: contextlib.ExitStack) -> ChunkCounter:
@@ -254,7 +248,7 @@ def _ray(address: str, processes: int) -> Iterator[None]:
         ray.init(address=address, logging_level="error", **own)
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise RayFailed(f"Ray at {address!r}: {error}") from error
-    signal.signal(signal.SIGTERM, _terminate)  # Ray has put its own handler over ours
+    signal.signal(signal.SIGTERM, terminate)  # Ray has put its own handler over ours
     try:
         yield
     finally:
@@ -266,21 +260,6 @@ def _knock(address: str) -> None:
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if host and port.isdecimal():
         socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE).close()
-
-
-@contextlib.contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """SIGTERM unwinds, so that processes and clusters that were started here end as well."""
-    before = signal.signal(signal.SIGTERM, _terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _terminate(number: int, frame: object) -> NoReturn:
-    del number, frame
-    raise SystemExit(ExitCode.TERMINATED)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from service.cli.dataset_options import add_dataset_options
 from service.cli.failure import fail
 from sweeps.document.preset_options import add_preset_options, preset_names
+from trainer.base.commands import positive
 from trainer.base.ends import ExitCode
 from trainer.base.errors import RegionRebalanceError
 from trainer.base.text import make_streams_printable, printable_lines
@@ -160,7 +161,7 @@ def build_parser() -> argparse.ArgumentParser:
     for name in ("state", "method", "dataset", "tag"):
         text = f"only this {name}; repeat for more" if name != "tag" else "only with KEY or KEY:VALUE"
         added["list"].add_argument(f"--{name}", action="append", default=[], help=text)
-    added["list"].add_argument("--limit", type=_positive, default=50, help="how many at most (50)")
+    added["list"].add_argument("--limit", type=positive, default=50, help="how many at most (50)")
     text = "only its trials; repeat for more"
     added["list"].add_argument(
         "--sweep", action="append", default=[], type=_identifier, metavar="ID", help=text
@@ -170,7 +171,7 @@ def build_parser() -> argparse.ArgumentParser:
     for name in ("cancel", "retry"):
         added[name].add_argument("--wait", action="store_true", help="stay until it has ended")
     added["logs"].add_argument("-f", "--follow", action="store_true", help="stay until it has ended")
-    added["logs"].add_argument("--attempt", type=_positive, metavar="N", help="only this attempt")
+    added["logs"].add_argument("--attempt", type=positive, metavar="N", help="only this attempt")
     added["compare"].add_argument("id", metavar="ID", type=_identifier, nargs="+")
     added["track"].add_argument("id", metavar="ID", type=_identifier, nargs="+")
     added["compare"].add_argument("--classes", action="store_true", help="also class by class: IoU, Remark 1")
@@ -206,7 +207,7 @@ def _sweep(parser: _Parser) -> None:
     either.add_argument("--wait", action="store_true", help="stay for its table")
     added["submit"].add_argument("--idempotency-key", metavar="KEY", help="the same key stores it only once")
     added["list"].add_argument("--state", action="append", default=[], help="only this; repeat for more")
-    added["list"].add_argument("--limit", type=_positive, default=50, help="how many at most (50)")
+    added["list"].add_argument("--limit", type=positive, default=50, help="how many at most (50)")
     for name in ("show", "table", "watch", "cancel", "pause", "resume"):
         added[name].add_argument("id", metavar="ID", type=_identifier)
     for name in ("submit", "table", "watch"):
@@ -248,14 +249,14 @@ def _serve(parser: argparse.ArgumentParser) -> None:
 def _demo(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(func=partial(_call, "demo:demo_command"))
     _instance(parser, "everything is kept here (.rebalance)")
-    parser.add_argument("--iterations", type=_positive, metavar="N", help="fewer, to try it out")
+    parser.add_argument("--iterations", type=positive, metavar="N", help="fewer, to try it out")
 
 
 def _instance(parser: argparse.ArgumentParser, data_dir: str) -> None:
     parser.add_argument("--data-dir", metavar="DIR", help=data_dir)
     text = "a directory that folder data sets may lie in; repeat for more"
     parser.add_argument("--data-root", metavar="DIR", action="append", dest="data_roots", help=text)
-    parser.add_argument("--max-running", type=_positive, metavar="N", help="experiments at a time (2)")
+    parser.add_argument("--max-running", type=positive, metavar="N", help="experiments at a time (2)")
     parser.add_argument("--json", action="store_true", help="machine-readable output on stdout")
 
 
@@ -263,10 +264,3 @@ def _identifier(text: str) -> str:
     if not text.strip():
         raise argparse.ArgumentTypeError(f"{text!r} is refused; allowed: an id, as lists show it")
     return text
-
-
-def _positive(text: str) -> int:
-    value = int(text) if text.isdecimal() else 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is refused; allowed: a whole number, at least 1")
-    return value

@@ -9,12 +9,11 @@ Example:
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, RootModel
+from pydantic import RootModel
 
 from service.client.http import (
     PATIENCE,
@@ -22,10 +21,10 @@ from service.client.http import (
     ApiError,
     ApiUnreachable,
     Params,
+    document_body,
     first,
     looks,
     segment,
-    utf8,
 )
 from service.client.sweeps import SweepCalls
 from service.shared.schemas import (
@@ -74,22 +73,23 @@ class RebalanceClient(SweepCalls):
             ApiError: the spec was refused (4xx), or the key was used with another one (409).
             ApiUnreachable: nobody answered. (So for every method.)
         """
-        if isinstance(spec, BaseModel):
-            spec = spec.model_dump_json()
-        body = spec if isinstance(spec, str) else json.dumps(spec)
         headers = {"Content-Type": "application/json"}
         if idempotency_key is not None:
             headers["Idempotency-Key"] = idempotency_key
-        return self.ask(ExperimentPublic, "POST", "/experiments", content=utf8(body), headers=headers)
+        return self.ask(
+            ExperimentPublic, "POST", "/experiments", content=document_body(spec), headers=headers
+        )
 
     def preview(self, spec: ExperimentSpec | Mapping[str, Any] | str) -> ExperimentPreview:
         """What `spec` would be: expanded, estimated, with what is not there yet; nothing is stored."""
-        if isinstance(spec, BaseModel):
-            spec = spec.model_dump_json()
-        body = spec if isinstance(spec, str) else json.dumps(spec)
         headers, params = {"Content-Type": "application/json"}, {"validate_only": "true"}
         return self.ask(
-            ExperimentPreview, "POST", "/experiments", content=utf8(body), headers=headers, params=params
+            ExperimentPreview,
+            "POST",
+            "/experiments",
+            content=document_body(spec),
+            headers=headers,
+            params=params,
         )
 
     def experiment(self, experiment_id: str) -> ExperimentPublic:

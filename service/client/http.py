@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Protocol, Self, TypeVar
 from urllib.parse import quote
@@ -180,6 +181,13 @@ def segment(text: str) -> str:
 def utf8(text: str) -> bytes:
     """`text` as it is sent; lone surrogates as they are, for the service says what is wrong with them."""
     return text.encode("utf-8", "surrogatepass")
+
+
+def document_body(document: BaseModel | Mapping[str, Any] | str) -> bytes:
+    """A spec, a document, or JSON text, which is sent as it is."""
+    if isinstance(document, BaseModel):
+        return utf8(document.model_dump_json())
+    return utf8(document if isinstance(document, str) else json.dumps(document))
 
 
 def first(items: Iterator[Any], limit: int | None) -> Iterator[Any]:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel
-
-from service.client.http import PATIENCE, POLL_SECONDS, ApiCaller, Params, first, looks, segment, utf8
+from service.client.http import (
+    PATIENCE,
+    POLL_SECONDS,
+    ApiCaller,
+    Params,
+    document_body,
+    first,
+    looks,
+    segment,
+)
 from service.shared.schemas import EventPublic, Page
 
 if TYPE_CHECKING:  # they load the catalogues or numpy: only who asks for a sweep pays for it
@@ -32,7 +38,7 @@ class SweepCalls(ApiCaller):
         headers = {"Content-Type": "application/json"}
         if idempotency_key is not None:
             headers["Idempotency-Key"] = idempotency_key
-        return self.ask(SweepPublic, "POST", "/sweeps", content=_body(spec), headers=headers)
+        return self.ask(SweepPublic, "POST", "/sweeps", content=document_body(spec), headers=headers)
 
     def preview_sweep(self, spec: SweepSpec | Mapping[str, Any] | str) -> SweepPreview:
         """The trials a sweep would have, and what they would cost; nothing is stored."""
@@ -40,7 +46,9 @@ class SweepCalls(ApiCaller):
 
         headers = {"Content-Type": "application/json"}
         params: Params = {"validate_only": "true"}
-        return self.ask(SweepPreview, "POST", "/sweeps", content=_body(spec), headers=headers, params=params)
+        return self.ask(
+            SweepPreview, "POST", "/sweeps", content=document_body(spec), headers=headers, params=params
+        )
 
     def sweep(self, sweep_id: str, *, trials: int | None = None) -> SweepPublic:
         """One sweep as it stands now, with at most so many `trials` (1000)."""
@@ -105,9 +113,3 @@ class SweepCalls(ApiCaller):
         from service.shared.sweep_schemas import SweepPublic
 
         return self.ask(SweepPublic, "POST", f"/sweeps/{segment(sweep_id)}/{what}")
-
-
-def _body(spec: BaseModel | Mapping[str, Any] | str) -> bytes:
-    if isinstance(spec, BaseModel):
-        return utf8(spec.model_dump_json())
-    return utf8(spec if isinstance(spec, str) else json.dumps(spec))

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from sweeps.document.presets import PRESETS, preset_sweep
+from trainer.base.commands import positive
 from trainer.base.errors import Problem, SpecError
 
 _DEPTH = 2  # of the fields that --set may set: /schedule/iterations
@@ -19,8 +20,8 @@ def add_preset_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--rows", metavar="ROW,ROW", help="of tables 3, 4 and 7: only these (see `rebalance recipes`)"
     )
-    group.add_argument("--seeds", type=_positive, default=3, metavar="N", help="0 to N - 1 (3)")
-    group.add_argument("--iterations", type=_positive, metavar="N", help="instead of the recipe's or model's")
+    group.add_argument("--seeds", type=positive, default=3, metavar="N", help="0 to N - 1 (3)")
+    group.add_argument("--iterations", type=positive, metavar="N", help="instead of the recipe's or model's")
     group.add_argument("--variant", choices=("paper", "mmseg"), help="of the recipes")
     group.add_argument("--weights", metavar="NAME", help="`none` trains from scratch; else the recipe's")
     group.add_argument("--cpu", action="store_true", help="train on CPUs, which recipes do not unasked")
@@ -93,10 +94,3 @@ def _assignment(text: str) -> tuple[str, Any]:
         return pointer, json.loads(value)
     except ValueError:
         return pointer, value  # a text without quotes
-
-
-def _positive(text: str) -> int:
-    value = int(text) if text.isdecimal() else 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is refused; allowed: a whole number, at least 1")
-    return value

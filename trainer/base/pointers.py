@@ -143,7 +143,7 @@ def _got(detail: Any, value: object) -> str:
         return "is null"
     if kind == "float_type" and isinstance(value, int) and not isinstance(value, bool):
         return f"{excerpt(value)} is too large"
-    return f"{excerpt(value)} is {_json_type(value)}"
+    return f"{excerpt(value)} is {json_type(value)}"
 
 
 def _sized(value: object) -> str:
@@ -151,13 +151,14 @@ def _sized(value: object) -> str:
     return f"has {count} item{'s' if count != 1 else ''}"
 
 
-def _json_type(value: object) -> str:
+def json_type(value: object) -> str:
+    """What JSON calls a value, with its article."""
     names: tuple[tuple[type | tuple[type, ...], str], ...] = (
         (bool, "a boolean"),
         (int, "an integer"),
         (float, "a number"),
         (str, "a string"),
-        (list, "a list"),
+        ((list, tuple), "a list"),
         (dict, "an object"),
     )
     return next((name for kind, name in names if isinstance(value, kind)), "null")

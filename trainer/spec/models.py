@@ -20,6 +20,7 @@ from trainer.spec.own.model import OwnModel, own_model_problems, whole_config
 ModelName = Literal["small"]
 _KINDS = ("name", "mmseg", "config")  # of the catalogue, of mmsegmentation, one's own
 _ANY_KIND = "name, mmseg and config"
+LAYERED = ("BEiT", "MAE", "SwinTransformer")  # backbones whose layers `layer_decay` counts
 _OF_ONE_SIZE = ("BEiT", "MAE")  # backbones with tables of positions
 _THIRDS = {"window": (3, 3), "stride": (2, 2)}  # windows overlap by a third of the crop
 _LISTED = "a name that `rebalance models --search TEXT` lists as usable"
@@ -184,7 +185,7 @@ def _own_entry(config: Mapping[str, Any]) -> ModelEntry:
         inference=_THIRDS if kind in _OF_ONE_SIZE else "whole",
         sized_by_crop=kind in _OF_ONE_SIZE,
         schedules=CATALOGUE["small"].schedules,
-        has_layers=kind in ("BEiT", "MAE", "SwinTransformer"),
+        has_layers=kind in LAYERED,
     )
 
 

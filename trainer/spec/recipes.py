@@ -21,7 +21,6 @@ RECIPE, VARIANT = "/recipe", "/variant"  # their pointers in a spec
 _FILE = "recipes.json"
 _LOADING_PROCESSES = 4  # of each worker on a GPU, as mmseg's files have them
 _SECTIONS = ("schedule", "augmentation", "evaluation")
-_UNDECIDED = ("root", "frequency_table")  # where the data lie is nobody's change; a table of priors is told
 
 
 class Machines(NamedTuple):
@@ -134,7 +133,7 @@ def overrides_of(document: Mapping[str, Any]) -> tuple[Override, ...]:
 def _unlike(usual: Document, document: Mapping[str, Any]) -> Iterator[Override]:
     dataset = document["dataset"]
     for name, value in usual["dataset"].items():
-        if name not in _UNDECIDED and dataset.get(name) != value:
+        if dataset.get(name) != value:
             yield Override(f"/dataset/{name}", value, dataset.get(name))
             if name == "name":
                 break  # another data set's fields are others

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
+from trainer.base.commands import ended_by_sigterm, usual_storage
 from trainer.base.ends import ExitCode
 from trainer.base.errors import RegionRebalanceError, WeightsError
 from trainer.base.text import make_streams_printable, printable_lines
@@ -36,8 +35,12 @@ def main(arguments: Sequence[str] | None = None, *, published: Published = WEIGH
     make_streams_printable(utf8=options.json)
     run: Run = {"list": _list, "fetch": _fetch, "add": _add, "verify": _verify}[options.action]
     try:
-        with _ended_by_sigterm():
-            return run(options, WeightsFolder(Storage.at(_storage_dir(options))), published)
+        with ended_by_sigterm():
+            return run(
+                options,
+                WeightsFolder(Storage.at(options.storage or usual_storage(options.data_dir))),
+                published,
+            )
     except RegionRebalanceError as error:
         return _fail(str(error), ExitCode.BAD_INPUT if options.action == "add" else ExitCode.FAILED)
     except BrokenPipeError:  # the reader, such as `head`, has gone: nothing to complain about
@@ -135,33 +138,9 @@ def _print_json(document: Any) -> None:
     print(json.dumps(document, indent=1, ensure_ascii=False), flush=True)
 
 
-def _storage_dir(options: argparse.Namespace) -> Path:
-    """The jobs' own storage, as they and `rebalance frequencies` find it."""
-    if options.storage is not None:
-        return Path(options.storage)
-    if options.data_dir is None and (named := os.environ.get("REBALANCE_STORAGE")):
-        return Path(named)
-    return Path(options.data_dir or os.environ.get("REBALANCE_DATA_DIR") or "~/.rebalance") / "storage"
-
-
 def _fail(text: str, code: ExitCode) -> ExitCode:
     print(printable_lines(text), file=sys.stderr)
     return code
-
-
-@contextlib.contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """SIGTERM unwinds: what has arrived stays whole."""
-    before = signal.signal(signal.SIGTERM, _terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _terminate(number: int, frame: object) -> NoReturn:
-    del number, frame
-    raise SystemExit(ExitCode.TERMINATED)
 
 
 if __name__ == "__main__":

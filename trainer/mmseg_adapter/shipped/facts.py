@@ -15,8 +15,8 @@ from trainer.mmseg_adapter.head import UnsupportedHead, attach
 from trainer.mmseg_adapter.shipped.augmentation import pipeline_of
 from trainer.mmseg_adapter.shipped.models import class_count
 from trainer.mmseg_adapter.shipped.outline import CANNOT_RUN, Size, normalised_maps, outline
+from trainer.spec.models import LAYERED
 
-_LAYERED = ("BEiT", "MAE", "SwinTransformer")  # whose layers `layer_decay` counts
 _SEGMENTORS = ("EncoderDecoder", "CascadeEncoderDecoder")
 _WIDEST_STRIDE = 256
 _OPERATORS = re.compile(r"install \S*mmcv")
@@ -70,7 +70,7 @@ def facts_of(model: dict[str, Any], config: Mapping[str, Any], crop: Size, part:
         unusable=_not_attached(built, class_count(model) or 2),
         parameters=parameters,
         norm_stride=stride,
-        num_layers=_num_layers(built) if model["backbone"]["type"] in _LAYERED else None,
+        num_layers=_num_layers(built) if model["backbone"]["type"] in LAYERED else None,
         sized_by_crop=sized,
         trained=trained,
         pretrained_module=_module_of(built, model, part),

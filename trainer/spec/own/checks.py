@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from trainer.base.errors import Problem
+from trainer.base.pointers import json_type
 from trainer.spec.catalogue.own_parts import Part, Room, rooms, unfit, usable
-from trainer.spec.own.values import key_problem, kind_of, plain_problems, shown, under
+from trainer.spec.own.values import key_problem, plain_problems, shown, under
 
 PLAIN = "EncoderDecoder"
 CASCADE = "CascadeEncoderDecoder"
@@ -100,7 +101,7 @@ class _Check:
 
     def _cascade(self, value: object, where: str) -> Iterator[Problem]:
         if not isinstance(value, list) or not 2 <= len(value) <= _MOST_HEADS:
-            got = f"has {len(value)} items" if isinstance(value, list) else f"is {kind_of(value)}"
+            got = f"has {len(value)} items" if isinstance(value, list) else f"is {json_type(value)}"
             yield Problem(where, got, f"a list of 2 to {_MOST_HEADS} heads, as {CASCADE} has them")
             return
         yield from self._head(value[0], f"{where}/0")
@@ -120,7 +121,7 @@ class _Check:
     def part(self, value: object, where: str, room: Room) -> Iterator[Problem]:
         """Problems of an object with a type that must be in `room`."""
         if not isinstance(value, dict):
-            yield Problem(where, f"is {kind_of(value)}", "an object with a type")
+            yield Problem(where, f"is {json_type(value)}", "an object with a type")
             return
         part = rooms()[room].get(value["type"]) if isinstance(value.get("type"), str) else None
         if part is None or (part.refused is not None and not self._refused_too):
@@ -167,7 +168,7 @@ class _Check:
     def _object(self, key: str, value: object, where: str) -> Iterator[Problem]:
         """Problems of an object without a type."""
         if not isinstance(value, dict):
-            yield Problem(where, f"is {kind_of(value)}", f"an object with {', '.join(_OBJECTS[key])}")
+            yield Problem(where, f"is {json_type(value)}", f"an object with {', '.join(_OBJECTS[key])}")
             return
         yield from self._keys(value, where, _OBJECTS[key], key)
         for name, item in value.items():
@@ -176,12 +177,12 @@ class _Check:
 
     def _plugins(self, value: object, where: str) -> Iterator[Problem]:
         if not isinstance(value, list):
-            yield Problem(where, f"is {kind_of(value)}", f"a list of objects with {', '.join(_PLUGIN)}")
+            yield Problem(where, f"is {json_type(value)}", f"a list of objects with {', '.join(_PLUGIN)}")
             return
         for number, plugin in enumerate(value):
             here = f"{where}/{number}"
             if not isinstance(plugin, dict):
-                yield Problem(here, f"is {kind_of(plugin)}", f"an object with {', '.join(_PLUGIN)}")
+                yield Problem(here, f"is {json_type(plugin)}", f"an object with {', '.join(_PLUGIN)}")
                 continue
             yield from self._keys(plugin, here, _PLUGIN, "a plugin")
             yield from self.part(plugin.get("cfg"), f"{here}/cfg", "plugins")
@@ -196,7 +197,7 @@ def _type_problem(value: Mapping[str, Any], where: str, room: Room, part: Part |
         return Problem(f"{where}/type", "is missing", _names(room))
     name = value["type"]
     if not isinstance(name, str):
-        return Problem(f"{where}/type", f"is {kind_of(name)}", _names(room))
+        return Problem(f"{where}/type", f"is {json_type(name)}", _names(room))
     reason = part.refused if part is not None else unfit().get(name)
     if reason is not None:
         return Problem(f"{where}/type", f"{name} cannot be used here: it {reason}", _names(room))

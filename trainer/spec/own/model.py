@@ -13,10 +13,11 @@ from typing import Any
 from pydantic import Field, JsonValue
 
 from trainer.base.errors import Problem
+from trainer.base.pointers import json_type
 from trainer.base.strict_model import StrictModel
 from trainer.spec.catalogue.own_parts import rooms
 from trainer.spec.own.checks import CASCADE, PLAIN, segmentor_problems
-from trainer.spec.own.values import kind_of, size_problems
+from trainer.spec.own.values import size_problems
 
 ROOT = "/model/config"
 _MOST_TOLD = 50
@@ -53,7 +54,7 @@ def own_model_problems(config: object, where: str = ROOT, *, of_a_checkpoint: bo
         of_a_checkpoint: parts that compute, but that no own model may have, are taken as well.
     """
     if not isinstance(config, dict):
-        return [Problem(where, f"is {kind_of(config)}", "an object with backbone and decode_head")]
+        return [Problem(where, f"is {json_type(config)}", "an object with backbone and decode_head")]
     found = size_problems(config, where)
     if found:
         return found

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from trainer.base.errors import Problem
-from trainer.base.pointers import escape, excerpt
+from trainer.base.pointers import escape, excerpt, json_type
 
 _MOST_DEPTH = 10  # of objects and lists in each other
 _MOST_VALUES = 2000
@@ -97,7 +97,7 @@ def _scalar_problem(key: str, value: object) -> tuple[str, str] | None:
     if isinstance(value, int):
         return _integer_problem(value, bounds)
     if bounds.only:
-        return f"{shown(value)} is {kind_of(value)}", f"an integer from {bounds.least} to {bounds.most}"
+        return f"{shown(value)} is {json_type(value)}", f"an integer from {bounds.least} to {bounds.most}"
     if isinstance(value, float):
         if math.isfinite(value) and abs(value) <= _LARGEST_NUMBER:
             return None
@@ -106,7 +106,7 @@ def _scalar_problem(key: str, value: object) -> tuple[str, str] | None:
         if _TEXT.fullmatch(value):
             return None
         return f"{shown(value)} is not a word", "a word of mmsegmentation: letters, digits, _ and -"
-    return f"is {kind_of(value)}", "a number, a word, true, false, null, or a list of them"
+    return f"is {json_type(value)}", "a number, a word, true, false, null, or a list of them"
 
 
 def _integer_problem(value: int, bounds: _Bounds) -> tuple[str, str] | None:
@@ -127,19 +127,6 @@ def shown(value: object) -> str:
     if isinstance(value, int) and not -(10**40) < value < 10**40:
         return "a very long number"
     return excerpt(value)
-
-
-def kind_of(value: object) -> str:
-    """What JSON calls it."""
-    names: tuple[tuple[type | tuple[type, ...], str], ...] = (
-        (bool, "a boolean"),
-        (int, "an integer"),
-        (float, "a number"),
-        (str, "a string"),
-        ((list, tuple), "a list"),
-        (dict, "an object"),
-    )
-    return next((name for kind, name in names if isinstance(value, kind)), "null")
 
 
 def under(where: str, key: object) -> str:
