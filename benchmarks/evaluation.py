@@ -34,8 +34,8 @@ with quiet_imports():
     from mmseg.evaluation.metrics import IoUMetric
     from mmseg.models.utils import resize
 
-    from trainer.mmseg_adapter.hooks import ConfusionMetric
-    from trainer.mmseg_adapter.labels import labels_of
+    from trainer.mmseg_adapter.scoring.labels import labels_of
+    from trainer.mmseg_adapter.scoring.metric import ConfusionMetric
 
 K, IGNORE = 150, 255
 METRIC = ConfusionMetric(num_classes=K, ignore_index=IGNORE)

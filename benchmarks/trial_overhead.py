@@ -24,7 +24,8 @@ from typing import Any
 
 from trainer.results.report import AttemptReport, read_report
 from trainer.spec.spec import parse_spec
-from trainer.storage.layout import Storage, trial_id
+from trainer.storage.directories import trial_id
+from trainer.storage.layout import Storage
 
 BASE: dict[str, Any] = {
     "dataset": {"name": "digit_scenes", "train_images": 50, "eval_images": 50},

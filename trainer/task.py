@@ -6,7 +6,8 @@ from pydantic import Field
 
 from trainer.base.strict_model import StrictModel
 from trainer.spec.spec import ExperimentSpec
-from trainer.storage.layout import AttemptDir, Storage
+from trainer.storage.directories import AttemptDir
+from trainer.storage.layout import Storage
 
 
 class Task(StrictModel):

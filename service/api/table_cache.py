@@ -17,7 +17,8 @@ from sweeps.results.table import Entry, Table
 from sweeps.results.table_of_sweep import sweep_table
 from trainer.base.errors import ReportError
 from trainer.results.report import AttemptReport
-from trainer.storage.layout import AttemptDir, Storage
+from trainer.storage.directories import AttemptDir
+from trainer.storage.layout import Storage
 
 _MOST_TABLES = 8
 

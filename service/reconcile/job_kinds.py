@@ -11,7 +11,8 @@ from service.store.records import Experiment, JobRow, Sweep
 from sweeps.results.report import SweepReport, read_sweep_report
 from trainer.base.errors import ReportError
 from trainer.results.report import AttemptReport
-from trainer.storage.layout import AttemptDir, mlflow_ids
+from trainer.storage.directories import AttemptDir
+from trainer.storage.layout import mlflow_ids
 from trainer.storage.port import StoredFile
 from trainer.tracking.mlflow_compat import PARENT_RUN
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from trainer.base.errors import ReportError
 from trainer.results.report import AttemptReport, read_report
-from trainer.storage.layout import AttemptDir, Storage
+from trainer.storage.directories import AttemptDir
+from trainer.storage.layout import Storage
 from trainer.storage.port import StoredFile
 from trainer.storage.sink import last_record, whole_record
 

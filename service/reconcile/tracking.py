@@ -23,7 +23,8 @@ from service.shared.settings import Settings
 from service.store.experiments import Store
 from service.store.jobs import Ledger
 from service.store.records import Experiment, Sweep
-from trainer.storage.layout import AttemptDir, mlflow_ids
+from trainer.storage.directories import AttemptDir
+from trainer.storage.layout import mlflow_ids
 from trainer.storage.notices import read_notices
 from trainer.storage.tracking import read_record
 

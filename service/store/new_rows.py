@@ -13,7 +13,8 @@ from service.store.records import Experiment, Sweep, Tagged
 from sweeps.document.spec import SweepSpec
 from trainer.base.errors import SpecError
 from trainer.spec.spec import ExperimentSpec, canonical_json, parse_spec, spec_hash
-from trainer.storage.layout import Storage, trial_id
+from trainer.storage.directories import trial_id
+from trainer.storage.layout import Storage
 
 log = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from sweeps.document.json_fields import KINDS, UNVARIED, identity, is_range, num
 from trainer.base.errors import Problem, SpecError
 from trainer.base.pointers import excerpt, problems_of
 from trainer.base.strict_model import StrictModel
-from trainer.results.scores import ScoreName
 from trainer.spec.defaults import cpu_problems
+from trainer.spec.evaluation import ScoreName
 from trainer.spec.methods import Method
 from trainer.spec.recipes import RECIPE, VARIANT, Machines
 from trainer.spec.spec import PLAIN, PLAIN_WORDS, ExperimentSpec, TagKey, TagValue

@@ -13,7 +13,8 @@ from typing import Any
 from sweeps.document.spec import SweepSpec
 from sweeps.results.table import Table
 from trainer.base.ends import End
-from trainer.storage.layout import Storage, SweepDir, mlflow_ids
+from trainer.storage.directories import SweepDir
+from trainer.storage.layout import Storage, mlflow_ids
 from trainer.storage.notices import Notice, add_notice
 from trainer.storage.tracking import CODE
 from trainer.tracking.mlflow_compat import LOGGED_ARTIFACTS, NOTE, PARENT_RUN

@@ -21,7 +21,8 @@ from sweeps.results.table_of_sweep import entry_of, sweep_table
 from sweeps.results.trial_progress import attempt_reports, trial_progress
 from trainer.base.ends import End
 from trainer.results.report import AttemptReport
-from trainer.storage.layout import Storage, trial_id
+from trainer.storage.directories import trial_id
+from trainer.storage.layout import Storage
 
 log = logging.getLogger(__name__)
 

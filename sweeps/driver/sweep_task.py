@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from sweeps.document.expand import Trial
 from sweeps.document.spec import SweepSpec
-from trainer.storage.layout import AttemptDir, Storage, SweepDir, trial_id
+from trainer.storage.directories import AttemptDir, SweepDir, trial_id
+from trainer.storage.layout import Storage
 from trainer.task import Task
 
 

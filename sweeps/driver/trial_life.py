@@ -17,7 +17,7 @@ from trainer.base.errors import NodeLost, WorkerLost
 from trainer.results.report import AttemptReport, read_report, write_report
 from trainer.run.attempt import Attempt
 from trainer.spec.spec import canonical_json
-from trainer.storage.layout import AttemptDir
+from trainer.storage.directories import AttemptDir
 from trainer.storage.orders import stop_asked
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from pydantic import JsonValue
 from sweeps.document.expand import Trial
 from trainer.base.strict_model import StrictModel
 from trainer.spec.spec import ExperimentSpec
-from trainer.storage.layout import SweepDir
+from trainer.storage.directories import SweepDir
 
 
 class TrialRecord(StrictModel):

@@ -9,7 +9,7 @@ from trainer.base.text import first_names
 from trainer.results.comparability import ClassKey, Ground, why_apart
 from trainer.results.metrics import GROUPS
 from trainer.results.report import Scores
-from trainer.results.scores import ScoreName
+from trainer.spec.evaluation import ScoreName
 
 _FEW_SEEDS = 5  # below it a paired test is said to rest on few
 

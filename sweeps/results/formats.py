@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from sweeps.results.table import Block, Cell, Table
-from trainer.results.scores import HEADLINE, ScoreName, column_title
+from trainer.results.scores import HEADLINE, column_title
+from trainer.spec.evaluation import ScoreName
 
 MOST_BY_CLASS = 12  # rows of a table whose classes are shown, as each takes a column; CSV and JSON have all
 _COLUMNS: dict[ScoreName, str] = {name: column_title(name) for name in HEADLINE if name != "aAcc"}

@@ -14,8 +14,8 @@ from trainer.results.comparability import ClassKey, difference, ground_of, key_o
 from trainer.results.metrics import Group
 from trainer.results.notice_notes import notice_notes
 from trainer.results.report import AttemptReport, Scores
-from trainer.results.scores import HEADLINE, ScoreName
-from trainer.spec.evaluation import SINGLE_SCALE
+from trainer.results.scores import HEADLINE
+from trainer.spec.evaluation import SINGLE_SCALE, ScoreName
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from trainer.base.ends import End
 from trainer.base.errors import NodeLost, ReportError
 from trainer.results.report import AttemptError, AttemptReport, Scores, read_report
-from trainer.storage.layout import AttemptDir, Storage
+from trainer.storage.directories import AttemptDir
+from trainer.storage.layout import Storage
 from trainer.storage.sink import last_record
 
 _MOST_NODES = 30

@@ -27,7 +27,8 @@ from sweeps.search.ray_compat import HEAD_NODE
 from sweeps.search.schedulers import scheduler_of
 from sweeps.search.tune_trial import Followed, FollowedTrial
 from trainer.base.errors import StoppedEarly
-from trainer.storage.layout import Storage, trial_id
+from trainer.storage.directories import trial_id
+from trainer.storage.layout import Storage
 
 # Set before anything of Tune's is made; it reads them at import or at its start.
 ENVIRONMENT = {

@@ -99,8 +99,8 @@ def test_two_workers_count_each_picture_once(
     from torch import load, no_grad
 
     from trainer.mmseg_adapter.data import PairedFolder
-    from trainer.mmseg_adapter.hooks import ConfusionMetric
     from trainer.mmseg_adapter.model.config import revive
+    from trainer.mmseg_adapter.scoring.metric import ConfusionMetric
     from trainer.plan import Plan
     from trainer.run.runner import build_model
 

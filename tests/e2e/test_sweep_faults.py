@@ -23,7 +23,8 @@ from sweeps.results.table import Table
 from tests.e2e.instance import Instance, until
 from tests.factories import tiny_document
 from trainer.results.report import read_report
-from trainer.storage.layout import Storage, trial_id
+from trainer.storage.directories import trial_id
+from trainer.storage.layout import Storage
 from trainer.storage.sink import read_records
 
 pytestmark = pytest.mark.e2e

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tests.factories import ListSink, tiny_plan
 from trainer.losses.region import RegionFeatures, region_mean_features
-from trainer.mmseg_adapter.labels import labels_of
+from trainer.mmseg_adapter.scoring.labels import labels_of
 from trainer.run.worker import train
 
 pytestmark = [

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from trainer.results.metrics import GROUPS, Group
 from trainer.results.report import ClassScore, Scores
-from trainer.results.scores import ScoreName
+from trainer.spec.evaluation import ScoreName
 
 ClassKey = tuple[int, str]
 

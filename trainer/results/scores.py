@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import get_args
 
 from trainer.base.strict_model import StrictModel
+from trainer.spec.evaluation import ScoreName
 
-ScoreName = Literal["mIoU", "mAcc", "aAcc", "head_mIoU", "body_mIoU", "tail_mIoU"]
 HEADLINE: tuple[ScoreName, ...] = get_args(ScoreName)
 
 

@@ -14,7 +14,8 @@ from trainer.base.errors import Cancelled, DiskFull, RegionRebalanceError, Worke
 from trainer.base.files import full_disk_told, is_disk_full
 from trainer.base.tee import tee_output
 from trainer.results.report import AttemptError, AttemptReport, AttemptResult, write_report
-from trainer.storage.layout import AttemptDir, mlflow_ids
+from trainer.storage.directories import AttemptDir
+from trainer.storage.layout import mlflow_ids
 from trainer.storage.notices import Notice, add_notice, read_notices
 from trainer.storage.reserve import free_reserve, take_reserve
 from trainer.task import Task

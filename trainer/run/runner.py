@@ -17,7 +17,6 @@ from trainer.base.errors import ModelError, RegionRebalanceError
 from trainer.criterion import Criterion, build_criterion
 from trainer.mmseg_adapter.checkpoint import TrainingCheckpoints
 from trainer.mmseg_adapter.data import seed_everything
-from trainer.mmseg_adapter.evaluation import LabelLoop  # noqa: F401 - val_cfg names it
 from trainer.mmseg_adapter.head import attach, deployable_state
 from trainer.mmseg_adapter.hooks import (
     CheckpointHook,
@@ -33,6 +32,8 @@ from trainer.mmseg_adapter.model.deployed import plain_model
 from trainer.mmseg_adapter.model.fit import check_model
 from trainer.mmseg_adapter.parameter_groups import NamedGroups  # noqa: F401 - optim_wrapper names it
 from trainer.mmseg_adapter.pretrained.load import load_pretrained
+from trainer.mmseg_adapter.scoring.loop import LabelLoop  # noqa: F401 - val_cfg names it
+from trainer.mmseg_adapter.scoring.metric import ConfusionMetric  # noqa: F401 - val_evaluator too
 from trainer.mmseg_adapter.step.average import begin_average, scored
 from trainer.mmseg_adapter.step.loop import StepLoop  # noqa: F401 - train_cfg names it
 from trainer.mmseg_adapter.step.optim_wrapper import StepOptimWrapper  # noqa: F401 - optim_wrapper too

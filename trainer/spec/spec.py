@@ -15,6 +15,7 @@ from trainer.base.pointers import problems_of
 from trainer.base.strict_model import StrictModel
 from trainer.base.text import hidden_letter
 from trainer.spec.augmentation import Augmentation
+from trainer.spec.checkpoints import Checkpoints
 from trainer.spec.checks import (
     accumulation_problems,
     batch_problems,
@@ -109,6 +110,7 @@ class ExperimentSpec(StrictModel):
     augmentation: Augmentation
     resources: Resources = Resources()
     evaluation: Evaluation = Evaluation()
+    checkpoints: Checkpoints = Field(default=Checkpoints(), exclude_if=lambda value: value == Checkpoints())
     seed: int = Field(default=0, ge=0, le=2**31 - 1)
     tags: dict[TagKey, TagValue] = Field(default_factory=dict, max_length=50)
 
@@ -201,7 +203,7 @@ def spec_hash(spec: ExperimentSpec) -> str:
         if name not in defaults or getattr(spec.schedule, name) != defaults[name]
     }
     # What names a training without changing it, and later words at their defaults.
-    for name in ("recipe", "variant"):
+    for name in ("recipe", "variant", "checkpoints"):
         document.pop(name, None)
     if spec.weights == "none":
         del document["weights"]

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from trainer.base.strict_model import StrictModel
 from trainer.base.text import AnyText
-from trainer.storage.layout import AttemptDir
+from trainer.storage.directories import AttemptDir
 
 
 class Notice(StrictModel):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trainer.base.errors import Cancelled, StoppedEarly
-from trainer.storage.layout import AttemptDir
+from trainer.storage.directories import AttemptDir
 from trainer.storage.port import StoredFile
 
 _POLL_SECONDS = 0.02

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from trainer.storage.layout import AttemptDir
+from trainer.storage.directories import AttemptDir
 
 _BYTES = 128 * 1024  # a report of 171 classes takes half of it
 

@@ -13,7 +13,7 @@ from trainer.results.report import AttemptReport, AttemptResult, Scores
 from trainer.spec.evaluation import SINGLE_SCALE
 from trainer.spec.methods import label
 from trainer.spec.spec import spec_hash
-from trainer.storage.layout import AttemptDir
+from trainer.storage.directories import AttemptDir
 from trainer.storage.sink import Record, read_records
 from trainer.task import Task
 from trainer.tracking.mlflow_compat import NOTE

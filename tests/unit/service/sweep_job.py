@@ -14,7 +14,8 @@ from tests.data_factories import make_report, scores_of, spec_document
 from trainer.base.errors import StoppedEarly
 from trainer.results.report import AttemptError, AttemptReport, write_report
 from trainer.spec.spec import canonical_json
-from trainer.storage.layout import Storage, trial_id
+from trainer.storage.directories import trial_id
+from trainer.storage.layout import Storage
 
 
 def sweep_document(**changes: Any) -> dict[str, Any]:

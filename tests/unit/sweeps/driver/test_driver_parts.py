@@ -22,7 +22,8 @@ from tests.data_factories import make_report, spec_document
 from trainer.base.ends import End
 from trainer.base.errors import Cancelled, StoppedEarly
 from trainer.results.report import AttemptError
-from trainer.storage.layout import AttemptDir, Storage
+from trainer.storage.directories import AttemptDir
+from trainer.storage.layout import Storage
 from trainer.storage.orders import Orders, ask_to_stop, permit, permitted, stop_asked
 from trainer.storage.posix import PosixFile, PosixFolder
 

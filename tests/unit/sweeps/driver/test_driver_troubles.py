@@ -28,7 +28,8 @@ from tests.unit.sweeps.driver.stubs import FixedCluster, StubPool, Told, sweep_o
 from trainer.base.errors import StoppedEarly
 from trainer.results.report import AttemptError, read_report, write_report
 from trainer.spec.resources import Resources
-from trainer.storage.layout import Storage, trial_id
+from trainer.storage.directories import trial_id
+from trainer.storage.layout import Storage
 from trainer.storage.notices import read_notices
 from trainer.storage.orders import ask_to_stop
 from trainer.task import Task

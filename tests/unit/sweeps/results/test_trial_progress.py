@@ -14,7 +14,8 @@ from tests.data_factories import make_report, make_spec
 from trainer.base.ends import End
 from trainer.base.errors import Cancelled, ReportError, StoppedEarly
 from trainer.results.report import AttemptError, AttemptReport, write_report
-from trainer.storage.layout import Storage, trial_id
+from trainer.storage.directories import trial_id
+from trainer.storage.layout import Storage
 from trainer.storage.posix import PosixFile
 
 TRIAL = trial_id("swp-1", 7)

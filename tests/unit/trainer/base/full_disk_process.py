@@ -19,7 +19,8 @@ from trainer.data.prepare import prepare
 from trainer.mmseg_adapter.checkpoint import save_whole
 from trainer.results.report import write_report
 from trainer.run.attempt import Attempt
-from trainer.storage.layout import AttemptDir, Storage
+from trainer.storage.directories import AttemptDir
+from trainer.storage.layout import Storage
 from trainer.storage.orders import Orders
 from trainer.storage.posix import PosixFile, PosixFolder
 from trainer.storage.reserve import take_reserve

@@ -9,7 +9,7 @@ from tests.data_factories import make_report
 from trainer.base.errors import Cancelled
 from trainer.results.report import AttemptReport, read_report, write_report
 from trainer.run.attempt import Attempt
-from trainer.storage.layout import AttemptDir
+from trainer.storage.directories import AttemptDir
 from trainer.storage.notices import Notice, add_notice, read_notices
 from trainer.storage.posix import PosixFile, PosixFolder
 from trainer.task import Task

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from trainer.mmseg_adapter.labels import labels_of
+from trainer.mmseg_adapter.scoring.labels import labels_of
 
 # How far below the best a chosen class may be, relative to the largest logit: a tie within rounding.
 TIE = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 2e-2, torch.float16: 2e-3}

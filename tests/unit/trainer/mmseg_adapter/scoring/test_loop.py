@@ -28,10 +28,10 @@ from tests.data_factories import confusion, write_folder
 from tests.factories import ListSink, tiny_plan
 from tests.unit.trainer import tiny_mmseg
 from tests.unit.trainer.tiny_mmseg import HEADS, IGNORE, OTHERS, REBALANCE, SIZE, K, make_model
-from trainer.mmseg_adapter.evaluation import LabelLoop, predict_labels
 from trainer.mmseg_adapter.head import attach
-from trainer.mmseg_adapter.hooks import ConfusionMetric
 from trainer.mmseg_adapter.model.config import revive
+from trainer.mmseg_adapter.scoring.loop import LabelLoop, predict_labels
+from trainer.mmseg_adapter.scoring.metric import ConfusionMetric
 from trainer.run.runner import build_model
 from trainer.run.worker import train
 from trainer.spec.datasets import IGNORE_INDEX

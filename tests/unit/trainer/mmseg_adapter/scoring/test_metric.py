@@ -14,7 +14,7 @@ from mmseg.evaluation.metrics import IoUMetric
 from PIL import Image
 
 from tests.data_factories import confusion
-from trainer.mmseg_adapter.hooks import ConfusionMetric
+from trainer.mmseg_adapter.scoring.metric import ConfusionMetric
 from trainer.results.report import make_scores
 
 K, IGNORED = 5, 255

@@ -17,7 +17,7 @@ from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import LOOPS
 from torch import Tensor
 
-from trainer.mmseg_adapter.labels import labels_of
+from trainer.mmseg_adapter.scoring.labels import labels_of
 from trainer.mmseg_adapter.step.average import scored
 
 Sample = Any  # mmseg.structures.SegDataSample

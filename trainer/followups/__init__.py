@@ -1,0 +1,1 @@
+"""What is done with a trained experiment: scored again, a picture labelled, taken away."""

@@ -1,0 +1,1 @@
+"""Labels from a trained model, and what they score."""
