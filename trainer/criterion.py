@@ -156,9 +156,7 @@ def build_criterion(
     if class_groups is not None and len(class_groups) != num_classes:
         raise ValueError(f"{len(class_groups)} class groups but counts for {num_classes} classes")
     counts = _prior_counts(method, pixel_counts, region_counts)
-    shift = None
-    if isinstance(method, methods.LogitAdjustment) and method.mode == "post_hoc":
-        shift = scaled_log_prior(counts, temperature=method.temperature)
+    shift = shift_of_predictions(method, pixel_counts=pixel_counts, region_counts=region_counts)
     branch, region_weight = None, 0.0
     if isinstance(method, methods.RegionRebalance):
         region_weight = method.region_weight
@@ -175,6 +173,16 @@ def build_criterion(
     return Criterion(
         num_classes, losses, branch, region_weight, prediction_shift=shift, loss_average=loss_average
     )
+
+
+def shift_of_predictions(
+    method: AnyMethod, *, pixel_counts: Sequence[int], region_counts: Sequence[int]
+) -> Tensor | None:
+    """(K,) what `method` takes off the logits of every prediction, and of none in training; None for most."""
+    if not isinstance(method, methods.LogitAdjustment) or method.mode != "post_hoc":
+        return None
+    counts = _prior_counts(method, pixel_counts, region_counts)
+    return scaled_log_prior(counts, temperature=method.temperature)
 
 
 def _prior_counts(

@@ -107,8 +107,8 @@ def _planned(weights: StoredWeights) -> PlannedWeights:
 def _checkpoint_interval(spec: ExperimentSpec, *, judged: bool) -> int:
     """Iterations between checkpoints; a judged run has one at each evaluation, where it may be stopped."""
     usual = max(1, min(_MOST_BETWEEN_CHECKPOINTS, spec.schedule.iterations // 10))
-    between = spec.evaluation.interval
-    if not judged or between is None:
+    between = spec.evaluation_interval
+    if not judged or between >= spec.schedule.iterations:
         return usual
     return max(step for step in range(1, usual + 1) if between % step == 0)
 

@@ -261,11 +261,12 @@ def _search_problems(sweep: SweepSpec) -> list[Problem]:
 def _scheduler_problems(sweep: SweepSpec) -> list[Problem]:
     """A scheduler needs evaluations before the end, at which trials may be stopped."""
     scheduler, iterations = sweep.scheduler, sweep.base.schedule.iterations
-    interval = sweep.base.evaluation.interval
+    interval = sweep.base.evaluation_interval
     if scheduler.kind == "none":
         return []
-    if interval is None or interval >= iterations:
-        got = f"is {interval or 'null'}, and {scheduler.kind} judges trials while they run"
+    if interval >= iterations:
+        given = sweep.base.evaluation.interval or "null"
+        got = f"is {given}, and {scheduler.kind} judges trials while they run"
         wanted = f"iterations between evaluations, >= 1 and below the trials' {iterations}"
         return [Problem("/base/evaluation/interval", got, wanted)]
     grace = scheduler.grace_iterations

@@ -14,7 +14,7 @@ def scheduler_of(sweep: SweepSpec) -> TrialScheduler:
             return AsyncHyperBandScheduler(
                 time_attr="iteration",
                 max_t=sweep.base.schedule.iterations,
-                grace_period=asha.grace_iterations or sweep.base.evaluation.interval,
+                grace_period=asha.grace_iterations or sweep.base.evaluation_interval,
                 reduction_factor=asha.reduction_factor,
             )
         case _:

@@ -12,21 +12,23 @@ import torch
 
 from trainer.mmseg_adapter.mmengine_compat import continue_at
 from trainer.mmseg_adapter.step.average import average_of, bare
+from trainer.storage.checkpoints import Facts, note_facts
 from trainer.storage.port import StoredFile, StoredFolder
 
 _NAME = re.compile(r"iter_(\d+)\.pth")
-_KEEP = 2  # the one before is the way out when the newest is damaged
 
 
 class TrainingCheckpoints:
     """iter_N.pth files of one experiment, shared by all its attempts."""
 
-    def __init__(self, folder: StoredFolder, *, spec_hash: str) -> None:
+    def __init__(self, folder: StoredFolder, *, spec_hash: str, keep_last: int = 2) -> None:
+        """`keep_last`: so many are kept; the one before the newest is the way out when that is damaged."""
         self._folder = folder
         self._spec_hash = spec_hash
+        self._keep_last = keep_last
 
     def save(self, runner: Any, iteration: int) -> None:
-        """Writes iter_`iteration`.pth whole, then drops all but the newest two."""
+        """Writes iter_`iteration`.pth whole, then drops all but the newest `keep_last`."""
         payload = {
             "iteration": iteration,
             "spec_hash": self._spec_hash,
@@ -39,7 +41,7 @@ class TrainingCheckpoints:
         if average is not None:
             payload["average"] = average.state_dict()
         save_whole(payload, self._folder.file(f"iter_{iteration}.pth"))
-        for _, file in self._newest_first()[_KEEP:]:
+        for _, file in self._newest_first()[self._keep_last :]:
             file.delete()
 
     def restore(self, runner: Any) -> int:
@@ -64,14 +66,16 @@ class TrainingCheckpoints:
         return [(iteration, self._folder.file(found[iteration])) for iteration in sorted(found, reverse=True)]
 
 
-def save_whole(payload: Mapping[str, Any], file: StoredFile) -> None:
-    """torch.save, whole or not at all: a checkpoint that is there can be read.
+def save_whole(payload: Mapping[str, Any], file: StoredFile, facts: Facts | None = None) -> None:
+    """torch.save, whole or not at all: a checkpoint that is there can be read, and has its `facts`.
 
     Raises:
         DiskFull: there is no room; nothing of it stays.
     """
     with file.writing() as stream:
         torch.save(dict(payload), stream)
+        if facts is not None:
+            note_facts(stream, facts)
 
 
 def _read(file: StoredFile) -> dict[str, Any] | None:

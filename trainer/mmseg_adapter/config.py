@@ -32,7 +32,7 @@ def render_config(
             "accumulate": schedule.accumulate,
             "channels_last": schedule.channels_last,
             "max_iters": schedule.iterations,
-            "val_interval": spec.evaluation.interval or schedule.iterations,
+            "val_interval": spec.evaluation_interval,
         },
         "val_cfg": {"type": "LabelLoop"},
         "val_evaluator": {

@@ -127,6 +127,13 @@ class PositionSampler(Sampler[int]):
             sample += 1
 
 
+def colours_of(classes: Sequence[str], palette: Sequence[Sequence[int]] | None = None) -> list[list[int]]:
+    """A colour for each class, which mmseg wants for pictures of masks: of `palette`, else random ones."""
+    if palette is None:
+        palette = np.random.default_rng(0).integers(0, 256, (len(classes), 3)).tolist()
+    return [list(colour) for colour in palette]
+
+
 @DATASETS.register_module()
 class PairedFolder(BaseSegDataset):  # type: ignore[misc]
     """images/SPLIT and annotations/SPLIT paired by stem; training indices come from PositionSampler."""
@@ -146,13 +153,8 @@ class PairedFolder(BaseSegDataset):  # type: ignore[misc]
         self._split = split
         self._mask_ending = mask_ending
         self._seed = seed
-        # Colours are for pictures of masks only; mmseg wants one for each class.
-        if palette is None:
-            palette = np.random.default_rng(0).integers(0, 256, (len(classes), 3)).tolist()
-        colours = [list(colour) for colour in palette]
-        super().__init__(
-            data_root=data_root, metainfo={"classes": tuple(classes), "palette": colours}, **kwargs
-        )
+        metainfo = {"classes": tuple(classes), "palette": colours_of(classes, palette)}
+        super().__init__(data_root=data_root, metainfo=metainfo, **kwargs)
 
     def load_data_list(self) -> list[dict[str, Any]]:
         return [

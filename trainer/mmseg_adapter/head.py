@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -64,7 +64,7 @@ class _Rebalanced(BaseDecodeHead):  # type: ignore[misc]
         """
         shift = self.rebalance_criterion.prediction_shift
         if shift is not None and self._seen is None and not self.training:
-            bias = _folded(self.conv_seg.bias, shift)
+            bias = folded(self.conv_seg.bias, shift)
             shifted: Tensor = functional_call(self.conv_seg, {"bias": bias}, (feat,))
             return shifted  # dropout does nothing here
         logits: Tensor = super().cls_seg(feat)
@@ -194,11 +194,16 @@ def deployable_state(model: nn.Module) -> dict[str, Tensor]:
     for name, module in model.named_modules():
         if isinstance(module, _Rebalanced) and module.rebalance_criterion.prediction_shift is not None:
             key = f"{name}.conv_seg.bias"
-            state[key] = _folded(state[key], module.rebalance_criterion.prediction_shift)
+            state[key] = folded(state[key], module.rebalance_criterion.prediction_shift)
+    return without_criterion(state)
+
+
+def without_criterion(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A model's state without our criterion's entries."""
     return {name: value for name, value in state.items() if _NAME not in name.split(".")}
 
 
-def _folded(bias: Tensor, shift: Tensor) -> Tensor:
+def folded(bias: Tensor, shift: Tensor) -> Tensor:
     """(K,) bias of the classifier, of whose logits (K,) `shift` is to be taken off."""
     return bias - shift.to(bias)
 

@@ -136,22 +136,41 @@ class EvaluationHook(Hook):  # type: ignore[misc]
 
 
 class CheckpointHook(Hook):  # type: ignore[misc]
-    """Resumes from the newest whole checkpoint, and writes one every `interval` iterations."""
+    """Resumes from the newest whole checkpoint, and writes one every `interval` iterations.
+
+    One that was written just before an evaluation is scored first, unless `evaluated` says of its iteration
+    that this was done: a run killed in between has the evaluations of one left alone.
+    """
 
     priority = "VERY_LOW"
 
     def __init__(
-        self, checkpoints: TrainingCheckpoints, interval: int, emit: Callable[[Record], None]
+        self,
+        checkpoints: TrainingCheckpoints,
+        interval: int,
+        emit: Callable[[Record], None],
+        evaluated: Callable[[int], bool],
     ) -> None:
         self._checkpoints = checkpoints
         self._interval = interval
         self._emit = emit
+        self._evaluated = evaluated
 
     def before_train(self, runner: Any) -> None:
         iteration = self._checkpoints.restore(runner)
         if iteration:
             message = f"resumed from iteration {iteration}"
             self._emit({"kind": "event", "iteration": iteration, "message": message})
+            if self._is_missing(runner, iteration):
+                runner.val_loop.run()
+
+    def _is_missing(self, runner: Any, iteration: int) -> bool:
+        """Whether the evaluation that comes after `iteration` was not done; the same on all ranks."""
+        if iteration % runner.train_loop.val_interval or iteration >= runner.max_iters:
+            return False
+        missing = torch.tensor(not self._evaluated(iteration), dtype=torch.int32)
+        broadcast(missing, src=0)
+        return bool(missing)
 
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Record | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from trainer.base.errors import ModelError, RegionRebalanceError
 from trainer.criterion import Criterion, build_criterion
 from trainer.mmseg_adapter.checkpoint import TrainingCheckpoints
 from trainer.mmseg_adapter.data import seed_everything
-from trainer.mmseg_adapter.head import attach, deployable_state
+from trainer.mmseg_adapter.head import attach
 from trainer.mmseg_adapter.hooks import (
     CheckpointHook,
     EvaluationHook,
@@ -28,13 +30,12 @@ from trainer.mmseg_adapter.hooks import (
 from trainer.mmseg_adapter.isolation import quiet_logger
 from trainer.mmseg_adapter.mmengine_compat import QuietRunner
 from trainer.mmseg_adapter.model.config import revive
-from trainer.mmseg_adapter.model.deployed import plain_model
 from trainer.mmseg_adapter.model.fit import check_model
 from trainer.mmseg_adapter.parameter_groups import NamedGroups  # noqa: F401 - optim_wrapper names it
 from trainer.mmseg_adapter.pretrained.load import load_pretrained
 from trainer.mmseg_adapter.scoring.loop import LabelLoop  # noqa: F401 - val_cfg names it
 from trainer.mmseg_adapter.scoring.metric import ConfusionMetric  # noqa: F401 - val_evaluator too
-from trainer.mmseg_adapter.step.average import begin_average, scored
+from trainer.mmseg_adapter.step.average import begin_average
 from trainer.mmseg_adapter.step.loop import StepLoop  # noqa: F401 - train_cfg names it
 from trainer.mmseg_adapter.step.optim_wrapper import StepOptimWrapper  # noqa: F401 - optim_wrapper too
 from trainer.mmseg_adapter.step.recompute import recompute_blocks
@@ -44,7 +45,7 @@ from trainer.results.report import Scores, make_scores
 from trainer.spec.datasets import IGNORE_INDEX
 from trainer.spec.own.model import OwnModel
 from trainer.storage.notices import add_notice
-from trainer.storage.sink import Sink
+from trainer.storage.sink import Sink, read_records
 
 
 class Evaluations:
@@ -54,7 +55,14 @@ class Evaluations:
         self._plan = plan
         self._sink = sink
         self._last: tuple[Scores, int] | None = None
+        self._watcher: Callable[[int, Scores], None] = lambda _, __: None
         self.seconds = 0.0
+
+    def watch(self, watcher: Callable[[int, Scores], None]) -> None:
+        """`watcher` gets the iteration and scores of each evaluation, on every rank, before anybody is told:
+        who is told may end the run.
+        """
+        self._watcher = watcher
 
     @property
     def last(self) -> tuple[Scores, int]:
@@ -78,6 +86,7 @@ class Evaluations:
         )
         self._last = scores, images
         self.seconds += seconds
+        self._watcher(iteration, scores)
         shown = {name: value for name, value in scores.headline.items() if value is not None}
         self._sink.emit({"kind": "eval", "iteration": iteration, **shown, "seconds": seconds})
 
@@ -163,7 +172,11 @@ def build_runner(plan: Plan, sink: Sink, evaluations: Evaluations) -> Runner:
         recompute_blocks(model)
     if schedule.channels_last:
         _lay_out_channels_last(model)
-    checkpoints = TrainingCheckpoints(plan.layout.checkpoints(plan.experiment), spec_hash=plan.spec_hash)
+    checkpoints = TrainingCheckpoints(
+        plan.layout.checkpoints(plan.experiment),
+        spec_hash=plan.spec_hash,
+        keep_last=plan.spec.checkpoints.keep_last,
+    )
     config = revive(plan.config)
     config.pop("model")
     config["visualizer"] = {"type": "Visualizer", "name": _name(plan), "vis_backends": []}
@@ -177,7 +190,7 @@ def build_runner(plan: Plan, sink: Sink, evaluations: Evaluations) -> Runner:
             ProgressHook(plan.log_interval, sink.emit),
             StepHook(sink.emit),
             EvaluationHook(evaluations.add),
-            CheckpointHook(checkpoints, plan.checkpoint_interval, sink.emit),
+            CheckpointHook(checkpoints, plan.checkpoint_interval, sink.emit, partial(_was_evaluated, plan)),
         ],
         cfg=Config({**config, "model_wrapper_cfg": _ddp()} if distributed else config),
         **config,
@@ -198,27 +211,13 @@ def _ddp() -> dict[str, Any]:
     return wrapper if torch.cuda.is_available() else {**wrapper, "device_ids": None}
 
 
+def _was_evaluated(plan: Plan, iteration: int) -> bool:
+    """Whether an attempt has told of its evaluation at `iteration`."""
+    attempts = [plan.layout.attempt(plan.experiment, number) for number in range(1, plan.attempt + 1)]
+    records = (record for each in attempts for record in read_records(each.metrics))
+    return any(record["kind"] == "eval" and record["iteration"] == iteration for record in records)
+
+
 def _name(plan: Plan) -> str:
     """Unique, where mmengine's own default is the time in seconds."""
     return f"{plan.experiment}-{plan.attempt}"
-
-
-def deployable_payload(runner: Runner, plan: Plan) -> tuple[dict[str, Any], int]:
-    """The checkpoint to deploy, and its parameter count.
-
-    Its weights have no branch and load strictly into plain mmseg; `load_deployed` reads all of it.
-    """
-    model = scored(runner)
-    state = {name: tensor.cpu() for name, tensor in deployable_state(model).items()}
-    trained = {name for name, _ in model.named_parameters()}
-    parameters = sum(tensor.numel() for name, tensor in state.items() if name in trained)
-    palette = runner.train_dataloader.dataset.metainfo["palette"]
-    meta = {
-        "dataset_meta": {"classes": list(plan.data.classes), "palette": palette},
-        "model": plain_model(plan.config["model"]),
-        "mmseg_version": plan.versions["onedl-mmsegmentation"],
-        "spec": plan.spec.model_dump(mode="json"),
-        "experiment": plan.experiment,
-        "iteration": plan.spec.schedule.iterations,
-    }
-    return {"state_dict": state, "meta": meta}, parameters

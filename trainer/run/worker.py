@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypedDict
 
 from trainer.base.errors import DataError
@@ -34,27 +35,27 @@ def train(plan: Plan, sink: Sink, mark: Callable[[str], None] = lambda _: None) 
         NonFiniteLoss: before the weights were moved by it.
         DataError, torch.cuda.OutOfMemoryError, …: whatever training raises.
     """
-    from mmengine.dist import get_rank
-
     with quiet_imports():
-        from trainer.mmseg_adapter.checkpoint import save_whole
         from trainer.mmseg_adapter.isolation import forget_run, set_backends
         from trainer.mmseg_adapter.model.fit import MISFITS
+        from trainer.mmseg_adapter.step.average import scored
         from trainer.mmseg_adapter.torch_compat import words_of
-        from trainer.run.runner import Evaluations, build_runner, deployable_payload, refuse_crops
+        from trainer.run.kept import KeptWeights
+        from trainer.run.runner import Evaluations, build_runner, refuse_crops
 
     mark("import")
     set_backends(threads=plan.threads, deterministic=plan.spec.schedule.deterministic)
-    evaluations = Evaluations(plan, sink)
+    kept, evaluations = KeptWeights(plan), Evaluations(plan, sink)
     runner = None
     try:
         runner = build_runner(plan, sink, evaluations)
+        evaluations.watch(partial(kept.add, runner))
         mark("build")
         started = time.perf_counter()
         runner.train()
         evaluations.complete(runner)
         seconds = time.perf_counter() - started
-        payload, parameters = deployable_payload(runner, plan)
+        final = kept.deployable(scored(runner), plan.spec.schedule.iterations)
     except DataError as error:
         raise DataError(words_of(error)) from error
     except MISFITS as error:
@@ -63,16 +64,14 @@ def train(plan: Plan, sink: Sink, mark: Callable[[str], None] = lambda _: None) 
     finally:
         forget_run(runner)
     scores, images = evaluations.last
-    checkpoint = plan.layout.final_checkpoint(plan.experiment)
-    if get_rank() == 0:
-        save_whole(payload, plan.layout.file(checkpoint))
+    checkpoint = kept.write_final(final)
     mark("train")
     return AttemptResult(
         evaluation={SINGLE_SCALE: scores},
         iterations=plan.spec.schedule.iterations,
         train_seconds=seconds - evaluations.seconds,
         eval_seconds=evaluations.seconds,
-        parameters=parameters,
+        parameters=final.parameters,
         checkpoint=checkpoint,
         training_images=plan.data.train_images,
         eval_images=images,

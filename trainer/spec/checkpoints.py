@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
+from trainer.base.errors import Problem
 from trainer.base.strict_model import StrictModel
 from trainer.spec.evaluation import ScoreName
 
@@ -28,3 +29,15 @@ class Checkpoints(StrictModel):
         max_length=2,
         description="Those that MLflow gets beside `final`, also of runs that failed or were stopped.",
     )
+
+
+def checkpoint_problems(wanted: Checkpoints) -> list[Problem]:
+    """Words that ask for one thing twice, or for what the others leave out."""
+    here = "/checkpoints/track"
+    problems = []
+    if len(set(wanted.track)) < len(wanted.track):
+        problems.append(Problem(here, f"{wanted.track[0]!r} is there twice", "each word once"))
+    if BEST in wanted.track and wanted.best is None:
+        got = f"{BEST!r} is not kept: /checkpoints/best is null"
+        problems.append(Problem(here, got, f"{LAST!r}, or a score in /checkpoints/best"))
+    return problems

@@ -15,6 +15,7 @@ SINGLE_SCALE: ModeName = "single_scale"
 MULTI_SCALE: ModeName = "multi_scale"
 MULTI_SCALE_NATIVE: ModeName = "multi_scale_native"
 WHOLE: Literal["whole"] = "whole"
+_LONG = 10_000  # iterations
 Share = Annotated[float, Field(gt=0, lt=1)]
 Step = Annotated[int, Field(ge=1, le=2048)]
 Scale = Annotated[float, Field(ge=0.1, le=4)]
@@ -66,7 +67,10 @@ class Evaluation(StrictModel):
         description="The first is the one that lists show, sweeps rank by and `interval` scores.",
     )
     interval: int | None = Field(
-        default=None, ge=1, description="Score every so many iterations as well; always at the end."
+        default=None,
+        ge=1,
+        description="Score every so many iterations as well; always at the end. null: at the end alone, "
+        "and from 10,000 iterations on every tenth of them.",
     )
     inference: Literal["whole"] | Slide = Field(
         default=WHOLE,
@@ -76,6 +80,14 @@ class Evaluation(StrictModel):
         default=None,
         description="Shares of the classes, most frequent first, at which head and body end; null: thirds.",
     )
+
+
+def usual_interval(iterations: int) -> int:
+    """Iterations between evaluations where nobody says: of long trainings a tenth, as mmsegmentation's files.
+
+    Rounded up where it does not divide `iterations`: there are ten at most.
+    """
+    return iterations if iterations < _LONG else -(-iterations // 10)
 
 
 def named(modes: tuple[AnyMode, ...]) -> dict[str, Mode]:

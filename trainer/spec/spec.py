@@ -15,7 +15,7 @@ from trainer.base.pointers import problems_of
 from trainer.base.strict_model import StrictModel
 from trainer.base.text import hidden_letter
 from trainer.spec.augmentation import Augmentation
-from trainer.spec.checkpoints import Checkpoints
+from trainer.spec.checkpoints import Checkpoints, checkpoint_problems
 from trainer.spec.checks import (
     accumulation_problems,
     batch_problems,
@@ -27,7 +27,7 @@ from trainer.spec.checks import (
 )
 from trainer.spec.datasets import DATASETS, Dataset, usual_augmentation
 from trainer.spec.defaults import cpu_problems, filled
-from trainer.spec.evaluation import WHOLE, Evaluation
+from trainer.spec.evaluation import WHOLE, Evaluation, usual_interval
 from trainer.spec.methods import Method
 from trainer.spec.model_checks import fit_problems
 from trainer.spec.models import Model
@@ -128,6 +128,11 @@ class ExperimentSpec(StrictModel):
             object.__setattr__(self, "name", f"{self.method.kind} on {what}")
         return self
 
+    @property
+    def evaluation_interval(self) -> int:
+        """Iterations between evaluations: what the spec says, else what is usual for a training so long."""
+        return self.evaluation.interval or usual_interval(self.schedule.iterations)
+
 
 def parse_spec(document: object, machines: Machines | None = None) -> ExperimentSpec:
     """The spec a decoded JSON document describes, all defaults filled in.
@@ -173,6 +178,7 @@ def _cross_checks(spec: ExperimentSpec) -> tuple[Problem, ...]:
     problems += shared_gpu_problems(spec.resources)
     problems += optimizer_problems(spec.schedule, spec.resources)
     problems += accumulation_problems(spec.schedule, spec.method)
+    problems += checkpoint_problems(spec.checkpoints)
     size = DATASETS[spec.dataset.name].picture_size
     if size is not None:
         problems += crop_problems(spec, size)

@@ -46,7 +46,10 @@ class StoredFile(Protocol):
         ...
 
     def writing(self) -> AbstractContextManager[BinaryIO]:
-        """The same with a stream: what was written appears when the block ends, nothing if it raises."""
+        """The same with a stream: what was written appears when the block ends, nothing if it raises.
+
+        What was written can be read from it, too.
+        """
         ...
 
     def appending(self) -> BinaryIO:

@@ -67,7 +67,13 @@ def load_deployed(file: Path) -> tuple[nn.Module, dict[str, Any]]:
     Raises:
         CheckpointError: it is missing, cut short, of another kind, or does not fit its own model.
     """
-    payload = _read(file)
+    return build_deployed(read_payload(file), file)
+
+
+def build_deployed(
+    payload: object, file: Path, *, model_of: str = "in meta/model"
+) -> tuple[nn.Module, dict[str, Any]]:
+    """`load_deployed` of what was read of `file` already, whose model is the one `model_of`, for messages."""
     state, meta = _contents(payload, file)
     _check_parts(meta["model"], file)
     config = revive(meta["model"])
@@ -80,11 +86,16 @@ def load_deployed(file: Path) -> tuple[nn.Module, dict[str, Any]]:
         raise CheckpointError(f"{file}: {error}") from None
     except (RuntimeError, TypeError, ValueError, LookupError, AssertionError, AttributeError) as error:
         words = " ".join(str(error).split())[:300]
-        raise CheckpointError(f"{file}: the weights do not fit the model in meta/model: {words}") from None
+        raise CheckpointError(f"{file}: the weights do not fit the model {model_of}: {words}") from None
     return model.eval(), meta
 
 
-def _read(file: Path) -> object:
+def read_payload(file: Path) -> object:
+    """What a checkpoint of torch holds, on the CPU; nothing in it is run.
+
+    Raises:
+        CheckpointError: it is missing, cut short, or holds more than tensors and plain values.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of forms of pickle that torch does not write
