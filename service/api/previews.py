@@ -29,6 +29,7 @@ def experiment_preview(spec: ExperimentSpec, settings: Settings) -> ExperimentPr
         overrides=overrides_public(document),
         config=spec.model.mmseg if isinstance(spec.model, MmsegChoice) else None,
         parameters=_parameters(spec),
+        evaluation_interval=spec.evaluation_interval,
         train_seconds=cost_of([spec], pixel_seconds=measured).train_seconds,
         problems=problems,
     )

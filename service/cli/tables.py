@@ -137,6 +137,9 @@ def preview_lines(preview: ExperimentPreview) -> Iterator[str]:
     unknown = "unknown: nothing like it has been measured in this storage"
     seconds = preview.train_seconds
     yield f"training: {unknown if seconds is None else f'about {seconds:.0f} s'}"
+    interval = preview.evaluation_interval
+    every = f"every {interval:,} iterations, and " if interval < steps else ""
+    yield f"scored: {every}at the end"
     for each in preview.problems:
         yield f"not yet: {each.pointer}: {each.got}; allowed: {each.allowed}"
 

@@ -45,7 +45,12 @@ def answered(record: TrackingRecord | None, last: Try) -> bool:
 
 
 def next_step(
-    record: TrackingRecord | None, tries: Sequence[Try], job: JobStatus | None, now: datetime
+    record: TrackingRecord | None,
+    tries: Sequence[Try],
+    job: JobStatus | None,
+    now: datetime,
+    *,
+    unsent: bool = False,
 ) -> Step:
     """What follows for an experiment that has ended.
 
@@ -53,6 +58,7 @@ def next_step(
         record: what its jobs have noted last.
         tries: since its newest attempt began, newest first.
         job: of the newest try, None where there is none.
+        unsent: whether its newest attempt has left checkpoints that are to be sent, and did not get to it.
     """
     if tries and not answered(record, tries[0]):
         if job is JobStatus.GONE:
@@ -60,7 +66,10 @@ def next_step(
         if job is None or not job.over:
             return Step.WAIT
     elif record is None or not record.behind:
-        return Step.DONE if tries and answered(record, tries[0]) else Step.CLOSE
+        if tries and answered(record, tries[0]):
+            return Step.DONE
+        if not unsent:
+            return Step.CLOSE
     failed = _failures(tries)
     if failed > len(_PAUSES):
         return Step.GIVE_UP

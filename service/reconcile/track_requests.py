@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 
 from service.reconcile.decide_tracking import Try, answered
@@ -9,8 +10,15 @@ from service.shared.settings import Settings
 from service.store.experiments import Store
 from service.store.records import Conflict, Experiment
 from trainer.base.ends import End
+from trainer.storage.checkpoints import list_checkpoints
 from trainer.storage.layout import Storage
-from trainer.storage.tracking import TrackRequest, read_record, read_requests, write_request
+from trainer.storage.tracking import (
+    TrackingRecord,
+    TrackRequest,
+    read_record,
+    read_requests,
+    write_request,
+)
 
 
 def tries_of(storage: Storage, row: Experiment) -> list[Try]:
@@ -33,6 +41,17 @@ def note_try(storage: Storage, row: Experiment, *, by_person: bool, now: datetim
     """Notes one more, before anything is done about it. Raises OSError."""
     request = TrackRequest(asked_at=now, by_person=by_person, attempt=row.attempt)
     return Try(write_request(storage, row.id, request), now, by_person)
+
+
+def checkpoints_unsent(storage: Storage, row: Experiment, record: TrackingRecord | None) -> bool:
+    """Whether MLflow is to get checkpoints of a run whose last job told it nothing of its end.
+
+    That job was told to end, and wrote its report and nothing else, or was killed.
+    """
+    if not json.loads(row.spec).get("checkpoints", {}).get("track"):
+        return False
+    told = record is not None and record.by == f"attempt {storage.newest_attempt(row.id)}"
+    return not told and bool(list_checkpoints(storage, row.id))
 
 
 def ask_to_track(store: Store, settings: Settings, row: Experiment, now: datetime) -> Experiment:

@@ -18,7 +18,7 @@ from service.reconcile.cluster import (
 from service.reconcile.decide_tracking import Step, Try, answered, next_step
 from service.reconcile.job_follower import BackendLink, Mishaps
 from service.reconcile.job_kinds import track_command
-from service.reconcile.track_requests import note_try, pending_try, tries_of
+from service.reconcile.track_requests import checkpoints_unsent, note_try, pending_try, tries_of
 from service.shared.settings import Settings
 from service.store.experiments import Store
 from service.store.jobs import Ledger
@@ -98,7 +98,8 @@ class Tracking:
             return  # begun again just now
         record, tries = read_record(self._storage.tracking(row.id)), tries_of(self._storage, row)
         job = self._cluster.look(_job_id(row, tries[0])).status if tries else None
-        step = next_step(record, tries, job, now)
+        unsent = self._settings.mlflow_uri is not None and checkpoints_unsent(self._storage, row, record)
+        step = next_step(record, tries, job, now, unsent=unsent)
         if step is Step.CLOSE and self._reach(now):
             self._close(self._store, row, now)
         elif step is Step.START and self._room() and self._answers(now):

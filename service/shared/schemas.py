@@ -146,6 +146,7 @@ class ExperimentPreview(Public):
     parameters: int | None = Field(
         description="Of the model with these classes; null where it is not known yet."
     )
+    evaluation_interval: int = Field(description="Iterations between evaluations; the last is at the end.")
     train_seconds: float | None = Field(
         description="Estimated from runs of the like in this storage; null where there are none."
     )

@@ -10,6 +10,8 @@ import os
 import random
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +23,7 @@ import torch
 from tests.factories import tiny_plan
 from tests.integration import killed_rank
 from trainer.plan import Plan
+from trainer.storage.checkpoints import find_checkpoint
 
 KILLS = int(os.environ.get("KILLS", "1"))  # of each run
 SECONDS = 300
@@ -98,6 +101,35 @@ def test_killed_at_random_steps(tmp_path: Path, repository: Path, name: str) -> 
     different = [key for key in expected if not torch.equal(state[key], expected[key])]
     assert not different
     _keep(name, at)
+
+
+def test_killed_after_a_best_evaluation(tmp_path: Path, repository: Path) -> None:
+    """Killed as soon as best.pth is there, and resumed: the best is that of a run left alone, to the bit."""
+    words: dict[str, Any] = {
+        "method": "region_rebalance",
+        "schedule": {"iterations": ITERATIONS, "batch_size": 4, "learning_rate": 0.1},
+        "evaluation": {"interval": 2},
+    }
+    whole = tiny_plan(tmp_path, experiment="undisturbed", **words)
+    expected = finish(whole, tmp_path, repository)
+    plan = tiny_plan(tmp_path, experiment="killed-at-best", **words)
+    best = plan.layout.file(plan.layout.best_checkpoint(plan.experiment))
+    with started(plan, tmp_path, repository) as (rank,):
+        pause, end = threading.Event(), time.monotonic() + SECONDS
+        while not best.exists():
+            assert rank.poll() is None
+            assert time.monotonic() < end
+            pause.wait(0.001)
+    state = finish(plan, tmp_path, repository)
+    assert not [key for key in expected if not torch.equal(state[key], expected[key])]
+    meant = [find_checkpoint(each.layout, each.experiment, "best") for each in (whole, plan)]
+    assert meant[0].iteration == meant[1].iteration
+    assert meant[0].score == meant[1].score
+    left, right = (torch.load(plan.layout.file(each.file).local, weights_only=True) for each in meant)
+    assert not [
+        key for key, value in left["state_dict"].items() if not torch.equal(right["state_dict"][key], value)
+    ]
+    assert not [name for name in os.listdir(best.local.parent) if name.startswith(".")]
 
 
 def _keep(name: str, at: list[int]) -> None:

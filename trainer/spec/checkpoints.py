@@ -39,5 +39,5 @@ def checkpoint_problems(wanted: Checkpoints) -> list[Problem]:
         problems.append(Problem(here, f"{wanted.track[0]!r} is there twice", "each word once"))
     if BEST in wanted.track and wanted.best is None:
         got = f"{BEST!r} is not kept: /checkpoints/best is null"
-        problems.append(Problem(here, got, f"{LAST!r}, or a score in /checkpoints/best"))
+        problems.append(Problem(here, got, f"{LAST!r}, or a best"))
     return problems

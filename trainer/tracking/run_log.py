@@ -16,6 +16,7 @@ from trainer.spec.spec import spec_hash
 from trainer.storage.directories import AttemptDir
 from trainer.storage.sink import Record, read_records
 from trainer.task import Task
+from trainer.tracking.checkpoints import FOLDER, send_tracked
 from trainer.tracking.mlflow_compat import NOTE
 from trainer.tracking.outcome import TrackingOutcome
 from trainer.tracking.tracker import MlflowTracker, Point, RunInfo, Tracker, open_noted
@@ -88,6 +89,7 @@ def tell_end(attempt: Task, report: AttemptReport, *, again: bool, seconds: floa
             within(seconds, lambda: finish_run(attempt, report, open_run(attempt), again=again))
     except TrackerError as error:
         parts = ("curves, " if again else "") + ("tables, checkpoint, " if report.result else "")
+        parts += "".join(f"checkpoint {name}, " for name in attempt.spec.checkpoints.track)
         outcome_of(attempt).trouble(error, f"{parts}log and report of attempt {attempt.attempt}")
     else:
         outcome_of(attempt).taken()
@@ -120,6 +122,7 @@ def finish_run(
     _send_files(attempt.attempt_dir, attempt.attempt, tracker)
     if report is not None:
         _log_report(attempt.attempt_dir.report.name, report, tracker)
+    send_tracked(attempt, tracker)
     last = status or (report.state.mlflow_status if report is not None else None)
     if last is not None:
         tracker.close(last)
@@ -167,7 +170,7 @@ def _log_result(attempt: Task, result: AttemptResult, tracker: Tracker) -> None:
         tracker.log_file(attempt.attempt_dir.config.local)
     checkpoint = attempt.layout.file(result.checkpoint)
     if checkpoint.exists():  # somebody may have made room since
-        tracker.log_file(checkpoint.local, "checkpoint")
+        tracker.log_file(checkpoint.local, FOLDER)
 
 
 def _last_seconds(here: AttemptDir) -> float:

@@ -60,3 +60,21 @@ def test_what_follows(
 ) -> None:
     """Each line is a claim; pauses count from when the last try was asked for."""
     assert next_step(record, tries, job, START + timedelta(seconds=min(seconds, 1e8))) is step
+
+
+@pytest.mark.parametrize(
+    ("record", "tries", "job", "step"),
+    [
+        (None, [], None, Step.START),
+        (OK, [], None, Step.START),
+        (BEHIND, [], None, Step.START),
+        (OK, [tried(1)], JobStatus.RUNNING, Step.WAIT),
+        (said(1, "ok"), [tried(1)], JobStatus.SUCCEEDED, Step.DONE),
+        (said(1, "behind"), [tried(1)], JobStatus.FAILED, Step.WAIT),
+    ],
+)
+def test_checkpoints_that_were_not_sent(
+    record: TrackingRecord | None, tries: list[Try], job: JobStatus | None, step: Step
+) -> None:
+    """They are sent as all else that is missing, and once: the try's answer says that it was done."""
+    assert next_step(record, tries, job, START, unsent=True) is step

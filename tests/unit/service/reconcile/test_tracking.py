@@ -14,8 +14,8 @@ from service.shared.settings import Settings
 from service.shared.states import State
 from service.store.experiments import Store
 from service.store.records import Conflict, Experiment
-from tests.data_factories import make_report
-from tests.unit.service.conftest import World
+from tests.data_factories import make_report, make_spec
+from tests.unit.service.conftest import World, failed_report
 from trainer.storage.notices import Notice, add_notice
 from trainer.storage.tracking import CODE, TrackingRecord, Trouble, write_record
 
@@ -267,4 +267,40 @@ def test_a_retry_takes_over(world: World) -> None:
     world.step()
     assert world.state() is State.COMPLETED
     assert [job for job in world.backend.jobs if "track" in job] == ["e1-track-1"]
+    assert world.store.get("e1").mlflow_status_due is None
+
+
+def told_to_end(world: World, **words: object) -> None:
+    """An experiment that was cancelled after its first checkpoint: its job wrote its report, and no more."""
+    world.add(spec=make_spec(**words))
+    world.step()
+    world.backend.run("e1-1")
+    world.settings.layout.attempt("e1", 1).plan.write("{}")
+    world.settings.layout.checkpoints("e1").file("iter_100.pth").write(b"tensors")
+    world.leave_report(failed_report("e1", kind="Cancelled").model_copy(update={"state": "cancelled"}))
+    world.store.request_cancel("e1", now=world.now)
+    world.step()
+    world.backend.finish("e1-1", JobStatus.STOPPED)
+    world.step()
+    assert world.state() is State.CANCELLED
+
+
+def test_checkpoints_of_a_run_that_was_told_to_end(world: World) -> None:
+    """Where the spec asks for them in MLflow, a job sends them, once."""
+    told_to_end(world, checkpoints={"track": ["last"]})
+    world.step(60)
+    assert "e1-track-1" in world.backend.jobs
+    leave_record(world, "ok", "track 1")
+    world.backend.finish("e1-track-1")
+    world.step()
+    world.step(3600)
+    assert len(world.backend.jobs) == 2
+    assert world.store.get("e1").mlflow_status_due is None
+
+
+def test_checkpoints_that_nobody_asked_for(world: World) -> None:
+    """The run is closed, and nothing is sent."""
+    told_to_end(world)
+    world.step(60)
+    assert list(world.backend.jobs) == ["e1-1"]
     assert world.store.get("e1").mlflow_status_due is None
