@@ -268,6 +268,9 @@ class MemoryFolder:
     def modified_ns(self) -> int | None:
         return self.disk.folders.get(self.key)
 
+    def clear_unfinished(self) -> None:
+        """Nothing is ever half-written here."""
+
     def publish(self, name: str, fill: Callable[[Path], None]) -> MemoryFolder:
         target = self.folder(name)
         if not target.exists():

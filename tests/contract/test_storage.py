@@ -162,3 +162,15 @@ def test_two_may_publish_at_once(root: StoredFolder) -> None:
         thread.join(timeout=20)
     assert found == ["whole", "whole"]
     assert root.names() == ["scenes"]
+
+
+def test_what_killed_writers_left_is_removed(root: StoredFolder) -> None:
+    """What was finished stays; where there is no folder nothing happens."""
+    root.folder("none").clear_unfinished()
+    folder = root.folder("checkpoints")
+    folder.file("iter_1.pth").write("whole")
+    left = folder.local / ".iter_2.pth.abcd"
+    left.write_text("hal")
+    folder.clear_unfinished()
+    assert folder.names() == ["iter_1.pth"]
+    assert not (folder.local / left.name).exists()

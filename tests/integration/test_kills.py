@@ -129,7 +129,7 @@ def test_killed_after_a_best_evaluation(tmp_path: Path, repository: Path) -> Non
     assert not [
         key for key, value in left["state_dict"].items() if not torch.equal(right["state_dict"][key], value)
     ]
-    assert not [name for name in os.listdir(best.local.parent) if name.startswith(".")]
+    assert not list(best.local.parent.glob(".*"))
 
 
 def _keep(name: str, at: list[int]) -> None:

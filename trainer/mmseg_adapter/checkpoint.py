@@ -27,6 +27,10 @@ class TrainingCheckpoints:
         self._spec_hash = spec_hash
         self._keep_last = keep_last
 
+    def clear(self) -> None:
+        """Removes what writers left that were killed: each as large as a checkpoint."""
+        self._folder.clear_unfinished()
+
     def save(self, runner: Any, iteration: int) -> None:
         """Writes iter_`iteration`.pth whole, then drops all but the newest `keep_last`."""
         payload = {

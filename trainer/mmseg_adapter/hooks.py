@@ -157,6 +157,8 @@ class CheckpointHook(Hook):  # type: ignore[misc]
         self._evaluated = evaluated
 
     def before_train(self, runner: Any) -> None:
+        if get_rank() == 0:
+            self._checkpoints.clear()
         iteration = self._checkpoints.restore(runner)
         if iteration:
             message = f"resumed from iteration {iteration}"

@@ -97,6 +97,10 @@ class StoredFolder(Protocol):
         """When something was last added or removed directly in it, None where there is no such folder."""
         ...
 
+    def clear_unfinished(self) -> None:
+        """Removes what writers of files in it that were killed have left; a writer still at work fails."""
+        ...
+
     def publish(self, name: str, fill: Callable[[Path], None]) -> StoredFolder:
         """The folder `name` in it, filled first where it is not there; it appears as a whole.
 

@@ -101,6 +101,12 @@ class PosixFolder(_PosixPlace):
         except (FileNotFoundError, NotADirectoryError):
             return []
 
+    def clear_unfinished(self) -> None:
+        if self.local.is_dir():
+            for each in self.local.iterdir():
+                if each.name.startswith(_HIDDEN) and each.is_file():
+                    each.unlink(missing_ok=True)
+
     def publish(self, name: str, fill: Callable[[Path], None]) -> PosixFolder:
         target = self.local / name
         if target.is_dir():

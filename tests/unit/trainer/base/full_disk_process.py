@@ -19,6 +19,7 @@ from trainer.data.prepare import prepare
 from trainer.mmseg_adapter.checkpoint import save_whole
 from trainer.results.report import write_report
 from trainer.run.attempt import Attempt
+from trainer.storage.checkpoints import Facts
 from trainer.storage.directories import AttemptDir
 from trainer.storage.layout import Storage
 from trainer.storage.orders import Orders
@@ -56,10 +57,12 @@ def writers(here: Path) -> dict[str, Callable[[], object]]:
             sink.close()
 
     big = {"state_dict": {"w": torch.zeros(300_000)}}
+    facts = Facts(iteration=1, spec_hash="0" * 64, score=None, best=False)
     return {
         "file": lambda: write_atomically(here / "plan.json", "x" * 5000),
         "report": lambda: write_report(make_report(), PosixFile(here / "report.json")),
         "checkpoint": lambda: save_whole(big, PosixFile(here / "iter_1.pth")),
+        "best": lambda: save_whole(big, PosixFile(here / "best.pth"), facts),
         "reserve": lambda: take_reserve(AttemptDir(PosixFolder(here))),
         "metrics": metrics,
         "scenes": lambda: prepare(make_spec().dataset, Storage(here), lambda _: None),

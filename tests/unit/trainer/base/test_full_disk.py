@@ -51,14 +51,14 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
     return result
 
 
-@pytest.mark.parametrize("writer", ["file", "report", "checkpoint", "reserve", "metrics", "scenes"])
+@pytest.mark.parametrize("writer", ["file", "report", "checkpoint", "best", "reserve", "metrics", "scenes"])
 def test_every_writer_names_the_directory(found: Mapping[str, Any], writer: str) -> None:
     """`DiskFull: no space left in DIR`, also where torch or PIL have words of their own."""
     assert found[writer]["said"].startswith("DiskFull: no space left in /")
     assert "/here" in found[writer]["said"]
 
 
-@pytest.mark.parametrize("writer", ["file", "report", "checkpoint", "reserve", "scenes"])
+@pytest.mark.parametrize("writer", ["file", "report", "checkpoint", "best", "reserve", "scenes"])
 def test_nothing_half_written_stays(found: Mapping[str, Any], writer: str) -> None:
     """No file of the wanted name, and no temporary one."""
     assert found[writer]["left"] == {}
