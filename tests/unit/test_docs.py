@@ -21,6 +21,7 @@ from sweeps.document.spec import parse_sweep
 from tests.data_factories import write_folder
 from tests.paths import ROOT
 from trainer.spec.augmentation import Augmentation
+from trainer.spec.checkpoints import Checkpoints
 from trainer.spec.datasets import DATASETS
 from trainer.spec.evaluation import Evaluation
 from trainer.spec.methods import METHODS
@@ -159,6 +160,7 @@ def expected_rows() -> dict[str, list[tuple[str, str, str]]]:
         ],
         "Resources": list(rows_of(Resources, "/resources")),
         "Evaluation": list(rows_of(Evaluation, "/evaluation")),
+        "Checkpoints": list(rows_of(Checkpoints, "/checkpoints")),
     }
     for name, entry in DATASETS.items():
         rows[f"Data set `{name}`"] = rows_of_choice(entry.parameters, "/dataset", "name")

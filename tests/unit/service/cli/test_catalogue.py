@@ -71,6 +71,10 @@ def test_what_an_experiment_would_be(
     """Code 0 where it could be stored now, 2 where something is missing; nothing is stored."""
     shown = said(validated(service, tmp_path, spec_document()), capsys)
     assert "training: unknown: nothing like it has been measured in this storage" in shown
+    assert "scored: at the end" in shown
+    long = spec_document(schedule={"iterations": 40_000})
+    shown = said(validated(service, tmp_path, long), capsys)
+    assert "scored: every 4,000 iterations, and at the end" in shown
     row = {"recipe": ROW, "method": "baseline", "resources": {"gpus_per_worker": 0}}
     row["schedule"] = {"iterations": 20}
     shown = said(validated(service, tmp_path, row), capsys, ExitCode.BAD_INPUT)
