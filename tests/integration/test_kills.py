@@ -91,6 +91,7 @@ def test_killed_at_random_steps(tmp_path: Path, repository: Path, name: str) -> 
         "method": "region_rebalance",
         "schedule": schedule,
         "resources": {"workers": world},
+        "evaluation": {"interval": 4},
     }
     expected = finish(tiny_plan(tmp_path, experiment="whole", **common), tmp_path, repository)
     chance, at = random.Random(name), []

@@ -79,17 +79,18 @@ class StepOptimWrapper(OptimWrapper):  # type: ignore[misc]
         if self._largest_norm is not None:
             clip_grads_with_norm_(grads, self._largest_norm, norm)
         left_out = not self._fused and self.guard.settle(wait=True)
-        if not left_out:
-            if self._fused:
-                setattr(self.optimizer, "found_inf", bad.float())  # noqa: B010 - torch sets it so itself
-            self.step()
+        if self._fused:
+            setattr(self.optimizer, "found_inf", bad.float())  # noqa: B010 - torch sets it so itself
+        self.step(left_out=left_out)
         self.zero_grad()
         if self._fused:
             left_out = self.guard.settle(wait=False)
         self.moved = not left_out
 
-    def step(self, **kwargs: Any) -> None:
-        """The optimiser's own; mmengine's schedulers count these calls."""
+    def step(self, *, left_out: bool = False, **kwargs: Any) -> None:
+        """The optimiser's own, unless the step is left out; mmengine's schedulers count both."""
+        if left_out:
+            return
         if self._scaler is None:
             self.optimizer.step(**kwargs)
             return

@@ -59,6 +59,16 @@ def test_of_a_run_that_failed(plan: Plan) -> None:
     assert not [name for name in found["checkpoint/last.pth"][0] if "criterion" in name]
 
 
+def test_the_last_alone(tmp_path: Path) -> None:
+    """Made from iter_N.pth, where no file to deploy is of that iteration."""
+    plan = tiny_plan(tmp_path, evaluation={"interval": 2}, checkpoints={"best": None, "track": ["last"]})
+    plan.attempt_dir.plan.write(plan.model_dump_json())
+    with suppress(Stop):
+        train(plan, ListSink(at=3, error=Stop()))
+    found = sent(plan)
+    assert [meta["iteration"] for _, meta in found.values()] == [2]
+
+
 def test_of_a_run_that_completed(plan: Plan) -> None:
     """What is asked for is there under its name, also where the file has another one."""
     train(plan, ListSink())

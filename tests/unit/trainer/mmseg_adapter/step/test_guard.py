@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from mmengine.optim import PolyLR
 from torch import nn
 
 from tests.on_device import settle, take
@@ -77,6 +78,21 @@ def test_the_very_first_step_may_be_left_out() -> None:
             take(model, wrapper, number, 1.0, 1.0)
         results.append(model.weight.detach())
     torch.testing.assert_close(results[0], results[1])
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_rate_follows_also_a_first_step_that_is_left_out(fused: bool) -> None:
+    """mmengine's scheduler takes it for a step, without a warning; the rate is that of the iteration."""
+    rates = []
+    for first in (NAN, 1.0):
+        model = nn.Linear(3, 1, bias=False)
+        wrapper = wrapper_of(model, fused=fused, most_skipped=1)
+        scheduler = PolyLR(wrapper, eta_min=0.0, power=1.0, begin=0, end=4, by_epoch=False)
+        for number, slope in ((1, first), (2, 1.0)):
+            take(model, wrapper, number, slope, slope)
+            scheduler.step()
+        rates.append(wrapper.get_lr()["lr"])
+    assert rates[0] == rates[1] < [0.1]
 
 
 def test_what_was_skipped_is_kept() -> None:
