@@ -8,8 +8,10 @@ from typing import Any
 import torch
 from mmengine.runner import IterBasedTrainLoop
 from mmseg.registry import LOOPS
-from torch import Tensor
+from torch import Tensor, nn
 
+from trainer.base.errors import ModelError
+from trainer.base.text import first_names
 from trainer.losses.reduction import StepUnits, count_units, world_size
 from trainer.mmseg_adapter.head import trained_heads
 from trainer.mmseg_adapter.step.average import bare
@@ -53,9 +55,25 @@ class StepLoop(IterBasedTrainLoop):  # type: ignore[misc]
             loss, values = inner.parse_losses(losses)
             wrapper.add(loss)
             logged.append({name: torch.as_tensor(value).detach() for name, value in values.items()})
+        if world_size() > 1:
+            refuse_idle(inner)
         outputs = merged(logged)
         wrapper.move(outputs["loss"], {name: value for name, value in outputs.items() if "loss_" in name})
         return outputs
+
+
+def refuse_idle(model: nn.Module) -> None:
+    """Refuses weights that got no gradient: workers would not have averaged those of their neighbours either.
+
+    torch says so a step later, and not by name; to look for such weights in each step would cost all others.
+
+    Raises:
+        ModelError: with the names of the first.
+    """
+    idle = [name for name, each in model.named_parameters() if each.requires_grad and each.grad is None]
+    if idle:
+        got = f"{len(idle)} tensors of weights get no gradient: {first_names(idle)}; several workers need all"
+        raise ModelError("/model", f"{got}, so that it trains with /resources/workers 1 alone")
 
 
 def in_parts(batch: Batch, number: int) -> list[Batch]:
