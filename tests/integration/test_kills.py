@@ -27,7 +27,7 @@ from trainer.storage.checkpoints import find_checkpoint
 
 KILLS = int(os.environ.get("KILLS", "1"))  # of each run
 SECONDS = 300
-ITERATIONS = 12
+ITERATIONS = max(12, 6 * KILLS)  # enough that most of a campaign's kills meet a run in its midst
 CASES: dict[str, tuple[int, dict[str, Any]]] = {
     "bf16 accumulated averaged": (1, {"precision": "bf16", "accumulate": 2, "ema": 0.9}),
     "two workers accumulated averaged": (2, {"accumulate": 2, "ema": 0.9, "clip_gradient_norm": 5.0}),
@@ -97,7 +97,8 @@ def test_killed_at_random_steps(tmp_path: Path, repository: Path, name: str) -> 
     chance, at = random.Random(name), []
     plan = tiny_plan(tmp_path, experiment="killed", **common)
     for _ in range(KILLS):
-        at.append(kill_at(plan, tmp_path, repository, chance.randint(1, 4)))
+        farthest = max(4, 3 * plan.checkpoint_interval // 2)  # most come before the next checkpoint
+        at.append(kill_at(plan, tmp_path, repository, chance.randint(1, farthest)))
     state = finish(plan, tmp_path, repository)
     different = [key for key in expected if not torch.equal(state[key], expected[key])]
     assert not different
@@ -139,5 +140,10 @@ def _keep(name: str, at: list[int]) -> None:
     if wanted:
         file = Path(wanted)
         kept = json.loads(file.read_text()) if file.exists() else {}
-        kept[name] = {"kills": len(at), "last_iteration_before_each": at, "weights": "equal, bit for bit"}
+        kept[name] = {
+            "iterations": ITERATIONS,
+            "kills": len(at),
+            "last_iteration_before_each": at,
+            "weights": "equal, bit for bit",
+        }
         file.write_text(json.dumps(kept, indent=1) + "\n")
