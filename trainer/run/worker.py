@@ -9,6 +9,7 @@ from typing import Any, TypedDict
 from trainer.base.errors import DataError
 from trainer.mmseg_adapter import quiet_imports
 from trainer.plan import Plan
+from trainer.results.confusion_file import write_confusion
 from trainer.results.report import AttemptResult
 from trainer.spec.evaluation import SINGLE_SCALE
 from trainer.storage.orders import Orders
@@ -62,10 +63,11 @@ def train(plan: Plan, sink: Sink, mark: Callable[[str], None] = lambda _: None) 
         raise
     finally:
         forget_run(runner)
-    scores, images = evaluations.last
+    scores, counts = evaluations.last
     checkpoint = plan.layout.final_checkpoint(plan.experiment)
     if get_rank() == 0:
         save_whole(payload, plan.layout.file(checkpoint))
+        write_confusion(plan.attempt_dir.confusion, {SINGLE_SCALE: counts}, plan.data.classes)
     mark("train")
     return AttemptResult(
         evaluation={SINGLE_SCALE: scores},
@@ -75,7 +77,7 @@ def train(plan: Plan, sink: Sink, mark: Callable[[str], None] = lambda _: None) 
         parameters=parameters,
         checkpoint=checkpoint,
         training_images=plan.data.train_images,
-        eval_images=images,
+        eval_images=counts.images,
         versions=plan.versions,
     )
 
