@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from pydantic import Field
 
@@ -59,6 +59,11 @@ class OverallScores(HeadlineScores):
     def by_picture(self) -> dict[str, float | None]:
         """The scores of single pictures by name, None where undefined."""
         return {name: getattr(self, name) for name in BY_PICTURE}
+
+    @property
+    def overall(self) -> dict[str, Any]:
+        """The fields of this class by name."""
+        return {name: getattr(self, name) for name in OverallScores.model_fields}
 
 
 def column_title(score: ScoreName) -> str:
