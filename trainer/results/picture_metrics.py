@@ -4,7 +4,7 @@ Source: Wang et al., Revisiting Evaluation Metrics for Semantic Segmentation, Ne
 as its code computes them (zifuwanggg/JDTLosses, metrics/accuracy_metric.py, 68ce8ac). A class counts in a
 picture if a pixel of the picture's truth has it: one that is only predicted there costs the others, whose
 pixels it has taken. Of n scores the worst 5 % are the max(1, ⌊n/20⌋) lowest (the code's `q = 5`).
-Other than there, a class that no picture has is left out of the means over classes, where it gives NaN.
+Other than there, a class that no picture has is left out of the means over classes: docs/evaluation.md.
 
 Letters: N pictures, K classes.
 """

@@ -143,6 +143,13 @@ def test_options_of_a_preset() -> None:
     assert (found["seeds"], found["tags"]) == ([0], {"preset": "table3"})
 
 
+def test_a_preset_in_several_modes() -> None:
+    """--mode repeated is the list of modes, in its order."""
+    found = options("--preset", "table1", "--mode", "multi_scale", "--mode", "single_scale")
+    assert found["base"]["evaluation"] == {"modes": ["multi_scale", "single_scale"]}
+    assert "evaluation" not in options("--preset", "table1")["base"]
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
