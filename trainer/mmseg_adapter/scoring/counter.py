@@ -54,7 +54,8 @@ class SplitCounter:
 
     def _counts(self, predicted: Tensor, target: Tensor) -> Tensor:
         """(K, K) int64 counts of one picture, rows = target."""
-        number, target = self._num_classes, target.to(predicted)
+        number, predicted = self._num_classes, predicted.long()  # a narrow type has no room for K²
+        target = target.to(predicted)
         check_labels(target, num_classes=number, ignore_index=self._ignore_index)
         # Ignored pixels get a cell of their own: picking out the others takes several times as long.
         cells = (target * number).add_(predicted)

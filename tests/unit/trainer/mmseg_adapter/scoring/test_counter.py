@@ -82,12 +82,15 @@ def test_names(paths: list[str], names: list[str]) -> None:
     assert names_of(paths) == names
 
 
-def test_shapes_are_of_one_picture() -> None:
-    """(H, W) and (1, H, W) labels of any integer type count the same."""
-    path, predicted, target = make_picture(1)
-    flat = SplitCounter(num_classes=K, ignore_index=IGNORE)
-    flat.add(path, predicted[0], target[0].to(torch.uint8))
-    assert_same(flat.gathered(), count(range(1, 2)).gathered())
+def test_shapes_and_types() -> None:
+    """(H, W) and (1, H, W) labels of any integer type count the same, also where K² does not fit the type."""
+    classes = 200
+    _, predicted, target = make_picture(1)
+    predicted, target = predicted * 60, torch.where(target == IGNORE, IGNORE, target * 60)
+    wide, narrow = (SplitCounter(num_classes=classes, ignore_index=IGNORE) for _ in range(2))
+    wide.add("p", predicted, target)
+    narrow.add("p", predicted[0].to(torch.uint8), target[0].to(torch.uint8))
+    assert_same(narrow.gathered(), wide.gathered())
 
 
 @pytest.mark.slow
