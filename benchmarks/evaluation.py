@@ -70,7 +70,8 @@ def mmsegs_way(logits: Tensor, target: Tensor) -> Tensor:
 def our_way(logits: Tensor, target: Tensor) -> Tensor:
     """(1, H, W) labels, counted as our runs count."""
     labels = labels_of(logits, SIZE, align_corners=False)
-    METRIC.process({}, [{"pred_sem_seg": {"data": labels}, "gt_sem_seg": {"data": target}}])
+    sample = {"img_path": "", "pred_sem_seg": {"data": labels}, "gt_sem_seg": {"data": target}}
+    METRIC.process({}, [sample])
     return labels
 
 

@@ -12,8 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from trainer.results.metrics import Counts
-from trainer.results.report import AttemptReport, AttemptResult, Scores, make_scores
+from trainer.results.from_counts import make_scores
+from trainer.results.metrics import ClassCounts, Counts
+from trainer.results.report import AttemptReport, AttemptResult, Scores
+from trainer.results.split_counts import SplitCounts
 from trainer.spec.spec import ExperimentSpec, parse_spec
 from trainer.task import Task
 
@@ -106,6 +108,16 @@ def png_bytes(width: int, height: int, *, depth: int, colour: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + palette + body + chunk(b"IEND", b"")
 
 
+def counts_of(matrix: npt.ArrayLike, *, images: int = 1) -> SplitCounts:
+    """Counts of a split whose (K, K) matrix is that of its first picture; the others have no valid pixel."""
+    confusion = np.array(matrix, dtype=np.int64)
+    counts = ClassCounts.of(confusion)
+    empty = np.zeros((images - 1, len(confusion)), dtype=np.int64)
+    tp, fp, fn = (np.vstack([one, empty]) for one in (counts.tp, counts.fp, counts.fn))
+    names = tuple(f"p{number:05d}" for number in range(images))
+    return SplitCounts(confusion=confusion, names=names, tp=tp, fp=fp, fn=fn)
+
+
 def scores_of(
     matrix: Sequence[Sequence[int]],
     *,
@@ -114,11 +126,9 @@ def scores_of(
     images: int = 10,
 ) -> Scores:
     """Scores of a (K, K) confusion matrix, classes getting rarer with their id."""
-    counts = np.array(matrix, dtype=np.int64)
-    number = len(counts)
+    number = len(matrix)
     return make_scores(
-        counts,
-        images=images,
+        counts_of(matrix, images=images),
         class_names=names or [f"class {k}" for k in range(number)],
         pixel_counts=pixels or [1000 - k for k in range(number)],
         region_counts=[100 - k for k in range(number)],

@@ -18,6 +18,7 @@ from service.shared.endpoints import DEFAULT_API, FILE_NAME, find_api
 from service.shared.states import State
 from trainer.base.ends import ExitCode
 from trainer.base.text import printable, printable_lines
+from trainer.spec.evaluation import SINGLE_SCALE
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -126,15 +127,23 @@ def logs(args: argparse.Namespace, client: RebalanceClient) -> int:
 
 def compare(args: argparse.Namespace, client: RebalanceClient) -> int:
     """Completed experiments side by side."""
-    found = client.comparison_document(args.id)
+    found = client.comparison_document(args.id, args.mode)
     if args.json:
         print(json.dumps(found, indent=1, ensure_ascii=False))
         return 0
+    from service.cli.comparison_tables import (
+        classes_table,
+        comparison_table,
+        correlation_table,
+        pictures_table,
+        remark_tables,
+    )
     from service.cli.progress import make_console
-    from service.cli.tables import classes_table, comparison_table, correlation_table, remark_tables
 
     console = make_console()
-    console.print(comparison_table(found))
+    if found["mode"] != SINGLE_SCALE:
+        console.print(found["mode"], markup=False)
+    console.print(pictures_table(found) if args.scores == "picture" else comparison_table(found))
     if args.classes:
         console.print(classes_table(found), correlation_table(found), *remark_tables(found))
     for note in found["notes"]:

@@ -132,6 +132,8 @@ def _contradiction(args: argparse.Namespace) -> str | None:
         return f"--format {form}: contradicts --json; allowed: one of them"
     if given.get("validate_only") and given.get("idempotency_key") is not None:
         return "--idempotency-key: --validate-only stores nothing; allowed: one of them"
+    if args.json and given.get("scores") is not None:
+        return "--scores: is for the terminal; allowed: without --json, which has all of them"
     if args.command == "sweep" and given.get("classes") and (args.json or form is not None):
         return "--classes: is for the terminal; allowed: without --json and --format, which list all classes"
     return None
@@ -175,6 +177,9 @@ def build_parser() -> argparse.ArgumentParser:
     added["compare"].add_argument("id", metavar="ID", type=_identifier, nargs="+")
     added["track"].add_argument("id", metavar="ID", type=_identifier, nargs="+")
     added["compare"].add_argument("--classes", action="store_true", help="also class by class: IoU, Remark 1")
+    added["compare"].add_argument("--mode", metavar="MODE", help="way of scoring (the reference's first)")
+    text = "of all pixels, or of single pictures with head, body and tail by pictures (headline)"
+    added["compare"].add_argument("--scores", choices=("headline", "picture"), help=text)
     text = "mmsegmentation's configurations with all of these words; nobody is asked"
     added["models"].add_argument("--search", metavar="TEXT", help=text)
     _reproduce(added["reproduce"])

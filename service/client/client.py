@@ -154,15 +154,18 @@ class RebalanceClient(SweepCalls):
         """Sends everything of one that has ended to MLflow again. 409 for others, and without an MLflow."""
         return self.ask(ExperimentPublic, "POST", f"/experiments/{segment(experiment_id)}/track")
 
-    def compare(self, experiment_ids: Sequence[str]) -> Comparison:
-        """The table of completed experiments, differences taken to the first."""
+    def compare(self, experiment_ids: Sequence[str], mode: str | None = None) -> Comparison:
+        """The table of completed experiments, differences taken to the first.
+
+        `mode`: the way of scoring; None for the first one of the first experiment.
+        """
         from trainer.results.compare import Comparison
 
-        return self.ask(Comparison, "GET", "/comparisons", params={"ids": ",".join(experiment_ids)})
+        return self.ask(Comparison, "GET", "/comparisons", params=_compared(experiment_ids, mode))
 
-    def comparison_document(self, experiment_ids: Sequence[str]) -> dict[str, Any]:
+    def comparison_document(self, experiment_ids: Sequence[str], mode: str | None = None) -> dict[str, Any]:
         """The same as plain data, for who only shows it: `Comparison` loads numpy."""
-        return self.ask(_Object, "GET", "/comparisons", params={"ids": ",".join(experiment_ids)}).root
+        return self.ask(_Object, "GET", "/comparisons", params=_compared(experiment_ids, mode)).root
 
     def datasets(self) -> list[CatalogueItem]:
         """The data sets a spec can name."""
@@ -212,3 +215,8 @@ class RebalanceClient(SweepCalls):
         """The experiment once it has ended, however it ended."""
         *_, last = self.follow(experiment_id, poll_seconds=poll_seconds)
         return last
+
+
+def _compared(experiment_ids: Sequence[str], mode: str | None) -> Params:
+    ids: Params = {"ids": ",".join(experiment_ids)}
+    return ids if mode is None else {**ids, "mode": mode}

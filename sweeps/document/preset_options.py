@@ -9,13 +9,14 @@ from typing import Any
 from sweeps.document.presets import PRESETS, preset_sweep
 from trainer.base.commands import positive
 from trainer.base.errors import Problem, SpecError
+from trainer.spec.evaluation import MODES
 
 _DEPTH = 2  # of the fields that --set may set: /schedule/iterations
 _OF_THE_TABLE = {"method": "the table", "recipe": "--rows", "seed": "--seeds"}  # what decides it
 
 
 def add_preset_options(parser: argparse.ArgumentParser) -> None:
-    """Adds `--rows`, `--seeds`, `--iterations`, `--variant`, `--weights`, `--cpu` and `--set`."""
+    """Adds `--rows`, `--seeds`, `--iterations`, `--variant`, `--weights`, `--modes`, `--cpu` and `--set`."""
     group = parser.add_argument_group("of the table", "What is left out is the paper's.")
     group.add_argument(
         "--rows", metavar="ROW,ROW", help="of tables 3, 4 and 7: only these (see `rebalance recipes`)"
@@ -24,6 +25,8 @@ def add_preset_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--iterations", type=positive, metavar="N", help="instead of the recipe's or model's")
     group.add_argument("--variant", choices=("paper", "mmseg"), help="of the recipes")
     group.add_argument("--weights", metavar="NAME", help="`none` trains from scratch; else the recipe's")
+    text = "how it is scored, the first for curves and ranks (single_scale)"
+    group.add_argument("--modes", type=_modes, metavar="MODE,MODE", help=text)
     group.add_argument("--cpu", action="store_true", help="train on CPUs, which recipes do not unasked")
     text = "any field of the spec, such as /schedule/crop_size=[64,64]; repeat for more"
     group.add_argument(
@@ -54,6 +57,7 @@ def preset_document(args: argparse.Namespace, *, base: dict[str, Any] | None = N
         ("/schedule/iterations", args.iterations),
         ("/variant", args.variant),
         ("/weights", args.weights),
+        ("/evaluation/modes", args.modes),
         ("/resources/gpus_per_worker", 0 if args.cpu else None),
     ):
         if given is not None:
@@ -84,6 +88,13 @@ def _put(document: dict[str, Any], pointer: str, value: Any) -> None:
                 (Problem("/set", f"{pointer!r} is inside what is set as a whole", "one way for each field"),)
             )
     document[last] = value
+
+
+def _modes(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    if not set(names) <= set(MODES) or len(set(names)) < len(names):
+        raise argparse.ArgumentTypeError(f"{text!r} is refused; allowed: each once of {', '.join(MODES)}")
+    return names
 
 
 def _assignment(text: str) -> tuple[str, Any]:

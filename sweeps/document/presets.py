@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from trainer.base.errors import Problem, SpecError
+from trainer.spec.evaluation import MULTI_SCALE, SINGLE_SCALE
 from trainer.spec.recipes import RECIPE, recipes
 
 Document = dict[str, Any]
 _ONE = "table3/deeplabv3plus_r50"  # what the tables of methods are trained with
-_SETTING = "ADE20K validation, DeepLabV3+ with ResNet-50, 160k iterations, single scale, one seed"
+_SETTING = "ADE20K validation, DeepLabV3+ with ResNet-50, 160k iterations, {columns}, one seed"
+# The columns of the paper's tables, by the mode that they may stand beside: their key and their name.
+PAPERS_COLUMNS = {SINGLE_SCALE: ("ss", "single scale"), MULTI_SCALE: ("ms", "multi-scale")}
 _MODELS = (
     *("ocrnet_hr18", "upernet_r50", "pspnet_r50", "deeplabv3plus_r50"),
     *("ocrnet_hr48", "upernet_r101", "pspnet_r101", "deeplabv3plus_r101"),
@@ -27,9 +30,10 @@ class Preset:
 
     Attributes:
         methods: its rows, or the rows of each recipe.
-        published: its mIoU in percent by method, where the table gives some.
+        published: its mIoU in percent by method, single scale, where the table gives some.
         recipes: what its rows are trained with.
-        by_recipe: the recipes' own numbers are the table's.
+        setting: what the paper's numbers were measured on; `{columns}` stands for the columns that are shown.
+        by_recipe: the recipes' own numbers are the table's, single scale and multi-scale.
         correlations: of class accuracy with pixel and region frequency in percent, if it is of them.
     """
 
@@ -41,16 +45,26 @@ class Preset:
     by_recipe: bool = False
     correlations: tuple[float, float] | None = None
 
-    @property
-    def note(self) -> str:
-        """What the paper's column is, said under every table that shows it."""
-        return f"paper: {self.title} of arXiv 2204.01969 ({self.setting})"
+    def note(self, modes: Iterable[str] = (SINGLE_SCALE,)) -> str:
+        """What the paper's columns are, said under every table that shows them."""
+        known = [PAPERS_COLUMNS[mode][1] for mode in modes if mode in PAPERS_COLUMNS and self.by_recipe]
+        columns = " and ".join(known) or PAPERS_COLUMNS[SINGLE_SCALE][1]
+        return f"paper: {self.title} of arXiv 2204.01969 ({self.setting.format(columns=columns)})"
 
-    def published_for(self, method: str | None, recipe: str | None) -> float | None:
-        """The paper's mIoU in percent of a row; None where it gives none."""
+    def published_for(self, method: str | None, recipe: str | None, mode: str = SINGLE_SCALE) -> float | None:
+        """The paper's mIoU in percent of a row in one mode; None where it gives none.
+
+        The paper's multi-scale numbers multiply the size at which pictures are scored: they stand beside the
+        mode `multi_scale`, and beside no other that has several scales.
+        """
+        if mode not in PAPERS_COLUMNS:
+            return None
         if self.by_recipe and recipe is not None:
             known, kind = recipes().get(recipe), (method or "").replace(" ", "_")
-            return None if known is None or kind not in known.paper else known.paper[kind]["ss"]
+            column, _ = PAPERS_COLUMNS[mode]
+            return None if known is None else known.paper.get(kind, {}).get(column)
+        if mode != SINGLE_SCALE:
+            return None
         return self.published.get(method or "") if recipe in (None, *self.recipes[:1]) else None
 
 
@@ -62,7 +76,7 @@ _BOTH = {"baseline": _BASELINE, "region rebalance": _RR}
 def _of_models(title: str, table: str, setting: str) -> Preset:
     rows = {"table3": _MODELS, "table4": _MODELS[:-1], "table7": _TABLE7}[table]
     whole = tuple(f"{table}/{row}" for row in rows)
-    return Preset(title, _BOTH, setting=f"{setting}, single scale, one seed", recipes=whole, by_recipe=True)
+    return Preset(title, _BOTH, setting=f"{setting}, {{columns}}, one seed", recipes=whole, by_recipe=True)
 
 
 PRESETS: dict[str, Preset] = {

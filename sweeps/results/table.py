@@ -106,7 +106,7 @@ def make_table(
     metric: ScoreName = "mIoU",
     reference: str | None = None,
     references: Mapping[str, str] | None = None,
-    published: Mapping[str, float] | None = None,
+    published: Mapping[str, Mapping[str, float]] | None = None,
     notes: Sequence[str] = (),
 ) -> Table:
     """Rows in the order in which they first occur in `entries`.
@@ -115,7 +115,7 @@ def make_table(
         entries: the trials; of none the table has no rows.
         reference: the row that differences are taken to; the first if left out.
         references: by row, the one that its differences are taken to instead.
-        published: numbers of the paper by row, shown beside ours.
+        published: numbers of the paper by mode and row, shown beside ours of the same mode.
         notes: said under the table, before those about missing trials, what is not comparable, and notices.
     """
     by_row: dict[str, list[Entry]] = {}
@@ -133,7 +133,7 @@ def make_table(
                 one,
                 None if row == own[row] else found.get(own[row]),
                 metric,
-                (published or {}).get(row),
+                (published or {}).get(mode, {}).get(row),
             ).model_copy(update={"reference": None if own[row] == base else own[row]})
             for row, one in found.items()
         )

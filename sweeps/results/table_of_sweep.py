@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 from pydantic import JsonValue
 
 from sweeps.document.expand import Settings, rows_of
-from sweeps.document.presets import PRESETS, Preset
+from sweeps.document.presets import PAPERS_COLUMNS, PRESETS, Preset
 from sweeps.document.spec import SweepSpec
 from sweeps.results.table import Entry, Table, make_table
 from trainer.base.ends import End
 from trainer.results.report import AttemptReport
+from trainer.spec.evaluation import SINGLE_SCALE, named
 from trainer.spec.recipes import RECIPE, overrides_of, recipes
 from trainer.spec.spec import ExperimentSpec
 
@@ -57,21 +59,22 @@ def _references(recipe_of: Mapping[str, JsonValue]) -> dict[str, str]:
 
 def _published(
     sweep: SweepSpec, preset: Preset, rows: Mapping[str, tuple[str | None, Settings]]
-) -> dict[str, float]:
-    """The paper's numbers by row; a row that is not of the sweep's document is found by its name."""
-    found = dict(preset.published)
-    for row, (variant, settings) in rows.items():
+) -> dict[str, dict[str, float]]:
+    """The paper's numbers by mode and row; a row that is not of the sweep's document is found by its name."""
+    found: dict[str, dict[str, float]] = {SINGLE_SCALE: dict(preset.published)}
+    for (row, (variant, settings)), mode in product(rows.items(), PAPERS_COLUMNS):
         recipe = settings.get(RECIPE, sweep.base.recipe)
-        number = preset.published_for(variant, recipe if isinstance(recipe, str) else None)
+        number = preset.published_for(variant, recipe if isinstance(recipe, str) else None, mode)
+        numbers = found.setdefault(mode, {})
         if number is not None:
-            found[row] = number
+            numbers[row] = number
         else:
-            found.pop(row, None)
+            numbers.pop(row, None)
     return found
 
 
 def _preset_notes(sweep: SweepSpec, preset: Preset, entries: Sequence[Entry]) -> Iterator[str]:
-    yield preset.note
+    yield preset.note(named(sweep.base.evaluation.modes))
     base = sweep.base
     if base.recipe is None:
         yield setting_note(preset, base)

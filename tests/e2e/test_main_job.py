@@ -93,7 +93,7 @@ def test_it_completes(instance: Instance, completed: dict[str, ExperimentPublic]
 def test_two_workers_count_each_picture_once(
     instance: Instance, completed: dict[str, ExperimentPublic]
 ) -> None:
-    """One process evaluating the two workers' checkpoint finds the very same confusion counts."""
+    """One process evaluating the two workers' checkpoint finds the very same counts, of each picture."""
     from mmengine.dataset import pseudo_collate
     from mmengine.registry import DefaultScope
     from torch import load, no_grad
@@ -102,6 +102,7 @@ def test_two_workers_count_each_picture_once(
     from trainer.mmseg_adapter.model.config import revive
     from trainer.mmseg_adapter.scoring.metric import ConfusionMetric
     from trainer.plan import Plan
+    from trainer.results.confusion_file import read_confusion
     from trainer.run.runner import build_model
 
     attempt = storage(instance).attempt(completed["two"].id, 1)
@@ -118,14 +119,18 @@ def test_two_workers_count_each_picture_once(
         for index in range(len(data)):
             samples = model.test_step(pseudo_collate([data[index]]))
             metric.process({}, [sample.to_dict() for sample in samples])
-    alone = metric.evaluate(len(data))["confusion"]
+    alone = metric.evaluate(len(data))["counts"]
+    kept = read_confusion(attempt.confusion).modes["single_scale"]
     with instance.client() as client:
         report = client.report(completed["two"].id)
     assert report.result is not None
     rows = report.result.evaluation["single_scale"].classes
-    assert [row.tp for row in rows] == np.diagonal(alone).tolist()
-    assert [row.tp + row.fn for row in rows] == alone.sum(axis=1).tolist()
-    assert [row.tp + row.fp for row in rows] == alone.sum(axis=0).tolist()
+    assert [row.tp for row in rows] == np.diagonal(alone.confusion).tolist()
+    assert [row.tp + row.fn for row in rows] == alone.confusion.sum(axis=1).tolist()
+    assert [row.tp + row.fp for row in rows] == alone.confusion.sum(axis=0).tolist()
+    assert kept.names == alone.names
+    for name in ("confusion", "tp", "fp", "fn"):
+        assert np.array_equal(getattr(kept, name), getattr(alone, name)), name
 
 
 def test_mlflow_has_it_all(instance: Instance, completed: dict[str, ExperimentPublic]) -> None:
@@ -145,6 +150,7 @@ def test_mlflow_has_it_all(instance: Instance, completed: dict[str, ExperimentPu
         assert run.data.metrics.get(name) == getattr(experiment.headline, name)
     files = {file.path for file in client.list_artifacts(run.info.run_id)}
     assert {"per_class_single_scale.json", "class_frequencies.json", "config.json", "report.json"} <= files
+    assert "confusion.npz" in files
     assert [file.path for file in client.list_artifacts(run.info.run_id, "checkpoint")] == [
         "checkpoint/final.pth"
     ]

@@ -119,6 +119,7 @@ def content(mlflow: Mlflow, run_id: str) -> dict[str, Any]:
         "params": run.data.params,
         "steps": [each.step for each in client.get_metric_history(run_id, "train/loss")],
         "headline": len(client.get_metric_history(run_id, "mIoU")),
+        "by_picture": len(client.get_metric_history(run_id, "image_mIoU")),
         "files": sorted(top),
         "rows": len(table),
     }
@@ -134,6 +135,8 @@ def test_everything_comes_back(mlflow: Mlflow, tmp_path: Path) -> None:
     ids = mlflow_ids(storage.mlflow_run("e1"))
     expected = content(mlflow, ids["run_id"])
     assert (expected["status"], expected["steps"]) == ("FINISHED", [1, 2, 3, 4])
+    assert expected["by_picture"] == 1
+    assert "confusion.npz" in expected["files"]
     mlflow.client.delete_experiment(ids["experiment_id"])
 
     second = train(storage, "e2", mlflow.uri)

@@ -13,7 +13,7 @@ from mmengine.hooks import Hook
 from trainer.mmseg_adapter.checkpoint import TrainingCheckpoints
 from trainer.mmseg_adapter.data import TimedBatches, seed_iteration
 from trainer.mmseg_adapter.step.average import average_of, bare, scored
-from trainer.results.metrics import Counts
+from trainer.results.split_counts import SplitCounts
 
 Record = dict[str, Any]
 
@@ -118,7 +118,7 @@ class StepHook(Hook):  # type: ignore[misc]
 class EvaluationHook(Hook):  # type: ignore[misc]
     """Makes all ranks evaluate the same model, and hands the counts of each evaluation to `emit`."""
 
-    def __init__(self, emit: Callable[[int, Counts, int, float], None]) -> None:
+    def __init__(self, emit: Callable[[int, SplitCounts, float], None]) -> None:
         self._emit = emit
         self._started = 0.0
 
@@ -132,7 +132,7 @@ class EvaluationHook(Hook):  # type: ignore[misc]
     def after_val_epoch(self, runner: Any, metrics: Record | None = None) -> None:
         assert metrics is not None
         seconds = time.perf_counter() - self._started
-        self._emit(runner.iter, metrics["confusion"], metrics["images"], seconds)
+        self._emit(runner.iter, metrics["counts"], seconds)
 
 
 class CheckpointHook(Hook):  # type: ignore[misc]

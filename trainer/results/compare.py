@@ -5,8 +5,7 @@ Letters: K classes.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from pydantic import Field
 
@@ -14,11 +13,11 @@ from trainer.base.ends import End
 from trainer.base.errors import ComparisonError
 from trainer.base.strict_model import StrictModel
 from trainer.results.comparability import classes_apart, difference, ground_of, key_of, why_apart
+from trainer.results.comparison_notes import comparison_notes
 from trainer.results.metrics import Group
-from trainer.results.notice_notes import notice_notes
 from trainer.results.remark import Remark, RemarkSummary, remark, summary
 from trainer.results.report import AttemptReport, ClassScore, Scores
-from trainer.results.scores import HeadlineScores
+from trainer.results.scores import OverallScores
 from trainer.spec import methods
 from trainer.spec.evaluation import SINGLE_SCALE
 
@@ -34,7 +33,7 @@ class _Setting(StrictModel):
     model: str
 
 
-class ComparisonRow(HeadlineScores, _Setting):
+class ComparisonRow(OverallScores, _Setting):
     """One experiment. Scores in percent, `delta_mIoU` in points against the first row.
 
     There is no difference, and no remark, where other labels were scored: the notes say which.
@@ -75,21 +74,26 @@ class ClassRow(StrictModel):
 class Comparison(StrictModel):
     """Several experiments on the same classes; the first is the reference."""
 
-    mode: str = SINGLE_SCALE
+    mode: str = Field(default=SINGLE_SCALE, description="In which all of them were scored.")
     rows: tuple[ComparisonRow, ...] = Field(strict=False)
     classes: tuple[ClassRow, ...] = Field(strict=False)
     notes: tuple[str, ...] = Field(default=(), strict=False, description="What a reader must know.")
 
 
-def compare(reports: Sequence[AttemptReport]) -> Comparison:
+def compare(reports: Sequence[AttemptReport], mode: str | None = None) -> Comparison:
     """The table of `reports`, in their order, differences taken to the first.
 
+    Args:
+        mode: in which they were scored; None for the first mode of the first report.
+
     Raises:
-        ComparisonError: there are none, one has no result, or their classes differ in name or order.
+        ComparisonError: there are none, one has no result or not in this mode, or their classes differ in
+            name or order.
     """
     if not reports:
         raise ComparisonError("no experiment to compare")
-    scores = [_scores(report) for report in reports]
+    mode = _first_mode(reports[0]) if mode is None else mode
+    scores = [_scores(report, mode) for report in reports]
     grounds = [ground_of(score) for score in scores]
     for report, ground in zip(reports, grounds, strict=True):
         if (apart := classes_apart(ground, grounds[0])) is not None:
@@ -101,12 +105,13 @@ def compare(reports: Sequence[AttemptReport]) -> Comparison:
     by_key = [{key_of(one): one for one in score.classes} for score in scores]
     classes = tuple(_class_row([found[key] for found in by_key], alike) for key in by_key[0])
     return Comparison(
+        mode=mode,
         rows=tuple(
             _row(report, score, scores[0] if alike[position] else None, _remarks(classes, position))
             for position, (report, score) in enumerate(zip(reports, scores, strict=True))
         ),
         classes=classes,
-        notes=_notes(reports, scores, apart_from_first),
+        notes=comparison_notes(reports, scores, apart_from_first, mode=mode),
     )
 
 
@@ -114,13 +119,24 @@ def _remarks(classes: Sequence[ClassRow], position: int) -> RemarkSummary | None
     return summary([one.remark[position] for one in classes])
 
 
-def _scores(report: AttemptReport) -> Scores:
+def _first_mode(report: AttemptReport) -> str:
+    return next(iter(_evaluation(report)), SINGLE_SCALE)
+
+
+def _scores(report: AttemptReport, mode: str) -> Scores:
+    found = _evaluation(report)
+    if mode not in found:
+        has = f"it has {', '.join(found)}" if found else "it has no scores"
+        raise ComparisonError(f"{report.experiment} was not scored in mode {mode}; {has}")
+    return found[mode]
+
+
+def _evaluation(report: AttemptReport) -> dict[str, Scores]:
+    """Its scores by mode."""
     if report.result is None:
         why = f": {report.error.type}: {report.error.message}" if report.error else ""
         raise ComparisonError(f"{report.experiment} has no result, it {_ended(report)}{why}")
-    if SINGLE_SCALE not in report.result.evaluation:
-        raise ComparisonError(f"{report.experiment} was not scored in mode {SINGLE_SCALE}")
-    return report.result.evaluation[SINGLE_SCALE]
+    return report.result.evaluation
 
 
 def _ended(report: AttemptReport) -> str:
@@ -140,7 +156,7 @@ def _row(
         seed=spec.seed,
         dataset=spec.dataset.name,
         model=spec.model.label,
-        **scores.headline,
+        **scores.overall,
         delta_mIoU=difference(scores.mIoU, reference.mIoU) if reference else None,
         pearson_pixel=scores.pearson_pixel,
         pearson_region=scores.pearson_region,
@@ -164,49 +180,3 @@ def _class_row(found: Sequence[ClassScore], alike: Sequence[bool]) -> ClassRow:
         delta_iou=tuple(difference(one.iou, first.iou) if like else None for one, like in pairs),
         remark=(None, *(remark(first, one) if like else None for one, like in pairs[1:])),
     )
-
-
-def _notes(
-    reports: Sequence[AttemptReport], scores: Sequence[Scores], apart: Sequence[str | None]
-) -> tuple[str, ...]:
-    """What differs besides method and seed, how many seeds stand behind each method, and what was noticed."""
-    aspects: dict[str, Callable[[AttemptReport], object]] = {
-        "data set or its parameters": lambda report: report.spec.dataset,
-        "model": lambda report: report.spec.model,
-        "schedule": lambda report: report.spec.schedule,
-        "number of workers": lambda report: report.spec.resources.workers,
-        "cut between head, body and tail": lambda report: report.spec.evaluation.group_boundaries,
-        "library versions": lambda report: report.result and report.result.versions,
-    }
-    notes = []
-    for what, of in aspects.items():
-        others = [report.experiment for report in reports if of(report) != of(reports[0])]
-        if others:
-            notes.append(f"another {what} than the first: {', '.join(others)}")
-    others = [f"{report.experiment} ({why})" for report, why in zip(reports, apart, strict=True) if why]
-    if others:
-        notes.append(f"scored on other labels than the first, so without Δ and Remark 1: {', '.join(others)}")
-    if any(_frequencies(one) != _frequencies(scores[0]) for one in scores):
-        notes.append("training frequencies differ; head, body and tail are each experiment's own")
-    resumed = [report.experiment for report in reports if report.attempt > 1]
-    if resumed:
-        notes.append(f"resumed from a checkpoint, seconds of the last attempt alone: {', '.join(resumed)}")
-    twice = [experiment for experiment, n in Counter(one.experiment for one in reports).items() if n > 1]
-    if twice:
-        notes.append(f"listed more than once: {', '.join(twice)}")
-    noticed = notice_notes((report.experiment, report.notices) for report in reports)
-    return (*notes, _seeds_note(reports), *noticed)
-
-
-def _frequencies(scores: Scores) -> tuple[object, ...]:
-    return tuple((one.pixel_frequency, one.region_frequency) for one in scores.classes)
-
-
-def _seeds_note(reports: Sequence[AttemptReport]) -> str:
-    seeds: dict[str, set[int]] = {}
-    for report in reports:
-        seeds.setdefault(methods.label(report.spec.method), set()).add(report.spec.seed)
-    counts = {label: len(values) for label, values in seeds.items()}
-    if max(counts.values()) == 1:
-        return "one seed for each method: differences of a few points can be chance"
-    return "seeds: " + ", ".join(f"{label} {count}" for label, count in counts.items())

@@ -90,17 +90,21 @@ def _standardised(values: Sequence[float]) -> list[float]:
     return [value / length for value in centred]
 
 
-def frequency_groups(
-    pixel_counts: Sequence[int], boundaries: tuple[float, float] | None = None
-) -> list[Group]:
-    """Group of each class: by falling training pixel frequency, cut after the shares `boundaries` of K.
+def frequency_groups(counts: Sequence[int], boundaries: tuple[float, float] | None = None) -> list[Group]:
+    """Group of each class: by falling training frequency, cut after the shares `boundaries` of K.
 
     Cut at ceil(K·share); without `boundaries` at thirds, as numpy.array_split does. Ties keep the class
     order; with few classes the last groups can be empty.
     """
-    number = len(pixel_counts)
+    number = len(counts)
     cuts = [math.ceil(number * share - _NOISE) for share in boundaries or _THIRDS]
     groups: list[Group] = ["head"] * number
-    for rank, k in enumerate(sorted(range(number), key=lambda k: -pixel_counts[k])):
+    for rank, k in enumerate(sorted(range(number), key=lambda k: -counts[k])):
         groups[k] = GROUPS[sum(rank >= cut for cut in cuts)]
     return groups
+
+
+def group_means(values: Sequence[float | None], groups: Sequence[Group]) -> dict[Group, float | None]:
+    """Mean over the classes of each group that have a value, None where none has."""
+    pairs = list(zip(values, groups, strict=True))
+    return {group: mean([value for value, its in pairs if its == group]) for group in GROUPS}

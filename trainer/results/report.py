@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final, Literal, TypeVar
 
 from pydantic import Field, ValidationError
@@ -11,9 +10,8 @@ from trainer.base.ends import End, Reported
 from trainer.base.errors import ReportError, StoppedEarly
 from trainer.base.strict_model import StrictModel
 from trainer.base.text import AnyText
-from trainer.results import metrics
-from trainer.results.metrics import Counts, Group
-from trainer.results.scores import HeadlineScores
+from trainer.results.metrics import Group
+from trainer.results.scores import OverallScores
 from trainer.spec.spec import ExperimentSpec
 from trainer.storage.notices import Notice
 from trainer.storage.port import StoredFile
@@ -36,9 +34,23 @@ class ClassScore(StrictModel):
     fp_tp: float | None = Field(default=None, description="FP/TP: 1/IoU = 1/Acc + FP/TP; null where TP is 0.")
     pixel_frequency: int = Field(description="Pixels of the class in the training split.")
     region_frequency: int = Field(description="Training pictures that contain the class.")
+    image_iou: float | None = Field(
+        default=None, description="Mean of the IoUs in the single pictures whose truth has the class."
+    )
+    image_iou_worst5: float | None = Field(default=None, description="Of the worst 5 % of these pictures.")
+    images: int | None = Field(default=None, description="Evaluated pictures whose truth has the class.")
 
 
-class Scores(HeadlineScores):
+class ConfusedPair(StrictModel):
+    """Two classes that are taken for each other."""
+
+    truth: str = Field(description="The class that the pixels have.")
+    predicted: str = Field(description="The class that was predicted for them.")
+    pixels: int
+    share: float = Field(description="Of all pixels of the class, in percent.")
+
+
+class Scores(OverallScores):
     """One evaluation mode. Percent; head, body, tail: mean IoU over groups by training pixel frequency."""
 
     pearson_pixel: float | None = Field(
@@ -48,6 +60,9 @@ class Scores(HeadlineScores):
         default=None, description="Correlation of class Acc with training pictures that have the class."
     )
     images: int
+    confused: tuple[ConfusedPair, ...] = Field(
+        default=(), strict=False, description="The pairs mixed up most, by pixels."
+    )
     classes: tuple[ClassScore, ...] = Field(strict=False)
 
 
@@ -103,55 +118,6 @@ class AttemptReport(StrictModel):
         """How it ended: `state`, but for a trial that its sweep's scheduler stopped, as its error tells."""
         stopped = self.error is not None and self.error.type == StoppedEarly.__name__
         return End.STOPPED if stopped else End(self.state)
-
-
-def make_scores(
-    matrix: Counts,
-    *,
-    images: int,
-    class_names: Sequence[str],
-    pixel_counts: Sequence[int],
-    region_counts: Sequence[int],
-    group_boundaries: tuple[float, float] | None = None,
-) -> Scores:
-    """Scores of one evaluation from its (K, K) confusion matrix and the training frequencies.
-
-    `group_boundaries`: shares of the classes at which head and body end; None: thirds.
-    """
-    counts = metrics.ClassCounts.of(matrix)
-    ious, accs, ratios = metrics.iou(counts), metrics.accuracy(counts), metrics.fp_tp(counts)
-    groups = metrics.frequency_groups(pixel_counts, group_boundaries)
-    by_group = {
-        group: metrics.mean([ious[k] for k in range(len(ious)) if groups[k] == group])
-        for group in metrics.GROUPS
-    }
-    return Scores(
-        mIoU=metrics.mean(ious),
-        mAcc=metrics.mean(accs),
-        aAcc=metrics.overall_accuracy(counts),
-        head_mIoU=by_group["head"],
-        body_mIoU=by_group["body"],
-        tail_mIoU=by_group["tail"],
-        pearson_pixel=metrics.pearson(pixel_counts, accs),
-        pearson_region=metrics.pearson(region_counts, accs),
-        images=images,
-        classes=tuple(
-            ClassScore(
-                id=k,
-                name=class_names[k],
-                group=groups[k],
-                iou=ious[k],
-                acc=accs[k],
-                tp=int(counts.tp[k]),
-                fp=int(counts.fp[k]),
-                fn=int(counts.fn[k]),
-                fp_tp=ratios[k],
-                pixel_frequency=int(pixel_counts[k]),
-                region_frequency=int(region_counts[k]),
-            )
-            for k in range(len(class_names))
-        ),
-    )
 
 
 def write_report(report: AttemptReport, file: StoredFile) -> None:

@@ -40,8 +40,10 @@ from trainer.mmseg_adapter.step.loop import StepLoop  # noqa: F401 - train_cfg n
 from trainer.mmseg_adapter.step.optim_wrapper import StepOptimWrapper  # noqa: F401 - optim_wrapper too
 from trainer.mmseg_adapter.step.recompute import recompute_blocks
 from trainer.plan import Plan, PlannedWeights
-from trainer.results.metrics import Counts, frequency_groups
-from trainer.results.report import Scores, make_scores
+from trainer.results.from_counts import make_scores
+from trainer.results.metrics import frequency_groups
+from trainer.results.report import Scores
+from trainer.results.split_counts import SplitCounts
 from trainer.spec.datasets import IGNORE_INDEX
 from trainer.spec.own.model import OwnModel
 from trainer.storage.notices import add_notice
@@ -54,7 +56,7 @@ class Evaluations:
     def __init__(self, plan: Plan, sink: Sink) -> None:
         self._plan = plan
         self._sink = sink
-        self._last: tuple[Scores, int] | None = None
+        self._last: tuple[Scores, SplitCounts] | None = None
         self._watcher: Callable[[int, Scores], None] = lambda _, __: None
         self.seconds = 0.0
 
@@ -65,8 +67,8 @@ class Evaluations:
         self._watcher = watcher
 
     @property
-    def last(self) -> tuple[Scores, int]:
-        """Scores of the newest evaluation and the number of pictures in it."""
+    def last(self) -> tuple[Scores, SplitCounts]:
+        """Scores of the newest evaluation and what they were made from."""
         assert self._last is not None, "the loop always evaluates at its end"
         return self._last
 
@@ -75,16 +77,15 @@ class Evaluations:
         if self._last is None:
             runner.val_loop.run()
 
-    def add(self, iteration: int, confusion: Counts, images: int, seconds: float) -> None:
+    def add(self, iteration: int, counts: SplitCounts, seconds: float) -> None:
         scores = make_scores(
-            confusion,
-            images=images,
+            counts,
             class_names=self._plan.data.classes,
             pixel_counts=self._plan.frequencies.pixel,
             region_counts=self._plan.frequencies.region,
             group_boundaries=self._plan.spec.evaluation.group_boundaries,
         )
-        self._last = scores, images
+        self._last = scores, counts
         self.seconds += seconds
         self._watcher(iteration, scores)
         shown = {name: value for name, value in scores.headline.items() if value is not None}

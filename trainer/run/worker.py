@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 from trainer.base.errors import DataError
 from trainer.mmseg_adapter import quiet_imports
 from trainer.plan import Plan
+from trainer.results.confusion_file import write_confusion
 from trainer.results.report import AttemptResult
 from trainer.spec.evaluation import SINGLE_SCALE
 from trainer.storage.orders import Orders
@@ -35,6 +36,8 @@ def train(plan: Plan, sink: Sink, mark: Callable[[str], None] = lambda _: None) 
         NonFiniteLoss: before the weights were moved by it.
         DataError, torch.cuda.OutOfMemoryError, …: whatever training raises.
     """
+    from mmengine.dist import get_rank
+
     with quiet_imports():
         from trainer.mmseg_adapter.isolation import forget_run, set_backends
         from trainer.mmseg_adapter.model.fit import MISFITS
@@ -63,8 +66,10 @@ def train(plan: Plan, sink: Sink, mark: Callable[[str], None] = lambda _: None) 
         raise
     finally:
         forget_run(runner)
-    scores, images = evaluations.last
+    scores, counts = evaluations.last
     checkpoint = kept.write_final(final)
+    if get_rank() == 0:
+        write_confusion(plan.attempt_dir.confusion, {SINGLE_SCALE: counts}, plan.data.classes)
     mark("train")
     return AttemptResult(
         evaluation={SINGLE_SCALE: scores},
@@ -74,7 +79,7 @@ def train(plan: Plan, sink: Sink, mark: Callable[[str], None] = lambda _: None) 
         parameters=final.parameters,
         checkpoint=checkpoint,
         training_images=plan.data.train_images,
-        eval_images=images,
+        eval_images=counts.images,
         versions=plan.versions,
     )
 

@@ -62,7 +62,7 @@ class AttemptDir:
 
     @property
     def confusion(self) -> StoredFile:
-        """Confusion matrices and the scores of each picture: see `trainer.storage.confusion`."""
+        """Confusion matrices and the scores of each picture: see `trainer.results.confusion_file`."""
         return self.folder.file("confusion.npz")
 
     @property

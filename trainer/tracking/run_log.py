@@ -158,8 +158,8 @@ def _log_result(attempt: Task, result: AttemptResult, tracker: Tracker) -> None:
     for mode, scores in result.evaluation.items():
         tracker.log_table(f"per_class_{mode}", per_class_columns(scores))
         prefix = "" if mode == SINGLE_SCALE else f"{mode}/"
-        headline = {f"{prefix}{name}": value for name, value in headline_of(scores).items()}
-        tracker.log_points([Point(result.iterations, _last_seconds(attempt.attempt_dir), headline)])
+        measured = {f"{prefix}{name}": value for name, value in measured_of(scores).items()}
+        tracker.log_points([Point(result.iterations, _last_seconds(attempt.attempt_dir), measured)])
     classes = next(iter(result.evaluation.values())).classes
     names = {"id": "id", "class": "name", "pixels": "pixel_frequency", "images": "region_frequency"}
     table = {name: [getattr(row, of) for row in classes] for name, of in names.items()}
@@ -168,6 +168,8 @@ def _log_result(attempt: Task, result: AttemptResult, tracker: Tracker) -> None:
         plan = json.loads(attempt.attempt_dir.plan.read_text())
         attempt.attempt_dir.config.write(json.dumps(plan["config"], indent=1) + "\n")
         tracker.log_file(attempt.attempt_dir.config.local)
+    if attempt.attempt_dir.confusion.exists():
+        tracker.log_file(attempt.attempt_dir.confusion.local)
     checkpoint = attempt.layout.file(result.checkpoint)
     if checkpoint.exists():  # somebody may have made room since
         tracker.log_file(checkpoint.local, FOLDER)
@@ -179,9 +181,10 @@ def _last_seconds(here: AttemptDir) -> float:
     return float(records[-1]["time"]) if records else 0.0
 
 
-def headline_of(scores: Scores) -> dict[str, float]:
-    """mIoU, mAcc, aAcc and head/body/tail mIoU in percent, where defined."""
-    return {name: value for name, value in scores.headline.items() if value is not None}
+def measured_of(scores: Scores) -> dict[str, float]:
+    """mIoU, mAcc, aAcc, head/body/tail mIoU and those of single pictures in percent, where defined."""
+    found = {**scores.headline, **scores.by_picture}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def per_class_columns(scores: Scores) -> dict[str, list[Any]]:

@@ -28,13 +28,17 @@ def compare(
     ids: Annotated[str, Query(description="Experiments, separated by commas; the first is the reference.")],
     store: StoreDep,
     settings: SettingsDep,
+    mode: Annotated[
+        str | None,
+        Query(max_length=40, description="Way of scoring; left out: the first one of the reference."),
+    ] = None,
 ) -> Comparison:
     """Scores of completed experiments, and their differences from the first."""
     wanted = [part.strip() for part in ids.split(",")]
     if not 1 <= len(wanted) <= _MOST or "" in wanted or len(set(wanted)) < len(wanted):
         allowed = f"1 to {_MOST} different ids, separated by commas"
         raise BadParameter((Problem("/query/ids", f"{ids[:80]!r} is refused", allowed),))
-    return compare_reports([_report(each, store, settings) for each in wanted])
+    return compare_reports([_report(each, store, settings) for each in wanted], mode)
 
 
 def _report(experiment_id: str, store: Store, settings: Settings) -> AttemptReport:

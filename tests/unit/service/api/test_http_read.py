@@ -71,6 +71,11 @@ def test_an_experiment_from_post_to_comparison(
     assert report["spec"]["method"] == {"kind": "baseline"}
     table = client.get("/comparisons", params={"ids": f"{second},{first}"}).json()
     assert [row["experiment"] for row in table["rows"]] == [second, first]
+    named = {"ids": f"{second},{first}", "mode": "single_scale"}
+    assert client.get("/comparisons", params=named).json() == table
+    missing = client.get("/comparisons", params={**named, "mode": "multi_scale"})
+    assert "not scored in mode multi_scale; it has single_scale" in check_problem(missing, 409)["detail"]
+    check_problem(client.get("/comparisons", params={**named, "mode": "m" * 41}), 422)
 
 
 def test_a_failed_run_over_http(client: TestClient, backend: FakeBackend, settings: Settings) -> None:

@@ -320,6 +320,14 @@ def test_compare(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
     assert "Remark 1 held for " in out
     assert main(["compare", *ids, "--json", "--api", service.url]) == 0
     assert [row["experiment"] for row in _json(capsys)["rows"]] == ids
+    assert main(["compare", *ids, "--mode", "single_scale", "--scores", "picture", "--api", service.url]) == 0
+    assert "worst 5 %" in capsys.readouterr().out
+    assert (
+        main(["compare", *ids, "--json", "--scores", "picture", "--api", service.url]) == ExitCode.BAD_INPUT
+    )
+    assert "--scores: is for the terminal" in capsys.readouterr().err
+    assert main(["compare", *ids, "--mode", "multi_scale", "--api", service.url]) == ExitCode.BAD_INPUT
+    assert "was not scored in mode multi_scale; it has single_scale" in capsys.readouterr().err
     assert main(["compare", ids[0], _stored(service), "--api", service.url]) == ExitCode.BAD_INPUT
 
 

@@ -14,9 +14,10 @@ import pytest
 from markdown_it import MarkdownIt
 from rich.console import Console
 
+from service.cli.comparison_tables import classes_table, remark_tables
 from service.cli.experiments import compare as compare_command
 from service.cli.sweep_tables import print_results
-from service.cli.tables import classes_table, print_experiment, remark_tables
+from service.cli.tables import print_experiment
 from service.client.client import RebalanceClient
 from service.shared.schemas import ExperimentPublic, Links, NoticePublic
 from service.shared.states import State
@@ -68,10 +69,10 @@ def test_a_comparison_in_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
         assert all(letter.isprintable() or letter == "\n" for letter in text)
 
     class Client:
-        def comparison_document(self, _: object) -> Any:
+        def comparison_document(self, *_: object) -> Any:
             return document
 
-    args = argparse.Namespace(id=["e1", "e2"], json=False, classes=True)
+    args = argparse.Namespace(id=["e1", "e2"], json=False, classes=True, mode=None, scores=None)
     assert compare_command(args, cast(RebalanceClient, Client())) == 0
     printed = capsys.readouterr().out
     assert r"note: Fence\u001b[31m has none; hint: [bold]look[/bold]" in printed

@@ -8,9 +8,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from service.cli.tables import classes_table, correlation_table, remark_tables
+from service.cli.comparison_tables import classes_table, correlation_table, pictures_table, remark_tables
 from tests.data_factories import make_report, scores_of
 from trainer.results.compare import compare
+from trainer.results.scores import BY_PICTURE
 
 NAMES = ["Pavement", "SignSymbol", "Bicyclist"]
 MILLION = 1_000_000
@@ -57,3 +58,18 @@ def test_classes_are_not_cut_short() -> None:
     for word in (*NAMES, "head", "body", "tail", "9,000,000", "1,000,000", "pictures", "baseline"):
         assert word in text
     assert "…" not in text
+
+
+def test_scores_of_single_pictures() -> None:
+    """A line for each experiment, whole in 100 columns; dashes where an older release has measured."""
+    document = compared()
+    scores = (*BY_PICTURE, "region_frequency_groups")
+    document["rows"][1] |= dict.fromkeys(scores)
+    lines = printed_rows(pictures_table(document))
+    assert not any("…" in line for line in lines)
+    starts = tuple(row["experiment"] for row in document["rows"])
+    first, second, _ = (line for line in lines if line.lstrip().startswith(starts))
+    expected = [document["rows"][0][name] for name in BY_PICTURE]
+    expected += document["rows"][0]["region_frequency_groups"].values()
+    assert first.split()[-7:] == [f"{value:.2f}" for value in expected]
+    assert second.split()[-7:] == ["–"] * 7

@@ -143,6 +143,18 @@ def test_options_of_a_preset() -> None:
     assert (found["seeds"], found["tags"]) == ([0], {"preset": "table3"})
 
 
+def test_a_preset_in_several_modes(capsys: pytest.CaptureFixture[str]) -> None:
+    """In the order given; a mode that is not known, none or one that comes twice is refused by its name."""
+    found = options("--preset", "table1", "--modes", "multi_scale, single_scale")
+    assert found["base"]["evaluation"] == {"modes": ["multi_scale", "single_scale"]}
+    assert "evaluation" not in options("--preset", "table1")["base"]
+    for words in ("ms", "", "single_scale,", "single_scale,single_scale"):
+        with pytest.raises(SystemExit):
+            options("--preset", "table1", "--modes", words)
+        told = f"{words!r} is refused; allowed: each once of single_scale, multi_scale, multi_scale_native"
+        assert told in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -63,7 +63,7 @@ def test_nothing_finished_yet(form: str) -> None:
 
 def test_markdown() -> None:
     """One line a row, the reference named, empty cells where there is no number."""
-    text = to_markdown(table(published={"base": 43.95}))
+    text = to_markdown(table(published={"single_scale": {"base": 43.95}}))
     assert (
         "| base | 25.00 ± 5.00 | 50.00 ± 10.00 | 50.00 ± 10.00 | 0.00 ± 0.00 |  |  |  | 3 | 43.95 |" in text
     )
@@ -75,7 +75,7 @@ def test_markdown() -> None:
 
 def test_csv() -> None:
     """CSV keeps every digit and reads back as one table, its classes and what a reader must know included."""
-    text = to_csv(table(published={"base": 43.95}, notes=["paper: Table 1"]))
+    text = to_csv(table(published={"single_scale": {"base": 43.95}}, notes=["paper: Table 1"]))
     rows = lines_of(text)
     assert [row["row"] for row in rows] == ["base", "rr_x", "stopped"]
     assert (float(rows[0]["mIoU"]), float(rows[0]["mIoU_std"])) == (25.0, 5.0)

@@ -17,7 +17,7 @@ from sweeps.results.table_of_sweep import entry_of, setting_note, sweep_table
 from tests.data_factories import make_report, make_spec, spec_document, write_folder
 from trainer.base.errors import SpecError, StoppedEarly
 from trainer.data.folders import resolve_spec
-from trainer.results.report import AttemptError
+from trainer.results.report import AttemptError, AttemptReport
 from trainer.spec.spec import ExperimentSpec
 
 
@@ -86,6 +86,44 @@ def test_tables_of_models() -> None:
     ]
     assert table.against == "the first row of the same recipe"
     assert "not as the recipes say (iterations 160k → 20)" in table.notes[1]
+
+
+def scored(report: AttemptReport, *modes: str) -> AttemptReport:
+    """The report with its scores in each of the modes."""
+    assert report.result is not None
+    evaluation = dict.fromkeys(modes, report.result.scores)
+    return report.model_copy(update={"result": report.result.model_copy(update={"evaluation": evaluation})})
+
+
+def test_the_papers_numbers_by_mode() -> None:
+    """m.s. stands beside multi_scale alone: neither another base nor an own mode is what the paper did."""
+    modes = ["single_scale", "multi_scale", "multi_scale_native", "mine"]
+    words = {
+        "resources": {"gpus_per_worker": 0},
+        "evaluation": {"modes": [*modes[:3], {"name": "mine", "scales": [0.5, 1.0]}]},
+    }
+    sweep = parse_sweep(preset_sweep("table3", rows=["deeplabv3plus_r50"], base=words, seeds=[0]))
+    entries = [entry_of(trial.row, 0, scored(make_report(), *modes)) for trial in expand(sweep)]
+    table = sweep_table(sweep, entries)
+    found = {block.mode: [row.published for row in block.rows] for block in table.blocks}
+    nothing = [None, None]
+    assert found == {
+        "single_scale": [43.95, 45.02],
+        "multi_scale": [44.93, 46.03],
+        "multi_scale_native": nothing,
+        "mine": nothing,
+    }
+    assert "(ADE20K validation, single scale and multi-scale, one seed)" in table.notes[0]
+
+
+def test_a_table_without_multi_scale_has_none() -> None:
+    """Table 1 is single scale: nothing stands beside other modes, and the note does not speak of them."""
+    words = {"dataset": "digit_scenes", "model": "small", "evaluation": {"modes": ["multi_scale"]}}
+    sweep = parse_sweep(preset_sweep("table1", base=words, seeds=[0]))
+    entries = [entry_of(trial.row, 0, scored(make_report(), "multi_scale")) for trial in expand(sweep)]
+    table = sweep_table(sweep, entries)
+    assert {row.published for row in table.blocks[0].rows} == {None}
+    assert "160k iterations, single scale, one seed)" in table.notes[0]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from tests.data_factories import make_report, make_spec, scores_of
 from trainer.base.errors import ComparisonError
 from trainer.results.comparability import difference
 from trainer.results.compare import Comparison, compare
-from trainer.results.report import AttemptError, AttemptReport
+from trainer.results.report import AttemptError, AttemptReport, Scores
 
 BASE = scores_of([[8, 2, 0], [1, 5, 0], [1, 1, 2]])
 BETTER = scores_of([[8, 2, 0], [1, 5, 0], [0, 0, 4]])
@@ -173,3 +174,51 @@ def test_unfair_comparisons_say_so() -> None:
     frequencies = scores_of([[8, 2, 0], [1, 5, 0], [1, 1, 2]], pixels=[3, 2, 1])
     assert "training frequencies differ" in notes(first, make_report("b", scores=frequencies))
     assert "listed more than once: a" in notes(first, first)
+
+
+def scored(experiment: str, modes: dict[str, Scores], **changes: Any) -> AttemptReport:
+    """A report with scores in several modes."""
+    report = make_report(experiment, **changes)
+    assert report.result is not None
+    return report.model_copy(update={"result": report.result.model_copy(update={"evaluation": modes})})
+
+
+def test_modes_are_compared_with_themselves() -> None:
+    """Each mode has a table of its own; without a name it is the first of the first experiment."""
+    both = scored("a", {"multi_scale": BETTER, "single_scale": BASE})
+    other = scored("b", {"single_scale": BASE, "multi_scale": BASE})
+    plain, named = compare([both, other]), compare([both, other], "single_scale")
+    assert (plain.mode, plain.rows[0].mIoU, plain.rows[1].mIoU) == ("multi_scale", BETTER.mIoU, BASE.mIoU)
+    assert (named.mode, named.rows[0].mIoU, named.rows[1].delta_mIoU) == ("single_scale", BASE.mIoU, 0)
+
+
+def test_a_mode_that_is_not_there() -> None:
+    """Never another mode's numbers in its place: the error says which modes there are."""
+    both = scored("a", {"multi_scale": BETTER, "single_scale": BASE})
+    with pytest.raises(ComparisonError, match="b was not scored in mode multi_scale; it has single_scale"):
+        compare([both, make_report("b")])
+    with pytest.raises(ComparisonError, match="in mode mine; it has multi_scale, single_scale"):
+        compare([both, both], "mine")
+    with pytest.raises(ComparisonError, match="c was not scored in mode multi_scale; it has no scores"):
+        compare([both, scored("c", {})])
+    with pytest.raises(ComparisonError, match="c was not scored"):
+        compare([scored("c", {})])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"evaluation": {"inference": {"window": [32, 32], "stride": [16, 16]}}},
+        {"augmentation": {"test_size": [256, 64]}},
+    ],
+)
+def test_another_way_of_scoring_is_noted(changes: dict[str, Any]) -> None:
+    """The same name of a mode may stand for windows or another size."""
+    assert "another way of scoring than the first: b" in notes(make_report("a"), make_report("b", **changes))
+
+
+def test_scores_of_pictures_stand_in_the_rows() -> None:
+    """As the report has them."""
+    row = compare([make_report("a", scores=BETTER)]).rows[0]
+    assert row.by_picture == BETTER.by_picture
+    assert row.region_frequency_groups == BETTER.region_frequency_groups

@@ -9,13 +9,14 @@ import statistics
 from pathlib import Path
 from threading import Thread
 
-import numpy as np
 import pytest
 
-from tests.data_factories import make_report, make_spec, scores_of
+from tests.data_factories import counts_of, make_report, make_spec, scores_of
 from trainer.base.errors import ReportError
 from trainer.base.files import write_atomically, write_where_asked
-from trainer.results.report import AttemptError, AttemptReport, make_scores, read_report, write_report
+from trainer.results.from_counts import make_scores
+from trainer.results.report import AttemptError, AttemptReport, read_report, write_report
+from trainer.results.scores import BY_PICTURE
 from trainer.storage.posix import PosixFile
 
 
@@ -89,10 +90,8 @@ def test_scores_of_a_matrix() -> None:
 
 def test_correlations_and_boundaries() -> None:
     """Scores have FP/TP and both correlations, and groups cut where the spec says."""
-    matrix = np.array([[8, 2, 0, 0], [1, 5, 0, 0], [1, 1, 2, 0], [0, 0, 1, 0]])
     scores = make_scores(
-        matrix,
-        images=1,
+        counts_of([[8, 2, 0, 0], [1, 5, 0, 0], [1, 1, 2, 0], [0, 0, 1, 0]]),
         class_names="abcd",
         pixel_counts=[900, 5, 70, 6],
         region_counts=[4, 4, 4, 4],
@@ -107,19 +106,25 @@ def test_correlations_and_boundaries() -> None:
 
 
 def test_an_older_report_is_read(tmp_path: Path) -> None:
-    """Reports from before FP/TP, correlations and boundaries are read: those are null there."""
+    """Reports from before FP/TP, correlations, boundaries and scores of pictures are read: null there."""
     document = json.loads(make_report().model_dump_json())
     scores = document["result"]["evaluation"]["single_scale"]
-    del scores["pearson_pixel"], scores["pearson_region"], document["spec"]["evaluation"]["group_boundaries"]
+    del document["spec"]["evaluation"]["group_boundaries"]
+    for name in ("pearson_pixel", "pearson_region", "confused", "region_frequency_groups", *BY_PICTURE):
+        del scores[name]
     for one in scores["classes"]:
-        del one["fp_tp"]
+        for name in ("fp_tp", "image_iou", "image_iou_worst5", "images"):
+            del one[name]
     path = PosixFile(tmp_path / "report.json")
     path.write(json.dumps(document))
     report = read_report(path)
     assert report is not None
     assert report.result is not None
-    assert report.result.evaluation["single_scale"].pearson_pixel is None
-    assert report.result.evaluation["single_scale"].classes[0].fp_tp is None
+    found = report.result.evaluation["single_scale"]
+    assert found.pearson_pixel is None
+    assert found.classes[0].fp_tp is None
+    assert (found.image_mIoU, found.region_frequency_groups, found.confused) == (None, None, ())
+    assert found.classes[0].image_iou is None
     assert report.spec.evaluation.group_boundaries is None
 
 

@@ -13,6 +13,8 @@ import torch
 from tests.factories import ListSink, tiny_plan
 from trainer.base.errors import NonFiniteLoss
 from trainer.plan import Plan
+from trainer.results.confusion_file import read_confusion
+from trainer.results.picture_metrics import picture_scores
 from trainer.results.report import AttemptResult
 from trainer.run.runner import build_model
 from trainer.run.worker import train
@@ -172,3 +174,15 @@ def test_the_checkpoint_is_plain_mmseg(storage: Path) -> None:
     assert not [name for name in state if "criterion" in name or "region" in name]
     assert result.parameters == sum(parameter.numel() for parameter in model.parameters())
     assert result.evaluation["single_scale"].images == 50
+
+
+def test_counts_of_single_pictures_are_kept(storage: Path) -> None:
+    """confusion.npz has the counts that the scores were made from, picture by picture."""
+    plan = tiny_plan(storage, experiment="counts", method="baseline")
+    scores = trained(plan)[0].evaluation["single_scale"]
+    kept = read_confusion(plan.attempt_dir.confusion)
+    counts = kept.modes["single_scale"]
+    assert kept.classes == tuple(one.name for one in scores.classes)
+    assert counts.images == len(set(counts.names)) == scores.images == 50
+    assert [one.tp for one in scores.classes] == counts.tp.sum(axis=0).tolist()
+    assert scores.image_mIoU == picture_scores(counts).image_mean is not None

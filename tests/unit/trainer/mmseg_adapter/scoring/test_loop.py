@@ -49,10 +49,11 @@ def make_data(original: tuple[int, int] = (SIZE, SIZE), **meta: Any) -> dict[str
     """Two pictures of SIZE×SIZE as the loader gives them; `original` is what they were before they shrank."""
     generator = torch.Generator().manual_seed(3)
     samples = []
-    for _ in range(2):
+    for number in range(2):
         target = torch.randint(0, K, (1, *original), generator=generator)
         target[:, :2] = IGNORE
-        info = {"img_shape": (SIZE, SIZE), "ori_shape": original, **meta}
+        path = f"{original[0]}x{original[1]}_{number}.png"
+        info = {"img_path": path, "img_shape": (SIZE, SIZE), "ori_shape": original, **meta}
         samples.append(SegDataSample(gt_sem_seg=PixelData(data=target), metainfo=info))
     return {"inputs": torch.randn(2, 3, SIZE, SIZE, generator=generator), "data_samples": samples}
 
@@ -159,15 +160,15 @@ def test_the_loop_counts_what_mmseg_predicts(wrapped: bool) -> None:
     batches = [make_data((40, 50)), make_data()]
     loader: Any = _Loader(batches)
     metric = ConfusionMetric(num_classes=K, ignore_index=IGNORE)
-    counts = LabelLoop(runner, loader, Evaluator([metric])).run()
+    counts = LabelLoop(runner, loader, Evaluator([metric])).run()["counts"]
     expected = np.zeros((K, K), dtype=np.int64)
     with torch.no_grad():
         for sample in (sample for batch in batches for sample in plain.val_step(batch)):
             predicted, target = sample.pred_sem_seg.data, sample.gt_sem_seg.data
             expected += confusion(predicted, target, num_classes=K, ignore_index=IGNORE)
-    assert counts["images"] == 4
-    assert counts["confusion"].sum() == expected.sum()
-    assert np.abs(counts["confusion"] - expected).sum() <= expected.sum() // 500
+    assert counts.images == 4
+    assert counts.confusion.sum() == expected.sum()
+    assert np.abs(counts.confusion - expected).sum() <= expected.sum() // 500
 
 
 class _Loader(list[dict[str, Any]]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +16,28 @@ from PIL import Image
 
 from tests.data_factories import confusion
 from trainer.mmseg_adapter.scoring.metric import ConfusionMetric
-from trainer.results.report import make_scores
+from trainer.results.from_counts import make_scores
 
 K, IGNORED = 5, 255
 ROUNDING = 0.01  # points: IoUMetric sums in float32 and rounds to two decimals
 
 
+_PATHS = (f"/data/p{number}.png" for number in count())
+
+
 def as_sample(predicted: np.ndarray[Any, Any], target: np.ndarray[Any, Any]) -> dict[str, Any]:
-    """(1, H, W) labels as an evaluator hands them to a metric."""
+    """(1, H, W) labels of a picture of its own as an evaluator hands them to a metric."""
     return {
+        "img_path": next(_PATHS),
         "gt_sem_seg": {"data": torch.from_numpy(target)},
         "pred_sem_seg": {"data": torch.from_numpy(predicted)},
     }
 
 
-def samples(count: int) -> list[dict[str, Any]]:
+def samples(number: int) -> list[dict[str, Any]]:
     rng = np.random.default_rng(3)
     made = []
-    for _ in range(count):
+    for _ in range(number):
         target = rng.choice([0, 1, 2, 3, IGNORED], size=(1, 9, 11))
         predicted = np.where(rng.random(target.shape) < 0.6, target % K, rng.integers(0, K, target.shape))
         made.append(as_sample(predicted, target))
@@ -45,26 +50,25 @@ def test_counts_are_exact() -> None:
     metric = ConfusionMetric(num_classes=K, ignore_index=IGNORED)
     for start in range(0, 7, 3):
         metric.process({}, data[start : start + 3])
-    result = metric.evaluate(7)
+    result = metric.evaluate(7)["counts"]
     expected = sum(
         confusion(s["pred_sem_seg"]["data"], s["gt_sem_seg"]["data"], num_classes=K, ignore_index=IGNORED)
         for s in data
     )
-    assert np.array_equal(result["confusion"], expected)
-    assert result["confusion"].dtype == np.int64
-    assert result["images"] == 7
-    assert metric.evaluate(0)["images"] == 0, "an evaluation starts from nothing"
+    assert np.array_equal(result.confusion, expected)
+    assert result.confusion.dtype == np.int64
+    assert result.images == 7
+    assert metric.evaluate(0)["counts"].images == 0, "an evaluation starts from nothing"
 
 
 def assert_scores_are_mmsegs(data: Sequence[dict[str, Any]], num_classes: int) -> None:
     """aAcc, mIoU and mAcc of the samples equal those of mmseg's IoUMetric within its rounding."""
     metric = ConfusionMetric(num_classes=num_classes, ignore_index=IGNORED)
     metric.process({}, data)
-    counts = metric.evaluate(len(data))
+    counts = metric.evaluate(len(data))["counts"]
     names = [f"class {k}" for k in range(num_classes)]
     ours = make_scores(
-        counts["confusion"],
-        images=counts["images"],
+        counts,
         class_names=names,
         pixel_counts=range(num_classes),
         region_counts=[1] * num_classes,
@@ -72,7 +76,8 @@ def assert_scores_are_mmsegs(data: Sequence[dict[str, Any]], num_classes: int) -
     theirs = IoUMetric(ignore_index=IGNORED)
     theirs.dataset_meta = {"classes": tuple(names)}
     for sample in data:
-        fields = {name: PixelData(data=value["data"]).to_dict() for name, value in sample.items()}
+        maps = {name: value for name, value in sample.items() if name != "img_path"}
+        fields = {name: PixelData(data=value["data"]).to_dict() for name, value in maps.items()}
         theirs.process({}, [fields])
     expected = theirs.evaluate(len(data))
     for name in ("mIoU", "mAcc", "aAcc"):
@@ -125,6 +130,6 @@ def test_nothing_but_ignored_pixels() -> None:
     """A picture without a valid pixel adds nothing but itself."""
     metric = ConfusionMetric(num_classes=K, ignore_index=IGNORED)
     metric.process({}, [as_sample(np.zeros((1, 4, 4), dtype=np.int64), np.full((1, 4, 4), IGNORED))])
-    counts = metric.evaluate(1)
-    assert counts["images"] == 1
-    assert not counts["confusion"].any()
+    counts = metric.evaluate(1)["counts"]
+    assert counts.images == 1
+    assert not counts.confusion.any()

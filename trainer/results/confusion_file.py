@@ -1,0 +1,87 @@
+"""confusion.npz: what the evaluations of an attempt counted, for who wants to know more than the report says.
+
+For each mode `MODE/confusion` (K, K) int64, rows = target; `MODE/pictures` (N,) names, sorted; `MODE/tp`,
+`MODE/fp` and `MODE/fn` (N, K) int64, in pixels of each picture. Once, `classes` (K,): their names.
+
+Letters: N pictures, K classes.
+"""
+
+from __future__ import annotations
+
+import struct
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from trainer.base.errors import ReportError
+from trainer.results.split_counts import SplitCounts
+from trainer.storage.port import StoredFile
+
+Array = npt.NDArray[Any]
+_COUNTS = ("confusion", "tp", "fp", "fn")
+# What numpy and zipfile raise where bytes are not what they were.
+_DAMAGE = (
+    *(OSError, EOFError, ValueError, TypeError, LookupError, MemoryError, RuntimeError, SyntaxError),
+    *(zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError),
+)
+
+
+class ConfusionFile(NamedTuple):
+    """What the file has; `modes` in the order in which they were scored."""
+
+    classes: tuple[str, ...]
+    modes: dict[str, SplitCounts]
+
+
+def write_confusion(file: StoredFile, modes: Mapping[str, SplitCounts], classes: Sequence[str]) -> None:
+    """Writes the counts of each mode, as a whole or not at all.
+
+    Raises:
+        OSError: the storage does not take it.
+    """
+    arrays: dict[str, Array] = {"classes": np.array(classes, dtype=np.str_)}
+    for mode, counts in modes.items():
+        arrays |= {f"{mode}/{name}": getattr(counts, name) for name in _COUNTS}
+        arrays[f"{mode}/pictures"] = np.array(counts.names, dtype=np.str_)
+    with file.writing() as stream:
+        np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]  # taken for a flag of its own
+
+
+def read_confusion(file: StoredFile) -> ConfusionFile:
+    """What `write_confusion` has written; nothing in the file is executed.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ReportError: it is damaged, or holds something else.
+    """
+    content = BytesIO(file.read_bytes())
+    try:
+        with np.load(content, allow_pickle=False) as arrays:
+            classes = _names(arrays, "classes")
+            modes = dict.fromkeys(name.partition("/")[0] for name in arrays.files if "/" in name)
+            return ConfusionFile(classes, {mode: _counts(arrays, mode, len(classes)) for mode in modes})
+    except _DAMAGE as error:
+        raise ReportError(f"{file.name}: is damaged, or no file of counts: {error}") from None
+
+
+def _counts(arrays: Mapping[str, Array], mode: str, classes: int) -> SplitCounts:
+    names = _names(arrays, f"{mode}/pictures")
+    found = {name: arrays[f"{mode}/{name}"] for name in _COUNTS}
+    for name, array in found.items():
+        shape = (classes if name == "confusion" else len(names), classes)
+        if array.shape != shape or array.dtype != np.int64:
+            raise ValueError(f"{mode}/{name} is {array.dtype} {array.shape}, not int64 {shape}")
+    return SplitCounts(names=names, **found)
+
+
+def _names(arrays: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    array = arrays[key]  # bytes where it is no array
+    if not isinstance(array, np.ndarray) or array.dtype.kind != "U" or array.ndim != 1:
+        raise ValueError(f"{key} is no list of names")
+    return tuple(array.tolist())
