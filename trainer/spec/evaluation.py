@@ -77,6 +77,16 @@ class Evaluation(StrictModel):
         description="Shares of the classes, most frequent first, at which head and body end; null: thirds.",
     )
 
+    @property
+    def by_name(self) -> dict[str, Mode]:
+        """The modes by name, in their order."""
+        return named(self.modes)
+
+    @property
+    def first(self) -> Mode:
+        """The mode that lists show."""
+        return next(iter(self.by_name.values()))
+
 
 def named(modes: tuple[AnyMode, ...]) -> dict[str, Mode]:
     """The modes by name, in their order."""
