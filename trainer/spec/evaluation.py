@@ -27,6 +27,9 @@ class Slide(StrictModel):
     stride: Annotated[tuple[Step, Step], Field(strict=False)] = Field(description="[down, right]")
 
 
+Inference = Literal["whole"] | Slide
+
+
 class Mode(StrictModel):
     """One way to score: views of a picture, whose class probabilities are averaged."""
 
@@ -43,7 +46,7 @@ class Mode(StrictModel):
         "(/augmentation/test_size), as mmsegmentation 0.x and the paper, or the picture's own, as "
         "mmsegmentation 1.x.",
     )
-    inference: Literal["whole"] | Slide | None = Field(
+    inference: Inference | None = Field(
         default=None, description="Of each view; null: as /evaluation/inference."
     )
 
@@ -68,7 +71,7 @@ class Evaluation(StrictModel):
     interval: int | None = Field(
         default=None, ge=1, description="Score every so many iterations as well; always at the end."
     )
-    inference: Literal["whole"] | Slide = Field(
+    inference: Inference = Field(
         default=WHOLE,
         description="Over the whole picture at once, or over windows; left out: the model's way.",
     )

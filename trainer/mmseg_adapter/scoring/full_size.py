@@ -14,8 +14,7 @@ from mmengine.config import ConfigDict
 from torch import Tensor
 from torch.nn import functional
 
-from trainer.mmseg_adapter.scoring.way import Inference
-from trainer.spec.evaluation import Slide
+from trainer.spec.evaluation import Inference, Slide
 
 
 @torch.no_grad()

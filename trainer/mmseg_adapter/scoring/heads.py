@@ -15,8 +15,7 @@ from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor
 
 from trainer.mmseg_adapter.scoring.patches import Patch, View, axis_weights, spans, table_of
-from trainer.mmseg_adapter.scoring.way import Inference
-from trainer.spec.evaluation import WHOLE, Slide
+from trainer.spec.evaluation import WHOLE, Inference, Slide
 
 _SHARE_OF_GPU = 4  # tables have a quarter of its memory: models need the rest
 

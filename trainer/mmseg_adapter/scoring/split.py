@@ -6,6 +6,7 @@ Letters: H W label size.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -51,8 +52,8 @@ def score_split(
         model: without a DDP wrapper, on any device; it is left in eval mode.
         modes: by the names under which they are counted.
         loader_workers: processes that read and resize pictures; 0: this one.
-        on_picture: called with the picture's path, its (H, W) int64 labels by mode on the model's device, and
-            its (H, W) int64 target, on the rank that has the picture.
+        on_picture: called on the rank that has the picture, with its path below images/SPLIT, its (H, W)
+            int64 labels by mode, on the model's device, and its (H, W) int64 target, on the CPU.
 
     Raises:
         DataError: a mask holds what it may not.
@@ -61,6 +62,7 @@ def score_split(
     predictors = {name: Predictor(model, mode, way) for name, mode in modes.items()}
     metrics = {name: ConfusionMetric(len(files.classes), IGNORE_INDEX) for name in modes}
     loader = _loader(files, modes, way, loader_workers, pinned=_device(model).type == "cuda")
+    folder = Path(files.root, "images", files.split)
     try:
         for batch in loader:
             labels = {name: labels_in(predictor, batch) for name, predictor in predictors.items()}
@@ -70,7 +72,7 @@ def score_split(
                 counted = {"pred_sem_seg": {"data": labels[name][None]}, "gt_sem_seg": {"data": target}}
                 metric.process({}, [{"img_path": sample.img_path, **counted}])
             if on_picture is not None:
-                on_picture(sample.img_path, labels, target[0])
+                on_picture(Path(sample.img_path).relative_to(folder).as_posix(), labels, target[0])
     finally:
         end_workers(kept_iterator(loader))
     return {name: metric.evaluate(len(loader.dataset))["counts"] for name, metric in metrics.items()}

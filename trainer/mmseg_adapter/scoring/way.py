@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from pydantic import TypeAdapter
 
 from trainer.spec.augmentation import Base
-from trainer.spec.evaluation import MODES, SINGLE_SCALE, Mode, Slide
+from trainer.spec.evaluation import MODES, SINGLE_SCALE, Inference, Mode
 from trainer.spec.models import entry_of
 from trainer.spec.spec import ExperimentSpec
-
-Inference = Literal["whole"] | Slide
 
 
 @dataclass(frozen=True)
