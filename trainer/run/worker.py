@@ -10,7 +10,6 @@ from trainer.base.errors import DataError
 from trainer.mmseg_adapter import quiet_imports
 from trainer.plan import Plan
 from trainer.results.report import AttemptResult
-from trainer.spec.evaluation import SINGLE_SCALE
 from trainer.storage.orders import Orders
 from trainer.storage.sink import FileSink, NullSink, Record, Sink
 
@@ -41,7 +40,8 @@ def train(plan: Plan, sink: Sink, mark: Callable[[str], None] = lambda _: None) 
         from trainer.mmseg_adapter.isolation import forget_run, set_backends
         from trainer.mmseg_adapter.model.fit import MISFITS
         from trainer.mmseg_adapter.torch_compat import words_of
-        from trainer.run.runner import Evaluations, build_runner, deployable_payload, refuse_crops
+        from trainer.run.evaluations import Evaluations
+        from trainer.run.runner import build_runner, deployable_payload, refuse_crops
 
     mark("import")
     set_backends(threads=plan.threads, deterministic=plan.spec.schedule.deterministic)
@@ -62,20 +62,19 @@ def train(plan: Plan, sink: Sink, mark: Callable[[str], None] = lambda _: None) 
         raise
     finally:
         forget_run(runner)
-    scores, images = evaluations.last
     checkpoint = plan.layout.final_checkpoint(plan.experiment)
     if get_rank() == 0:
         save_whole(payload, plan.layout.file(checkpoint))
     mark("train")
     return AttemptResult(
-        evaluation={SINGLE_SCALE: scores},
+        evaluation=evaluations.scores,
         iterations=plan.spec.schedule.iterations,
         train_seconds=seconds - evaluations.seconds,
         eval_seconds=evaluations.seconds,
         parameters=parameters,
         checkpoint=checkpoint,
         training_images=plan.data.train_images,
-        eval_images=images,
+        eval_images=next(iter(evaluations.counts.values())).images,
         versions=plan.versions,
     )
 

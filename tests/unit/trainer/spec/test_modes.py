@@ -108,9 +108,7 @@ def test_a_model_of_one_size_takes_its_windows_alone() -> None:
     """Whole views and other windows are refused; scales of its own windows are not."""
     parsed("multi_scale", {**WINDOWS, "scales": [0.5, 1.0]}, **BEIT)
     [whole] = problems({"name": "x", "inference": "whole"}, **BEIT)
-    assert whole.startswith(
-        "/evaluation/modes/0/inference: beit"
-    )
+    assert whole.startswith("/evaluation/modes/0/inference: beit")
     [other] = problems({"name": "x", "inference": {"window": [32, 64], "stride": [32, 32]}}, **BEIT)
     assert other.startswith("/evaluation/modes/0/inference/window: ")
 
