@@ -9,7 +9,7 @@ from typing import Any
 from trainer.data.listing import MASK_SUFFIX
 from trainer.data.prepare import PreparedData, SplitFiles
 from trainer.mmseg_adapter.model.config import network_of, render_model
-from trainer.mmseg_adapter.scoring.way import TestWay, is_plain, way_of, written
+from trainer.mmseg_adapter.way import TestWay, is_plain, way_of, written
 from trainer.spec.augmentation import Augmentation
 from trainer.spec.datasets import DATASETS, IGNORE_INDEX
 from trainer.spec.evaluation import Mode

@@ -85,7 +85,7 @@ def parse_followup(document: object) -> EvaluationRequest | PredictionRequest | 
     elif isinstance(request, PredictionRequest):
         problems = mode_problems(request.mode, "/mode")
     if problems:
-        raise SpecError(problems)
+        raise SpecError(tuple(problems))
     return request
 
 

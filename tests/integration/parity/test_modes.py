@@ -33,7 +33,7 @@ from trainer.mmseg_adapter.mmengine_compat import QuietRunner
 from trainer.mmseg_adapter.model.config import revive
 from trainer.mmseg_adapter.scoring.heads import head_logits
 from trainer.mmseg_adapter.scoring.split import score_split
-from trainer.mmseg_adapter.scoring.way import TestWay
+from trainer.mmseg_adapter.way import TestWay
 from trainer.spec.datasets import IGNORE_INDEX
 from trainer.spec.evaluation import MODES, Inference, Mode, Slide
 from trainer.spec.label_map import zero_is_void

@@ -66,7 +66,7 @@ def _logits(
 def _inferring(model: Any, inference: Inference) -> Iterator[None]:
     """Inside, the model predicts whole pictures or windows, whatever its own settings say."""
     before = model.test_cfg
-    way = {"mode": "whole"}
+    way: dict[str, Any] = {"mode": "whole"}
     if isinstance(inference, Slide):
         way = {"mode": "slide", "crop_size": inference.window, "stride": inference.stride}
     model.test_cfg = ConfigDict({**before, **way})

@@ -9,7 +9,7 @@ from mmseg.datasets.transforms import PackSegInputs
 from mmseg.registry import TRANSFORMS
 
 from trainer.mmseg_adapter.scoring.views import views_of
-from trainer.mmseg_adapter.scoring.way import read_mode, read_way
+from trainer.mmseg_adapter.way import read_mode, read_way
 
 
 @TRANSFORMS.register_module()
@@ -17,7 +17,7 @@ class PackViews(PackSegInputs):  # type: ignore[misc]
     """As mmseg's PackSegInputs, but `inputs` has the picture's views: see `views_of`.
 
     Args:
-        modes, way: as `trainer.mmseg_adapter.scoring.way.written` has each of them.
+        modes, way: as `trainer.mmseg_adapter.way.written` has each of them.
     """
 
     def __init__(self, modes: Sequence[Mapping[str, Any]], way: Mapping[str, Any]) -> None:

@@ -19,8 +19,8 @@ from trainer.mmseg_adapter.scoring.inputs import PackViews  # noqa: F401 - pipel
 from trainer.mmseg_adapter.scoring.labels import labels_at
 from trainer.mmseg_adapter.scoring.merging import labels_of_views
 from trainer.mmseg_adapter.scoring.predictor import Predictor
-from trainer.mmseg_adapter.scoring.way import read_mode, read_way
 from trainer.mmseg_adapter.step.average import scored
+from trainer.mmseg_adapter.way import read_mode, read_way
 from trainer.spec.evaluation import WHOLE
 
 Sample = Any  # mmseg.structures.SegDataSample

@@ -114,7 +114,7 @@ def _lay(patch: Patch, side: int, device: torch.device) -> _Laid:
 def _cut(weights: Tensor, side: int, dtype: torch.dtype, device: torch.device) -> list[_Weights | None]:
     """`weights` (pixels, cells) by tiles of `side` pixels."""
     cut: list[_Weights | None] = []
-    for part in weights.split(side):
+    for part in torch.split(weights, side):
         touched = part.any(dim=0).nonzero()
         if not len(touched):
             cut.append(None)

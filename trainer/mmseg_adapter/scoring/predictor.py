@@ -16,7 +16,7 @@ from trainer.mmseg_adapter.scoring.heads import Held, classifying_head, head_log
 from trainer.mmseg_adapter.scoring.labels import labels_at
 from trainer.mmseg_adapter.scoring.merging import labels_of_views
 from trainer.mmseg_adapter.scoring.views import Picture, ViewKey, views_of
-from trainer.mmseg_adapter.scoring.way import TestWay, inference_in, way_of
+from trainer.mmseg_adapter.way import TestWay, inference_in, way_of
 from trainer.spec.evaluation import WHOLE, Mode
 
 __all__ = ["Predictor", "TestWay", "way_of"]

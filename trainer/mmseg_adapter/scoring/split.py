@@ -23,8 +23,8 @@ from trainer.mmseg_adapter.scoring import inputs  # noqa: F401 - pipelines name 
 from trainer.mmseg_adapter.scoring.loop import labels_in
 from trainer.mmseg_adapter.scoring.metric import ConfusionMetric
 from trainer.mmseg_adapter.scoring.predictor import Predictor
-from trainer.mmseg_adapter.scoring.way import TestWay
 from trainer.mmseg_adapter.torch_compat import end_workers, kept_iterator
+from trainer.mmseg_adapter.way import TestWay
 from trainer.results.split_counts import SplitCounts
 from trainer.spec.datasets import IGNORE_INDEX
 from trainer.spec.evaluation import Mode

@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainer.mmseg_adapter.scoring.way import TestWay
 from trainer.mmseg_adapter.transforms import scaled_size, scaling_interpolation
+from trainer.mmseg_adapter.way import TestWay
 from trainer.spec.augmentation import NATIVE, fitted
 from trainer.spec.evaluation import Mode
 
@@ -57,4 +57,5 @@ def _view(picture: Picture, ratio: float, base: str, way: TestWay) -> Picture:
         factor = way.smallest / min(height, width)
         size = int(height * factor + 0.5), int(width * factor + 0.5)
         interpolation = cv2.INTER_LINEAR
-    return cv2.resize(picture, size[::-1], interpolation=interpolation)  # type: ignore[return-value]
+    view: Picture = cv2.resize(picture, size[::-1], interpolation=interpolation)
+    return view

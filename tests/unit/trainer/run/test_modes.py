@@ -10,7 +10,7 @@ import pytest
 from tests.factories import ListSink, tiny_plan
 from trainer.mmseg_adapter.model.deployed import load_deployed
 from trainer.mmseg_adapter.scoring.split import score_split
-from trainer.mmseg_adapter.scoring.way import way_of
+from trainer.mmseg_adapter.way import way_of
 from trainer.plan import Plan
 from trainer.run.worker import train
 

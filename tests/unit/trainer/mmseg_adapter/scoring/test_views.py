@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from tests.data_factories import make_spec
 from trainer.mmseg_adapter.scoring.views import views_of
-from trainer.mmseg_adapter.scoring.way import TestWay, read_mode, read_way, way_of, written
 from trainer.mmseg_adapter.transforms import ScalePicture
+from trainer.mmseg_adapter.way import TestWay, read_mode, read_way, way_of, written
 from trainer.spec.evaluation import MODES, Mode, Slide
 
 PAPERS = MODES["multi_scale"].scales
