@@ -12,8 +12,8 @@ with another label than mmsegmentation's.
 `multi_scale_time_ratio` and `multi_scale_memory_ratio` compare in the same way what twelve views of that
 picture cost, from their stored head logits to labels: six scales, each mirrored as well, beside
 mmsegmentation's `SegTTAModel` (see `_merging.py`). The profiler sees one thread, so memory is measured with
-one; each thread more has a tile of its own, 1.5 MiB at most. `whole_model` is one picture from its pixels to its
-labels, the model's own work in it: without a target.
+one; each thread more has tiles of its own, 2 MiB. `whole_model` is one picture from its pixels to its labels,
+the model's own work in it: without a target.
 
 Letters: K classes, H W label size, h w the logits' size.
 """

@@ -46,9 +46,9 @@ def labels_of_views(
 
     Of one view it is the argmax of the logits. Tile by tile, and a tile in which one class leads in all cells
     of all views is that class without more ado: weights are >= 0, and softmax keeps the order of a pixel's
-    classes. So memory, beyond the patches, is that of the labels and of two tiles for all classes, whatever
-    the picture and the number of views: some MiB on a CPU, below 200 MiB on a GPU up to 250 classes (a tile
-    there has 16 × 16 pixels at least).
+    classes. So memory, beyond the patches, is that of the labels and of four tiles for all classes, whatever
+    the picture and the number of views: 2 MiB for each thread on a CPU, 256 MiB on a GPU (up to 2000 and
+    65,000 classes: a tile has a least size).
 
     Equal to mmseg's `SegTTAModel.merge_preds` but for ties within rounding, also with NaN: a pixel that takes
     above 0 of a cell with NaN, in any view and class, gets class 0 (softmax makes all classes NaN there; of
