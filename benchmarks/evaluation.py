@@ -9,6 +9,12 @@ Memory is the peak of all tensors allocated beyond the logits and the mask, from
 between cells of different classes. `interpolated` is the share of such pixels, `differing` that of pixels
 with another label than mmsegmentation's.
 
+`multi_scale_time_ratio` and `multi_scale_memory_ratio` compare in the same way what twelve views of that
+picture cost, from their stored head logits to labels: six scales, each mirrored as well, beside
+mmsegmentation's `SegTTAModel` (see `_merging.py`). The profiler sees one thread, so memory is measured with
+one; each thread more has tiles of its own, 2 MiB. `whole_model` is one picture from its pixels to its labels,
+the model's own work in it: without a target.
+
 Letters: K classes, H W label size, h w the logits' size.
 """
 
@@ -21,8 +27,9 @@ import os
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -31,16 +38,36 @@ from benchmarks._memory import peak_bytes
 from trainer.mmseg_adapter import quiet_imports
 
 with quiet_imports():
+    import mmseg.models  # noqa: F401 - fills mmseg's registries
+    from mmengine.config import Config
+    from mmengine.registry import DefaultScope
     from mmseg.evaluation.metrics import IoUMetric
     from mmseg.models.utils import resize
+    from mmseg.registry import MODELS
 
+    from benchmarks._merging import make_views, mmsegs_merge, our_merge
+    from trainer.mmseg_adapter.isolation import quiet_logger
+    from trainer.mmseg_adapter.model.config import network_of, render_model, revive
     from trainer.mmseg_adapter.scoring.labels import labels_of
     from trainer.mmseg_adapter.scoring.metric import ConfusionMetric
+    from trainer.mmseg_adapter.scoring.predictor import Predictor, way_of
+from trainer.spec.evaluation import MODES
+from trainer.spec.spec import parse_spec
 
 K, IGNORE = 150, 255
 METRIC = ConfusionMetric(num_classes=K, ignore_index=IGNORE)
 CELLS, SIZE, COARSE = (128, 171), (512, 683), (6, 8)
 Way = Callable[[Tensor, Tensor], Tensor]
+
+
+class Frame(NamedTuple):
+    """Sizes of a picture that is seen in several views."""
+
+    picture: tuple[int, int]  # height, width
+    test_size: tuple[int, int]
+
+
+FRAME, SMALL = Frame(SIZE, (2048, 512)), Frame((64, 86), (256, 64))
 
 
 def make_cases() -> dict[str, Tensor]:
@@ -106,6 +133,62 @@ def compare(logits: Tensor, *, threads: int, repeats: int) -> dict[str, Any]:
     }
 
 
+@torch.no_grad()
+def compare_merging(kind: str, frame: Frame, *, threads: int, repeats: int) -> dict[str, Any]:
+    """Twelve views merged in both ways, in turn: medians, peaks, ratios of ours to mmsegmentation's."""
+    coarse = torch.randn(1, K, *COARSE, generator=torch.Generator().manual_seed(0))
+    blobs = kind == "blobs"
+    views = make_views(coarse, frame.picture, frame.test_size, 0.02 if blobs else 1.0, blobs=blobs)
+    calls = {
+        name: functools.partial(merge, views, frame.picture)
+        for name, merge in (("ours", our_merge), ("mmseg", mmsegs_merge))
+    }
+    torch.set_num_threads(threads)
+    differing = (calls["ours"]() != calls["mmseg"]()).float().mean()  # warms up, too
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(repeats):
+        for name, call in calls.items():
+            begun = time.perf_counter()
+            call()
+            times[name].append(1000 * (time.perf_counter() - begun))
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    torch.set_num_threads(1)
+    peaks = {name: peak_bytes(call) for name, call in calls.items()}
+    return {
+        "multi_scale_time_ratio": round(medians["ours"] / medians["mmseg"], 3),
+        "multi_scale_memory_ratio": round(peaks["ours"] / peaks["mmseg"], 3),
+        "multi_scale_differing": float(f"{differing:.1e}"),
+        "multi_scale_milliseconds": {name: round(value, 1) for name, value in medians.items()},
+        "multi_scale_peak_mib": {name: round(value / 2**20, 1) for name, value in peaks.items()},
+    }
+
+
+@torch.no_grad()
+def whole_model(name: str, frame: Frame) -> dict[str, float]:
+    """Milliseconds of one picture in two modes, after one before it."""
+    spec = parse_spec(
+        {
+            "dataset": "ade20k",
+            "model": name,
+            "method": "baseline",
+            "schedule": {"iterations": 1, "learning_rate": 0.1, "crop_size": [512, 512]},
+            "augmentation": {"test_size": list(frame.test_size)},
+        }
+    )
+    with DefaultScope.overwrite_default_scope("mmseg"):
+        quiet_logger("whole-model")
+        model = MODELS.build(Config(revive(render_model(network_of(spec), spec, num_classes=K)))).eval()
+    picture = np.random.default_rng(0).integers(0, 256, (*frame.picture, 3), dtype=np.uint8)
+    found = {}
+    for mode in ("single_scale", "multi_scale"):
+        predictor = Predictor(model, MODES[mode], way_of(spec))
+        predictor.labels(picture)
+        begun = time.perf_counter()
+        predictor.labels(picture)
+        found[mode] = round(1000 * (time.perf_counter() - begun), 1)
+    return found
+
+
 def interpolated(logits: Tensor) -> float:
     """The share of cells whose neighbours to the right and below do not all have the same leading class."""
     leaders = logits.argmax(dim=1)
@@ -118,15 +201,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="only the JSON line")
     parser.add_argument("--repeats", type=int, default=11, help="counted; one more goes before them")
+    parser.add_argument("--merges", type=int, default=3, help="the same of twelve views")
+    parser.add_argument("--model", default="deeplabv3plus_r50", help="that is taken whole")
+    parser.add_argument("--small", action="store_true", help="views of a small picture: only a trial")
     options = parser.parse_args()
+    frame = SMALL if options.small else FRAME
     found: dict[str, Any] = {}
     for name, logits in make_cases().items():
         found[name] = {"interpolated": round(interpolated(logits), 3)}
         for threads in (2, 1):
             measured = compare(logits, threads=threads, repeats=options.repeats)
+            measured |= compare_merging(name, frame, threads=threads, repeats=options.merges)
             found[name][f"threads_{threads}"] = measured
             if not options.json:
                 print(f"{name}: {measured}")
+    torch.set_num_threads(2)
     print(
         json.dumps(
             {
@@ -134,7 +223,9 @@ def main() -> None:
                 "picture": SIZE,
                 "logits": [K, *CELLS],
                 **found,
-                "repeats": options.repeats,
+                "views_of": frame.picture,
+                "whole_model": {options.model: whole_model(options.model, frame)},
+                "repeats": [options.repeats, options.merges],
                 "cpus": os.cpu_count(),
                 "torch": torch.__version__,
             }

@@ -13,6 +13,7 @@ from service.cli.tables import age, cell, make_table, notice_text, number
 from service.shared.states import State
 from trainer.base.schema_words import counted
 from trainer.base.text import printable
+from trainer.spec.evaluation import SINGLE_SCALE
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -172,7 +173,7 @@ def print_results(console: Console, results: Results, *, classes: bool = False) 
 
     blocks = [block for block in results.blocks if block.rows]  # without rows while a search has drawn none
     for block in blocks:
-        if len(results.blocks) > 1:
+        if len(results.blocks) > 1 or block.mode != SINGLE_SCALE:
             console.print(block.mode, markup=False)
         console.print(_scores(results, block))
         if classes and (elsewhere := classes_elsewhere(block)):

@@ -15,6 +15,7 @@ from service.cli.progress import COLOURS
 from trainer.base.schema_words import counted
 from trainer.base.text import printable_lines
 from trainer.results.scores import HEADLINE
+from trainer.spec.evaluation import SINGLE_SCALE
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -88,7 +89,7 @@ def print_experiment(
     for notice in each.notices:
         grid.add_row("notice", cell(notice_text(notice)))
     if each.headline:
-        grid.add_row("scores", headline_text(each.headline))
+        grid.add_row("scores", headline_text(each.headline) + _mode_text(each.spec))
     grid.add_row("report", f"{api}{each.links.report}")
     if each.tracking and each.tracking.state != "ok":
         grid.add_row("tracking", cell(tracking_text(each.tracking)))
@@ -121,6 +122,13 @@ def tracking_text(tracking: TrackingPublic) -> str:
 def headline_text(headline: Headline) -> str:
     """The scores in one line, percent."""
     return "  ".join(f"{name} {number(getattr(headline, name))}" for name in HEADLINE)
+
+
+def _mode_text(spec: Mapping[str, Any]) -> str:
+    """The first mode, where the numbers of an experiment are not of the usual one."""
+    first = next(iter(spec.get("evaluation", {}).get("modes", ())), SINGLE_SCALE)
+    name = first["name"] if isinstance(first, dict) else first
+    return "" if name == SINGLE_SCALE else f"  ({name})"
 
 
 def preview_lines(preview: ExperimentPreview) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Two processes that take the steps of data_parallel_rank.py, and the comparison with one that takes all."""
+"""Two processes that work together: those that take the steps of data_parallel_rank.py, beside one alone."""
 
 from __future__ import annotations
 
@@ -15,14 +15,12 @@ from tests.integration.data_parallel_rank import Step
 SECONDS = 120
 
 
-def two_ranks(directory: Path, repository: Path, *more: str) -> list[Step]:
-    """The step of each case, as two processes take it; `more` arguments of the script."""
-    files = [str(directory / name) for name in ("rendezvous", "result.pt")]
-    script = str(Path(data_parallel_rank.__file__))
+def run_two(script: str, repository: Path, *more: str) -> None:
+    """Runs `python SCRIPT RANK MORE…` for both ranks, to their end; neither may fail."""
     environment = {**os.environ, "PYTHONPATH": str(repository)}
     ranks = [
         subprocess.Popen(
-            [sys.executable, script, str(rank), *files, *more],
+            [sys.executable, script, str(rank), *more],
             env=environment,
             stderr=subprocess.PIPE,
             text=True,
@@ -36,6 +34,12 @@ def two_ranks(directory: Path, repository: Path, *more: str) -> list[Step]:
             rank.kill()
             rank.wait()
     assert [rank.returncode for rank in ranks] == [0, 0], errors
+
+
+def two_ranks(directory: Path, repository: Path, *more: str) -> list[Step]:
+    """The step of each case, as two processes take it; `more` arguments of the script."""
+    files = [str(directory / name) for name in ("rendezvous", "result.pt")]
+    run_two(str(data_parallel_rank.__file__), repository, *files, *more)
     return [Step(*one) for one in torch.load(files[-1], map_location="cpu")]
 
 

@@ -35,3 +35,27 @@ def test_training(repository: Path) -> None:
         ours = next(name for name in ("float32", "bf16") if name in losses)
         tolerance = 1e-5 if ours == "float32" else 0.02
         assert losses[ours] == pytest.approx(losses["mmseg"], rel=tolerance)
+
+
+@pytest.mark.slow
+def test_evaluation(repository: Path) -> None:
+    """Small, it prints all figures with a target, for both kinds and numbers of threads; labels are alike."""
+    words = ["--json", "--small", "--repeats", "1", "--merges", "1", "--model", "small"]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.evaluation", *words],
+        cwd=repository,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    assert done.returncode == 0, done.stderr
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    for kind in ("blobs", "noise"):
+        for threads in (1, 2):
+            found = result[kind][f"threads_{threads}"]
+            for name in ("time_ratio", "memory_ratio"):
+                assert isinstance(found[name], float)
+                assert isinstance(found[f"multi_scale_{name}"], float)
+            assert max(found["differing"], found["multi_scale_differing"]) <= 1e-3
+    assert result["whole_model"]["small"].keys() == {"single_scale", "multi_scale"}

@@ -31,19 +31,20 @@ def allowed_at(schema: Node, place: Place, document: object) -> str:
 
 
 def _word_or_object(constants: list[str], objects: list[Node]) -> str:
-    """Objects that have their name, or kind, in a field are of a catalogue."""
-    fields = [item for each in objects for item in each.get("properties", {}).items()]
-    if any("const" in node or "enum" in node for _, node in fields) or not fields:
+    """Objects that have their name, or kind, in a field are of a catalogue; of others what they must have."""
+    if any(_is_named(each) for each in objects):
         others = [name for each in objects if not _is_named(each) for name in each.get("required", ())]
         with_others = f" with {_either(['name', *others])}" if others else ""
         return f"a catalogue name ({', '.join(constants)}) or an object{with_others}"
-    return f"{_either(constants)} or an object with {' and '.join(name for name, _ in fields)}"
+    needed = [name for each in objects for name in each.get("required", ())]
+    return _either([*constants, f"an object with {' and '.join(needed)}"])
 
 
 def _is_named(option: Node) -> bool:
     """Whether an object of a catalogue has its name, or kind, in a field."""
     fields = option.get("properties", {})
-    return not fields or any("const" in node or "enum" in node for node in fields.values())
+    named = [node for name, node in fields.items() if name in ("name", "kind")]
+    return not fields or any("const" in node or "enum" in node for node in named)
 
 
 def keys_allowed_at(schema: Node, place: Place, document: object) -> str:

@@ -20,6 +20,18 @@ from trainer.storage.layout import Storage
 
 
 @dataclass(frozen=True)
+class SplitFiles:
+    """The pictures and masks of one split, and what its masks hold; see `PreparedData`."""
+
+    root: str
+    split: str
+    classes: tuple[str, ...]
+    mask_ending: str = MASK_SUFFIX
+    label_map: LabelMap | None = None
+    palette: tuple[Colour, ...] | None = None
+
+
+@dataclass(frozen=True)
 class PreparedData:
     """A data set on disk, ready to be read; plain data, so that a plan can hold it."""
 
@@ -34,6 +46,10 @@ class PreparedData:
     dataset: str = "folder"  # its name in a spec
     mask_ending: str = MASK_SUFFIX  # of a mask's name, after its picture's stem
     palette: tuple[Colour, ...] | None = None  # of the classes, where they have colours
+
+    def files(self, split: str) -> SplitFiles:
+        """Of one of its splits."""
+        return SplitFiles(self.root, split, self.classes, self.mask_ending, self.label_map, self.palette)
 
 
 def prepare(dataset: AnyDataset, storage: Storage, say: Callable[[str], None]) -> PreparedData:

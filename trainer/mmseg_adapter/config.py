@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from trainer.data.listing import MASK_SUFFIX
-from trainer.data.prepare import PreparedData
+from trainer.data.prepare import PreparedData, SplitFiles
 from trainer.mmseg_adapter.model.config import network_of, render_model
+from trainer.mmseg_adapter.way import TestWay, is_plain, way_of, written
 from trainer.spec.augmentation import Augmentation
 from trainer.spec.datasets import DATASETS, IGNORE_INDEX
+from trainer.spec.evaluation import Mode
 from trainer.spec.schedule import Schedule
 from trainer.spec.spec import ExperimentSpec
 
@@ -34,7 +37,7 @@ def render_config(
             "max_iters": schedule.iterations,
             "val_interval": spec.evaluation_interval,
         },
-        "val_cfg": {"type": "LabelLoop"},
+        "val_cfg": _eval_loop(spec),
         "val_evaluator": {
             "type": "ConfusionMetric",
             "num_classes": len(data.classes),
@@ -62,46 +65,69 @@ def _train_loader(spec: ExperimentSpec, data: PreparedData, loader_workers: int)
     batch_size = spec.schedule.batch_size
     return {
         "batch_size": batch_size // spec.resources.workers,
-        **_processes(spec, loader_workers),
+        **_processes(loader_workers, pinned=spec.resources.gpus_per_worker > 0),
         "sampler": {"type": "PositionSampler", "global_batch_size": batch_size, "seed": spec.seed},
         "dataset": {
-            **_files(data, data.train_split),
+            **_files(data.files(data.train_split)),
             "seed": spec.seed,
             "pipeline": _train_pipeline(spec, data),
         },
     }
 
 
+def _eval_loop(spec: ExperimentSpec) -> dict[str, Any]:
+    """The loop that scores in the first mode."""
+    mode = spec.evaluation.first
+    return {"type": "LabelLoop"} if is_plain(mode) else {"type": "ModeLoop", **written(mode, way_of(spec))}
+
+
 def _eval_loader(spec: ExperimentSpec, data: PreparedData, loader_workers: int) -> dict[str, Any]:
+    """What the loop of `_eval_loop` reads."""
+    pinned, mode = spec.resources.gpus_per_worker > 0, spec.evaluation.first
+    files = data.files(data.eval_split)
+    if not is_plain(mode):
+        return views_loader(files, (mode,), way_of(spec), loader_workers=loader_workers, pinned=pinned)
     return {
         "batch_size": _eval_batch_size(spec),
-        **_processes(spec, loader_workers),
+        **_processes(loader_workers, pinned=pinned),
+        **_each_once(files, _eval_pipeline(spec.augmentation, data)),
+    }
+
+
+def views_loader(
+    files: SplitFiles, modes: Sequence[Mode], way: TestWay, *, loader_workers: int, pinned: bool
+) -> dict[str, Any]:
+    """A loader of a split's pictures, one at a time, each in all views of the modes."""
+    plain = [written(mode, way) for mode in modes]
+    pack = {"type": "PackViews", "modes": [one["mode"] for one in plain], "way": plain[0]["way"]}
+    return {
+        "batch_size": 1,
+        **_processes(loader_workers, pinned=pinned),
+        **_each_once(files, [{"type": "LoadImageFromFile"}, *_load_labels(files), pack]),
+    }
+
+
+def _each_once(files: SplitFiles, pipeline: list[dict[str, Any]]) -> dict[str, Any]:
+    """Sampler and data set of a loader that reads every picture of a split once, over all ranks."""
+    return {
         # No padding of the last round: a padded picture would be counted twice.
         "sampler": {"type": "DefaultSampler", "shuffle": False, "round_up": False},
-        "dataset": {
-            **_files(data, data.eval_split),
-            "test_mode": True,
-            "pipeline": _eval_pipeline(spec.augmentation, data),
-        },
+        "dataset": {**_files(files), "test_mode": True, "pipeline": pipeline},
     }
 
 
-def _files(data: PreparedData, split: str) -> dict[str, Any]:
+def _files(files: SplitFiles) -> dict[str, Any]:
     """Where a split's files are; what is as in a folder of one's own is not said."""
-    files = {"type": "PairedFolder", "data_root": data.root, "split": split, "classes": data.classes}
-    named = {} if data.mask_ending == MASK_SUFFIX else {"mask_ending": data.mask_ending}
-    coloured = {} if data.palette is None else {"palette": data.palette}
-    return {**files, **named, **coloured}
+    found = {"type": "PairedFolder", "data_root": files.root, "split": files.split, "classes": files.classes}
+    named = {} if files.mask_ending == MASK_SUFFIX else {"mask_ending": files.mask_ending}
+    coloured = {} if files.palette is None else {"palette": files.palette}
+    return {**found, **named, **coloured}
 
 
-def _processes(spec: ExperimentSpec, loader_workers: int) -> dict[str, Any]:
+def _processes(loader_workers: int, *, pinned: bool) -> dict[str, Any]:
     """How batches come to the training process; pinned memory is what a GPU copies from without a detour."""
     ahead = {"persistent_workers": True, "prefetch_factor": _BATCHES_AHEAD} if loader_workers else {}
-    return {
-        "num_workers": loader_workers,
-        "pin_memory": spec.resources.gpus_per_worker > 0,
-        **ahead,
-    }
+    return {"num_workers": loader_workers, "pin_memory": pinned, **ahead}
 
 
 def _train_pipeline(spec: ExperimentSpec, data: PreparedData) -> list[dict[str, Any]]:
@@ -144,7 +170,7 @@ def _eval_pipeline(words: Augmentation, data: PreparedData) -> list[dict[str, An
     return [{"type": "LoadImageFromFile"}, *resize, *_load_labels(data), {"type": "FastPackSegInputs"}]
 
 
-def _load_labels(data: PreparedData) -> list[dict[str, Any]]:
+def _load_labels(data: PreparedData | SplitFiles) -> list[dict[str, Any]]:
     """Masks as classes and void, and nothing else in them."""
     mapped = {"type": "MapLabels", "num_classes": len(data.classes), "label_map": data.label_map}
     return [{"type": "LoadAnnotations"}, mapped]

@@ -77,14 +77,23 @@ class ScalePicture(BaseTransform):  # type: ignore[misc]
 
     def transform(self, results: Results) -> Results:
         factor = self._scale * np.random.uniform(self._low, self._high)
-        height, width = results["img"].shape[:2]
-        size = max(1, round(width * factor)), max(1, round(height * factor))
-        area = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
-        results["img"] = cv2.resize(results["img"], size, interpolation=area)
+        height, width = scaled_size(results["img"].shape[:2], factor)
+        size = width, height
+        results["img"] = cv2.resize(results["img"], size, interpolation=scaling_interpolation(factor))
         for name in results.get("seg_fields", []):
             results[name] = cv2.resize(results[name], size, interpolation=cv2.INTER_NEAREST)
         results["img_shape"] = results["img"].shape[:2]
         return results
+
+
+def scaled_size(size: tuple[int, int], factor: float) -> tuple[int, int]:
+    """(height, width) of a picture of `size` that `ScalePicture` multiplies by `factor`."""
+    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
+
+
+def scaling_interpolation(factor: float) -> int:
+    """OpenCV's number of the way in which `ScalePicture` resizes by `factor`."""
+    return cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
 
 
 @TRANSFORMS.register_module()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,63 +32,19 @@ from trainer.mmseg_adapter.model.config import revive
 from trainer.mmseg_adapter.model.fit import check_model
 from trainer.mmseg_adapter.parameter_groups import NamedGroups  # noqa: F401 - optim_wrapper names it
 from trainer.mmseg_adapter.pretrained.load import load_pretrained
-from trainer.mmseg_adapter.scoring.loop import LabelLoop  # noqa: F401 - val_cfg names it
+from trainer.mmseg_adapter.scoring.loop import LabelLoop, ModeLoop  # noqa: F401 - val_cfg names them
 from trainer.mmseg_adapter.scoring.metric import ConfusionMetric  # noqa: F401 - val_evaluator too
 from trainer.mmseg_adapter.step.average import begin_average
 from trainer.mmseg_adapter.step.loop import StepLoop  # noqa: F401 - train_cfg names it
 from trainer.mmseg_adapter.step.optim_wrapper import StepOptimWrapper  # noqa: F401 - optim_wrapper too
 from trainer.mmseg_adapter.step.recompute import recompute_blocks
 from trainer.plan import Plan, PlannedWeights
-from trainer.results.from_counts import make_scores
 from trainer.results.metrics import frequency_groups
-from trainer.results.report import Scores
-from trainer.results.split_counts import SplitCounts
+from trainer.run.evaluations import Evaluations
 from trainer.spec.datasets import IGNORE_INDEX
 from trainer.spec.own.model import OwnModel
 from trainer.storage.notices import add_notice
 from trainer.storage.sink import Sink, read_records
-
-
-class Evaluations:
-    """Scores of each evaluation, on every rank; told to the sink as they come."""
-
-    def __init__(self, plan: Plan, sink: Sink) -> None:
-        self._plan = plan
-        self._sink = sink
-        self._last: tuple[Scores, SplitCounts] | None = None
-        self._watcher: Callable[[int, Scores], None] = lambda _, __: None
-        self.seconds = 0.0
-
-    def watch(self, watcher: Callable[[int, Scores], None]) -> None:
-        """`watcher` gets the iteration and scores of each evaluation, on every rank, before anybody is told:
-        who is told may end the run.
-        """
-        self._watcher = watcher
-
-    @property
-    def last(self) -> tuple[Scores, SplitCounts]:
-        """Scores of the newest evaluation and what they were made from."""
-        assert self._last is not None, "the loop always evaluates at its end"
-        return self._last
-
-    def complete(self, runner: Runner) -> None:
-        """Evaluates a run that was killed after its last step: resumed, its loop has nothing left to do."""
-        if self._last is None:
-            runner.val_loop.run()
-
-    def add(self, iteration: int, counts: SplitCounts, seconds: float) -> None:
-        scores = make_scores(
-            counts,
-            class_names=self._plan.data.classes,
-            pixel_counts=self._plan.frequencies.pixel,
-            region_counts=self._plan.frequencies.region,
-            group_boundaries=self._plan.spec.evaluation.group_boundaries,
-        )
-        self._last = scores, counts
-        self.seconds += seconds
-        self._watcher(iteration, scores)
-        shown = {name: value for name, value in scores.headline.items() if value is not None}
-        self._sink.emit({"kind": "eval", "iteration": iteration, **shown, "seconds": seconds})
 
 
 def build_model(plan: Plan) -> torch.nn.Module:

@@ -12,7 +12,6 @@ from trainer.mmseg_adapter import quiet_imports
 from trainer.plan import Plan
 from trainer.results.confusion_file import write_confusion
 from trainer.results.report import AttemptResult
-from trainer.spec.evaluation import SINGLE_SCALE
 from trainer.storage.orders import Orders
 from trainer.storage.sink import FileSink, NullSink, Record, Sink
 
@@ -43,8 +42,9 @@ def train(plan: Plan, sink: Sink, mark: Callable[[str], None] = lambda _: None) 
         from trainer.mmseg_adapter.model.fit import MISFITS
         from trainer.mmseg_adapter.step.average import scored
         from trainer.mmseg_adapter.torch_compat import words_of
+        from trainer.run.evaluations import Evaluations
         from trainer.run.kept import KeptWeights
-        from trainer.run.runner import Evaluations, build_runner, refuse_crops
+        from trainer.run.runner import build_runner, refuse_crops
 
     mark("import")
     set_backends(threads=plan.threads, deterministic=plan.spec.schedule.deterministic)
@@ -66,20 +66,19 @@ def train(plan: Plan, sink: Sink, mark: Callable[[str], None] = lambda _: None) 
         raise
     finally:
         forget_run(runner)
-    scores, counts = evaluations.last
     checkpoint = kept.write_final(final)
     if get_rank() == 0:
-        write_confusion(plan.attempt_dir.confusion, {SINGLE_SCALE: counts}, plan.data.classes)
+        write_confusion(plan.attempt_dir.confusion, evaluations.counts, plan.data.classes)
     mark("train")
     return AttemptResult(
-        evaluation={SINGLE_SCALE: scores},
+        evaluation=evaluations.scores,
         iterations=plan.spec.schedule.iterations,
         train_seconds=seconds - evaluations.seconds,
         eval_seconds=evaluations.seconds,
         parameters=final.parameters,
         checkpoint=checkpoint,
         training_images=plan.data.train_images,
-        eval_images=counts.images,
+        eval_images=next(iter(evaluations.counts.values())).images,
         versions=plan.versions,
     )
 

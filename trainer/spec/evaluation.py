@@ -28,6 +28,9 @@ class Slide(StrictModel):
     stride: Annotated[tuple[Step, Step], Field(strict=False)] = Field(description="[down, right]")
 
 
+Inference = Literal["whole"] | Slide
+
+
 class Mode(StrictModel):
     """One way to score: views of a picture, whose class probabilities are averaged."""
 
@@ -44,7 +47,7 @@ class Mode(StrictModel):
         "(/augmentation/test_size), as mmsegmentation 0.x and the paper, or the picture's own, as "
         "mmsegmentation 1.x.",
     )
-    inference: Literal["whole"] | Slide | None = Field(
+    inference: Inference | None = Field(
         default=None, description="Of each view; null: as /evaluation/inference."
     )
 
@@ -72,7 +75,7 @@ class Evaluation(StrictModel):
         description="Score every so many iterations as well; always at the end. null: at the end alone, "
         "and from 10,000 iterations on every tenth of them.",
     )
-    inference: Literal["whole"] | Slide = Field(
+    inference: Inference = Field(
         default=WHOLE,
         description="Over the whole picture at once, or over windows; left out: the model's way.",
     )
@@ -80,6 +83,16 @@ class Evaluation(StrictModel):
         default=None,
         description="Shares of the classes, most frequent first, at which head and body end; null: thirds.",
     )
+
+    @property
+    def by_name(self) -> dict[str, Mode]:
+        """The modes by name, in their order."""
+        return named(self.modes)
+
+    @property
+    def first(self) -> Mode:
+        """The mode that lists show."""
+        return next(iter(self.by_name.values()))
 
 
 def usual_interval(iterations: int) -> int:

@@ -12,6 +12,7 @@ from trainer.base.strict_model import StrictModel
 from trainer.spec.checkpoints import FINAL, CheckpointName
 from trainer.spec.datasets import Dataset
 from trainer.spec.evaluation import SINGLE_SCALE, AnyMode, Modes
+from trainer.spec.mode_checks import mode_problems, modes_problems
 from trainer.spec.resources import Resources
 
 ClassName = Annotated[str, Field(min_length=1, max_length=200)]
@@ -75,9 +76,17 @@ def parse_followup(document: object) -> EvaluationRequest | PredictionRequest | 
         SpecError: with every problem found and the JSON pointer of each.
     """
     try:
-        return _REQUEST.validate_python(document)
+        request = _REQUEST.validate_python(document)
     except ValidationError as error:
         raise SpecError(problems_of(error, document, _schema())) from None
+    problems = []
+    if isinstance(request, EvaluationRequest):
+        problems = modes_problems(request.modes, "/modes")
+    elif isinstance(request, PredictionRequest):
+        problems = mode_problems(request.mode, "/mode")
+    if problems:
+        raise SpecError(tuple(problems))
+    return request
 
 
 def _schema() -> dict[str, Any]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from trainer.base.errors import Problem
-from trainer.spec.evaluation import Evaluation, Slide
+from trainer.spec.evaluation import AnyMode, Evaluation, Inference, Mode, Slide
+from trainer.spec.mode_checks import modes_problems, slide_problems
 from trainer.spec.models import AnyModel, ModelEntry, entry_of, model_problems
 from trainer.spec.own.model import OwnModel
 from trainer.spec.resources import Resources
 from trainer.spec.schedule import Schedule
-
-_MOST_WINDOWS = 8  # one above the other that a pixel may be in: 64 with those beside it
 
 
 def fit_problems(
@@ -28,6 +29,7 @@ def fit_problems(
         *(_norm_problems(entry, called, schedule, resources) if norms else ()),
         *_layer_decay_problems(entry, called, schedule),
         *_inference_problems(entry, called, schedule, evaluation.inference),
+        *modes_problems_for(model, schedule, evaluation.modes, "/evaluation/modes"),
         *_size_problems(model, entry, schedule),
     ]
 
@@ -84,29 +86,37 @@ def _size_problems(model: AnyModel, entry: ModelEntry, schedule: Schedule) -> li
     return [Problem(where, f"{given} is not /schedule/crop_size", f"[{height}, {width}], or nothing")]
 
 
-def _inference_problems(
-    entry: ModelEntry, model: str, schedule: Schedule, inference: str | Slide
+def modes_problems_for(
+    model: AnyModel, schedule: Schedule, modes: Sequence[AnyMode], where: str
 ) -> list[Problem]:
-    """Windows must cover the picture, and be of the only size that some models take."""
-    if not isinstance(inference, Slide):
-        if entry.sized_by_crop:
-            got = f"{model} takes pictures of the crop's size alone, not whole ones"
-            return [Problem("/evaluation/inference", got, "nothing, or a window of /schedule/crop_size")]
-        return []
-    problems = []
-    for axis, side in enumerate(("height", "width")):
-        stride, window = inference.stride[axis], inference.window[axis]
-        least = -(-window // _MOST_WINDOWS)
-        if least <= stride <= window:
-            continue
-        why = "pixels lost" if stride > window else f"each pixel in {window // stride} windows"
-        over = "above" if stride > window else f"below 1/{_MOST_WINDOWS} of"
-        got = f"{stride} is {over} the window's {side}, {window}: {why}"
-        problems.append(Problem(f"/evaluation/inference/stride/{axis}", got, f"{least} to {window}"))
-    if entry.sized_by_crop and inference.window != schedule.crop_size:
-        got = f"{model} takes pictures of the crop's size alone"
-        height, width = schedule.crop_size
-        problems.append(
-            Problem("/evaluation/inference/window", got, f"/schedule/crop_size, [{height}, {width}]")
-        )
+    """What is wrong with modes, of themselves and for this model; `where` is their list's pointer."""
+    entry, problems = entry_of(model), modes_problems(modes, where)
+    for number, mode in enumerate(modes):
+        if isinstance(mode, Mode) and mode.inference is not None:
+            pointer = f"{where}/{number}/inference"
+            problems += _window_problems(entry, model.label, schedule, mode.inference, pointer)
     return problems
+
+
+def _inference_problems(
+    entry: ModelEntry, model: str, schedule: Schedule, inference: Inference
+) -> list[Problem]:
+    where = "/evaluation/inference"
+    problems = slide_problems(inference, where) if isinstance(inference, Slide) else []
+    return [*problems, *_window_problems(entry, model, schedule, inference, where)]
+
+
+def _window_problems(
+    entry: ModelEntry, model: str, schedule: Schedule, inference: Inference, where: str
+) -> list[Problem]:
+    """Windows must be of the only size that some models take."""
+    if not entry.sized_by_crop:
+        return []
+    if not isinstance(inference, Slide):
+        got = f"{model} takes pictures of the crop's size alone, not whole ones"
+        return [Problem(where, got, "nothing, or a window of /schedule/crop_size")]
+    if inference.window == schedule.crop_size:
+        return []
+    height, width = schedule.crop_size
+    got = f"{model} takes pictures of the crop's size alone"
+    return [Problem(f"{where}/window", got, f"/schedule/crop_size, [{height}, {width}]")]

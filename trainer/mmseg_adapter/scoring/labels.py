@@ -60,6 +60,17 @@ def labels_of(logits: Tensor, size: tuple[int, int], *, align_corners: bool) -> 
     return labels
 
 
+def labels_at(logits: Tensor, view: tuple[int, int], size: tuple[int, int], *, align_corners: bool) -> Tensor:
+    """(N, H, W) int64 of logits that mmseg resizes twice: to the view's size, then to `size` = (H, W).
+
+    Where these are the same the second changes nothing and the first need not be built; else only the
+    second is spared.
+    """
+    if view != size:
+        logits = functional.interpolate(logits, view, mode="bilinear", align_corners=align_corners)
+    return labels_of(logits, size, align_corners=align_corners)
+
+
 def _disagree(leaders: Tensor) -> Tensor:
     """(N, h, w) bool: whether a cell, the next in its row and the two below have more than one leader."""
     wider = torch.cat([leaders, leaders[:, :, -1:]], dim=2)

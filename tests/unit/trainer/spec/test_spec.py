@@ -220,10 +220,10 @@ def rebalance(**fields: object) -> dict[str, object]:
             "0 <= gpus_per_worker <= 1, in steps of 0.125",
         ),
         (
-            {"evaluation": {"modes": ["multi_scale"]}},
+            {"evaluation": {"modes": ["triple_scale"]}},
             "/evaluation/modes/0",
-            '"multi_scale" is not known',
-            '"single_scale"',
+            '"triple_scale" is not known',
+            '"single_scale", "multi_scale", "multi_scale_native" or an object with name',
         ),
         (
             {"evaluation": {"interval": 0}},

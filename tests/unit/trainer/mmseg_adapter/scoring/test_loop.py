@@ -120,10 +120,11 @@ def test_padding_and_flips(meta: dict[str, Any]) -> None:
     assert_mmsegs(sharpened(make_model(HEADS["FCNHead"])), make_data(**meta))
 
 
-def test_sliding_windows() -> None:
-    """Where a picture is predicted in windows, mmseg's own way is taken."""
+@pytest.mark.parametrize("original", [(SIZE, SIZE), (37, 61)])
+def test_sliding_windows(original: tuple[int, int]) -> None:
+    """Where a picture is predicted in windows the labels are those of their mean logits."""
     settings = {"test_cfg": {"mode": "slide", "crop_size": (16, 16), "stride": (8, 8)}}
-    assert_mmsegs(sharpened(make_model(HEADS["FCNHead"], **settings)), make_data())
+    assert_mmsegs(sharpened(make_model(HEADS["FCNHead"], **settings)), make_data(original))
 
 
 def test_the_model_is_left_as_it_was() -> None:
