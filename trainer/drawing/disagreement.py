@@ -20,7 +20,8 @@ _AGREE, _VOID, _OTHERWISE, _DIFFER = (255, 255, 255), (200, 200, 200), (60, 60, 
 
 def one_right(ours: Pixels, other: Pixels, target: Pixels) -> Where:
     """(H, W) bool: what `RULE` says."""
-    return (target != IGNORE_INDEX) & ((ours == target) != (other == target))
+    found: Where = (target != IGNORE_INDEX) & ((ours == target) != (other == target))
+    return found
 
 
 def model_colour(number: int) -> Colour:
