@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -33,17 +34,29 @@ def outcome_of(attempt: Task) -> TrackingOutcome:
 
 
 def open_run(attempt: Task) -> Tracker:
+    """The experiment's run in MLflow, begun again where it had ended; see `join_run`."""
+    return join_run(attempt, as_it_stands=False)[0]
+
+
+def join_run(attempt: Task, *, as_it_stands: bool) -> tuple[Tracker, bool]:
     """The experiment's run in MLflow, the same for all attempts; its id is remembered in storage.
 
     One that had to be made anew has from the start what was measured so far. That it was, or that one was
     restored, is noticed.
+
+    Args:
+        as_it_stands: whether its status stays what it is.
+
+    Returns:
+        The run, and whether it was made just now.
 
     Raises:
         TrackerError: MLflow did not take it.
     """
     assert attempt.mlflow_uri is not None
     tracker = MlflowTracker(attempt.mlflow_uri)
-    opened = open_noted(tracker, attempt.layout.mlflow_run(attempt.experiment), _run_info(attempt))
+    info = replace(_run_info(attempt), as_it_stands=as_it_stands)
+    opened = open_noted(tracker, attempt.layout.mlflow_run(attempt.experiment), info)
     if opened.replaced:
         replay(attempt, tracker)
         outcome_of(attempt).fact(
@@ -51,7 +64,7 @@ def open_run(attempt: Task) -> Tracker:
         )
     elif opened.restored:
         outcome_of(attempt).fact("MLflow had deleted the run or its experiment; what was deleted is restored")
-    return tracker
+    return tracker, opened.made
 
 
 def points_in(attempt: AttemptDir) -> list[Point]:

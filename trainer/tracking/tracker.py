@@ -38,7 +38,7 @@ class RunInfo:
     """What a tracker needs to open a run: `run_id` names the run of earlier attempts, if there were any.
 
     `key` is a tag of this run alone. With `maybe_made`, somebody may have made the run and died before he
-    could note its id: it is looked for by its key.
+    could note its id: it is looked for by its key. `as_it_stands`: a run that has ended is not begun again.
     """
 
     group: str
@@ -48,6 +48,7 @@ class RunInfo:
     run_id: str | None = None
     key: str = ""
     maybe_made: bool = False
+    as_it_stands: bool = False
 
 
 class RunIds(NamedTuple):
@@ -58,12 +59,13 @@ class RunIds(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """A run, and what it took: `restored` from a bin, it or its group; `replaced`: it takes the place of an
-    earlier one that is gone, and has nothing of what that one had.
+    """A run, and what it took: `restored` from a bin, it or its group; `made`: it has nothing yet;
+    `replaced`: it was made in the place of an earlier one that is gone.
     """
 
     ids: RunIds
     restored: bool = False
+    made: bool = False
     replaced: bool = False
 
 
@@ -110,9 +112,10 @@ class MlflowTracker:
     def open(self, info: RunInfo) -> Opened:
         """Creates the run, or opens the one of earlier attempts again."""
         with self._translated():
-            run = self._found(info) or self._create(info)
+            found = self._found(info)
+            run = found or self._create(info)
             self._run_id = str(run.info.run_id)
-            if run.info.status != "RUNNING":
+            if run.info.status != "RUNNING" and not info.as_it_stands:
                 self._client.update_run(self._run_id, status="RUNNING")
             entities = self._mlflow.entities
             params = [  # a sweep may go on with other limits: MLflow refuses to change what it has
@@ -129,7 +132,8 @@ class MlflowTracker:
             ]
             self._client.log_batch(self._run_id, params=params, tags=tags)
             ids = RunIds(self._run_id, str(run.info.experiment_id))
-            return Opened(ids, self._restored, replaced=info.run_id not in (None, ids.run_id))
+            replaced = info.run_id not in (None, ids.run_id)
+            return Opened(ids, self._restored, made=found is None, replaced=replaced)
 
     def _translated(self) -> translated:
         return translated(lambda: words_of(self._uri, run_id=self._run_id, experiment_id=self._group_id))
