@@ -33,12 +33,13 @@ def difference(labels: Sequence[Pixels], target: Pixels | None) -> tuple[Pixels,
     """((H, W, 3) uint8, what its colours say): white where all models agree.
 
     With the truth: where one model alone is right its `model_colour`, else dark; light grey where it is void.
-    Without: one colour wherever not all labels are the same.
+    Without: one colour wherever not all labels are the same. Of a single model white is where it is right.
     """
-    alike = np.logical_and.reduce([each == labels[0] for each in labels[1:]])
+    compared = labels[1:] if target is None or len(labels) > 1 else [target]
+    alike = np.logical_and.reduce([each == labels[0] for each in compared])
     drawn = np.empty((*labels[0].shape, 3), np.uint8)
     drawn[...] = _OTHERWISE if target is not None else _DIFFER
-    if target is not None:
+    if target is not None and len(labels) > 1:
         right = np.stack([each == target for each in labels])
         alone = right.sum(axis=0) == 1
         for number, each in enumerate(right):
@@ -47,4 +48,6 @@ def difference(labels: Sequence[Pixels], target: Pixels | None) -> tuple[Pixels,
     if target is None:
         return drawn, "white: all agree; orange: they differ"
     drawn[target == IGNORE_INDEX] = _VOID
+    if len(labels) == 1:
+        return drawn, "white: right; dark: wrong; grey: void"
     return drawn, "white: all agree; a model's colour: it alone is right; dark: else; grey: void"

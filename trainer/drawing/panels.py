@@ -40,16 +40,18 @@ def comparison(
 ) -> Pixels:
     """The picture, the truth where it is known, each model's labels over it, and where these differ.
 
+    Of one model only with the truth, from which it differs then.
+
     Args:
         picture: (H, W, 3) uint8, red first.
-        labels: (H, W) uint8 of two models or more, with their names.
+        labels: (H, W) uint8 of the models, with their names.
         boxes: drawn into the last panel.
     """
     panels = [Panel("picture", picture)]
     if target is not None:
         panels.append(Panel("truth", overlay(picture, target, palette)))
     for number, (name, each) in enumerate(labels):
-        colour = None if target is None else model_colour(number)
+        colour = model_colour(number) if target is not None and len(labels) > 1 else None
         panels.append(Panel(name, overlay(picture, each, palette), colour))
     drawn, words = difference([each for _, each in labels], target)
     return side_by_side([*panels, Panel(words, _boxed(drawn, boxes))])

@@ -8,6 +8,7 @@ import torch
 
 from trainer.base.errors import CheckpointError
 from trainer.base.text import first_names
+from trainer.mmseg_adapter import quiet_imports
 from trainer.mmseg_adapter.model.kept import Kept, load_kept
 from trainer.spec.checkpoints import CheckpointName
 from trainer.storage.layout import Storage
@@ -26,7 +27,8 @@ def load_for(
     Raises:
         CheckpointError: it is not there, damaged, or of other classes than these.
     """
-    kept = load_kept(storage, experiment, name)
+    with quiet_imports():
+        kept = load_kept(storage, experiment, name)
     check_classes(kept.meta["dataset_meta"]["classes"], classes, f"checkpoint {name} of {experiment}")
     kept.model.to(device)
     return kept
