@@ -12,7 +12,7 @@ from trainer.followups.checkpoints import load_for
 from trainer.followups.disagreement import Disagreements
 from trainer.followups.task import FollowupPlan
 from trainer.mmseg_adapter.scoring.predictor import Predictor, way_of
-from trainer.mmseg_adapter.scoring.split import SplitFiles, score_split
+from trainer.mmseg_adapter.scoring.split import score_split
 from trainer.results.confusion_file import write_confusion
 from trainer.results.followup import EvaluationResult
 from trainer.results.from_counts import make_scores
@@ -35,7 +35,7 @@ def evaluate(plan: FollowupPlan, request: EvaluationRequest, device: torch.devic
     started = time.perf_counter()
     counts = score_split(
         kept.model,
-        SplitFiles(data.root, data.eval_split, data.classes, data.mask_ending, data.label_map, data.palette),
+        data.files(data.eval_split),
         modes,
         replace(way_of(plan.spec), scale=data.scale),
         loader_workers=plan.resources.cpus_per_worker - 1 if on_gpu else 0,

@@ -21,7 +21,7 @@ from trainer.storage.tracking import CODE
 from trainer.task import Task
 from trainer.tracking.newest import newest
 from trainer.tracking.outcome import TrackingOutcome
-from trainer.tracking.run_log import finish_run, headline_of, join_run, per_class_columns
+from trainer.tracking.run_log import finish_run, join_run, measured_of, per_class_columns
 from trainer.tracking.tracker import Point, Tracker
 from trainer.tracking.trouble import TrackerError, translated, within
 
@@ -89,7 +89,7 @@ def _send(storage: Storage, report: FollowupReport, tracker: Tracker) -> None:
     seconds = datetime.fromisoformat(report.ended_at).timestamp()  # equal each time it is sent
     for mode, scores in result.evaluation.items():
         prefix = f"again/{result.dataset}/{report.request.checkpoint}/{mode}"
-        values = {f"{prefix}/{name}": value for name, value in headline_of(scores).items()}
+        values = {f"{prefix}/{name}": value for name, value in measured_of(scores).items()}
         tracker.log_points([Point(result.iteration, seconds, values)])
         tracker.log_table(f"{folder}/per_class_{mode}", per_class_columns(scores))
     counts = storage.followup(report.experiment, report.followup).confusion
