@@ -48,7 +48,7 @@ def test_a_bad_picture_leaves_nothing(plans: tuple[Plan, Plan], name: str) -> No
     _, make, words = (REFUSED | DAMAGED)[name]
     plan = planned(plans[0], f"bad-{name.replace(' ', '-')}", kind="prediction")
     plan.dir.picture.write(make())
-    with pytest.raises(DataError, match="^the picture ") as raised:
+    with pytest.raises(DataError, match=r"^the picture ") as raised:
         work(plan.model_dump_json())
     assert words.removeprefix("p0.png: ").split(")")[0] in str(raised.value)
     assert outputs(plan) == []
