@@ -85,7 +85,7 @@ class Disagreements:
         return not full or rank.key < self._held[-1].rank.key
 
     def keep(self) -> tuple[str, ...]:
-        """Writes the pictures that were chosen over all ranks; their names, the most disagreement first."""
+        """Writes the pictures chosen over all ranks; their names without endings, most disagreement first."""
         ranks = [rank for each in all_gather_object([kept.rank for kept in self._held]) for rank in each]
         chosen = [rank.name for rank in heapq.nsmallest(self._asked.pictures, ranks, key=lambda one: one.key)]
         mine = [kept for kept in self._held if kept.name in chosen]
@@ -94,11 +94,11 @@ class Disagreements:
             self._plan.dir.pictures.delete()  # of an earlier attempt
             folder = self._plan.dir.pictures.name
             self._plan.dir.folder.publish(folder, lambda path: self._fill(path, [found[n] for n in chosen]))
-        return tuple(chosen)
+        return tuple(Path(name).stem for name in chosen)
 
     def _fill(self, folder: Path, chosen: list[_Kept]) -> None:
         folder.mkdir()
-        entries = [{"name": each.name, "share": each.share, **self._draw(folder, each)} for each in chosen]
+        entries = [self._draw(folder, each) for each in chosen]
         told = {
             "rule": f"the highest shares of {RULE}",
             "experiment": self._plan.experiment,
@@ -111,7 +111,7 @@ class Disagreements:
         write_atomically(folder / "pictures.json", json.dumps(told, indent=1) + "\n")
 
     def _draw(self, folder: Path, kept: _Kept) -> dict[str, Any]:
-        """Writes a picture's files; their names, and the boxes."""
+        """Writes a picture's files; what pictures.json says of it."""
         source = self._images / kept.name
         picture = read_picture(source)[..., ::-1]
         ours, other, truth = (_unpacked(each) for each in (kept.ours, kept.other, kept.truth))
@@ -128,8 +128,12 @@ class Disagreements:
         }
         for name, content in made.items():
             write_atomically(folder / f"{source.stem}_{name}", content)
-        files = {Path(name).stem: f"{source.stem}_{name}" for name in made}
-        return {"files": files, "boxes": [list(box) for box in boxes]}
+        return {
+            "name": source.stem,
+            "share": kept.share,
+            "files": {Path(name).stem: f"{source.stem}_{name}" for name in made},
+            "boxes": [list(box) for box in boxes],
+        }
 
 
 def largest_boxes(where: Where, most: int) -> list[Box]:

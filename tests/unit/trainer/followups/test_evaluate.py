@@ -52,7 +52,7 @@ def test_the_same_scores_as_in_training(plans: tuple[Plan, Plan]) -> None:
     kept = read_confusion(plan.dir.confusion)
     assert kept.classes == CLASSES
     counts = kept.modes["single_scale"]
-    assert counts.names == ("p0.png", "p1.png", "p2.png")
+    assert counts.names == ("p0", "p1", "p2")
     assert [row.tp for row in result.evaluation["single_scale"].classes] == counts.tp.sum(axis=0).tolist()
     assert counts.confusion.sum() == 3 * 48 * 63, "each valid pixel once"
     first = next(iter(result.evaluation.values()))
@@ -106,13 +106,13 @@ def test_where_two_disagree(plans: tuple[Plan, Plan]) -> None:
     assert told["rule"] == (
         "the highest shares of valid pixels on which the two labels differ and exactly one of them is right"
     )
-    shares = {name: _share(plan, plans, name) for name in ("p0.png", "p1.png", "p2.png")}
+    shares = {name: _share(plan, plans, name) for name in ("p0", "p1", "p2")}
     expected = sorted((name for name in shares if shares[name]), key=lambda name: (-shares[name], name))[:2]
     assert names == expected
     assert expected, "two seeds agree nowhere so exactly"
     for entry in told["pictures"]:
         assert entry["share"] == shares[entry["name"]]
-        assert sorted(entry["files"]) == sorted(_kept(entry["name"]))
+        assert sorted(entry["files"]) == ["compare", "other", "ours", "picture", "truth"]
         assert all(folder.file(name).exists() for name in entry["files"].values())
         assert entry["boxes"], "where they differ"
 
@@ -124,15 +124,10 @@ def test_one_experiment_never_disagrees_with_itself(plans: tuple[Plan, Plan]) ->
     assert plan.dir.pictures.names() == ["pictures.json"]
 
 
-def _kept(name: str) -> list[str]:
-    stem = Path(name).stem
-    return [f"{stem}_{what}" for what in ("compare", "other", "ours", "picture", "truth")]
-
-
 def _share(plan: FollowupPlan, plans: tuple[Plan, Plan], name: str) -> float:
     """Written out: of the valid pixels those where one of two predictions alone is right."""
     ours, other = (_labels(trained, name) for trained in plans)
-    mask = Path(plan.data.root) / "annotations" / plan.data.eval_split / name
+    mask = Path(plan.data.root) / "annotations" / plan.data.eval_split / f"{name}.png"
     target = np.asarray(Image.open(mask))
     valid = target != 255
     alone = (ours == target) ^ (other == target)
@@ -140,8 +135,8 @@ def _share(plan: FollowupPlan, plans: tuple[Plan, Plan], name: str) -> float:
 
 
 def _labels(trained: Plan, name: str) -> np.ndarray[Any, Any]:
-    plan = planned(trained, f"labels-{Path(name).stem}", kind="prediction")
-    picture = Path(trained.data.root) / "images" / trained.data.eval_split / name
+    plan = planned(trained, f"labels-{name}", kind="prediction")
+    picture = Path(trained.data.root) / "images" / trained.data.eval_split / f"{name}.png"
     plan.dir.picture.write(picture.read_bytes())
     work(plan.model_dump_json())
     return np.asarray(Image.open(plan.dir.labels.local))
