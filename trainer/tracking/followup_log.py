@@ -62,9 +62,9 @@ def tell_followup(
 
 
 def _join_and_send(attempt: Task, report: FollowupReport) -> None:
-    tracker, made = join_run(attempt, as_it_stands=True)
+    tracker, another = join_run(attempt, as_it_stands=True)
     _send(attempt.layout, report, tracker)
-    if made:  # it runs, by MLflow's lights, and lacks all that was measured before
+    if another:  # and one that was made just now runs, by MLflow's lights
         ended = read_report(attempt.attempt_dir.report)
         finish_run(attempt, ended, tracker, again=True)
 

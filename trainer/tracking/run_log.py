@@ -15,6 +15,7 @@ from trainer.spec.evaluation import SINGLE_SCALE
 from trainer.spec.methods import label
 from trainer.spec.spec import spec_hash
 from trainer.storage.directories import AttemptDir
+from trainer.storage.layout import mlflow_ids
 from trainer.storage.sink import Record, read_records
 from trainer.task import Task
 from trainer.tracking.mlflow_compat import NOTE
@@ -48,7 +49,7 @@ def join_run(attempt: Task, *, as_it_stands: bool) -> tuple[Tracker, bool]:
         as_it_stands: whether its status stays what it is.
 
     Returns:
-        The run, and whether it was made just now.
+        The run, and whether it is another than storage knew of: then it may lack what was measured before.
 
     Raises:
         TrackerError: MLflow did not take it.
@@ -56,7 +57,9 @@ def join_run(attempt: Task, *, as_it_stands: bool) -> tuple[Tracker, bool]:
     assert attempt.mlflow_uri is not None
     tracker = MlflowTracker(attempt.mlflow_uri)
     info = replace(_run_info(attempt), as_it_stands=as_it_stands)
-    opened = open_noted(tracker, attempt.layout.mlflow_run(attempt.experiment), info)
+    note = attempt.layout.mlflow_run(attempt.experiment)
+    known = mlflow_ids(note).get("run_id")
+    opened = open_noted(tracker, note, info)
     if opened.replaced:
         replay(attempt, tracker)
         outcome_of(attempt).fact(
@@ -64,7 +67,7 @@ def join_run(attempt: Task, *, as_it_stands: bool) -> tuple[Tracker, bool]:
         )
     elif opened.restored:
         outcome_of(attempt).fact("MLflow had deleted the run or its experiment; what was deleted is restored")
-    return tracker, opened.made
+    return tracker, opened.ids.run_id != known
 
 
 def points_in(attempt: AttemptDir) -> list[Point]:

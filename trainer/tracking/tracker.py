@@ -59,13 +59,12 @@ class RunIds(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """A run, and what it took: `restored` from a bin, it or its group; `made`: it has nothing yet;
-    `replaced`: it was made in the place of an earlier one that is gone.
+    """A run, and what it took: `restored` from a bin, it or its group; `replaced`: it takes the place of an
+    earlier one that is gone, and has nothing of what that one had.
     """
 
     ids: RunIds
     restored: bool = False
-    made: bool = False
     replaced: bool = False
 
 
@@ -112,8 +111,7 @@ class MlflowTracker:
     def open(self, info: RunInfo) -> Opened:
         """Creates the run, or opens the one of earlier attempts again."""
         with self._translated():
-            found = self._found(info)
-            run = found or self._create(info)
+            run = self._found(info) or self._create(info)
             self._run_id = str(run.info.run_id)
             if run.info.status != "RUNNING" and not info.as_it_stands:
                 self._client.update_run(self._run_id, status="RUNNING")
@@ -132,8 +130,7 @@ class MlflowTracker:
             ]
             self._client.log_batch(self._run_id, params=params, tags=tags)
             ids = RunIds(self._run_id, str(run.info.experiment_id))
-            replaced = info.run_id not in (None, ids.run_id)
-            return Opened(ids, self._restored, made=found is None, replaced=replaced)
+            return Opened(ids, self._restored, replaced=info.run_id not in (None, ids.run_id))
 
     def _translated(self) -> translated:
         return translated(lambda: words_of(self._uri, run_id=self._run_id, experiment_id=self._group_id))
