@@ -1,4 +1,4 @@
-"""`python -m trainer.followup` on a real Ray and a real MLflow store, of experiments that were trained here."""
+"""`python -m trainer.followup` on a real Ray and a real MLflow store, of experiments trained here."""
 
 from __future__ import annotations
 
