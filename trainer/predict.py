@@ -82,12 +82,9 @@ def _given(text: str) -> Given:
 def _load(given: Sequence[Given], mode: str) -> SideBySide:
     """The models, none of them twice under one name. Raises CheckpointError."""
     with quiet_imports():
-        import torch
-
         from trainer.followups.from_files import SideBySide, check_same_classes, load_model
 
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    models = [load_model(each.file, MODES[mode], device) for each in given]
+    models = [load_model(each.file, MODES[mode]) for each in given]
     check_same_classes(models)
     called = [each.name or model.name for each, model in zip(given, models, strict=True)]
     return SideBySide(models, distinct_words(called))

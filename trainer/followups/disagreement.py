@@ -97,7 +97,6 @@ class Disagreements:
         return tuple(Path(name).stem for name in chosen)
 
     def _fill(self, folder: Path, chosen: list[_Kept]) -> None:
-        folder.mkdir()
         entries = [self._draw(folder, each) for each in chosen]
         told = {
             "rule": f"the highest shares of {RULE}",

@@ -30,7 +30,6 @@ def export(plan: FollowupPlan, request: ExportRequest) -> ExportResult:
     refused: dict[Format, str] = {}
 
     def fill(folder: Path) -> None:
-        folder.mkdir()
         made, not_allowed = export_model(
             kept.model, kept.meta, pictures, request.formats, folder, way=way_of(plan.spec)
         )

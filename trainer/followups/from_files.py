@@ -45,8 +45,8 @@ class Model:
         return folder / f"{picture.stem}{DATASETS[self.spec.dataset.name].layout.mask_ending}"
 
 
-def load_model(file: Path, mode: Mode, device: torch.device) -> Model:
-    """The model of a final.pth on the device, which labels pictures as its experiment's were scored.
+def load_model(file: Path, mode: Mode) -> Model:
+    """The model of a final.pth, on a GPU where there is one; it labels pictures as its experiment scored them.
 
     Raises:
         CheckpointError: it is missing, damaged, or of another kind.
@@ -59,6 +59,7 @@ def load_model(file: Path, mode: Mode, device: torch.device) -> Model:
         raise CheckpointError(f"{file}: meta/spec is no spec of an experiment: {error}") from None
     classes = tuple(meta["dataset_meta"]["classes"])
     colours = tuple((int(red), int(green), int(blue)) for red, green, blue in meta["dataset_meta"]["palette"])
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     predictor = Predictor(model.to(device), mode, way_of(spec))
     return Model(str(meta.get("experiment", file.stem)), predictor, spec, classes, colours)
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from trainer.base.documents import MalformedDocument
 from trainer.base.errors import RegionRebalanceError
@@ -21,7 +19,7 @@ from trainer.storage.tracking import CODE
 from trainer.task import Task
 from trainer.tracking.newest import newest
 from trainer.tracking.outcome import TrackingOutcome
-from trainer.tracking.run_log import finish_run, join_run, measured_of, per_class_columns
+from trainer.tracking.run_log import finish_run, join_run, log_document, measured_of, per_class_columns
 from trainer.tracking.tracker import Point, Tracker
 from trainer.tracking.trouble import TrackerError, translated, within
 
@@ -95,7 +93,4 @@ def _send(storage: Storage, report: FollowupReport, tracker: Tracker) -> None:
     counts = storage.followup(report.experiment, report.followup).confusion
     if counts.exists():
         tracker.log_file(counts.local, folder)
-    with TemporaryDirectory() as scratch:
-        path = Path(scratch) / "report.json"
-        path.write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        tracker.log_file(path, folder)
+    log_document("report.json", report, tracker, folder)

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from trainer.base.ends import RunStatus
+from trainer.base.strict_model import StrictModel
 from trainer.results.report import AttemptReport, AttemptResult, Scores
 from trainer.spec.evaluation import SINGLE_SCALE
 from trainer.spec.methods import label
@@ -135,7 +136,7 @@ def finish_run(
         _log_result(attempt, report.result, tracker)
     _send_files(attempt.attempt_dir, attempt.attempt, tracker)
     if report is not None:
-        _log_report(attempt.attempt_dir.report.name, report, tracker)
+        log_document(attempt.attempt_dir.report.name, report, tracker)
     last = status or (report.state.mlflow_status if report is not None else None)
     if last is not None:
         tracker.close(last)
@@ -160,11 +161,12 @@ def _send_files(here: AttemptDir, number: int, tracker: Tracker) -> None:
             tracker.log_file(file.local, f"attempts/{number}")
 
 
-def _log_report(name: str, report: AttemptReport, tracker: Tracker) -> None:
+def log_document(name: str, document: StrictModel, tracker: Tracker, folder: str = "") -> None:
+    """Sends a document as a file: report.json is not written yet when MLflow is told."""
     with TemporaryDirectory() as scratch:
         path = Path(scratch) / name
-        path.write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        tracker.log_file(path)
+        path.write_text(document.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        tracker.log_file(path, folder)
 
 
 def _log_result(attempt: Task, result: AttemptResult, tracker: Tracker) -> None:
