@@ -46,7 +46,7 @@ class Model:
 
 
 def load_model(file: Path, mode: Mode) -> Model:
-    """The model of a final.pth, on a GPU where there is one; it labels pictures as its experiment scored them.
+    """The model of a final.pth, on a GPU where there is one; it labels as its experiment was scored.
 
     Raises:
         CheckpointError: it is missing, damaged, or of another kind.
