@@ -18,7 +18,7 @@ from trainer.spec.datasets import IGNORE_INDEX
 Pixels = NDArray[np.uint8]
 Where = NDArray[np.bool_]
 
-_DARKEST = 64  # of the shade under the colours
+_SHADE = np.linspace(64, 255, 256).astype(np.uint8) // 2  # of each grey, under the colours
 _EDGE = (255, 255, 255)
 _EDGE_SHARE = 400  # an edge is one pixel thick for so many pixels of the shorter side
 
@@ -41,13 +41,13 @@ def overlay(picture: Pixels, labels: Pixels, palette: Sequence[Colour]) -> Pixel
     The picture gives light and shade only: its own colours would mix with those of the classes; and its
     shade is lifted, or all classes would be black at night. What is void is the dark picture, uncoloured.
     """
-    grey = np.asarray(Image.fromarray(picture).convert("L"), np.uint16)[..., None]
-    colours = table_of(palette)[labels].astype(np.uint16)
-    mixed = ((colours + _DARKEST + grey * (255 - _DARKEST) // 255) // 2).astype(np.uint8)
+    grey = np.asarray(Image.fromarray(picture).convert("L"))
+    drawn = (table_of(palette) // 2)[labels]
+    drawn += _SHADE[grey][..., None]
     void = labels == IGNORE_INDEX
-    mixed[void] = (grey // 2).astype(np.uint8)[void]
-    mixed[edges(labels)] = _EDGE
-    return mixed
+    drawn[void] = grey[void, None] // 2
+    drawn[edges(labels)] = _EDGE
+    return drawn
 
 
 def table_of(palette: Sequence[Colour]) -> Pixels:

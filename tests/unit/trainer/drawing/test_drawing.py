@@ -52,9 +52,9 @@ def test_a_label_map_holds_ids_and_shows_colours() -> None:
 def test_an_overlay_mixes_colour_and_shade() -> None:
     """Half the class's colour, half the lifted shade; white where classes meet; void is dark and grey."""
     drawn = overlay(GREY, LABELS, RED_BLUE)
-    shade = 64 + 100 * 191 // 255
-    assert tuple(drawn[0, 0]) == ((200 + shade) // 2, shade // 2, shade // 2)
-    assert tuple(drawn[0, 3]) == (shade // 2, shade // 2, (200 + shade) // 2)
+    shade = (64 + 100 * 191 // 255) // 2
+    assert tuple(drawn[0, 0]) == (100 + shade, shade, shade)
+    assert tuple(drawn[0, 3]) == (shade, shade, 100 + shade)
     assert tuple(drawn[0, 1]) == (255, 255, 255)
     assert tuple(drawn[2, 3]) == (50, 50, 50)
     assert np.argwhere(edges(LABELS)).tolist() == [[0, 1], [1, 1], [1, 3], [2, 1], [2, 2]]
