@@ -33,7 +33,7 @@ from trainer.run.arguments import (
     storage_at,
 )
 from trainer.run.ask_cluster import cluster_machines
-from trainer.run.attempt import attempt_error, utc_now_text
+from trainer.run.reported import attempt_error, utc_now_text
 from trainer.spec.defaults import leaves_resources
 from trainer.storage.layout import Storage
 

@@ -280,3 +280,8 @@ class MemoryFolder:
                 if path.is_file():
                     self.disk.put((*target.key, *path.relative_to(made).parts), path.read_bytes())
         return target
+
+    def delete(self) -> None:
+        for kept in (self.disk.files, self.disk.folders):
+            for key in [key for key in kept if key[: len(self.key)] == self.key]:
+                del kept[key]

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import os
-import signal
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from trainer.base.documents import MalformedDocument, read_document
 from trainer.base.ends import ExitCode
-from trainer.base.errors import Cancelled, DataError, RegionRebalanceError, SpecError
+from trainer.base.errors import DataError, RegionRebalanceError, SpecError
 from trainer.base.text import make_streams_printable
 from trainer.data.folders import resolve_spec
-from trainer.results.report import AttemptReport
 from trainer.run.arguments import (
     add_shared_options,
     attempt_number,
@@ -28,6 +25,7 @@ from trainer.run.arguments import (
 )
 from trainer.run.ask_cluster import cluster_machines
 from trainer.run.attempt import Attempt
+from trainer.run.job_process import JobProcess, process_start
 from trainer.spec.defaults import leaves_resources
 from trainer.spec.spec import ExperimentSpec, parse_spec, spec_hash
 from trainer.storage.layout import Storage
@@ -48,8 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(options, storage, error)
     make_storage(storage)
     experiment = options.experiment or f"job-{datetime.now(UTC):%Y%m%d-%H%M%S}-{spec_hash(spec)[:6]}"
-    job = Job(_attempt(options, spec, storage, experiment))
-    return job.print_plan() if options.plan_only else job.run()
+    attempt = _attempt(options, spec, storage, experiment)
+    return _print_plan(attempt) if options.plan_only else JobProcess(attempt).run(_train)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -105,63 +103,24 @@ def _attempt(options: argparse.Namespace, spec: ExperimentSpec, storage: Storage
         mlflow_uri=options.mlflow_uri,
         mlflow_tags=dict(options.mlflow_tag),
     )
-    return Attempt(task, begun=_process_start())
+    return Attempt(task, begun=process_start())
 
 
-class Job:
-    """This process as the driver of one attempt."""
-
-    def __init__(self, attempt: Attempt) -> None:
-        self._attempt = attempt
-        self._owns_cluster = False
-
-    def print_plan(self) -> int:
-        """`--plan-only`: what would run, as JSON on stdout."""
-        try:
-            plan = self._attempt.make_plan(lambda text: print(text, file=sys.stderr, flush=True))
-        except DataError as error:
-            print(error, file=sys.stderr)
-            return ExitCode.FAILED
-        print(plan.model_dump_json(indent=1))
-        return 0
-
-    def run(self) -> int:
-        """Trains; the exit code."""
-        self._catch_signals()
-        report = self._attempt.run(self._work)
-        assert isinstance(report, AttemptReport)
-        return report.state.exit_code
-
-    def _work(self, attempt: Attempt) -> WorkerResult:
-        from trainer.run import launch
-
-        self._owns_cluster = launch.connect()
-        self._catch_signals()  # Ray has put its own handlers over ours: they abort without a word
-        attempt.mark("ray")
-        return launch.run_attempt(attempt)
-
-    def _catch_signals(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_stop)
-
-    def _on_stop(self, signum: int, frame: object) -> NoReturn:
-        """Ray sends SIGTERM and kills after 3 s: the report first, and nothing that could block after it."""
-        del frame
-        cancelled = Cancelled(f"stopped by {signal.Signals(signum).name}")
-        # Stopped while MLflow was being told, what was measured stands.
-        report = self._attempt.report(error=cancelled, final=True)
-        self._attempt.keep(report)
-        if self._owns_cluster:
-            from trainer.run import launch
-
-            launch.kill_own_cluster()
-        os._exit(report.state.exit_code)
+def _print_plan(attempt: Attempt) -> int:
+    """`--plan-only`: what would run, as JSON on stdout."""
+    try:
+        plan = attempt.make_plan(lambda text: print(text, file=sys.stderr, flush=True))
+    except DataError as error:
+        print(error, file=sys.stderr)
+        return ExitCode.FAILED
+    print(plan.model_dump_json(indent=1))
+    return ExitCode.DONE
 
 
-def _process_start() -> float:
-    import psutil
+def _train(attempt: Attempt) -> WorkerResult:
+    from trainer.run import launch
 
-    return float(psutil.Process().create_time())
+    return launch.run_attempt(attempt)
 
 
 if __name__ == "__main__":

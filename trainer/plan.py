@@ -71,7 +71,7 @@ def make_plan(task: Task, say: Callable[[str], None]) -> Plan:
     """
     spec, storage = task.spec, task.layout
     data = prepare(spec.dataset, storage, say)
-    (train, scored), pictures = _look_at(data, storage, say)
+    (train, scored), pictures = look_at(data, storage, say)
     facts = LabelFacts(spec.dataset.name, data.classes, train, scored, data.label_map)
     # On a CPU loading and training share the cores: more processes only cost start-up time.
     loader_workers = spec.resources.cpus_per_worker - 1 if spec.resources.gpus_per_worker else 0
@@ -113,10 +113,14 @@ def _checkpoint_interval(spec: ExperimentSpec, *, judged: bool) -> int:
     return max(step for step in range(1, usual + 1) if between % step == 0)
 
 
-def _look_at(
+def look_at(
     data: PreparedData, storage: Storage, say: Callable[[str], None]
 ) -> tuple[tuple[Counted, Counted], Pictures]:
-    """What the masks of both splits hold, and what their pictures are; all faults at once."""
+    """What the masks of both splits hold, and what their pictures are; all faults at once.
+
+    Raises:
+        DataError: with all that cannot be used.
+    """
     processes = len(os.sched_getaffinity(0))
     pictures, faults = Pictures(0, 0), []
     for split in dict.fromkeys((data.train_split, data.eval_split)):

@@ -23,7 +23,8 @@ from trainer.run.arguments import (
     storage_at,
 )
 from trainer.task import Task
-from trainer.tracking.catch_up import catch_up, newest
+from trainer.tracking.catch_up import catch_up
+from trainer.tracking.newest import newest
 from trainer.tracking.trouble import TrackerError
 
 _SECONDS = 1800.0

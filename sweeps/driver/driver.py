@@ -36,7 +36,7 @@ from trainer.base.ends import End
 from trainer.base.errors import Cancelled
 from trainer.base.tee import tee_output
 from trainer.run import launch
-from trainer.run.attempt import attempt_error, utc_now_text
+from trainer.run.reported import attempt_error, utc_now_text
 
 
 class Driver:

@@ -37,7 +37,7 @@ def _work(attempt: Attempt) -> WorkerResult:
     plan = attempt.prepare()
     attempt.mark("plan")
     outcome = train_alone(plan)
-    attempt.trained(outcome)
+    attempt.marked(outcome["marks"])
     return outcome
 
 

@@ -174,3 +174,19 @@ def test_what_killed_writers_left_is_removed(root: StoredFolder) -> None:
     folder.clear_unfinished()
     assert folder.names() == ["iter_1.pth"]
     assert not (folder.local / left.name).exists()
+
+
+def test_a_folder_goes_with_all_that_is_in_it(root: StoredFolder) -> None:
+    """It can be filled again then; what lies beside it stays; there may be none."""
+    root.file("beside.txt").write("here")
+    made = root.publish("made", lambda path: _fill(path, "old"))
+    made.folder("deeper").file("more.txt").write("more")
+    made.delete()
+    made.delete()
+    assert (made.exists(), root.names()) == (False, ["beside.txt"])
+    assert root.publish("made", lambda path: _fill(path, "new")).file("it.txt").read_text() == "new"
+
+
+def _fill(path: Path, text: str) -> None:
+    path.mkdir()
+    (path / "it.txt").write_text(text)

@@ -78,7 +78,8 @@ class FakeTracker:
         run = runs.setdefault(self._id, {**fresh, "key": info.key, "group": group})
         run["params"] = {**info.params, **run["params"]}
         run["tags"] = {**info.tags, **run["tags"]}
-        run["status"] = "RUNNING"
+        if "status" not in run or not info.as_it_stands:
+            run["status"] = "RUNNING"
         restored = {self._id, run["group"]} & self._server.deleted
         self._server.deleted -= restored
         replaced = info.run_id not in (None, self._id)
@@ -247,6 +248,20 @@ def test_parameters_that_differ_later(server: Server, make_info: Info) -> None:
     assert server.connect().open(other).ids.run_id == run_id
     params = server.read(run_id)["params"]
     assert (params["method.kind"], params["limits"]) == ("baseline", "2")
+
+
+def test_a_run_that_has_ended_takes_more(server: Server, make_info: Info) -> None:
+    """Opened as it stands it keeps its status, whatever is sent; opened otherwise it runs again."""
+    first = server.connect()
+    run_id = first.open(make_info()).ids.run_id
+    first.close("FAILED")
+    later = server.connect()
+    later.open(replace(make_info(run_id), as_it_stands=True))
+    later.log_points([Point(4, 100.0, {"again/mIoU": 5.0})])
+    run = server.read(run_id)
+    assert (run["status"], run["metrics"]["again/mIoU"]) == ("FAILED", [(4, 5.0)])
+    server.connect().open(make_info(run_id))
+    assert server.read(run_id)["status"] == "RUNNING"
 
 
 def test_everything_sent_twice_is_there_once(server: Server, make_info: Info) -> None:

@@ -103,7 +103,7 @@ def workers(local_ray: tuple[str, psutil.Process]) -> Callable[[], list[psutil.P
 
     def found() -> list[psutil.Process]:
         children = local_ray[1].children(recursive=True)
-        return [one for one in children if "ray::TrainingActor" in _title(one)]
+        return [one for one in children if "ray::WorkerActor" in _title(one)]
 
     return found
 

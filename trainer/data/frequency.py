@@ -15,9 +15,8 @@ from trainer.base.content_key import ContentKey
 from trainer.base.errors import DataError
 from trainer.base.text import first_names
 from trainer.data.frequency_tables import FrequencyTable
-from trainer.data.listing import key_of
+from trainer.data.listing import MOST_NAMED, key_of, say_all
 from trainer.data.mask_layouts import MaskSet, split_of
-from trainer.data.offenders import MOST_NAMED, say_all
 from trainer.data.prepare import PreparedData
 from trainer.data.tally import NUM_IDS, Chunks, Tally, chunks_of, count_locally
 from trainer.spec.label_map import LabelMap, ids_in_words, strange_ids_hint

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ MASK_SUFFIX = ".png"
 # Of pictures that are not read. A pair of them would else be missing without a word.
 _OTHER_FORMATS = (".tif", ".tiff", ".bmp", ".gif", ".webp", ".avif", ".heic", ".jp2", ".jfif", ".ppm", ".pgm")
 _SHOWN = 3  # offenders named in a message
+MOST_NAMED = 5  # of a fault that decoding tells
 _PAIRS = "exactly one PNG mask in annotations/SPLIT for each JPG or PNG in images/SPLIT, by file name"
 # The one ending that masks have beside it, and who writes it.
 CONVERTED = (
@@ -178,6 +179,18 @@ def named(paths: Sequence[str | Path], noun: str, details: Sequence[str] = ()) -
     ]
     more = ", …" if len(paths) > _SHOWN else ""
     return f"{len(paths)} {noun}{'s' if len(paths) != 1 else ''} ({', '.join(words)}{more})"
+
+
+def say_all(where: str, offenders: Sequence[tuple[str, str]], say: Callable[[str], None]) -> None:
+    """A line for each, where a message names only the first.
+
+    Args:
+        where: the directory that they lie in.
+        offenders: (file name, what is wrong).
+    """
+    if len(offenders) > MOST_NAMED:
+        for name, reason in sorted(offenders):
+            say(f"{where}/{name}: {reason}")
 
 
 def printable_name(name: str) -> str:

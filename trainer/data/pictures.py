@@ -15,8 +15,7 @@ from typing import NamedTuple
 from trainer.base.errors import DataError, WorkerLost
 from trainer.base.processes import in_processes
 from trainer.data.headers import Header, Refused, mask_header, read_header
-from trainer.data.listing import key_of, printable_name
-from trainer.data.offenders import MOST_NAMED, say_all
+from trainer.data.listing import MOST_NAMED, key_of, printable_name, say_all
 from trainer.data.splits import Pair
 from trainer.storage.layout import Storage
 from trainer.storage.port import StoredFile

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def quiet_imports() -> Iterator[None]:
-    """Keeps out of every run's log what mmseg prints and warns while it is imported (compiled ops, OneDL)."""
+    """Keeps out of every run's log what mmseg prints and warns while it is imported, or builds a model."""
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         yield

@@ -21,6 +21,7 @@ from torch.utils.data import Sampler
 
 from trainer.data.listing import MASK_SUFFIX
 from trainer.data.splits import list_pairs
+from trainer.drawing.palette import palette_of
 from trainer.mmseg_adapter import photometric, transforms  # noqa: F401 - pipelines name them
 
 _SAMPLE_STREAM, _ITERATION_STREAM, _ORDER_STREAM = 0, 1, 2
@@ -128,10 +129,9 @@ class PositionSampler(Sampler[int]):
 
 
 def colours_of(classes: Sequence[str], palette: Sequence[Sequence[int]] | None = None) -> list[list[int]]:
-    """A colour for each class, which mmseg wants for pictures of masks: of `palette`, else random ones."""
-    if palette is None:
-        palette = np.random.default_rng(0).integers(0, 256, (len(classes), 3)).tolist()
-    return [list(colour) for colour in palette]
+    """A colour for each class, which mmseg wants for pictures of labels: of `palette`, else distinct ones."""
+    own = None if palette is None else [(red, green, blue) for red, green, blue in palette]
+    return [list(colour) for colour in palette_of(own, len(classes))]
 
 
 @DATASETS.register_module()
@@ -149,7 +149,7 @@ class PairedFolder(BaseSegDataset):  # type: ignore[misc]
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
-        """`mask_ending` as for `list_pairs`; `palette` (K, 3) red, green, blue, by default random ones."""
+        """`mask_ending` as for `list_pairs`; `palette` (K, 3) red, green, blue, by default `palette_of`'s."""
         self._split = split
         self._mask_ending = mask_ending
         self._seed = seed

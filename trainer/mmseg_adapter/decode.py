@@ -3,26 +3,42 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from trainer.data.containers import JPEG_SIGNATURE, png_damage
 from trainer.data.headers import Header, Refused, picture_header
 
+Picture = NDArray[np.uint8]  # (H, W, 3), blue first
 _SAME = 2.0  # mean difference of two decoders' values, 0 to 255, that rounding may make
 
 
+class Decoded(NamedTuple):
+    """A picture that may be used, and what its header says."""
+
+    header: Header
+    picture: Picture
+
+
 def decode_strictly(path: str) -> Header | str:
-    """The header of a picture that decodes wholly, and to what its header says; else what is wrong.
+    """The header of a picture that decodes wholly, and to what its header says; else what is wrong."""
+    found = decoded(Path(path))
+    return found if isinstance(found, str) else found.header
+
+
+def decoded(path: Path) -> Decoded | str:
+    """A picture that decodes wholly, and to what its header says; else what is wrong.
 
     OpenCV decodes, as `LoadImageFromFile` does. In a JPEG it fills in what is missing or damaged and prints a
     warning at most; so JPEGs are decoded a second time, by a reader that raises where libjpeg warns, and
     turns nothing: both must see the same picture.
     """
     import cv2
-    import numpy as np
 
     try:
-        content = Path(path).read_bytes()
+        content = path.read_bytes()
     except OSError as error:
         return f"cannot be read ({error.strerror})"
     header = picture_header(lambda offset, length: content[offset : offset + length])
@@ -42,7 +58,7 @@ def decode_strictly(path: str) -> Header | str:
         return "cannot be decoded"
     height, width = header.size
     if picture.shape == (height, width, 3):
-        return header
+        return Decoded(header, np.asarray(picture, np.uint8))
     return f"is decoded to {picture.shape[1]}×{picture.shape[0]}, where its header says {width}×{height}"
 
 

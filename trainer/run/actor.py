@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import ray
@@ -11,20 +12,19 @@ from trainer.plan import Plan
 from trainer.run.cluster import alive_nodes, loss_of
 from trainer.run.ray_compat import unwrapped
 from trainer.run.worker import WorkerResult, train_alone
+from trainer.spec.resources import Resources
 
 # What the worker printed last is still on its way, some tenths of a second, and Ray does not say when it has
 # come. Ray itself waits half a second for it, but only when its driver exits and log.txt is closed.
 _LAST_LINES_SECONDS = 1.0
 
 
-class TrainingActor:
-    """The process that trains a plan for one worker."""
+class WorkerActor:
+    """A process of a worker's own."""
 
-    def train(self, plan: str) -> WorkerResult:
-        """What training measured; `plan` as JSON."""
-        begun = time.time()
-        outcome = train_alone(Plan.model_validate_json(plan))
-        return {**outcome, "marks": [("worker", begun), *outcome["marks"]]}
+    def work(self, function: Callable[[str], Any], plan: str) -> Any:
+        """What the function makes of the plan as JSON."""
+        return function(plan)
 
 
 def train_in_actor(plan: Plan) -> WorkerResult:
@@ -32,15 +32,28 @@ def train_in_actor(plan: Plan) -> WorkerResult:
 
     Raises: see `answer_of`.
     """
-    resources = plan.spec.resources
-    actor = start_actor(TrainingActor, cpus=resources.cpus_per_worker, gpus=resources.gpus_per_worker)
+    outcome: WorkerResult = in_actor(_train, plan.model_dump_json(), plan.spec.resources)
+    return outcome
+
+
+def _train(plan: str) -> WorkerResult:
+    begun = time.time()
+    outcome = train_alone(Plan.model_validate_json(plan))
+    return {**outcome, "marks": [("worker", begun), *outcome["marks"]]}
+
+
+def in_actor(function: Callable[[str], Any], plan: str, resources: Resources) -> Any:
+    """What a module's function makes of a plan, as JSON, in an actor with the resources of one worker.
+
+    Raises: see `answer_of`.
+    """
+    actor = start_actor(WorkerActor, cpus=resources.cpus_per_worker, gpus=resources.gpus_per_worker)
     nodes = alive_nodes()
     try:
-        outcome: WorkerResult = answer_of(actor.train.remote(plan.model_dump_json()), nodes)
+        return answer_of(actor.work.remote(function, plan), nodes)
     finally:
         ray.kill(actor)  # what it holds is free at once
         time.sleep(_LAST_LINES_SECONDS)
-    return outcome
 
 
 def start_actor(kind: type, *, cpus: float, gpus: float) -> Any:

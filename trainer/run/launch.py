@@ -15,6 +15,8 @@ from trainer.run.attempt import Attempt
 from trainer.run.cluster import alive_nodes, loss_of, require_resources
 from trainer.run.ray_compat import lean_trainer, unwrapped
 from trainer.run.worker import WorkerResult, ray_worker
+from trainer.spec.resources import Resources
+from trainer.storage.directories import AttemptDir
 
 # The controller asks its workers how they are at this interval; the default of 2 s is added to each run.
 _ENVIRONMENT = {
@@ -72,13 +74,30 @@ def run_attempt(attempt: Attempt, train: Callable[[Plan], WorkerResult] = launch
         flush=True,
     )
     outcome = train(plan)
-    attempt.trained(outcome)
+    attempt.marked(outcome["marks"])
     attempt.mark("ray teardown")
     return outcome
 
 
 def train_under_ray_train(plan: Plan) -> WorkerResult:
     """Trains the plan on any number of workers under Ray Train; what rank 0 measured.
+
+    Raises: see `under_ray_train`.
+    """
+    outcome: WorkerResult = under_ray_train(
+        ray_worker, plan.model_dump_json(), plan.spec.resources, plan.attempt_dir
+    )
+    return outcome
+
+
+def under_ray_train(
+    function: Callable[[dict[str, Any]], Any], plan: str, resources: Resources, directory: AttemptDir
+) -> Any:
+    """What rank 0 returns of a function that every rank calls with {"plan": …}, all ranks in one group.
+
+    Args:
+        plan: as JSON.
+        directory: where Ray Train may keep files of its own.
 
     Raises:
         WorkerLost: a worker died without raising; NodeLost: with its node.
@@ -87,13 +106,12 @@ def train_under_ray_train(plan: Plan) -> WorkerResult:
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.v2.api.exceptions import TrainingFailedError
 
-    resources = plan.spec.resources
     per_worker: dict[str, float] = {"CPU": resources.cpus_per_worker}
     if resources.gpus_per_worker:
         per_worker["GPU"] = resources.gpus_per_worker
     trainer = lean_trainer()(
-        ray_worker,
-        train_loop_config={"plan": plan.model_dump_json()},
+        function,
+        train_loop_config={"plan": plan},
         scaling_config=ScalingConfig(
             num_workers=resources.workers,
             use_gpu=bool(resources.gpus_per_worker),
@@ -101,7 +119,7 @@ def train_under_ray_train(plan: Plan) -> WorkerResult:
         ),
         run_config=RunConfig(
             name="ray_train",
-            storage_path=str(plan.attempt_dir.path),
+            storage_path=str(directory.path),
             # Retrying is the reconciler's decision: it sees causes that Ray Train does not.
             failure_config=FailureConfig(max_failures=0),
         ),
@@ -111,8 +129,7 @@ def train_under_ray_train(plan: Plan) -> WorkerResult:
         result = trainer.fit()
     except TrainingFailedError as error:
         raise cause_of(error, nodes) from error
-    outcome: WorkerResult = result.return_value
-    return outcome
+    return result.return_value
 
 
 def cause_of(error: Exception, nodes: frozenset[str] = frozenset()) -> BaseException:

@@ -107,3 +107,7 @@ class StoredFolder(Protocol):
         When two fill it at once, one's stays.
         """
         ...
+
+    def delete(self) -> None:
+        """With all that is in it, which nobody finds half there; also where there is none."""
+        ...

@@ -123,3 +123,9 @@ class PosixFolder(_PosixPlace):
                         raise
                     shutil.rmtree(made)
         return PosixFolder(target)
+
+    def delete(self) -> None:
+        if not self.local.is_dir():
+            return
+        with tempfile.TemporaryDirectory(dir=self.local.parent, prefix=f"{_HIDDEN}{self.name}.") as scratch:
+            self.local.rename(Path(scratch) / "gone")

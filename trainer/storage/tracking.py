@@ -46,7 +46,7 @@ class TrackingRecord(StrictModel):
     """How the last one to send something fared. `behind`: something is missing in MLflow."""
 
     state: Literal["ok", "behind"]
-    by: str = Field(description="attempt N, or track N: see `TrackRequest`.")
+    by: str = Field(description="attempt N, track N (see `TrackRequest`) or followup ID.")
     trouble: Trouble | None = Field(default=None, strict=False)
     text: str = ""
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from trainer.base.ends import RunStatus
+from trainer.base.strict_model import StrictModel
 from trainer.results.report import AttemptReport, AttemptResult, Scores
 from trainer.spec.evaluation import SINGLE_SCALE
 from trainer.spec.methods import label
 from trainer.spec.spec import spec_hash
 from trainer.storage.directories import AttemptDir
+from trainer.storage.layout import mlflow_ids
 from trainer.storage.sink import Record, read_records
 from trainer.task import Task
 from trainer.tracking.checkpoints import FOLDER, send_tracked
@@ -34,17 +37,31 @@ def outcome_of(attempt: Task) -> TrackingOutcome:
 
 
 def open_run(attempt: Task) -> Tracker:
+    """The experiment's run in MLflow, begun again where it had ended; see `join_run`."""
+    return join_run(attempt, as_it_stands=False)[0]
+
+
+def join_run(attempt: Task, *, as_it_stands: bool) -> tuple[Tracker, bool]:
     """The experiment's run in MLflow, the same for all attempts; its id is remembered in storage.
 
     One that had to be made anew has from the start what was measured so far. That it was, or that one was
     restored, is noticed.
+
+    Args:
+        as_it_stands: whether its status stays what it is.
+
+    Returns:
+        The run, and whether it is another than storage knew of: then it may lack what was measured before.
 
     Raises:
         TrackerError: MLflow did not take it.
     """
     assert attempt.mlflow_uri is not None
     tracker = MlflowTracker(attempt.mlflow_uri)
-    opened = open_noted(tracker, attempt.layout.mlflow_run(attempt.experiment), _run_info(attempt))
+    info = replace(_run_info(attempt), as_it_stands=as_it_stands)
+    note = attempt.layout.mlflow_run(attempt.experiment)
+    known = mlflow_ids(note).get("run_id")
+    opened = open_noted(tracker, note, info)
     if opened.replaced:
         replay(attempt, tracker)
         outcome_of(attempt).fact(
@@ -52,7 +69,7 @@ def open_run(attempt: Task) -> Tracker:
         )
     elif opened.restored:
         outcome_of(attempt).fact("MLflow had deleted the run or its experiment; what was deleted is restored")
-    return tracker
+    return tracker, opened.ids.run_id != known
 
 
 def points_in(attempt: AttemptDir) -> list[Point]:
@@ -121,7 +138,7 @@ def finish_run(
         _log_result(attempt, report.result, tracker)
     _send_files(attempt.attempt_dir, attempt.attempt, tracker)
     if report is not None:
-        _log_report(attempt.attempt_dir.report.name, report, tracker)
+        log_document(attempt.attempt_dir.report.name, report, tracker)
     send_tracked(attempt, tracker)
     last = status or (report.state.mlflow_status if report is not None else None)
     if last is not None:
@@ -147,11 +164,12 @@ def _send_files(here: AttemptDir, number: int, tracker: Tracker) -> None:
             tracker.log_file(file.local, f"attempts/{number}")
 
 
-def _log_report(name: str, report: AttemptReport, tracker: Tracker) -> None:
+def log_document(name: str, document: StrictModel, tracker: Tracker, folder: str = "") -> None:
+    """Sends a document as a file: report.json is not written yet when MLflow is told."""
     with TemporaryDirectory() as scratch:
         path = Path(scratch) / name
-        path.write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        tracker.log_file(path)
+        path.write_text(document.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        tracker.log_file(path, folder)
 
 
 def _log_result(attempt: Task, result: AttemptResult, tracker: Tracker) -> None:

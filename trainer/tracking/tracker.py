@@ -38,7 +38,7 @@ class RunInfo:
     """What a tracker needs to open a run: `run_id` names the run of earlier attempts, if there were any.
 
     `key` is a tag of this run alone. With `maybe_made`, somebody may have made the run and died before he
-    could note its id: it is looked for by its key.
+    could note its id: it is looked for by its key. `as_it_stands`: a run that has ended is not begun again.
     """
 
     group: str
@@ -48,6 +48,7 @@ class RunInfo:
     run_id: str | None = None
     key: str = ""
     maybe_made: bool = False
+    as_it_stands: bool = False
 
 
 class RunIds(NamedTuple):
@@ -112,7 +113,7 @@ class MlflowTracker:
         with self._translated():
             run = self._found(info) or self._create(info)
             self._run_id = str(run.info.run_id)
-            if run.info.status != "RUNNING":
+            if run.info.status != "RUNNING" and not info.as_it_stands:
                 self._client.update_run(self._run_id, status="RUNNING")
             entities = self._mlflow.entities
             params = [  # a sweep may go on with other limits: MLflow refuses to change what it has

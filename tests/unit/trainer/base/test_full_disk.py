@@ -18,7 +18,7 @@ import pytest
 from trainer.base.errors import DataError, DiskFull
 from trainer.base.files import full_disk_told, is_disk_full, write_atomically, write_where_asked
 from trainer.base.tee import tee_output
-from trainer.run.attempt import attempt_error
+from trainer.run.reported import attempt_error
 
 pytestmark = pytest.mark.slow
 

@@ -17,8 +17,8 @@ from trainer.base.errors import Cancelled, DataError, WorkerLost
 from trainer.base.tee import tee_output
 from trainer.job import main
 from trainer.results.report import read_report
-from trainer.run.attempt import attempt_error
 from trainer.run.launch import cause_of
+from trainer.run.reported import attempt_error
 from trainer.spec.spec import canonical_json
 from trainer.storage.layout import Storage
 from trainer.storage.orders import Orders

@@ -93,8 +93,8 @@ def test_reports_from_before_notices_are_read(tmp_path: Path) -> None:
 def test_a_job_stopped_while_mlflow_is_told(tmp_path: Path) -> None:
     """Its report is the one it had, with what was noted since: the run, and that something is missing."""
     attempt = attempt_in(tmp_path, 1)
-    attempt.finish(make_report("e1"), replay=False)
+    attempt.finish(make_report("e1"))
     attempt.notice(SECOND)
     attempt.task.layout.mlflow_run("e1").write('{"run_id": "m1"}')
-    report = attempt.report(error=Cancelled("stopped by SIGTERM"), final=True)
+    report = attempt.last_words(Cancelled("stopped by SIGTERM"))
     assert (report.state, report.mlflow_run_id, report.notices) == ("completed", "m1", (SECOND,))

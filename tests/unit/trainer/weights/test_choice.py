@@ -11,7 +11,7 @@ import pytest
 
 from tests.unit.trainer.weights.files import published, saved
 from trainer.base.errors import WeightsError
-from trainer.run.attempt import attempt_error
+from trainer.run.reported import attempt_error
 from trainer.storage.layout import Storage
 from trainer.storage.weights import WeightsFolder, WeightsNote
 from trainer.weights.choice import find_weights, weights_problems

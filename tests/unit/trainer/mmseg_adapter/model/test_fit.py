@@ -17,7 +17,7 @@ from tests.unit.trainer.tiny_mmseg import REBALANCE, SIZE, factory, losses_of, m
 from trainer.base.errors import ModelError
 from trainer.mmseg_adapter.head import attach
 from trainer.mmseg_adapter.model.fit import check_model, check_size
-from trainer.run.attempt import attempt_error
+from trainer.run.reported import attempt_error
 from trainer.spec.own.model import own_model_problems
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:mmseg.*", "ignore:torch.meshgrid.*:UserWarning")

@@ -1,0 +1,1 @@
+"""Labels as pictures: colours, overlays, legends, models side by side."""

@@ -1,0 +1,33 @@
+"""A follow-up on the cluster: one worker in an actor, several as the ranks of one group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from trainer.followups.attempt import FollowupAttempt, Outcome
+from trainer.followups.prepare import make_followup_plan
+from trainer.followups.worker import rank, work
+from trainer.run.actor import in_actor
+from trainer.run.cluster import require_resources
+from trainer.run.launch import under_ray_train
+from trainer.run.reported import say
+
+
+def run_followup(attempt: FollowupAttempt, *, data_roots: Sequence[Path] | None) -> Outcome:
+    """Prepares a follow-up and does it, on the cluster that this process is connected to.
+
+    Raises: see `make_followup_plan`, `in_actor`, `under_ray_train`.
+    """
+    plan = make_followup_plan(attempt.task, data_roots=data_roots, say=say)
+    attempt.dir.plan.write(plan.model_dump_json(indent=1) + "\n")
+    require_resources(plan.resources)
+    attempt.mark("plan")
+    text = plan.model_dump_json()
+    outcome: Outcome
+    if plan.resources.workers == 1:
+        outcome = in_actor(work, text, plan.resources)
+    else:
+        outcome = under_ray_train(rank, text, plan.resources, attempt.dir)
+    attempt.mark("work")
+    return outcome

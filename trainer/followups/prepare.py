@@ -1,0 +1,94 @@
+"""What a follow-up needs, from what its experiment has left in storage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from trainer.base.errors import ReportError
+from trainer.data.folders import resolve_evaluated
+from trainer.data.prepare import PreparedData, prepare
+from trainer.followups.task import FollowupPlan, FollowupTask
+from trainer.plan import Plan, installed_versions, look_at
+from trainer.spec.class_map import scored_map
+from trainer.spec.followups import AnyRequest, EvaluationRequest
+from trainer.spec.resources import Resources
+from trainer.storage.layout import Storage
+
+
+def make_followup_plan(
+    task: FollowupTask, *, data_roots: Sequence[Path] | None, say: Callable[[str], None]
+) -> FollowupPlan:
+    """The task with all that its workers need; data that will be scored are read once, and checked.
+
+    Args:
+        data_roots: directories in which another data set may lie; None allows any.
+
+    Raises:
+        ReportError: no attempt at the experiment has left a plan.
+        SpecError: the other data set is not there, or its classes are not the experiment's.
+        DataError: pictures or masks are not what the request says.
+    """
+    trained = newest_plan(task.layout, task.experiment)
+    data = replace(trained.data, train_split=trained.data.eval_split)  # nothing else is looked at
+    if isinstance(task.request, EvaluationRequest):
+        data = _evaluated(task, task.request, trained, data_roots, say) or data
+        look_at(data, task.layout, say)
+    return FollowupPlan(
+        **dict(task),
+        spec=trained.spec,
+        data=data,
+        frequencies=trained.frequencies,
+        resources=_resources(task.request, trained.spec.resources),
+        versions=installed_versions(),
+    )
+
+
+def newest_plan(storage: Storage, experiment: str) -> Plan:
+    """The plan of the newest attempt at the experiment that has one.
+
+    Raises:
+        ReportError: there is none, or it is of another release.
+    """
+    for attempt in range(storage.newest_attempt(experiment), 0, -1):
+        file = storage.attempt(experiment, attempt).plan
+        if not file.exists():
+            continue
+        try:
+            return Plan.model_validate_json(file.read_bytes())
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = "/".join(map(str, first["loc"]))
+            raise ReportError(f"{file}: is no plan of this release: {where}: {first['msg']}") from None
+    raise ReportError(f"experiment {experiment} has no plan.json: no attempt at it has come so far")
+
+
+def _evaluated(
+    task: FollowupTask,
+    request: EvaluationRequest,
+    trained: Plan,
+    data_roots: Sequence[Path] | None,
+    say: Callable[[str], None],
+) -> PreparedData | None:
+    """The other data set that is asked for, in the experiment's classes; None where none is."""
+    if request.dataset is None:
+        return None
+    other = prepare(resolve_evaluated(request.dataset, data_roots=data_roots), task.layout, say)
+    ours = trained.data.classes
+    return replace(
+        other,
+        train_split=other.eval_split,
+        classes=ours,
+        label_map=scored_map(ours, other.classes, other.label_map, request.class_map),
+        palette=trained.data.palette,
+    )
+
+
+def _resources(request: AnyRequest, trained: Resources) -> Resources:
+    """As asked for, else as in training; what concerns a few pictures is done by one worker."""
+    if isinstance(request, EvaluationRequest):
+        return request.resources or trained
+    return trained.model_copy(update={"workers": 1})

@@ -1,0 +1,66 @@
+"""An attempt at a follow-up as plain data: what was asked for, and what it is resolved to."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from pydantic import Field
+
+from trainer.base.strict_model import StrictModel
+from trainer.data.frequency import Frequencies
+from trainer.data.prepare import PreparedData
+from trainer.spec.followups import FollowupRequest
+from trainer.spec.resources import Resources
+from trainer.spec.spec import ExperimentSpec
+from trainer.storage.directories import AttemptDir, FollowupDir
+from trainer.storage.layout import Storage
+
+_NOT_IN_A_METRIC = re.compile(r"[^A-Za-z0-9_.-]+")
+
+
+class FollowupTask(StrictModel):
+    """What the job was told. `mlflow_tags` are of the experiment's run, should it have to be made anew."""
+
+    experiment: str
+    followup: str
+    attempt: int
+    request: FollowupRequest
+    storage: str
+    mlflow_uri: str | None = None
+    mlflow_tags: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def layout(self) -> Storage:
+        return Storage.at(self.storage)
+
+    @property
+    def dir(self) -> FollowupDir:
+        return self.layout.followup(self.experiment, self.followup)
+
+    @property
+    def attempt_dir(self) -> AttemptDir:
+        return self.dir.attempt(self.attempt)
+
+
+class FollowupPlan(FollowupTask):
+    """A task, ready to run: all that a worker needs.
+
+    Attributes:
+        spec: the experiment's.
+        data: that are scored, their masks in the experiment's classes; the experiment's own unless others
+            were asked for.
+        frequencies: of the experiment's training split.
+    """
+
+    spec: ExperimentSpec
+    data: PreparedData
+    frequencies: Frequencies
+    resources: Resources
+    versions: dict[str, str]
+
+    @property
+    def scored(self) -> str:
+        """The scored data as reports and MLflow name them: data set, or directory of a folder, and split."""
+        name = Path(self.data.root).name if self.data.dataset == "folder" else self.data.dataset
+        return _NOT_IN_A_METRIC.sub("_", f"{name}-{self.data.eval_split}")

@@ -1,0 +1,96 @@
+"""What evaluations of a trained model leave in its experiment's run: as if they had belonged to the training.
+
+Metrics are `again/DATA/CHECKPOINT/MODE/SCORE`, at the iteration of the checkpoint: equal names stand beside
+each other where runs are compared. Tables, counts and the report lie below `evaluations/ID/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from trainer.base.documents import MalformedDocument
+from trainer.base.errors import RegionRebalanceError
+from trainer.results.followup import EvaluationResult, FollowupReport, read_followup_report
+from trainer.results.report import read_report
+from trainer.storage.layout import Storage
+from trainer.storage.notices import Notice
+from trainer.storage.tracking import CODE
+from trainer.task import Task
+from trainer.tracking.newest import newest
+from trainer.tracking.outcome import TrackingOutcome
+from trainer.tracking.run_log import finish_run, join_run, log_document, measured_of, per_class_columns
+from trainer.tracking.tracker import Point, Tracker
+from trainer.tracking.trouble import TrackerError, translated, within
+
+_SECONDS = 120.0
+
+
+def tell_followup(
+    storage: Storage,
+    report: FollowupReport,
+    *,
+    uri: str,
+    tags: Mapping[str, str],
+    seconds: float = _SECONDS,
+) -> Notice | None:
+    """Sends an evaluation within `seconds`, whatever MLflow does; the run's status stays what it is.
+
+    Args:
+        tags: of the run, should it have to be made.
+
+    Returns:
+        What is missing there; None where MLflow took it all. It is noted with the experiment, too.
+    """
+    missing = f"scores of evaluation {report.followup}"
+    try:
+        attempt = newest(storage, report.experiment, uri, tags)
+    except (RegionRebalanceError, MalformedDocument, OSError) as error:
+        return Notice(code=CODE, text=f"MLflow was not told: {error}. Missing there: {missing}")
+    by = f"followup {report.followup}"
+    outcome = TrackingOutcome(attempt.layout, attempt.experiment, attempt.attempt, by=by)
+    try:
+        with translated():
+            within(seconds, lambda: _join_and_send(attempt, report))
+    except TrackerError as error:
+        outcome.trouble(error, missing)
+        hint = f"`rebalance track {attempt.experiment}` sends them"
+        return Notice(code=CODE, text=f"{error.told}. Missing there: {missing}", hint=hint)
+    return None
+
+
+def _join_and_send(attempt: Task, report: FollowupReport) -> None:
+    tracker, another = join_run(attempt, as_it_stands=True)
+    _send(attempt.layout, report, tracker)
+    if another:  # and one that was made just now runs, by MLflow's lights
+        ended = read_report(attempt.attempt_dir.report)
+        finish_run(attempt, ended, tracker, again=True)
+
+
+def send_followups(storage: Storage, experiment: str, tracker: Tracker) -> None:
+    """Sends every evaluation of the experiment that was completed; nothing is there twice.
+
+    Raises:
+        TrackerError: from the tracker.
+    """
+    for name in storage.followups(experiment).names():
+        here = storage.followup(experiment, name)
+        report = read_followup_report(here.attempt(here.newest_attempt()).report)
+        if report is not None:
+            _send(storage, report, tracker)
+
+
+def _send(storage: Storage, report: FollowupReport, tracker: Tracker) -> None:
+    result, folder = report.result, f"evaluations/{report.followup}"
+    if not isinstance(result, EvaluationResult):
+        return
+    seconds = datetime.fromisoformat(report.ended_at).timestamp()  # equal each time it is sent
+    for mode, scores in result.evaluation.items():
+        prefix = f"again/{result.dataset}/{report.request.checkpoint}/{mode}"
+        values = {f"{prefix}/{name}": value for name, value in measured_of(scores).items()}
+        tracker.log_points([Point(result.iteration, seconds, values)])
+        tracker.log_table(f"{folder}/per_class_{mode}", per_class_columns(scores))
+    counts = storage.followup(report.experiment, report.followup).confusion
+    if counts.exists():
+        tracker.log_file(counts.local, folder)
+    log_document("report.json", report, tracker, folder)
