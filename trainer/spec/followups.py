@@ -10,9 +10,9 @@ from trainer.base.errors import SpecError
 from trainer.base.pointers import problems_of
 from trainer.base.strict_model import StrictModel
 from trainer.spec.checkpoints import FINAL, CheckpointName
+from trainer.spec.checks import mode_problems, modes_problems
 from trainer.spec.datasets import Dataset
 from trainer.spec.evaluation import SINGLE_SCALE, AnyMode, Modes
-from trainer.spec.mode_checks import mode_problems, modes_problems
 from trainer.spec.resources import Resources
 
 ClassName = Annotated[str, Field(min_length=1, max_length=200)]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from trainer.base.errors import Problem
+from trainer.spec.checks import modes_problems, slide_problems
 from trainer.spec.evaluation import AnyMode, Evaluation, Inference, Mode, Slide
-from trainer.spec.mode_checks import modes_problems, slide_problems
 from trainer.spec.models import AnyModel, ModelEntry, entry_of, model_problems
 from trainer.spec.own.model import OwnModel
 from trainer.spec.resources import Resources
