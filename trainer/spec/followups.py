@@ -61,14 +61,13 @@ class ExportRequest(StrictModel):
     checkpoint: CheckpointName = FINAL
 
 
-FollowupRequest = Annotated[
-    EvaluationRequest | PredictionRequest | ExportRequest, Field(discriminator="kind")
-]
+AnyRequest = EvaluationRequest | PredictionRequest | ExportRequest
+FollowupRequest = Annotated[AnyRequest, Field(discriminator="kind")]
 FollowupKind = Literal["evaluation", "prediction", "export"]
-_REQUEST: TypeAdapter[EvaluationRequest | PredictionRequest | ExportRequest] = TypeAdapter(FollowupRequest)
+_REQUEST: TypeAdapter[AnyRequest] = TypeAdapter(FollowupRequest)
 
 
-def parse_followup(document: object) -> EvaluationRequest | PredictionRequest | ExportRequest:
+def parse_followup(document: object) -> AnyRequest:
     """The request that a decoded JSON document describes.
 
     Raises:
