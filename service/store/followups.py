@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from sqlalchemy import true
 
-from service.shared.states import State
+from service.shared.states import LIVE, State
 from service.store.database import Database
 from service.store.jobs import Ledger
 from service.store.records import Followup, UnknownFollowup
@@ -47,3 +48,14 @@ class FollowupStore(Ledger[Followup]):
     def create(self, new: Followup) -> Followup:
         """Stores `new` and its first event, or gives the follow-up that has its idempotency key."""
         return self.store_once(new, lambda connection: self.insert(connection, [new], "stored"))
+
+    def reading(self, experiment_id: str) -> list[Followup]:
+        """Those that have not ended and read a checkpoint of the experiment, oldest first."""
+        live = self.in_states(*LIVE)
+        return [row for row in live if experiment_id in (row.experiment_id, _beside(row))]
+
+
+def _beside(row: Followup) -> str | None:
+    """The other experiment that an evaluation looks at."""
+    disagreement = json.loads(row.spec).get("disagreement")
+    return None if disagreement is None else str(disagreement["against"])
