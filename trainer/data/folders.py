@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from trainer.base.errors import DataError, Problem, SpecError
+from trainer.data.class_names import CLASSES_FILE, class_names, read_classes
 from trainer.data.containers import Size
 from trainer.data.frequency_tables import TableError, find_table
-from trainer.data.headers import pointer_in
 from trainer.data.listing import CONVERTED, MASK_SUFFIX, printable_name
 from trainer.data.splits import SplitFacts, is_inside, real_path, split_facts
 from trainer.spec.datasets import (
@@ -21,6 +21,7 @@ from trainer.spec.datasets import (
     IGNORE_INDEX,
     MAX_CLASSES,
     MIN_CLASSES,
+    AnyDataset,
     DigitScenes,
     Folder,
     Layout,
@@ -30,9 +31,6 @@ from trainer.spec.models import entry_of
 from trainer.spec.spec import ExperimentSpec, crop_problems
 from trainer.storage.layout import Storage
 from trainer.weights.choice import weights_problems
-
-CLASSES_FILE = "classes.txt"
-_LONGEST_CLASSES_FILE = 1 << 20
 
 
 def resolve_spec(
@@ -64,6 +62,42 @@ def _resolve_data(spec: ExperimentSpec, data_roots: Sequence[Path] | None) -> Ex
     dataset = spec.dataset
     if isinstance(dataset, DigitScenes):
         return spec
+    resolved, problems, sizes = _looked_at(dataset, data_roots, ("train_split", "eval_split"))
+    common = sizes.pop() if len(sizes) == 1 else None
+    # Public data sets have pictures of many sizes, the small ones are padded: so may be a sample of one size.
+    if common is not None and DATASETS[dataset.name].layout.classes_file:
+        problems += crop_problems(spec, scaled_size(common, dataset.scale))
+    if problems:
+        raise SpecError(tuple(problems))
+    return spec.model_copy(update={"dataset": resolved})
+
+
+def resolve_evaluated(dataset: AnyDataset, *, data_roots: Sequence[Path] | None) -> AnyDataset:
+    """A data set that a trained model is scored on, checked as by `resolve_spec`; it needs `eval_split` alone.
+
+    Raises:
+        SpecError: with every problem found.
+    """
+    if isinstance(dataset, DigitScenes):
+        return dataset
+    scored = dataset.model_copy(update={"train_split": dataset.eval_split, "frequency_table": None})
+    resolved, problems, _ = _looked_at(scored, data_roots, ("eval_split",))
+    if problems:
+        raise SpecError(tuple(problems))
+    return resolved
+
+
+def _looked_at(
+    dataset: OnDisk, data_roots: Sequence[Path] | None, fields: Sequence[str]
+) -> tuple[OnDisk, list[Problem], set[Size | None]]:
+    """The data set with its real root, what is wrong with it, and the common sizes of its splits' pictures.
+
+    Args:
+        fields: those of the splits.
+
+    Raises:
+        SpecError: there is no such root.
+    """
     allowed = None if data_roots is None else tuple(real_path(path) for path in data_roots)
     root = _resolve_root(dataset, allowed)
     problems = _classes_problems(dataset, root, allowed)
@@ -72,7 +106,7 @@ def _resolve_data(spec: ExperimentSpec, data_roots: Sequence[Path] | None) -> Ex
         problems = [*_table_problems(dataset, root, names), *label_problems(dataset, len(names))]
     layout = DATASETS[dataset.name].layout
     sizes = set()
-    for field in ("train_split", "eval_split"):
+    for field in fields:
         split = getattr(dataset, field)
         missing = _split_problem(root, split, layout)
         if missing:
@@ -81,64 +115,12 @@ def _resolve_data(spec: ExperimentSpec, data_roots: Sequence[Path] | None) -> Ex
             facts = split_facts(root, split, allowed, mask_ending=layout.mask_ending)
         problems += [Problem(f"/dataset/{field}", got, wanted) for got, wanted in facts.faults]
         sizes.add(facts.picture_size)
-    common = sizes.pop() if len(sizes) == 1 else None
-    # Public data sets have pictures of many sizes, the small ones are padded: so may be a sample of one size.
-    if common is not None and layout.classes_file:
-        problems += crop_problems(spec, scaled_size(common, dataset.scale))
-    if problems:
-        raise SpecError(tuple(problems))
-    return spec.model_copy(update={"dataset": dataset.model_copy(update={"root": str(root)})})
+    return dataset.model_copy(update={"root": str(root)}), problems, sizes
 
 
 def scaled_size(size: Size, scale: float) -> Size:
     """(height, width) after shrinking by `scale`, rounded half up, at least one pixel."""
     return max(1, int(size[0] * scale + 0.5)), max(1, int(size[1] * scale + 0.5))
-
-
-def class_names(dataset_name: str, root: Path) -> tuple[str, ...]:
-    """The classes of a data set of the catalogue that lies in `root`, in label order.
-
-    Raises:
-        DataError: as `read_classes` does, where the classes are those of classes.txt.
-    """
-    entry = DATASETS[dataset_name]
-    if entry.classes is None or entry.layout.classes_file:
-        return read_classes(root)
-    return entry.classes
-
-
-def read_classes(root: Path) -> tuple[str, ...]:
-    """Class names in label order, line i = id i.
-
-    Raises:
-        DataError: classes.txt is missing, or not 2 to 255 non-empty, unique lines of UTF-8.
-    """
-    path = root / CLASSES_FILE
-    try:
-        if path.exists() and not path.is_file():  # opening a pipe would wait for ever
-            raise DataError(f"{CLASSES_FILE} is not a file")
-        if path.is_symlink() and not path.exists():
-            raise DataError(f"{CLASSES_FILE} links to nothing")
-        with path.open("rb") as stream:
-            content = stream.read(_LONGEST_CLASSES_FILE + 1)
-        pointer = pointer_in(content)  # three lines of text, which would be three classes
-        if pointer is not None:
-            raise DataError(f"{CLASSES_FILE} is one of the {pointer[0]}, not the file itself: {pointer[1]}")
-        text = content.decode("utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{CLASSES_FILE} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{CLASSES_FILE} is not UTF-8: byte {error.start}") from None
-    names = [line.strip() for line in text.rstrip().split("\n")]
-    count = len(names) if any(names) else 0
-    if not MIN_CLASSES <= count <= MAX_CLASSES:
-        raise DataError(f"{CLASSES_FILE} has {count} {'line' if count == 1 else 'lines'}")
-    for number, name in enumerate(names):
-        if not name:
-            raise DataError(f"{CLASSES_FILE}: line {number + 1} is empty")
-        if names.index(name) != number:
-            raise DataError(f"{CLASSES_FILE}: {name!r} is in lines {names.index(name) + 1} and {number + 1}")
-    return tuple(names)
 
 
 def _resolve_root(dataset: OnDisk, allowed: tuple[Path, ...] | None) -> Path:

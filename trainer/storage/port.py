@@ -33,6 +33,13 @@ class StoredFile(Protocol):
         """The bytes from `start` up to `stop` or the end. Raises FileNotFoundError."""
         ...
 
+    def reading(self) -> BinaryIO:
+        """A stream over its content as it is now, whatever becomes of the file; to be closed.
+
+        Raises FileNotFoundError.
+        """
+        ...
+
     def read_text(self) -> str:
         """All of it. Raises FileNotFoundError, UnicodeDecodeError."""
         ...
@@ -90,6 +97,10 @@ class StoredFolder(Protocol):
         """What lies directly in it, sorted, nothing half-written among it; empty where there is none."""
         ...
 
+    def files(self) -> list[str]:
+        """Every file in it and in the folders below, as `file` takes it, sorted; no links, nothing hidden."""
+        ...
+
     def modified_ns(self) -> int | None:
         """When something was last added or removed directly in it, None where there is no such folder."""
         ...
@@ -99,4 +110,8 @@ class StoredFolder(Protocol):
 
         When two fill it at once, one's stays.
         """
+        ...
+
+    def delete(self) -> None:
+        """With all that is in it, which nobody finds half there; also where there is none."""
         ...

@@ -53,6 +53,9 @@ class PosixFile(_PosixPlace):
             stream.seek(start)
             return stream.read() if stop is None else stream.read(max(0, stop - start))
 
+    def reading(self) -> BinaryIO:
+        return self.local.open("rb")
+
     def read_text(self) -> str:
         return self.local.read_text(encoding="utf-8")
 
@@ -101,6 +104,15 @@ class PosixFolder(_PosixPlace):
         except (FileNotFoundError, NotADirectoryError):
             return []
 
+    def files(self) -> list[str]:
+        found = []
+        for path in self.local.rglob("*"):
+            below = path.relative_to(self.local)
+            hidden = any(part.startswith(_HIDDEN) for part in below.parts)
+            if not hidden and path.is_file() and not path.is_symlink():
+                found.append(below.as_posix())
+        return sorted(found)
+
     def publish(self, name: str, fill: Callable[[Path], None]) -> PosixFolder:
         target = self.local / name
         if target.is_dir():
@@ -117,3 +129,9 @@ class PosixFolder(_PosixPlace):
                         raise
                     shutil.rmtree(made)
         return PosixFolder(target)
+
+    def delete(self) -> None:
+        if not self.local.is_dir():
+            return
+        with tempfile.TemporaryDirectory(dir=self.local.parent, prefix=f"{_HIDDEN}{self.name}.") as scratch:
+            self.local.rename(Path(scratch) / "gone")
