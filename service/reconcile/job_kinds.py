@@ -129,7 +129,7 @@ class FollowupWork:
         return followup_command(self._settings, row, self._experiment_of(row.experiment_id))
 
     def report(self, row: Followup) -> FollowupReport | None:
-        return run_directories.followup_report_of(self._storage, row)
+        return run_directories.followup_report_of(self._storage, row, row.attempt)
 
     def progress(self, row: Followup, *, completed: bool) -> None:
         del row, completed

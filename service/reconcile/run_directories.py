@@ -45,10 +45,10 @@ def report_of(storage: Storage, experiment: str, attempt: int) -> AttemptReport 
     return report
 
 
-def followup_report_of(storage: Storage, row: Followup) -> FollowupReport | None:
-    """The report of the follow-up's newest attempt; errors as in `report_of`."""
-    report = read_followup_report(storage.followup(row.experiment_id, row.id).attempt(row.attempt).report)
-    if report is not None and (report.followup, report.attempt) != (row.id, row.attempt):
+def followup_report_of(storage: Storage, row: Followup, attempt: int) -> FollowupReport | None:
+    """The same of an attempt at a follow-up."""
+    report = read_followup_report(storage.followup(row.experiment_id, row.id).attempt(attempt).report)
+    if report is not None and (report.followup, report.attempt) != (row.id, attempt):
         raise ReportError(f"report.json is of follow-up {report.followup}, attempt {report.attempt}")
     return report
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from sweeps.document.expand import Trial, refuse, told
 from sweeps.document.spec import SweepSpec
 from trainer.base.errors import Problem, SpecError
-from trainer.data.folders import read_classes, resolve_spec
+from trainer.data.class_names import read_classes
+from trainer.data.folders import resolve_spec
 from trainer.results.metrics import GROUPS, frequency_groups
 from trainer.spec.datasets import DATASETS, AnyDataset, Folder
 from trainer.spec.spec import ExperimentSpec

@@ -73,7 +73,7 @@ def _resolve_data(spec: ExperimentSpec, data_roots: Sequence[Path] | None) -> Ex
 
 
 def resolve_evaluated(dataset: AnyDataset, *, data_roots: Sequence[Path] | None) -> AnyDataset:
-    """A data set that a trained model is scored on, checked as by `resolve_spec`; it needs `eval_split` alone.
+    """A data set that a trained model is scored on, checked as by `resolve_spec`; it needs one split alone.
 
     Raises:
         SpecError: with every problem found.

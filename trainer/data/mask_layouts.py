@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trainer.base.errors import DataError
-from trainer.data.folders import CLASSES_FILE, class_names
+from trainer.data.class_names import CLASSES_FILE, class_names
 from trainer.data.prepare import PreparedData, prepare
 from trainer.data.splits import list_pairs
 from trainer.spec.datasets import DATASETS, DigitScenes

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from trainer.base.errors import DataError
 from trainer.data import digits
-from trainer.data.folders import CLASSES_FILE, class_names
+from trainer.data.class_names import CLASSES_FILE, class_names
 from trainer.data.listing import MASK_SUFFIX
 from trainer.data.splits import list_pairs
 from trainer.spec.class_list import Colour

@@ -12,7 +12,8 @@ from PIL import Image
 from tests.data_factories import png_bytes, spec_document, write_folder, write_pair
 from trainer.base.errors import DataError, SpecError
 from trainer.data import splits
-from trainer.data.folders import read_classes, resolve_spec, scaled_size
+from trainer.data.class_names import read_classes
+from trainer.data.folders import resolve_spec, scaled_size
 from trainer.spec.datasets import DATASETS
 from trainer.spec.spec import ExperimentSpec, parse_spec
 
