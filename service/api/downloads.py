@@ -92,7 +92,8 @@ def _part(asked: str, size: int) -> range | None:
         return None
     if not found["first"]:  # so many from the end
         return range(max(0, size - int(found["last"])), size)
-    first, last = int(found["first"]), int(found["last"] or size)
+    first = int(found["first"])
+    last = int(found["last"]) if found["last"] else max(first, size)
     return None if last < first else range(min(first, size), min(last + 1, size))
 
 
