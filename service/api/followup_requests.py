@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,11 +32,13 @@ from trainer.storage.checkpoints import find_checkpoint, newest_plan
 from trainer.storage.layout import Storage
 
 _MOST_SIDE = 16_384  # pixels of a picture that is sent
+CHECKPOINT_WORDS = "final|best|last|(?:iter_)?[0-9]{1,9}"
+CHECKPOINT_SCHEMA = {"type": "string", "pattern": f"^({CHECKPOINT_WORDS})$"}
 Checkpoint = Annotated[
     str,
     Query(description="final, best, last, iter_N or N."),
     # Told here, enforced by `checkpoint_named`, which says what is allowed.
-    WithJsonSchema({"type": "string", "pattern": r"^(final|best|last|(iter_)?[0-9]{1,9})$"}),
+    WithJsonSchema(CHECKPOINT_SCHEMA),
 ]
 
 
@@ -105,11 +108,10 @@ def prediction_of(
 
 def checkpoint_named(text: str) -> CheckpointName | None:
     """What a word of an address means: `final`, `best`, `last`, `iter_N` or N; None for any other."""
+    if re.fullmatch(CHECKPOINT_WORDS, text, re.ASCII) is None:
+        return None
     words: tuple[CheckpointName, ...] = (FINAL, BEST, LAST)
-    if text in words:
-        return words[words.index(text)]
-    digits = text.removeprefix("iter_")
-    return int(digits) if digits.isascii() and digits.isdecimal() and 0 < len(digits) < 10 else None
+    return words[words.index(text)] if text in words else int(text.removeprefix("iter_"))
 
 
 def _with_kind(document: object, kind: FollowupKind) -> dict[str, Any]:

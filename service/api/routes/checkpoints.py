@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Annotated
 
 from fastapi import APIRouter, Response
+from pydantic import WithJsonSchema
+from starlette.convertors import Convertor, register_url_convertor
 
 from service.api.bodies import JsonBodyDep, json_body
 from service.api.dependencies import SettingsDep, StoreDep
 from service.api.downloads import IfRangeHeader, RangeHeader, download, download_answers
-from service.api.followup_requests import checkpoint_named
+from service.api.followup_requests import CHECKPOINT_SCHEMA, CHECKPOINT_WORDS, checkpoint_named
 from service.api.followup_views import checkpoint_public
 from service.api.problems import documented
 from service.api.pruning import PruneRequest, kept_of
@@ -19,8 +22,25 @@ from service.store.experiments import Store
 from service.store.records import Conflict, Experiment
 from trainer.base.documents import parse_document
 from trainer.base.errors import CheckpointError
+from trainer.spec.checkpoints import CheckpointName
 from trainer.storage.checkpoints import find_checkpoint, list_checkpoints, prune
 
+
+class _Name(Convertor[CheckpointName]):
+    """What names a checkpoint in an address, and nothing else: /checkpoints/prune is another route's."""
+
+    regex = CHECKPOINT_WORDS
+
+    def convert(self, value: str) -> CheckpointName:
+        name = checkpoint_named(value)
+        assert name is not None
+        return name
+
+    def to_string(self, value: CheckpointName) -> str:
+        return str(value)
+
+
+register_url_convertor("checkpoint", _Name())
 router = APIRouter(tags=["checkpoints"])
 
 _ANY = "application/octet-stream"
@@ -38,32 +58,6 @@ def find(experiment_id: str, store: StoreDep, settings: SettingsDep) -> Checkpoi
     return CheckpointsPublic(items=tuple(checkpoint_public(row.id, each) for each in found))
 
 
-@router.get(
-    "/experiments/{experiment_id}/checkpoints/{name}",
-    response_class=Response,
-    responses=download_answers(_ANY),
-)
-def file(
-    experiment_id: str,
-    name: str,
-    store: StoreDep,
-    settings: SettingsDep,
-    asked: RangeHeader = "",
-    if_range: IfRangeHeader = "",
-) -> Response:
-    """The file of `final`, `best`, `last` or `iter_N`, or a range of it."""
-    row, wanted = store.get(experiment_id), checkpoint_named(name)
-    if wanted is None:
-        raise NothingThere(f"{name[:100]!r} names no checkpoint; allowed: final, best, last or iter_N")
-    try:
-        found = find_checkpoint(settings.layout, row.id, wanted)
-    except CheckpointError as error:
-        raise NothingThere(str(error)) from None
-    kept_as = f"{row.id}-{found.name}.pth"
-    stored = settings.layout.file(found.file)
-    return download(stored, _ANY, asked=asked, if_range=if_range, name=kept_as)
-
-
 @router.post(
     "/experiments/{experiment_id}/checkpoints/prune",
     openapi_extra=json_body(PruneRequest, _EXAMPLES),
@@ -79,6 +73,30 @@ def remove(experiment_id: str, body: JsonBodyDep, store: StoreDep, settings: Set
         removed=tuple(checkpoint_public(row.id, each) for each in gone),
         items=tuple(checkpoint_public(row.id, each) for each in list_checkpoints(storage, row.id)),
     )
+
+
+@router.get(
+    "/experiments/{experiment_id}/checkpoints/{name:checkpoint}",
+    response_class=Response,
+    responses=download_answers(_ANY),
+)
+def file(
+    experiment_id: str,
+    name: Annotated[CheckpointName, WithJsonSchema(CHECKPOINT_SCHEMA)],
+    store: StoreDep,
+    settings: SettingsDep,
+    asked: RangeHeader = "",
+    if_range: IfRangeHeader = "",
+) -> Response:
+    """The file of `final`, `best`, `last` or `iter_N`, or a range of it."""
+    row = store.get(experiment_id)
+    try:
+        found = find_checkpoint(settings.layout, row.id, name)
+    except CheckpointError as error:
+        raise NothingThere(str(error)) from None
+    kept_as = f"{row.id}-{found.name}.pth"
+    stored = settings.layout.file(found.file)
+    return download(stored, _ANY, asked=asked, if_range=if_range, name=kept_as)
 
 
 def _check_unused(row: Experiment, store: Store) -> None:
