@@ -194,6 +194,9 @@ class MemoryFile:
             raise FileNotFoundError(str(self))
         return self.disk.files[self.key][start:stop]
 
+    def reading(self) -> BinaryIO:
+        return io.BytesIO(self.read_bytes())
+
     def read_text(self) -> str:
         return self.read_bytes().decode()
 
@@ -264,6 +267,10 @@ class MemoryFolder:
         depth = len(self.key)
         keys = (*self.disk.files, *self.disk.folders)
         return sorted({key[depth] for key in keys if len(key) == depth + 1 and key[:depth] == self.key})
+
+    def files(self) -> list[str]:
+        depth = len(self.key)
+        return sorted("/".join(key[depth:]) for key in self.disk.files if key[:depth] == self.key)
 
     def modified_ns(self) -> int | None:
         return self.disk.folders.get(self.key)

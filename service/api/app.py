@@ -17,14 +17,20 @@ from service.api.dependencies import known_parameters
 from service.api.mlflow_facts import RunFacts
 from service.api.openapi import add_schemas
 from service.api.prefix import Prefix
+from service.api.pruning import PruneRequest
 from service.api.routes import (
     catalogue,
+    checkpoints,
     comparisons,
     docs,
+    evaluations,
     events,
     experiments,
+    exports,
+    followups,
     health,
     outputs,
+    predictions,
     sweep_table,
     sweeps,
 )
@@ -40,14 +46,25 @@ from service.shared.settings import Settings, SettingsError
 from service.store.experiments import Store
 from sweeps.document.spec import SweepSpec
 from trainer.base.errors import Problem
+from trainer.spec.followups import EvaluationRequest, ExportRequest
 from trainer.spec.spec import ExperimentSpec
 
+# The bodies that we read ourselves.
+_SENT = (
+    ExperimentSpec,
+    SweepSpec,
+    EvaluationRequest,
+    ExportRequest,
+    PruneRequest,
+)
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _DESCRIPTION = """
 Train and compare long-tailed semantic segmentation methods, region rebalance (arXiv 2204.01969) among them.
 
 POST a spec to `/experiments`, follow it at `/experiments/{id}`, put results side by side at `/comparisons`.
 A grid of them is one POST to `/sweeps`; its result is the table at `/sweeps/{id}/table`.
+What was trained is scored again, labels pictures and is taken away at `/experiments/{id}/evaluations`,
+`/predictions`, `/exports` and `/checkpoints`.
 Every score is in percent. Errors are problem documents (RFC 9457) that name the field by JSON pointer.
 """
 
@@ -100,7 +117,8 @@ def create_app(settings: Settings, backend: Backend | None = None, runs: RunClos
         app.add_middleware(_OwnNames)
     # Only this machine's processes reach loopback: such a header is of a reverse proxy here.
     app.add_middleware(Prefix, settings.root_path, forwarded=settings.host in _LOOPBACK)
-    for part in (experiments, outputs, events, sweeps, sweep_table, comparisons):
+    trained = (checkpoints, evaluations, predictions, exports, followups)
+    for part in (experiments, outputs, *trained, events, sweeps, sweep_table, comparisons):
         _include(app, part.router, HTTPStatus(422), HTTPStatus.SERVICE_UNAVAILABLE)
     _include(app, catalogue.router, HTTPStatus(422))
     for part in (health, docs):
@@ -149,7 +167,7 @@ def _complete_openapi(app: FastAPI) -> None:
 
     def complete() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = add_schemas(plain(), ExperimentSpec, SweepSpec, ProblemDetail)
+            app.openapi_schema = add_schemas(plain(), *_SENT, ProblemDetail)
         return app.openapi_schema
 
     app.openapi = complete  # type: ignore[method-assign]

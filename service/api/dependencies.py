@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any, cast
+from collections.abc import Callable
+from typing import Annotated, cast
 
 from fastapi import Depends, Request
-from pydantic import BaseModel
 
 from service.api.fastapi_compat import query_parameters
 from service.api.mlflow_facts import RunFacts
-from service.api.requests import BODY_LIMIT_BYTES, BadParameter, BodyTooLarge, NotJson
+from service.api.requests import BadParameter
 from service.api.table_cache import TableCache
 from service.reconcile.cluster import Backend, BackendUnreachable
 from service.reconcile.thread import ReconcilerLoop
@@ -20,8 +19,6 @@ from trainer.base.errors import Problem
 from trainer.base.pointers import escape
 from trainer.spec.defaults import leaves_resources
 from trainer.spec.recipes import Machines
-
-_DRAIN_BYTES = 8 * BODY_LIMIT_BYTES
 
 
 def _store(request: Request) -> Store:
@@ -67,30 +64,6 @@ def _wake(request: Request) -> Callable[[], None]:
     return _reconciler(request).wake
 
 
-async def _json_body(request: Request) -> bytes:
-    """The body, if it is declared as JSON and below the limit; never more than that is kept."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    # A web page elsewhere can make a browser send forms and plain text here unasked, but not JSON.
-    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
-        raise NotJson(kind)
-    declared = request.headers.get("content-length", "")
-    too_large = declared.isdigit() and int(declared) >= BODY_LIMIT_BYTES
-    if too_large and int(declared) > _DRAIN_BYTES:
-        raise BodyTooLarge
-    kept, received = bytearray(), 0
-    async for chunk in request.stream():
-        received += len(chunk)
-        too_large = too_large or received >= BODY_LIMIT_BYTES
-        if received > _DRAIN_BYTES:
-            break
-        # A client that is cut off while it sends often never sees the answer: take the rest, keep nothing.
-        if not too_large:
-            kept += chunk
-    if too_large:
-        raise BodyTooLarge
-    return bytes(kept)
-
-
 async def known_parameters(request: Request) -> None:
     """Refuses a query parameter that the route does not have: misspelt, it would do nothing, silently.
 
@@ -106,14 +79,6 @@ async def known_parameters(request: Request) -> None:
         )
 
 
-def json_body(model: type[BaseModel], examples: Mapping[str, tuple[str, Any]]) -> dict[str, Any]:
-    """What `JsonBodyDep` reads, for OpenAPI: a `model`, with examples as (summary, value) by name."""
-    shown = {name: {"summary": summary, "value": value} for name, (summary, value) in examples.items()}
-    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
-    content = {"application/json": {"schema": schema, "examples": shown}}
-    return {"requestBody": {"required": True, "content": content}}
-
-
 StoreDep = Annotated[Store, Depends(_store)]
 BackendDep = Annotated[Backend, Depends(_backend)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
@@ -122,4 +87,3 @@ ReconcilerDep = Annotated[ReconcilerLoop, Depends(_reconciler)]
 MachinesDep = Annotated[Callable[[object], Machines | None], Depends(_machines)]
 FactsDep = Annotated[RunFacts, Depends(_facts)]
 WakeDep = Annotated[Callable[[], None], Depends(_wake)]
-JsonBodyDep = Annotated[bytes, Depends(_json_body)]

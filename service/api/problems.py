@@ -15,11 +15,14 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from service.api.requests import (
-    BODY_LIMIT_BYTES,
     BadParameter,
+    BadPicture,
     BodyTooLarge,
+    NoPicture,
     NotAcceptable,
+    NothingThere,
     NotJson,
+    NotPicture,
     UnknownRecipe,
 )
 from service.reconcile.cluster import BackendUnreachable
@@ -32,10 +35,12 @@ from service.store.records import (
     NoReport,
     StoreUnavailable,
     UnknownExperiment,
+    UnknownFollowup,
     UnknownSweep,
 )
 from trainer.base.documents import MalformedDocument
 from trainer.base.errors import (
+    CheckpointError,
     ComparisonError,
     DataError,
     Problem,
@@ -60,18 +65,24 @@ _STATUS: dict[type[RegionRebalanceError], HTTPStatus] = {
     MalformedDocument: HTTPStatus.BAD_REQUEST,
     UnknownExperiment: HTTPStatus.NOT_FOUND,
     UnknownSweep: HTTPStatus.NOT_FOUND,
+    UnknownFollowup: HTTPStatus.NOT_FOUND,
     UnknownRecipe: HTTPStatus.NOT_FOUND,
     NoReport: HTTPStatus.NOT_FOUND,
+    NothingThere: HTTPStatus.NOT_FOUND,
     NotAcceptable: HTTPStatus.NOT_ACCEPTABLE,
     Conflict: HTTPStatus.CONFLICT,
     KeyReused: HTTPStatus.CONFLICT,
+    CheckpointError: HTTPStatus.CONFLICT,
+    NoPicture: HTTPStatus.CONFLICT,
     ComparisonError: HTTPStatus.CONFLICT,
     ReportError: HTTPStatus.CONFLICT,
     BodyTooLarge: HTTPStatus(413),  # its name changed in Python 3.13
     NotJson: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    NotPicture: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     SpecError: HTTPStatus(422),
     DataError: HTTPStatus(422),
     BadParameter: HTTPStatus(422),
+    BadPicture: HTTPStatus(422),
     StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     BackendUnreachable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
@@ -81,18 +92,24 @@ _TITLES: dict[type[RegionRebalanceError], str] = {
     MalformedDocument: "Malformed JSON",
     UnknownExperiment: "No such experiment",
     UnknownSweep: "No such sweep",
+    UnknownFollowup: "No such follow-up",
     UnknownRecipe: "No such recipe",
     NoReport: "No report yet",
+    NothingThere: "Nothing there",
     NotAcceptable: "Not in this form",
     Conflict: "Too late",
     KeyReused: "Idempotency-Key used before with another body",
+    CheckpointError: "No such checkpoint",
+    NoPicture: "No picture",
     ComparisonError: "These experiments cannot be compared",
     ReportError: "Unreadable report",
     BodyTooLarge: "Body too large",
     NotJson: "Not JSON",
+    NotPicture: "Not a picture",
     SpecError: "Invalid spec",
     DataError: "Unusable data",
     BadParameter: "Invalid parameter",
+    BadPicture: "Unusable picture",
     StoreUnavailable: "Database unavailable",
     BackendUnreachable: "Cluster unreachable",
 }
@@ -140,6 +157,8 @@ def _ours(_request: Request, error: Exception) -> Response:
     errors: tuple[Problem, ...] = ()
     if isinstance(error, SpecError | BadParameter):
         errors = error.problems
+    elif isinstance(error, BadPicture):
+        errors = (error.problem,)
     name = "".join(f"-{c.lower()}" if c.isupper() else c for c in known.__name__).lstrip("-")
     return problem(_STATUS[known], _TITLES[known], _detail(error), kind=name, errors=errors)
 
@@ -150,13 +169,18 @@ def _detail(error: Exception) -> str:
             return f"there is no experiment {str(error)[:100]!r}"
         case UnknownSweep():
             return f"there is no sweep {str(error)[:100]!r}"
+        case UnknownFollowup():
+            return f"there is no follow-up {str(error)[:100]!r}"
         case BadCursor():
             return f"cursor {str(error)[:100]!r} is not from this list; omit it for the first page"
         case BodyTooLarge():
-            return f"the body must be smaller than {BODY_LIMIT_BYTES:,} bytes"
+            return f"the body must be smaller than {error.limit:,} bytes"
         case NotJson():
             got = str(error)[:100] or "no Content-Type"
             return f"the body came with {got!r}; send Content-Type: application/json"
+        case NotPicture():
+            got = str(error)[:100] or "no Content-Type"
+            return f"the body came with {got!r}; send Content-Type: image/png or image/jpeg"
         case SpecError():
             return f"{len(error.problems)} {'problem' if len(error.problems) == 1 else 'problems'}: {error}"
         case _:

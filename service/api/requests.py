@@ -11,11 +11,35 @@ BODY_LIMIT_BYTES = 1_000_000  # a body must be smaller
 
 
 class BodyTooLarge(RegionRebalanceError):
-    """The body is not below the limit."""
+    """The body is not below the limit, which is the argument, in bytes."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.limit = limit
 
 
 class NotJson(RegionRebalanceError):
     """The body is declared as something that is not JSON, or as nothing; the message is that type."""
+
+
+class NotPicture(RegionRebalanceError):
+    """The body is declared as something that is no PNG or JPEG; the message is that type."""
+
+
+class BadPicture(RegionRebalanceError):
+    """The body is no picture that may be labelled; `problem` says why."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+
+class NothingThere(RegionRebalanceError):
+    """What has this name was never made, or is gone; the message says which there are."""
+
+
+class NoPicture(RegionRebalanceError):
+    """A prediction came to no picture; the message says why."""
 
 
 class NotAcceptable(RegionRebalanceError):

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +23,8 @@ from trainer.spec.evaluation import SINGLE_SCALE
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from service.client.client import LogPiece
+    from service.shared.followup_schemas import FollowupPublic
     from service.shared.schemas import ExperimentPublic
     from service.shared.sweep_schemas import SweepPublic
 
@@ -111,10 +113,21 @@ def list_(args: argparse.Namespace, client: RebalanceClient) -> int:
 
 def logs(args: argparse.Namespace, client: RebalanceClient) -> int:
     """The job's log; with --follow until the experiment has ended."""
+    return follow_log(
+        args,
+        lambda: client.experiment(args.id).state.ended,
+        lambda offset: client.logs(args.id, offset=offset, attempt=args.attempt),
+    )
+
+
+def follow_log(
+    args: argparse.Namespace, has_ended: Callable[[], bool], piece_from: Callable[[int], LogPiece]
+) -> int:
+    """Prints a log, with --follow up to what was written when it had ended."""
     offset, pending = 0, b""
     while True:
-        ended = not args.follow or client.experiment(args.id).state.ended  # asked first: the log's end counts
-        piece = client.logs(args.id, offset=offset, attempt=args.attempt)
+        ended = not args.follow or has_ended()  # asked first: the log's end counts
+        piece = piece_from(offset)
         offset = piece.next_offset
         whole, newline, pending = (pending + piece.content).rpartition(b"\n")
         _print_log(whole + newline, as_json=args.json)
@@ -252,7 +265,7 @@ def _print_log(content: bytes, *, as_json: bool) -> None:
         sys.stdout.buffer.flush()
 
 
-def tell(args: argparse.Namespace, answer: ExperimentPublic | SweepPublic, text: str) -> int:
+def tell(args: argparse.Namespace, answer: ExperimentPublic | SweepPublic | FollowupPublic, text: str) -> int:
     """Exit code 0, once the answer is told: all of it with --json, else a line that ends in `text`."""
     if args.json:
         print_json(answer)

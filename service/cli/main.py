@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from service.cli.dataset_options import add_dataset_options
 from service.cli.failure import fail
+from service.cli.instance_options import add_demo_options, add_serve_options
+from service.cli.option_types import identifier
+from service.cli.trained_options import add_trained_options, contradiction
+from service.shared.followup_ids import is_followup_id
 from sweeps.document.preset_options import add_preset_options, preset_names
 from trainer.base.commands import positive
 from trainer.base.ends import ExitCode
@@ -37,11 +41,20 @@ _API_COMMANDS = {
     "cancel": ("experiments:cancel", "ask an experiment to stop"),
     "retry": ("experiments:retry", "another attempt at one that failed or was cancelled"),
     "track": ("experiments:track", "send everything that experiments have measured to MLflow again"),
+    "evaluate": ("followups:evaluate", "score a checkpoint again: in other modes, on other data"),
+    "evaluations": ("followups:evaluations", "an experiment's evaluations, newest first"),
+    "checkpoints": ("trained:checkpoints", "an experiment's checkpoints: list, download, prune"),
     "reproduce": ("sweeps:reproduce", "a table of the paper on your data, beside the paper's numbers"),
     "datasets": ("catalogue:datasets", "the data sets a spec can name"),
     "models": ("catalogue:models", "the models a spec can name"),
     "methods": ("catalogue:methods", "the methods a spec can name"),
 }
+# Those that run a model on this machine, and ask the API only for the checkpoint of an experiment.
+_LOCAL_COMMANDS = {
+    "predict": ("trained:predict", "label pictures, of several experiments side by side"),
+    "export": ("trained:export", "a checkpoint in other programs' formats"),
+}
+_OF_EITHER = ("show", "logs", "cancel", "retry")  # take the id of an experiment or of a follow-up
 _SWEEP_COMMANDS = {
     "submit": ("sweeps:submit", "store a sweep and start it"),
     "list": ("sweeps:list_", "sweeps, newest first"),
@@ -102,14 +115,33 @@ def _call(function: str, *arguments: Any) -> int:
 
 
 def _ask(function: str, args: argparse.Namespace) -> int:
-    """A command that only asks the API: `function` does it."""
+    """A command that only asks the API: `function` does it, of a follow-up its namesake."""
     from service.cli import experiments
-    from service.client.client import ApiError, ApiUnreachable, RebalanceClient
+    from service.client.client import RebalanceClient
+
+    if args.command in _OF_EITHER and is_followup_id(args.id):
+        function = f"followups:{args.command}"
+
+    def act() -> int:
+        with RebalanceClient(experiments.api_of(args)) as client:
+            return _call(function, args, client)
+
+    return _told(args, act)
+
+
+def _locally(function: str, args: argparse.Namespace) -> int:
+    """A command that may ask the API, and does the rest here."""
+    return _told(args, lambda: _call(function, args))
+
+
+def _told(args: argparse.Namespace, act: Callable[[], int]) -> int:
+    """Its exit code; where the API refuses or is not there, that is said."""
+    from service.cli import experiments
+    from service.client.client import ApiError, ApiUnreachable
     from service.shared.proxies import ProxyRefused
 
     try:
-        with RebalanceClient(experiments.api_of(args)) as client:
-            return _call(function, args, client)
+        return act()
     except ApiUnreachable as error:
         return fail(str(error), ExitCode.UNREACHABLE)
     except (experiments.BadArgument, ProxyRefused) as error:
@@ -136,7 +168,7 @@ def _contradiction(args: argparse.Namespace) -> str | None:
         return "--scores: is for the terminal; allowed: without --json, which has all of them"
     if args.command == "sweep" and given.get("classes") and (args.json or form is not None):
         return "--classes: is for the terminal; allowed: without --json and --format, which list all classes"
-    return None
+    return contradiction(given)
 
 
 def _where(args: argparse.Namespace, error: ApiError) -> str:
@@ -166,16 +198,19 @@ def build_parser() -> argparse.ArgumentParser:
     added["list"].add_argument("--limit", type=positive, default=50, help="how many at most (50)")
     text = "only its trials; repeat for more"
     added["list"].add_argument(
-        "--sweep", action="append", default=[], type=_identifier, metavar="ID", help=text
+        "--sweep", action="append", default=[], type=identifier, metavar="ID", help=text
     )
     for name in ("show", "logs", "cancel", "retry"):
-        added[name].add_argument("id", metavar="ID", type=_identifier)
+        added[name].add_argument("id", metavar="ID", type=identifier)
     for name in ("cancel", "retry"):
         added[name].add_argument("--wait", action="store_true", help="stay until it has ended")
     added["logs"].add_argument("-f", "--follow", action="store_true", help="stay until it has ended")
     added["logs"].add_argument("--attempt", type=positive, metavar="N", help="only this attempt")
-    added["compare"].add_argument("id", metavar="ID", type=_identifier, nargs="+")
-    added["track"].add_argument("id", metavar="ID", type=_identifier, nargs="+")
+    for name, about in _LOCAL_COMMANDS.items():
+        added[name] = _api_command(commands, name, *about, ask=_locally)
+    add_trained_options(added)
+    added["compare"].add_argument("id", metavar="ID", type=identifier, nargs="+")
+    added["track"].add_argument("id", metavar="ID", type=identifier, nargs="+")
     added["compare"].add_argument("--classes", action="store_true", help="also class by class: IoU, Remark 1")
     added["compare"].add_argument("--mode", metavar="MODE", help="way of scoring (the reference's first)")
     text = "of all pixels, or of single pictures with head, body and tail by pictures (headline)"
@@ -187,19 +222,30 @@ def build_parser() -> argparse.ArgumentParser:
     _sweep(commands.add_parser("sweep", help="grids and searches of experiments"))
     for name, (_, options) in _PROGRAMS.items():
         options.add_options(commands.add_parser(name, help=options.ABOUT, description=options.ABOUT))
-    _serve(commands.add_parser("serve", help="start Ray, MLflow and the API, until Ctrl-C"))
-    _demo(commands.add_parser("demo", help="three experiments on the built-in data, and their comparison"))
+    serve = commands.add_parser("serve", help="start Ray, MLflow and the API, until Ctrl-C")
+    serve.set_defaults(func=partial(_call, "serve:serve_command"))
+    add_serve_options(serve)
+    demo = commands.add_parser("demo", help="three experiments on the built-in data, and their comparison")
+    demo.set_defaults(func=partial(_call, "demo:demo_command"))
+    add_demo_options(demo)
     return parser
 
 
 def _api_command(
-    commands: argparse._SubParsersAction[_Parser], name: str, function: str, text: str
+    commands: argparse._SubParsersAction[_Parser],
+    name: str,
+    function: str,
+    text: str,
+    ask: Callable[[str, argparse.Namespace], int] = _ask,
 ) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=text, description=text)
-    parser.set_defaults(func=partial(_ask, function))
+    parser.set_defaults(func=partial(ask, function))
     parser.add_argument("--api", metavar="URL", help="the API's address; or REBALANCE_API")
     parser.add_argument("--data-dir", metavar="DIR", help="of a running `rebalance serve`: its API")
-    parser.add_argument("--json", action="store_true", help="machine-readable output")
+    if ask is _ask:
+        parser.add_argument("--json", action="store_true", help="machine-readable output")
+    else:  # what is printed is the program's
+        parser.set_defaults(json=False)
     return parser
 
 
@@ -214,7 +260,7 @@ def _sweep(parser: _Parser) -> None:
     added["list"].add_argument("--state", action="append", default=[], help="only this; repeat for more")
     added["list"].add_argument("--limit", type=positive, default=50, help="how many at most (50)")
     for name in ("show", "table", "watch", "cancel", "pause", "resume"):
-        added[name].add_argument("id", metavar="ID", type=_identifier)
+        added[name].add_argument("id", metavar="ID", type=identifier)
     for name in ("submit", "table", "watch"):
         added[name].add_argument("--format", choices=_FORMATS, help="of the table, for a file")
     added["table"].add_argument("--classes", action="store_true", help="also IoU class by class")
@@ -235,37 +281,3 @@ def _recipes(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(func=partial(_call, "catalogue:recipes"))
     parser.add_argument("name", metavar="NAME", nargs="?", help="all about this one")
     parser.add_argument("--json", action="store_true", help="machine-readable output")
-
-
-def _serve(parser: argparse.ArgumentParser) -> None:
-    """Options left out come from REBALANCE_… variables: see service/shared/settings.py."""
-    parser.set_defaults(func=partial(_call, "serve:serve_command"))
-    _instance(parser, "everything is kept here (~/.rebalance)")
-    parser.add_argument("--host", help="where the API listens (127.0.0.1)")
-    parser.add_argument("--port", type=int, metavar="N", help="of the API (8000); 0 for any free one")
-    parser.add_argument("--root-path", metavar="PATH", help="of a reverse proxy that leads here: /rebalance")
-    parser.add_argument("--ray-address", metavar="URL", help="Jobs API of a Ray that is already running")
-    parser.add_argument("--mlflow-uri", metavar="URI", help="an MLflow server that is already running")
-    parser.add_argument(
-        "--database-url", metavar="URL", help="instead of SQLite in the data directory; no password here"
-    )
-
-
-def _demo(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(func=partial(_call, "demo:demo_command"))
-    _instance(parser, "everything is kept here (.rebalance)")
-    parser.add_argument("--iterations", type=positive, metavar="N", help="fewer, to try it out")
-
-
-def _instance(parser: argparse.ArgumentParser, data_dir: str) -> None:
-    parser.add_argument("--data-dir", metavar="DIR", help=data_dir)
-    text = "a directory that folder data sets may lie in; repeat for more"
-    parser.add_argument("--data-root", metavar="DIR", action="append", dest="data_roots", help=text)
-    parser.add_argument("--max-running", type=positive, metavar="N", help="experiments at a time (2)")
-    parser.add_argument("--json", action="store_true", help="machine-readable output on stdout")
-
-
-def _identifier(text: str) -> str:
-    if not text.strip():
-        raise argparse.ArgumentTypeError(f"{text!r} is refused; allowed: an id, as lists show it")
-    return text

@@ -78,10 +78,10 @@ def print_experiment(
     grid.add_row("id", each.id)
     grid.add_row("name", cell(each.name))
     grid.add_row("state", _state(each) + (f", attempt {each.attempt}" if each.attempt > 1 else ""))
-    grid.add_row("method", cell(_compact(each.spec.get("method"))))
-    grid.add_row("data set", cell(_compact(each.spec.get("dataset"))))
-    grid.add_row("model", cell(_compact(each.spec.get("model"))))
-    grid.add_row("schedule", cell(_compact(each.spec.get("schedule"))))
+    grid.add_row("method", cell(compact(each.spec.get("method"))))
+    grid.add_row("data set", cell(compact(each.spec.get("dataset"))))
+    grid.add_row("model", cell(compact(each.spec.get("model"))))
+    grid.add_row("schedule", cell(compact(each.spec.get("schedule"))))
     if each.progress:
         grid.add_row("progress", f"{each.progress.iteration}/{each.progress.iterations}")
     if each.error:
@@ -96,6 +96,11 @@ def print_experiment(
     if each.links.mlflow:
         grid.add_row("MLflow", cell(each.links.mlflow))
     console.print(grid)
+    console.print(events_table(events))
+
+
+def events_table(events: Sequence[EventPublic]) -> Table:
+    """What happened, a row for each change of state or notice."""
     table = make_table("at", "attempt", "from", "to", "reason")
     table.columns[4].no_wrap = False
     for event in events:
@@ -104,7 +109,7 @@ def print_experiment(
         if left == to:
             left, to = "", "notice"
         table.add_row(at, str(event.attempt), left, to, cell(event.reason))
-    console.print(table)
+    return table
 
 
 def notice_text(notice: NoticePublic) -> str:
@@ -137,7 +142,7 @@ def preview_lines(preview: ExperimentPreview) -> Iterator[str]:
     steps, pictures = spec["schedule"]["iterations"], spec["schedule"]["batch_size"]
     what = f"{spec['method']['kind']} on {spec['dataset']['name']}"
     yield f"{what}: {steps:,} iterations of {counted(pictures, 'picture')}"
-    model = preview.config or _compact(spec["model"])
+    model = preview.config or compact(spec["model"])
     count = "not counted yet" if preview.parameters is None else f"{preview.parameters:,}"
     yield f"model: {model}, parameters: {count}, weights: {spec['weights']}"
     if preview.overrides:
@@ -182,7 +187,8 @@ def _named(value: Any, key: str) -> str:
     return str(value.get(key, "")) if isinstance(value, dict) else str(value or "")
 
 
-def _compact(value: Any) -> str:
+def compact(value: Any) -> str:
+    """An object's fields in a line, those that are null left out."""
     if not isinstance(value, dict):
         return str(value)
     told = {name: json.dumps(each) if isinstance(each, dict) else each for name, each in value.items()}

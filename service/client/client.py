@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import RootModel
 
+from service.client.followups import FollowupCalls
 from service.client.http import (
     PATIENCE,
     POLL_SECONDS,
@@ -26,6 +27,7 @@ from service.client.http import (
     looks,
     segment,
 )
+from service.client.logs import LogPiece, log_piece
 from service.client.sweeps import SweepCalls
 from service.shared.schemas import (
     CatalogueItem,
@@ -46,22 +48,11 @@ if TYPE_CHECKING:  # these load numpy; only who asks for a report or a compariso
 __all__ = ["POLL_SECONDS", "ApiError", "ApiUnreachable", "LogPiece", "RebalanceClient"]
 
 
-class LogPiece(NamedTuple):
-    """A part of a log, UTF-8 that may be cut anywhere; `next_offset` (bytes) asks for what follows."""
-
-    content: bytes
-    next_offset: int
-
-    @property
-    def text(self) -> str:
-        return self.content.decode("utf-8", errors="replace")
-
-
 class _Object(RootModel[dict[str, Any]]):
     """Any JSON object."""
 
 
-class RebalanceClient(SweepCalls):
+class RebalanceClient(SweepCalls, FollowupCalls):
     """Speaks to one service. Close it, or use it in a `with` statement."""
 
     def submit(
@@ -119,13 +110,7 @@ class RebalanceClient(SweepCalls):
 
     def logs(self, experiment_id: str, *, offset: int = 0, attempt: int | None = None) -> LogPiece:
         """The log from `offset` bytes on; of all attempts in a row, or of one."""
-        params: Params = {"offset": offset}
-        if attempt is not None:
-            params["attempt"] = attempt
-        response = self.send("GET", f"/experiments/{segment(experiment_id)}/logs", params=params)
-        body = response.content
-        following = int(response.headers.get("X-Next-Offset", offset + len(body)))
-        return LogPiece(body, following)
+        return log_piece(self, f"/experiments/{segment(experiment_id)}", offset, attempt)
 
     def metrics(
         self, experiment_id: str, *, kind: Literal["train", "eval", "event"] | None = None, after: int = 0

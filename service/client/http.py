@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any, Protocol, Self, TypeVar
 from urllib.parse import quote
@@ -111,8 +112,25 @@ class ApiCaller:
             ) from None
 
     def send(self, method: str, path: str, **request: Any) -> httpx.Response:
-        try:
+        with self._mapped_errors():
             response = self._http.request(method, path, **request)
+        if response.is_success:
+            return response
+        raise ApiError(response.status_code, _problem_of(response))
+
+    @contextmanager
+    def streaming(self, method: str, path: str) -> Iterator[Iterator[bytes]]:
+        """A body that is too large to be kept, piece by piece; one that breaks off is ApiUnreachable."""
+        with self._mapped_errors(), self._http.stream(method, path) as response:
+            if not response.is_success:
+                response.read()
+                raise ApiError(response.status_code, _problem_of(response))
+            yield response.iter_bytes()
+
+    @contextmanager
+    def _mapped_errors(self) -> Iterator[None]:
+        try:
+            yield
         except (httpx.TransportError, httpx.InvalidURL) as error:
             why = str(error) or type(error).__name__
             raise ApiUnreachable(
@@ -121,9 +139,6 @@ class ApiCaller:
             ) from None
         except UnicodeEncodeError as error:
             raise ApiError(400, _unsent(error)) from None
-        if response.is_success:
-            return response
-        raise ApiError(response.status_code, _problem_of(response))
 
 
 def _unsent(error: UnicodeEncodeError) -> ProblemDetail:

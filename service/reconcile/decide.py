@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from service.reconcile.cluster import JobObservation, JobStatus
 from service.shared.states import State
@@ -11,8 +13,10 @@ from service.store.records import NOTHING, JobRow, Outcome
 from sweeps.results.report import SweepReport
 from trainer.base.ends import End
 from trainer.base.errors import NodeLost
+from trainer.results.followup import EvaluationResult, FollowupReport
 from trainer.results.report import AttemptError, AttemptReport
 
+JobReport = AttemptReport | SweepReport | FollowupReport
 _LONGEST_MESSAGE = 20_000
 _CLUSTER_LOSSES_PER_ATTEMPT = 10
 
@@ -34,7 +38,7 @@ class Observation:
 
     job: JobObservation
     since: datetime
-    report: AttemptReport | SweepReport | None = None
+    report: JobReport | None = None
     report_problem: str | None = None
 
 
@@ -48,7 +52,7 @@ class Decision:
 
 
 def decide(row: JobRow, observation: Observation, now: datetime, rules: Rules) -> Decision | None:
-    """Next state of an experiment or sweep that has a job, and why; None while nothing new is known."""
+    """Next state of a row that has a job, and why; None while nothing new is known."""
     if observation.report is not None and observation.report.state != End.CANCELLED:
         return _after_report(row, observation.report, rules)
     if observation.job.status is JobStatus.RUNNING and row.state is State.SUBMITTED:
@@ -62,13 +66,10 @@ def decide(row: JobRow, observation: Observation, now: datetime, rules: Rules) -
     return None
 
 
-def _after_report(row: JobRow, report: AttemptReport | SweepReport, rules: Rules) -> Decision:
-    if isinstance(report, SweepReport):
-        if report.state == End.COMPLETED:
-            limit = f"; {report.limit}" if report.limit else ""
-            return _ended(State.COMPLETED, f"report: the sweep came to its end{limit}")
-    elif report.state == End.COMPLETED and report.result is not None:
-        return _ended(State.COMPLETED, "report with a result", headline=headline_of(report))
+def _after_report(row: JobRow, report: JobReport, rules: Rules) -> Decision:
+    completed = _completed(report) if report.state == End.COMPLETED else None
+    if completed is not None:
+        return completed
     error = report.error or AttemptError(
         type="ReportError", message="the report names neither a result nor an error"
     )
@@ -78,6 +79,17 @@ def _after_report(row: JobRow, report: AttemptReport | SweepReport, rules: Rules
     if error.retryable:
         return _try_again(row, error, rules, cluster_lost=error.type == NodeLost.__name__)
     return _failed(error, "report with an error")
+
+
+def _completed(report: JobReport) -> Decision | None:
+    """What follows from a report that says so; None where it has no result to show for it."""
+    if isinstance(report, SweepReport):
+        limit = f"; {report.limit}" if report.limit else ""
+        return _ended(State.COMPLETED, f"report: the sweep came to its end{limit}")
+    if report.result is None:
+        return None
+    headline = headline_of(report) if isinstance(report, AttemptReport) else headlines_of(report)
+    return _ended(State.COMPLETED, "report with a result", headline=headline)
 
 
 def _after_stop(row: JobRow, observation: Observation, rules: Rules) -> Decision:
@@ -144,7 +156,7 @@ def _ended(
     reason: str,
     *,
     error: AttemptError | None = None,
-    headline: dict[str, float | None] | None = None,
+    headline: Mapping[str, Any] | None = None,
 ) -> Decision:
     outcome = Outcome(
         error_type=error.type if error else None,
@@ -171,7 +183,15 @@ def headline_of(report: AttemptReport) -> dict[str, float | None] | None:
     return scores.headline if scores else None
 
 
-def when_started(report: AttemptReport | SweepReport | None) -> datetime | None:
+def headlines_of(report: FollowupReport) -> dict[str, dict[str, float | None]] | None:
+    """The scores of each mode, in percent; None where nothing was scored."""
+    result = report.result
+    if not isinstance(result, EvaluationResult):
+        return None
+    return {mode: scores.headline for mode, scores in result.evaluation.items()}
+
+
+def when_started(report: JobReport | None) -> datetime | None:
     """When the job says it began, for one too short to be seen running."""
     try:
         started = datetime.fromisoformat(report.started_at) if report else None

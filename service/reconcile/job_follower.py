@@ -1,4 +1,4 @@
-"""One row's way: submit its job, look at it, `decide`, act; the same for experiments and sweeps."""
+"""One row's way: submit its job, look at it, `decide`, act; the same for every kind of job."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class JobFollower(Generic[Row]):
         before_end: Callable[[Row, State, datetime], None] = lambda row, to, now: None,
     ) -> None:
         """`before_end` is called before a row is moved to a state that ends it."""
-        self._ledger = ledger
+        self.ledger = ledger
         self._work = work
         self._cluster = cluster
         self._rules = rules
@@ -140,9 +140,9 @@ class JobFollower(Generic[Row]):
         job = self._cluster.look(row.job_id)
         if job.status is not JobStatus.UNREACHABLE:
             run_id = mlflow_ids(self._work.mlflow(row)).get("run_id")
-            row = self._ledger.observe(row, job_status=job.status, mlflow_run_id=run_id, now=now)
+            row = self.ledger.observe(row, job_status=job.status, mlflow_run_id=run_id, now=now)
         observation = self._with_report(row, job, now)
-        self._ledger.note([(row, read_notices(self._work.attempt(row)))], now=now)  # after a report: all
+        self.ledger.note([(row, read_notices(self._work.attempt(row)))], now=now)  # after a report: all
         decision = decide(row, observation, now, self._rules)
         if decision is not None:
             self._act(row, observation, decision, now)
@@ -173,11 +173,12 @@ class JobFollower(Generic[Row]):
         self._move(row, replace(decision, outcome=outcome), now)
 
     def _move(self, row: Row, decision: Decision, now: datetime) -> None:
+        outcome = decision.outcome
         if decision.to.ended:
             self._before_end(row, decision.to, now)
-        self._ledger.transition(
-            row, to=decision.to, reason=decision.reason, now=now, outcome=decision.outcome
-        )
+            if not self._work.own_run:
+                outcome = replace(outcome, mlflow_status_due=None)
+        self.ledger.transition(row, to=decision.to, reason=decision.reason, now=now, outcome=outcome)
         log.info(
             "transition",
             extra={

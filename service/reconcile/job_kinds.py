@@ -1,15 +1,18 @@
-"""What differs between an experiment and a sweep to the one who runs them: paths, command line, report."""
+"""What differs between kinds of jobs to the one who runs them: paths, command line, report."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from service.reconcile import run_directories
+from service.reconcile.decide import JobReport
 from service.shared.settings import Settings
-from service.store.records import Experiment, JobRow, Sweep
+from service.store.records import Experiment, Followup, JobRow, Sweep
 from sweeps.results.report import SweepReport, read_sweep_report
 from trainer.base.errors import ReportError
+from trainer.results.followup import FollowupReport
 from trainer.results.report import AttemptReport
 from trainer.storage.directories import AttemptDir
 from trainer.storage.layout import mlflow_ids
@@ -23,6 +26,7 @@ class Work(Protocol[RowT_contra]):
     """One kind of job."""
 
     word: str
+    own_run: bool  # whether its MLflow run ends with it
 
     def attempt(self, row: RowT_contra) -> AttemptDir:
         """Where the job of this attempt writes."""
@@ -33,7 +37,7 @@ class Work(Protocol[RowT_contra]):
     def command(self, row: RowT_contra) -> list[str]:
         """The line that starts this attempt; the same one works by hand."""
 
-    def report(self, row: RowT_contra) -> AttemptReport | SweepReport | None:
+    def report(self, row: RowT_contra) -> JobReport | None:
         """The attempt's report, None while there is none.
 
         Raises:
@@ -48,6 +52,7 @@ class ExperimentWork:
     """`python -m trainer.job`."""
 
     word = "experiment"
+    own_run = True
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -77,6 +82,7 @@ class SweepWork:
     """`python -m sweeps.job`. Its trials say how far it came."""
 
     word = "sweep"
+    own_run = True
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -98,6 +104,34 @@ class SweepWork:
         return report
 
     def progress(self, row: Sweep, *, completed: bool) -> None:
+        del row, completed
+
+
+class FollowupWork:
+    """`python -m trainer.followup`. What it measures goes into its experiment's run, whose status stays."""
+
+    word = "followup"
+    own_run = False
+
+    def __init__(self, settings: Settings, experiment_of: Callable[[str], Experiment]) -> None:
+        """`experiment_of`: the row of an experiment that there is."""
+        self._settings = settings
+        self._storage = settings.layout
+        self._experiment_of = experiment_of
+
+    def attempt(self, row: Followup) -> AttemptDir:
+        return self._storage.followup(row.experiment_id, row.id).attempt(row.attempt)
+
+    def mlflow(self, row: Followup) -> StoredFile:
+        return self._storage.mlflow_run(row.experiment_id)
+
+    def command(self, row: Followup) -> list[str]:
+        return followup_command(self._settings, row, self._experiment_of(row.experiment_id))
+
+    def report(self, row: Followup) -> FollowupReport | None:
+        return run_directories.followup_report_of(self._storage, row, row.attempt)
+
+    def progress(self, row: Followup, *, completed: bool) -> None:
         del row, completed
 
 
@@ -131,6 +165,15 @@ def sweep_command(settings: Settings, row: Sweep) -> list[str]:
     """The line that starts this attempt at a sweep; a later attempt goes on with its trials."""
     spec = settings.layout.sweep(row.id).attempt(row.attempt).spec
     return _command(settings, "sweeps.job", spec, ["--sweep", row.id, "--attempt", str(row.attempt)])
+
+
+def followup_command(settings: Settings, row: Followup, experiment: Experiment) -> list[str]:
+    """The line that starts this attempt at a follow-up of `experiment`."""
+    spec = settings.layout.followup(experiment.id, row.id).attempt(row.attempt).spec
+    names = ["--experiment", experiment.id, "--followup", row.id, "--attempt", str(row.attempt)]
+    for key, value in _mlflow_tags(settings, experiment).items():
+        names.append(f"--mlflow-tag={key}={value}")
+    return _command(settings, "trainer.followup", spec, names)
 
 
 def _command(settings: Settings, module: str, spec: StoredFile, names: list[str]) -> list[str]:

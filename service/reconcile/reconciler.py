@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from service.reconcile.cluster import Backend, RunCloser
 from service.reconcile.decide import Rules
 from service.reconcile.job_follower import BackendLink, JobFollower, Mishaps
-from service.reconcile.job_kinds import ExperimentWork, SweepWork
+from service.reconcile.job_kinds import ExperimentWork, FollowupWork, SweepWork
 from service.reconcile.tracking import Tracking
 from service.reconcile.trial_follower import Trials
 from service.shared.settings import Settings
 from service.shared.states import LIVE, WITH_JOB, State
 from service.store.experiments import Store
-from service.store.records import Experiment, JobRow, StoreUnavailable, Sweep
+from service.store.records import JobRow, StoreUnavailable
 
 Row = TypeVar("Row", bound=JobRow)
 
@@ -45,8 +45,10 @@ class Reconciler:
         self._trials = Trials(store, settings, self._mishaps.confined)
         rules = Rules(settings.max_attempts, timedelta(seconds=settings.report_grace_seconds))
         common = (self._cluster, rules, self._mishaps)
-        self._experiments = JobFollower(store, ExperimentWork(settings), *common)
+        experiments = JobFollower(store, ExperimentWork(settings), *common)
         self._sweeps = JobFollower(store.sweeps, SweepWork(settings), *common, before_end=self._trials.settle)
+        followups = JobFollower(store.followups, FollowupWork(settings, store.get), *common)
+        self._followers: tuple[JobFollower[Any], ...] = (experiments, self._sweeps, followups)
         self._tracking = Tracking(store, settings, self._cluster, runs, self._mishaps)
         self._leads: Callable[[], bool] = lambda: True
 
@@ -60,14 +62,12 @@ class Reconciler:
         """
         self._leads = leads
         self._cluster.new_pass()
-        for experiment in self._while_leading(self._store.in_states(*WITH_JOB)):
-            self._experiments.follow(experiment, now)
-        for sweep in self._while_leading(self._store.sweeps.in_states(*WITH_JOB)):
-            self._sweeps.follow(sweep, now)
-        for experiment in self._while_leading(self._store.in_states(State.QUEUED, cancel_requested=True)):
-            self._experiments.drop(experiment, now)
-        for sweep in self._while_leading(self._store.sweeps.in_states(State.QUEUED, cancel_requested=True)):
-            self._sweeps.drop(sweep, now)
+        for follower in self._followers:
+            for row in self._while_leading(follower.ledger.in_states(*WITH_JOB)):
+                follower.follow(row, now)
+        for follower in self._followers:
+            for row in self._while_leading(follower.ledger.in_states(State.QUEUED, cancel_requested=True)):
+                follower.drop(row, now)
         self._follow_trials(now)
         self._submit(now)
         self._tracking.settle(now, leads)
@@ -75,9 +75,12 @@ class Reconciler:
     def _while_leading(self, rows: Iterable[Row]) -> Iterator[Row]:
         """The rows one by one, as long as they are ours to act on."""
         for row in rows:
-            if not self._leads():
-                raise StoreUnavailable("another service leads by now")
+            self._check_lead()
             yield row
+
+    def _check_lead(self) -> None:
+        if not self._leads():
+            raise StoreUnavailable("another service leads by now")
 
     def _follow_trials(self, now: datetime) -> None:
         for sweep in self._while_leading(self._store.sweeps.in_states(*LIVE)):
@@ -86,19 +89,18 @@ class Reconciler:
             self._sweeps.guarded(sweep, lambda row, at: self._trials.settle(row, row.state, at), now)
 
     def _submit(self, now: datetime) -> None:
-        """What has waited longest first; a sweep takes one of the places, what cannot be submitted none."""
-        taken = len(self._store.in_states(*WITH_JOB)) + len(self._store.sweeps.in_states(*WITH_JOB))
+        """What has waited longest first; each takes one of the places, what cannot be submitted none."""
+        taken = sum(len(follower.ledger.in_states(*WITH_JOB)) for follower in self._followers)
         free = self._settings.max_running - taken
         if free <= 0:
             return
-        waiting: list[Experiment | Sweep] = [
-            *self._store.in_states(State.QUEUED, cancel_requested=False, limit=free + _SPARE),
-            *self._store.sweeps.queued(limit=free + _SPARE),
+        waiting = [
+            (row.created_at, row.id, row, follower)
+            for follower in self._followers
+            for row in follower.ledger.queued(limit=free + _SPARE)
         ]
-        for row in self._while_leading(sorted(waiting, key=lambda row: (row.created_at, row.id))):
+        for _, _, row, follower in sorted(waiting, key=lambda each: each[:2]):
             if free == 0:
                 return
-            if isinstance(row, Sweep):
-                free -= self._sweeps.submit(row, now)
-            else:
-                free -= self._experiments.submit(row, now)
+            self._check_lead()
+            free -= follower.submit(row, now)

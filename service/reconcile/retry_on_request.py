@@ -1,11 +1,12 @@
-"""Another attempt at an experiment that failed or was cancelled, because somebody asks for it."""
+"""Another attempt at what failed or was cancelled, because somebody asks for it."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
 from service.store.experiments import Store
-from service.store.records import Conflict, Experiment
+from service.store.followups import FollowupStore
+from service.store.records import Conflict, Experiment, Followup
 from trainer.storage.layout import Storage
 
 
@@ -29,6 +30,12 @@ def retry(store: Store, storage: Storage, row: Experiment, now: datetime) -> Exp
         reason = "retried on request, in a job of its own"
     storage.stop(row.id).delete()
     return store.retry(row, attempt=attempt, reason=reason, now=now)
+
+
+def retry_followup(store: FollowupStore, storage: Storage, row: Followup, now: datetime) -> Followup:
+    """The follow-up, queued again; errors as in `retry`."""
+    newest = storage.followup(row.experiment_id, row.id).newest_attempt()
+    return store.retry(row, attempt=max(row.attempt, newest) + 1, reason="retried on request", now=now)
 
 
 def _cancel_asked(store: Store, row: Experiment) -> bool:

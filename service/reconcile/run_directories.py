@@ -4,11 +4,13 @@ where the job wrote none.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from service.store.records import Followup
 from trainer.base.errors import ReportError
+from trainer.results.followup import FollowupReport, read_followup_report
 from trainer.results.report import AttemptReport, read_report
 from trainer.storage.directories import AttemptDir
 from trainer.storage.layout import Storage
@@ -43,6 +45,14 @@ def report_of(storage: Storage, experiment: str, attempt: int) -> AttemptReport 
     return report
 
 
+def followup_report_of(storage: Storage, row: Followup, attempt: int) -> FollowupReport | None:
+    """The same of an attempt at a follow-up."""
+    report = read_followup_report(storage.followup(row.experiment_id, row.id).attempt(attempt).report)
+    if report is not None and (report.followup, report.attempt) != (row.id, attempt):
+        raise ReportError(f"report.json is of follow-up {report.followup}, attempt {report.attempt}")
+    return report
+
+
 # ---------------------------------------------------------------- logs
 
 
@@ -66,11 +76,11 @@ class LogSlice:
             skip = max(0, skip - size)
 
 
-def log_slice(storage: Storage, experiment: str, attempts: range, offset: int) -> LogSlice:
+def log_slice(attempts: Iterable[AttemptDir], offset: int) -> LogSlice:
     """The logs of `attempts` in a row, from byte `offset` on, never ending inside a character."""
     found = []
     for attempt in attempts:
-        file = storage.attempt(experiment, attempt).log
+        file = attempt.log
         size = file.size()
         found.append((file, size - _cut_character(file, size)))
     return LogSlice(tuple(found), offset)

@@ -53,6 +53,9 @@ class Settings(BaseSettings):
     report_grace_seconds: float = Field(
         default=5.0, ge=0, le=3600, description="How long a report may appear after the job's end."
     )
+    max_picture_bytes: int = Field(
+        default=64 << 20, ge=1024, le=1 << 31, description="A picture to be labelled must be smaller."
+    )
     job_python: str = Field(default="python", min_length=1)
 
     @field_validator("data_roots", mode="before")

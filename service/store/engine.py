@@ -53,12 +53,13 @@ def make_engine(url: str) -> Engine:
 
 def _finite_json(value: Any) -> str:
     """JSON with null for NaN and infinities, which are none; Postgres refuses them."""
+    return json.dumps(_finite(value), allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
     if isinstance(value, dict):
-        value = {
-            key: None if isinstance(each, float) and not math.isfinite(each) else each
-            for key, each in value.items()
-        }
-    return json.dumps(value, allow_nan=False)
+        return {key: _finite(each) for key, each in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def encoding_of(url: str) -> str:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, insert, or_
 
 from service.store.database import Database
-from service.store.jobs import Kind, Ledger
+from service.store.jobs import Ledger
 from service.store.records import Experiment, Tagged, UnknownExperiment
+from service.store.rows import Kind
 from service.store.tables import events, experiments, tags
 
 _EXPERIMENTS = Kind("experiment", experiments, events, events.c.experiment_id, Experiment, UnknownExperiment)

@@ -1,4 +1,4 @@
-"""Experiments: every query about them. What they share with sweeps is the ledger's."""
+"""Experiments: every query about them. What all rows share is the ledger's."""
 
 from __future__ import annotations
 
@@ -10,27 +10,25 @@ from typing import Any
 from sqlalchemy import ColumnElement, select, update
 
 from service.shared.states import LIVE, State
+from service.store.changes import changes_of, event
 from service.store.database import Database
 from service.store.experiment_rows import ExperimentRows
-from service.store.jobs import changes_of, event
-from service.store.records import Conflict, Experiment, Filters, Move
+from service.store.followups import FollowupStore
+from service.store.records import Experiment, Filters, Move
 from service.store.sweeps import SweepStore
 from service.store.tables import experiments, tags
 
-_AGAIN: dict[str, Any] = dict.fromkeys(
-    [
-        *("ended_at", "cancel_requested_at", "error_type", "error_message", "headline", "progress"),
-        *("mlflow_status_due", "job_status", "job_since"),
-    ]
-)
-
 
 class Store(ExperimentRows):
-    """All reads and writes, on SQLite or Postgres; `sweeps` has those of sweeps. Any thread may call it."""
+    """All reads and writes, on SQLite or Postgres. Any thread may call it.
+
+    `sweeps` has those of sweeps, `followups` those of follow-ups.
+    """
 
     def __init__(self, url: str) -> None:
         super().__init__(Database(url))
         self.sweeps = SweepStore(self._database)
+        self.followups = FollowupStore(self._database)
 
     def close(self) -> None:
         self._database.close()
@@ -63,25 +61,9 @@ class Store(ExperimentRows):
         row = (new, new_tags)
         return self.store_once(new, lambda connection: self.insert_tagged(connection, [row], "stored"))
 
-    def retry(self, row: Experiment, *, attempt: int, reason: str, now: datetime) -> Experiment:
-        """Queues an experiment that failed or was cancelled again, as a job of its own.
-
-        Raises:
-            Conflict: it did not, or somebody was faster.
-        """
-        same = (experiments.c.id == row.id, experiments.c.attempt == row.attempt)
-        with self._database.writing() as connection:
-            current = self.read(connection, row.id, lock=True)
-            if current.attempt != row.attempt or not current.state.can_be_retried:
-                raise Conflict(
-                    f"experiment {row.id} is {current.state} in attempt {current.attempt}; "
-                    "only one that failed or was cancelled can be retried"
-                )
-            values = _AGAIN | {"state": State.QUEUED, "attempt": attempt, "failures": 0, "updated_at": now}
-            values |= {"detached": current.sweep_id is not None, "stopped": False}
-            connection.execute(update(experiments).where(*same).values(values))
-            self.record(connection, [event(row.id, now, attempt, current.state, State.QUEUED, reason)])
-            return self.read(connection, row.id)
+    def _changes_of_retry(self, row: Experiment) -> dict[str, Any]:
+        """A trial gets a job of its own."""
+        return {"detached": row.sweep_id is not None, "stopped": False}
 
     # ------------------------------------------------------------------ trials of sweeps
 

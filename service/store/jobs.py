@@ -1,4 +1,4 @@
-"""Rows with a state and the history of it: the queries that experiments and sweeps share.
+"""Rows with a state and the history of it: what experiments, sweeps and follow-ups share.
 
 Changes of state go through `transition` and the few steps of the classes above it, each with its event row.
 """
@@ -6,106 +6,22 @@ Changes of state go through `transition` and the few steps of the classes above 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import datetime, timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    ColumnElement,
-    Connection,
-    Select,
-    Table,
-    and_,
-    insert,
-    literal,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import Connection, and_, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from service.shared.states import State
-from service.store.database import Database
-from service.store.records import NOTHING, Conflict, Cursor, Event, JobRow, Outcome
-from trainer.base.errors import RegionRebalanceError
+from service.store.changes import changes_of, changes_of_another, event
+from service.store.records import NOTHING, Conflict, Outcome
+from service.store.rows import Row, Rows
 from trainer.storage.notices import Notice
 
-Row = TypeVar("Row", bound=JobRow)
 
-
-@dataclass(frozen=True)
-class Kind(Generic[Row]):
-    """What is kept: its tables, what a row is made into, and the words for it."""
-
-    word: str
-    table: Table
-    events: Table
-    owner: Column[Any]  # of `events`
-    record: type[Row]
-    unknown: type[RegionRebalanceError]
-
-
-class Ledger(Generic[Row]):
+class Ledger(Rows[Row]):
     """Reads and writes of one kind of row. Any thread may call it."""
-
-    def __init__(self, database: Database, kind: Kind[Row], *, own_job: ColumnElement[bool]) -> None:
-        """`own_job` holds for rows whose job is theirs, and which the reconciler therefore submits."""
-        self._database = database
-        self._kind = kind
-        self._table = kind.table
-        self._own_job = own_job
-
-    def get(self, identifier: str) -> Row:
-        """The row, or the kind's own error where there is none of this id."""
-        with self._database.reading() as connection:
-            return self.read(connection, identifier)
-
-    def find_request(self, idempotency_key: str) -> Row | None:
-        """What was stored under this key, if anything."""
-        found = self.select(select(self._table).where(self._table.c.idempotency_key == idempotency_key))
-        return found[0] if found else None
-
-    def listed(
-        self, conditions: Sequence[ColumnElement[bool]], *, cursor: str | None, limit: int
-    ) -> tuple[list[Row], str | None]:
-        """Rows, newest first, and the cursor of the next page. Raises BadCursor."""
-        query, at, key = select(self._table).where(*conditions), self._table.c.created_at, self._table.c.id
-        if cursor is not None:
-            here = Cursor.decode(cursor)
-            query = query.where(or_(at < here.created_at, and_(at == here.created_at, key < here.id)))
-        rows = self.select(query.order_by(at.desc(), key.desc()).limit(limit + 1))
-        more = len(rows) > limit
-        last = rows[limit - 1] if more else None
-        return rows[:limit], Cursor(last.created_at, last.id).encode() if last else None
-
-    def history(self, identifier: str, *, after: int, limit: int) -> tuple[list[Event], int | None]:
-        """Changes of state, oldest first, and the id to go on after, None on the last page."""
-        events, owner = self._kind.events, self._kind.owner
-        columns = [column for column in events.c if column is not owner]
-        beyond = events.c.id > literal(after, BigInteger())  # a caller's number, maybe larger than any id
-        mine = select(*columns).where(owner == identifier, beyond).order_by(events.c.id)
-        with self._database.reading() as connection:
-            self.read(connection, identifier)
-            rows = connection.execute(mine.limit(limit + 1)).all()
-        found = [Event.from_row(row._asdict()) for row in rows[:limit]]
-        return found, found[-1].id if len(rows) > limit else None
-
-    def in_states(
-        self, *states: State, limit: int | None = None, cancel_requested: bool | None = None
-    ) -> list[Row]:
-        """Rows in one of `states` whose job is theirs, oldest first; with or without a wish to cancel."""
-        query = select(self._table).where(self._table.c.state.in_(states), self._own_job)
-        if cancel_requested is not None:
-            wished = self._table.c.cancel_requested_at
-            query = query.where(wished.is_not(None) if cancel_requested else wished.is_(None))
-        return self.select(query.order_by(self._table.c.created_at, self._table.c.id).limit(limit))
-
-    def with_mlflow_due(self, *, limit: int | None) -> list[Row]:
-        """Rows whose MLflow run has still to be given its final status."""
-        due = select(self._table).where(self._table.c.mlflow_status_due.is_not(None))
-        return self.select(due.order_by(self._table.c.updated_at).limit(limit))
 
     def transition(
         self, row: Row, *, to: State, reason: str, now: datetime, outcome: Outcome = NOTHING
@@ -130,6 +46,29 @@ class Ledger(Generic[Row]):
             connection.execute(update(table).where(may_leave).values(changes))
             self.record(connection, [event(row.id, now, attempt, State(left.state), to, reason)])
             return self.read(connection, row.id)
+
+    def retry(self, row: Row, *, attempt: int, reason: str, now: datetime) -> Row:
+        """Queues one that failed or was cancelled again.
+
+        Raises:
+            Conflict: it did not, or somebody was faster.
+        """
+        with self._database.writing() as connection:
+            current = self.read(connection, row.id, lock=True)
+            if current.attempt != row.attempt or not current.state.can_be_retried:
+                raise Conflict(
+                    f"{self._kind.word} {row.id} is {current.state} in attempt {current.attempt}; "
+                    "only one that failed or was cancelled can be retried"
+                )
+            changes = changes_of_another(self._table.c.keys(), attempt, now) | self._changes_of_retry(current)
+            self.write(connection, row.id, **changes)
+            self.record(connection, [event(row.id, now, attempt, current.state, State.QUEUED, reason)])
+            return self.read(connection, row.id)
+
+    def _changes_of_retry(self, row: Row) -> dict[str, Any]:
+        """What of this kind alone a retry changes."""
+        del row
+        return {}
 
     def request_cancel(self, identifier: str, *, now: datetime) -> Row:
         """Notes that somebody wants it cancelled; asking twice keeps the first time.
@@ -210,21 +149,6 @@ class Ledger(Generic[Row]):
 
     # ------------------------------------------------ for the store's own transactions
 
-    def select(self, query: Select[Any]) -> list[Row]:
-        """The rows of a query over all columns of the table."""
-        with self._database.reading() as connection:
-            return [self._kind.record.from_row(row._asdict()) for row in connection.execute(query)]
-
-    def read(self, connection: Connection, identifier: str, *, lock: bool = False) -> Row:
-        """The row, within a transaction."""
-        if "\0" in identifier:
-            raise self._kind.unknown(identifier)  # Postgres would refuse the question
-        query = select(self._table).where(self._table.c.id == identifier)
-        row = connection.execute(query.with_for_update() if lock else query).one_or_none()
-        if row is None:
-            raise self._kind.unknown(identifier)
-        return self._kind.record.from_row(row._asdict())
-
     def read_live(self, connection: Connection, identifier: str) -> Row:
         """The row, locked, within a transaction.
 
@@ -268,31 +192,3 @@ class Ledger(Generic[Row]):
         owner = self._kind.owner.name
         rows = [{owner if name == "owner" else name: each[name] for name in each} for each in happened]
         connection.execute(insert(self._kind.events), rows)
-
-
-def event(
-    owner: str, at: datetime, attempt: int, left: State | None, to: State, reason: str
-) -> dict[str, Any]:
-    """An event row, for `Ledger.record`."""
-    return {
-        "owner": owner,
-        "at": at,
-        "attempt": attempt,
-        "from_state": left,
-        "to_state": to,
-        "reason": reason,
-    }
-
-
-def changes_of(row: JobRow, to: State, now: datetime, outcome: Outcome) -> dict[str, Any]:
-    """The columns that a step to `to` changes, the attempt aside."""
-    changes: dict[str, Any] = {"state": to, "updated_at": now, **outcome.columns()}
-    if to in (State.QUEUED, State.SUBMITTED):
-        changes |= {"job_status": None, "job_since": None}
-    if to is State.RUNNING:
-        changes["started_at"] = now
-    if row.started_at is not None:
-        changes["started_at"] = row.started_at  # of the first attempt
-    if to.ended:
-        changes["ended_at"] = now
-    return changes

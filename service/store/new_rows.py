@@ -8,10 +8,12 @@ import secrets
 from dataclasses import replace
 from datetime import datetime
 
+from service.shared.followup_ids import PREFIXES
 from service.shared.states import State
-from service.store.records import Experiment, Sweep, Tagged
+from service.store.records import Experiment, Followup, Sweep, Tagged
 from sweeps.document.spec import SweepSpec
 from trainer.base.errors import SpecError
+from trainer.spec.followups import AnyRequest
 from trainer.spec.spec import ExperimentSpec, canonical_json, parse_spec, spec_hash
 from trainer.storage.directories import trial_id
 from trainer.storage.layout import Storage
@@ -50,6 +52,26 @@ def new_sweep(spec: SweepSpec, *, now: datetime, key: str | None, request_hash: 
         updated_at=now,
         idempotency_key=key,
         request_hash=request_hash,
+    )
+
+
+def new_followup(
+    experiment: str, request: AnyRequest, *, now: datetime, key: str | None, request_hash: str
+) -> Followup:
+    """A queued follow-up of an experiment that is not stored yet."""
+    identifier = f"{PREFIXES[request.kind]}-{secrets.token_hex(5)}"
+    return Followup(
+        id=identifier,
+        name=f"{request.kind} of {experiment}",
+        state=State.QUEUED,
+        attempt=1,
+        spec=request.model_dump_json(),
+        created_at=now,
+        updated_at=now,
+        idempotency_key=key,
+        request_hash=request_hash,
+        experiment_id=experiment,
+        kind=request.kind,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from service.shared.states import State
 from trainer.base.errors import RegionRebalanceError
+from trainer.spec.followups import FollowupKind
 from trainer.storage.notices import Notice
 
 
@@ -22,8 +23,12 @@ class UnknownSweep(RegionRebalanceError):
     """No sweep has this id."""
 
 
+class UnknownFollowup(RegionRebalanceError):
+    """No follow-up has this id."""
+
+
 class Conflict(RegionRebalanceError):
-    """The experiment or sweep is no longer in a state from which this step leads on."""
+    """The experiment, sweep or follow-up is no longer in a state from which this step leads on."""
 
 
 class NoReport(RegionRebalanceError):
@@ -48,7 +53,10 @@ class StoreUnavailable(RegionRebalanceError):
 
 @dataclass(frozen=True, kw_only=True)
 class JobRow:
-    """What experiments and sweeps have in common: one row. Times are aware UTC; `spec` is canonical JSON."""
+    """What experiments, sweeps and follow-ups have in common: one row.
+
+    Times are aware UTC; `spec` is canonical JSON.
+    """
 
     id: str
     name: str
@@ -114,6 +122,15 @@ class Sweep(JobRow):
     paused: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class Followup(JobRow):
+    """What is done with an experiment that was trained, as a job. Its `spec` is the request."""
+
+    experiment_id: str
+    kind: FollowupKind
+    headline: dict[str, dict[str, float | None]] | None = None  # of an evaluation, by mode
+
+
 @dataclass(frozen=True)
 class Move:
     """A trial's way through one or more states, to be taken at once, if it still is as it was seen."""
@@ -169,7 +186,7 @@ class Outcome:
 
     error_type: str | None = None
     error_message: str | None = None
-    headline: Mapping[str, float | None] | None = None
+    headline: Mapping[str, Any] | None = None
     progress: Mapping[str, Any] | None = None
     mlflow_run_id: str | None = None
     mlflow_status_due: str | None = None

@@ -10,8 +10,9 @@ from sqlalchemy import Connection, func, select, true
 from service.shared.states import ENDED, LIVE, State
 from service.store.database import Database
 from service.store.experiment_rows import ExperimentRows
-from service.store.jobs import Kind, Ledger
+from service.store.jobs import Ledger
 from service.store.records import Experiment, StateCount, Sweep, Tagged, UnknownSweep
+from service.store.rows import Kind
 from service.store.tables import experiments, sweep_events, sweeps
 
 _SWEEPS = Kind("sweep", sweeps, sweep_events, sweep_events.c.sweep_id, Sweep, UnknownSweep)
@@ -61,7 +62,7 @@ class SweepStore(Ledger[Sweep]):
             return self.read(connection, sweep_id)
 
     def queued(self, *, limit: int) -> list[Sweep]:
-        """Sweeps to submit, oldest first: neither paused nor to be cancelled."""
+        """Sweeps to submit, oldest first, those left out that are paused."""
         ready = select(sweeps).where(
             sweeps.c.state == State.QUEUED, ~sweeps.c.paused, sweeps.c.cancel_requested_at.is_(None)
         )

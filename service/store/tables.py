@@ -70,7 +70,7 @@ metadata = MetaData(
 
 
 def _job_columns() -> list[Column[Any]]:
-    """What experiments and sweeps have in common: see `records.JobRow`."""
+    """What experiments, sweeps and follow-ups have in common: see `records.JobRow`."""
     return [
         Column("id", String(64), primary_key=True),
         Column("name", String(200), nullable=False),
@@ -137,6 +137,17 @@ sweeps = Table(
     Index(None, "state", "created_at"),
 )
 
+followups = Table(
+    "followups",
+    metadata,
+    *_job_columns(),
+    Column("experiment_id", ForeignKey("experiments.id", ondelete="CASCADE"), nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("headline", JSON(none_as_null=True)),
+    Index(None, "experiment_id", "kind", "created_at"),
+    Index(None, "state", "created_at"),
+)
+
 tags = Table(
     "tags",
     metadata,
@@ -160,4 +171,12 @@ sweep_events = Table(
     *_happened(),
     Column("sweep_id", ForeignKey("sweeps.id", ondelete="CASCADE"), nullable=False),
     Index(None, "sweep_id", "id"),
+)
+
+followup_events = Table(
+    "followup_events",
+    metadata,
+    *_happened(),
+    Column("followup_id", ForeignKey("followups.id", ondelete="CASCADE"), nullable=False),
+    Index(None, "followup_id", "id"),
 )

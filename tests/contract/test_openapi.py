@@ -17,10 +17,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.app import create_app
 from service.migrations import migrate
+from service.reconcile.reconciler import utc_now
 from service.shared.settings import Settings
+from service.shared.states import State
+from service.store.new_rows import new_followup
 from tests.data_factories import spec_document
 from tests.fakes import FakeBackend
+from tests.unit.service.checkpoint_files import leave_checkpoints
 from tests.unit.service.conftest import Cluster, TestClient
+from tests.unit.service.followup_job import REQUESTS, failed_followup, followup_report, leave, request
 from tests.unit.service.sweep_job import sweep_document
 
 URL = "http://127.0.0.1"
@@ -31,6 +36,16 @@ CHECKS = {
     "positive_data_acceptance": {"enabled": False},
     "not_a_server_error": {"expected-statuses": ["2xx", "4xx", "503"]},
 }
+# What is sent where every route is to answer, by the end of its path; and names that are none of a database.
+BODIES: dict[str, tuple[Any, str]] = {
+    "experiments": (spec_document(), "application/json"),
+    "sweeps": (sweep_document(), "application/json"),
+    "evaluations": ({}, "application/json"),
+    "exports": ({"formats": ["onnx"]}, "application/json"),
+    "prune": ({"keep": []}, "application/json"),
+    "predictions": (b"x", "image/png"),
+}
+NAMES = {"name": "final"}
 
 
 class Served:
@@ -58,7 +73,8 @@ SCHEMA = described(DOCUMENT, SERVED)
 @pytest.fixture(scope="module")
 def known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list[str]]]:
     """Ids that there are, by parameter: of an experiment that waits, one with a report and one that failed;
-    of a sweep with a table. The service's own cluster is down, its database is SQLite.
+    of a sweep with a table; of follow-ups that wait, completed and failed. The service's own cluster is down,
+    its database is SQLite.
     """
     told = Settings(data_dir=tmp_path_factory.mktemp("data"), poll_seconds=3600)
     migrate(told)
@@ -75,8 +91,35 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list[s
         job.complete(2)
         job.complete(3)
         cluster.step()
-        yield {"experiment_id": [waiting, job.id(0), job.id(1)], "sweep_id": [sweep]}
+        trained = job.id(0)
+        yield {
+            "experiment_id": [waiting, trained, job.id(1)],
+            "sweep_id": [sweep],
+            "followup_id": _followups(cluster, trained),
+        }
         cluster.store.close()
+
+
+def _followups(cluster: Cluster, experiment: str) -> list[str]:
+    """Two of each kind, of a trained experiment: one has a result, the other waits, or has failed."""
+    leave_checkpoints(cluster.settings.layout, experiment)
+    found = []
+    for kind in REQUESTS:
+        for _ in range(2):
+            new = new_followup(experiment, request(kind), now=utc_now(), key=None, request_hash="h")
+            found.append(cluster.store.followups.create(new))
+    done, failed = found[::2], found[1]
+    for row in done:
+        here = cluster.settings.layout.followup(experiment, row.id)
+        here.labels.write(b"png")
+        here.export.file("model.safetensors").write(b"01234")
+        leave(cluster.settings.layout, followup_report(row))
+    leave(cluster.settings.layout, failed_followup(failed))
+    for row in (*done, failed):
+        cluster.store.followups.transition(row, to=State.SUBMITTED, reason="by hand", now=utc_now())
+    cluster.step()
+    assert {each.state for each in (cluster.store.followups.get(row.id) for row in done)} == {State.COMPLETED}
+    return [row.id for row in found]
 
 
 @SCHEMA.parametrize()
@@ -106,12 +149,12 @@ def test_a_database_without_tables(tmp_path: Path) -> None:
     with TestClient(app, base_url=URL):
         for found in schema.get_all_operations():
             operation = found.ok()
-            body = {"/experiments": spec_document(), "/sweeps": sweep_document()}.get(operation.path)
-            sends = operation.method == "post" and body is not None
+            sends = operation.method == "post" and BODIES.get(operation.path.rpartition("/")[2])
+            body, media = sends or ({}, "")
             case = operation.Case(
-                path_parameters={each.name: "x" for each in operation.path_parameters},
+                path_parameters={each.name: NAMES.get(each.name, "x") for each in operation.path_parameters},
                 query={"ids": "x"} if operation.path == "/comparisons" else {},
-                **({"body": body, "media_type": "application/json"} if sends else {}),
+                **({"body": body, "media_type": media} if sends else {}),
             )
             response = case.call(base_url=URL)
             case.validate_response(response, excluded_checks=[negative_data_rejection])

@@ -187,6 +187,31 @@ def test_a_folder_goes_with_all_that_is_in_it(root: StoredFolder) -> None:
     assert root.publish("made", lambda path: _fill(path, "new")).file("it.txt").read_text() == "new"
 
 
+def test_a_stream_reads_what_was_there(root: StoredFolder) -> None:
+    """From any place; a file that is replaced meanwhile is still read as it was."""
+    file = root.file("best.pth")
+    file.write(b"0123456789")
+    with file.reading() as stream:
+        assert stream.read(4) == b"0123"
+        file.write(b"replaced")
+        stream.seek(6)
+        assert stream.read() == b"6789"
+    file.delete()
+    with pytest.raises(FileNotFoundError):
+        file.reading()
+
+
+def test_files_at_every_depth(root: StoredFolder) -> None:
+    """Named as `file` takes them; folders are none."""
+    names = ["README.md", "mlflow/MLmodel", "mlflow/data/model.pt2"]
+    for name in names:
+        root.folder("export").file(name).write(name)
+    export = root.folder("export")
+    assert export.files() == names
+    assert [export.file(name).read_text() for name in export.files()] == names
+    assert root.folder("nothing").files() == []
+
+
 def _fill(path: Path, text: str) -> None:
     path.mkdir()
     (path / "it.txt").write_text(text)

@@ -48,6 +48,11 @@ class Refused(NamedTuple):
     def __str__(self) -> str:
         return f"{self.what} ({self.detail})" if self.detail else self.what
 
+    @property
+    def of_one(self) -> str:
+        """The same of one file: goes on from "a picture"."""
+        return str(self).replace("that are ", "that is ", 1)
+
 
 class Header(NamedTuple):
     """Of a file that may be used."""

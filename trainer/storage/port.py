@@ -33,6 +33,13 @@ class StoredFile(Protocol):
         """The bytes from `start` up to `stop` or the end. Raises FileNotFoundError."""
         ...
 
+    def reading(self) -> BinaryIO:
+        """A stream over its content as it is now, whatever becomes of the file; to be closed.
+
+        Raises FileNotFoundError.
+        """
+        ...
+
     def read_text(self) -> str:
         """All of it. Raises FileNotFoundError, UnicodeDecodeError."""
         ...
@@ -91,6 +98,10 @@ class StoredFolder(Protocol):
 
     def names(self) -> list[str]:
         """What lies directly in it, sorted, nothing half-written among it; empty where there is none."""
+        ...
+
+    def files(self) -> list[str]:
+        """Every file in it and in the folders below, as `file` takes it, sorted; no links, nothing hidden."""
         ...
 
     def modified_ns(self) -> int | None:

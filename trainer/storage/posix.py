@@ -53,6 +53,9 @@ class PosixFile(_PosixPlace):
             stream.seek(start)
             return stream.read() if stop is None else stream.read(max(0, stop - start))
 
+    def reading(self) -> BinaryIO:
+        return self.local.open("rb")
+
     def read_text(self) -> str:
         return self.local.read_text(encoding="utf-8")
 
@@ -106,6 +109,15 @@ class PosixFolder(_PosixPlace):
             for each in self.local.iterdir():
                 if each.name.startswith(_HIDDEN) and each.is_file():
                     each.unlink(missing_ok=True)
+
+    def files(self) -> list[str]:
+        found = []
+        for path in self.local.rglob("*"):
+            below = path.relative_to(self.local)
+            hidden = any(part.startswith(_HIDDEN) for part in below.parts)
+            if not hidden and path.is_file() and not path.is_symlink():
+                found.append(below.as_posix())
+        return sorted(found)
 
     def publish(self, name: str, fill: Callable[[Path], None]) -> PosixFolder:
         target = self.local / name

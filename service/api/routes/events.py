@@ -1,4 +1,4 @@
-"""/experiments/{id}/events, /sweeps/{id}/events: every change of state, oldest first."""
+"""/experiments/{id}/events, and the same of sweeps and follow-ups: every change of state, oldest first."""
 
 from __future__ import annotations
 
@@ -35,6 +35,14 @@ def of_experiment(
 def of_sweep(sweep_id: str, store: StoreDep, cursor: After = 0, limit: Limit = 100) -> Page[EventPublic]:
     """Every change of the sweep's own state, and what else happened to it, oldest first."""
     return _page(store.sweeps, sweep_id, cursor, limit)
+
+
+@router.get("/followups/{followup_id}/events", name="events", tags=["follow-ups"], responses=_NOT_FOUND)
+def of_followup(
+    followup_id: str, store: StoreDep, cursor: After = 0, limit: Limit = 100
+) -> Page[EventPublic]:
+    """Every change of its state, and what else happened to it, oldest first."""
+    return _page(store.followups, followup_id, cursor, limit)
 
 
 def _page(ledger: Ledger[Row], identifier: str, cursor: int, limit: int) -> Page[EventPublic]:

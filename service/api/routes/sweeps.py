@@ -9,14 +9,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
+from service.api.bodies import JsonBodyDep, json_body
 from service.api.dependencies import (
     FactsDep,
-    JsonBodyDep,
     MachinesDep,
     SettingsDep,
     StoreDep,
     WakeDep,
-    json_body,
 )
 from service.api.mlflow_facts import RunFacts
 from service.api.problems import CHANGE, LOCATION, documented

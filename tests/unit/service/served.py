@@ -18,8 +18,11 @@ from service.local.api_server import ApiServer
 from service.local.data_dir import DataDir, bind, url_of, write_endpoints
 from service.local.processes import Program
 from service.migrations import migrate
+from service.reconcile.reconciler import Reconciler, utc_now
 from service.shared.endpoints import Endpoints
 from service.shared.settings import Settings
+from service.store.experiments import Store
+from service.store.records import Followup
 from tests.fakes import FakeBackend
 
 LIMIT_SECONDS = 20.0
@@ -99,3 +102,17 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     write_endpoints(DataDir(directory), Endpoints(url_of(bound), "http://mlflow", "http://ray"))
     yield Service(url_of(bound), directory, backend, settings)
     server.stop()
+
+
+def ended_followup(service: Service, identifier: str, work: Callable[[Followup], None]) -> None:
+    """What the job leaves is left by `work`, and the reconciler passes until the row has ended."""
+    store = Store(service.settings.database)
+    reconciler = Reconciler(store, service.backend, service.settings, runs=None)
+    work(store.followups.get(identifier))
+
+    def ended() -> bool:
+        reconciler.run_once(utc_now())
+        return store.followups.get(identifier).state.ended
+
+    until(ended)
+    store.close()

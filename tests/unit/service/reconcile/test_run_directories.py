@@ -21,7 +21,7 @@ def storage(tmp_path: Path) -> Storage:
 
 
 def text(storage: Storage, offset: int, attempts: range = range(1, 3)) -> tuple[bytes, int]:
-    piece = run_directories.log_slice(storage, "e1", attempts, offset)
+    piece = run_directories.log_slice((storage.attempt("e1", each) for each in attempts), offset)
     return b"".join(piece.chunks()), piece.end
 
 

@@ -1,0 +1,75 @@
+"""The bodies that routes read by themselves: what they may be declared as, and how large they may be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from pydantic import BaseModel
+
+from service.api.dependencies import SettingsDep
+from service.api.requests import BODY_LIMIT_BYTES, BodyTooLarge, NotJson, NotPicture
+
+PICTURES = ("image/png", "image/jpeg")
+_DRAIN_BYTES = 8 * BODY_LIMIT_BYTES  # beyond the limit
+
+
+async def _json_body(request: Request) -> bytes:
+    """The body, if it is declared as JSON and below the limit; never more than that is kept."""
+    kind = _declared(request)
+    # A web page elsewhere can make a browser send forms and plain text here unasked, but not JSON.
+    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+        raise NotJson(kind)
+    return await _body(request, BODY_LIMIT_BYTES)
+
+
+async def _picture_body(request: Request, settings: SettingsDep) -> bytes:
+    """The same of a picture, which may be larger."""
+    kind = _declared(request)
+    if kind not in PICTURES:
+        raise NotPicture(kind)
+    return await _body(request, settings.max_picture_bytes)
+
+
+def _declared(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def _body(request: Request, limit: int) -> bytes:
+    """The body, if it is smaller than `limit`."""
+    declared = request.headers.get("content-length", "")
+    too_large = declared.isdigit() and int(declared) >= limit
+    if too_large and int(declared) > limit + _DRAIN_BYTES:
+        raise BodyTooLarge(limit)
+    kept, received = bytearray(), 0
+    async for chunk in request.stream():
+        received += len(chunk)
+        too_large = too_large or received >= limit
+        if received > limit + _DRAIN_BYTES:
+            break
+        # A client that is cut off while it sends often never sees the answer: take the rest, keep nothing.
+        if not too_large:
+            kept += chunk
+    if too_large:
+        raise BodyTooLarge(limit)
+    return bytes(kept)
+
+
+def json_body(model: type[BaseModel], examples: Mapping[str, tuple[str, Any]]) -> dict[str, Any]:
+    """What `JsonBodyDep` reads, for OpenAPI: a `model`, with examples as (summary, value) by name."""
+    shown = {name: {"summary": summary, "value": value} for name, (summary, value) in examples.items()}
+    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+    content = {"application/json": {"schema": schema, "examples": shown}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+PICTURE_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {media: {"schema": {"type": "string", "format": "binary"}} for media in PICTURES},
+    }
+}
+
+JsonBodyDep = Annotated[bytes, Depends(_json_body)]
+PictureBodyDep = Annotated[bytes, Depends(_picture_body)]

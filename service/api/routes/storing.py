@@ -1,0 +1,60 @@
+"""How follow-ups are stored: once for each Idempotency-Key, and a picture never without its row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from service.api.requests import document_hash
+from service.api.routes.idempotency import earlier, same_request
+from service.reconcile.reconciler import utc_now
+from service.store.experiments import Store
+from service.store.new_rows import new_followup
+from service.store.records import Followup
+from trainer.spec.followups import AnyRequest, FollowupKind
+from trainer.storage.layout import Storage
+
+
+def store_followup(
+    store: Store,
+    storage: Storage,
+    experiment: str,
+    kind: FollowupKind,
+    sent: object,
+    key: str | None,
+    checked: Callable[[], AnyRequest],
+    picture: bytes | None = None,
+) -> Followup:
+    """What `checked` gives as a stored follow-up, or what the key has stored before.
+
+    Args:
+        sent: by which a request that comes with the same key again is known.
+        picture: kept with it, whole or not at all.
+
+    Raises:
+        UnknownExperiment: there is none of this id.
+        KeyReused: the key came with something else.
+        OSError: storage does not answer, or is full; nothing stays.
+    """
+    store.get(experiment)
+    asked = document_hash([experiment, kind, sent])
+    row = earlier(store.followups, key, asked)
+    if row is not None:
+        return row
+    new = new_followup(experiment, checked(), now=utc_now(), key=key, request_hash=asked)
+    row = _stored(store, storage, new, picture)
+    same_request(row, asked)
+    return row
+
+
+def _stored(store: Store, storage: Storage, new: Followup, picture: bytes | None) -> Followup:
+    if picture is None:
+        return store.followups.create(new)
+    here = storage.followup(new.experiment_id, new.id)
+    row: Followup | None = None
+    try:
+        here.picture.write(picture)
+        row = store.followups.create(new)
+    finally:
+        if row is None or row.id != new.id:  # refused, or another request with the key was faster
+            here.folder.delete()
+    return row

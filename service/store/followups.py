@@ -1,0 +1,61 @@
+"""Follow-ups: every query about them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from sqlalchemy import true
+
+from service.shared.states import LIVE, State
+from service.store.database import Database
+from service.store.jobs import Ledger
+from service.store.records import Followup, UnknownFollowup
+from service.store.rows import Kind
+from service.store.tables import followup_events, followups
+from trainer.spec.followups import FollowupKind
+
+_FOLLOWUPS = Kind(
+    "follow-up", followups, followup_events, followup_events.c.followup_id, Followup, UnknownFollowup
+)
+
+
+class FollowupStore(Ledger[Followup]):
+    """All reads and writes of follow-ups. Any thread may call it."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database, _FOLLOWUPS, own_job=true())
+
+    def page(
+        self,
+        experiment_id: str,
+        kind: FollowupKind,
+        states: Sequence[State],
+        *,
+        cursor: str | None,
+        limit: int,
+    ) -> tuple[list[Followup], str | None]:
+        """An experiment's follow-ups of a kind, newest first, and the cursor of the next page.
+
+        Raises:
+            BadCursor: `cursor` is not one of ours.
+        """
+        conditions = [followups.c.experiment_id == experiment_id, followups.c.kind == kind]
+        if states:
+            conditions.append(followups.c.state.in_(states))
+        return self.listed(conditions, cursor=cursor, limit=limit)
+
+    def create(self, new: Followup) -> Followup:
+        """Stores `new` and its first event, or gives the follow-up that has its idempotency key."""
+        return self.store_once(new, lambda connection: self.insert(connection, [new], "stored"))
+
+    def reading(self, experiment_id: str) -> list[Followup]:
+        """Those that have not ended and read a checkpoint of the experiment, oldest first."""
+        live = self.in_states(*LIVE)
+        return [row for row in live if experiment_id in (row.experiment_id, _beside(row))]
+
+
+def _beside(row: Followup) -> str | None:
+    """The other experiment that an evaluation looks at."""
+    disagreement = json.loads(row.spec).get("disagreement")
+    return None if disagreement is None else str(disagreement["against"])

@@ -1,0 +1,121 @@
+"""Rows with a state and the history of it, as they are read: what all kinds of them share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    and_,
+    literal,
+    or_,
+    select,
+)
+
+from service.shared.states import State
+from service.store.database import Database
+from service.store.records import Cursor, Event, JobRow
+from trainer.base.errors import RegionRebalanceError
+
+Row = TypeVar("Row", bound=JobRow)
+
+
+@dataclass(frozen=True)
+class Kind(Generic[Row]):
+    """What is kept: its tables, what a row is made into, and the words for it."""
+
+    word: str
+    table: Table
+    events: Table
+    owner: Column[Any]  # of `events`
+    record: type[Row]
+    unknown: type[RegionRebalanceError]
+
+
+class Rows(Generic[Row]):
+    """Reads of one kind of row. Any thread may call it."""
+
+    def __init__(self, database: Database, kind: Kind[Row], *, own_job: ColumnElement[bool]) -> None:
+        """`own_job` holds for rows whose job is theirs, and which the reconciler therefore submits."""
+        self._database = database
+        self._kind = kind
+        self._table = kind.table
+        self._own_job = own_job
+
+    def get(self, identifier: str) -> Row:
+        """The row, or the kind's own error where there is none of this id."""
+        with self._database.reading() as connection:
+            return self.read(connection, identifier)
+
+    def find_request(self, idempotency_key: str) -> Row | None:
+        """What was stored under this key, if anything."""
+        found = self.select(select(self._table).where(self._table.c.idempotency_key == idempotency_key))
+        return found[0] if found else None
+
+    def listed(
+        self, conditions: Sequence[ColumnElement[bool]], *, cursor: str | None, limit: int
+    ) -> tuple[list[Row], str | None]:
+        """Rows, newest first, and the cursor of the next page. Raises BadCursor."""
+        query, at, key = select(self._table).where(*conditions), self._table.c.created_at, self._table.c.id
+        if cursor is not None:
+            here = Cursor.decode(cursor)
+            query = query.where(or_(at < here.created_at, and_(at == here.created_at, key < here.id)))
+        rows = self.select(query.order_by(at.desc(), key.desc()).limit(limit + 1))
+        more = len(rows) > limit
+        last = rows[limit - 1] if more else None
+        return rows[:limit], Cursor(last.created_at, last.id).encode() if last else None
+
+    def history(self, identifier: str, *, after: int, limit: int) -> tuple[list[Event], int | None]:
+        """Changes of state, oldest first, and the id to go on after, None on the last page."""
+        events, owner = self._kind.events, self._kind.owner
+        columns = [column for column in events.c if column is not owner]
+        beyond = events.c.id > literal(after, BigInteger())  # a caller's number, maybe larger than any id
+        mine = select(*columns).where(owner == identifier, beyond).order_by(events.c.id)
+        with self._database.reading() as connection:
+            self.read(connection, identifier)
+            rows = connection.execute(mine.limit(limit + 1)).all()
+        found = [Event.from_row(row._asdict()) for row in rows[:limit]]
+        return found, found[-1].id if len(rows) > limit else None
+
+    def in_states(
+        self, *states: State, limit: int | None = None, cancel_requested: bool | None = None
+    ) -> list[Row]:
+        """Rows in one of `states` whose job is theirs, oldest first; with or without a wish to cancel."""
+        query = select(self._table).where(self._table.c.state.in_(states), self._own_job)
+        if cancel_requested is not None:
+            wished = self._table.c.cancel_requested_at
+            query = query.where(wished.is_not(None) if cancel_requested else wished.is_(None))
+        return self.select(query.order_by(self._table.c.created_at, self._table.c.id).limit(limit))
+
+    def queued(self, *, limit: int) -> list[Row]:
+        """Rows to submit, oldest first."""
+        return self.in_states(State.QUEUED, cancel_requested=False, limit=limit)
+
+    def with_mlflow_due(self, *, limit: int | None) -> list[Row]:
+        """Rows whose MLflow run has still to be given its final status."""
+        due = select(self._table).where(self._table.c.mlflow_status_due.is_not(None))
+        return self.select(due.order_by(self._table.c.updated_at).limit(limit))
+
+    # ------------------------------------------------ for the store's own transactions
+
+    def select(self, query: Select[Any]) -> list[Row]:
+        """The rows of a query over all columns of the table."""
+        with self._database.reading() as connection:
+            return [self._kind.record.from_row(row._asdict()) for row in connection.execute(query)]
+
+    def read(self, connection: Connection, identifier: str, *, lock: bool = False) -> Row:
+        """The row, within a transaction."""
+        if "\0" in identifier:
+            raise self._kind.unknown(identifier)  # Postgres would refuse the question
+        query = select(self._table).where(self._table.c.id == identifier)
+        row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+        if row is None:
+            raise self._kind.unknown(identifier)
+        return self._kind.record.from_row(row._asdict())
