@@ -8,7 +8,7 @@ from torch import Tensor
 from trainer.criterion import Criterion, build_criterion
 from trainer.losses.reduction import Average
 from trainer.results.metrics import frequency_groups
-from trainer.spec.datasets import IGNORE_INDEX
+from trainer.spec.data.datasets import IGNORE_INDEX
 from trainer.spec.methods import AnyMethod
 
 CLASSES = 150

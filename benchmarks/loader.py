@@ -29,7 +29,7 @@ from trainer.data.prepare import PreparedData
 from trainer.mmseg_adapter import quiet_imports
 from trainer.mmseg_adapter.config import render_config
 from trainer.mmseg_adapter.model.config import revive
-from trainer.spec.label_map import zero_is_void
+from trainer.spec.data.label_map import zero_is_void
 from trainer.spec.spec import parse_spec
 
 with quiet_imports():

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from trainer.data.frequency import ChunkCounter
     from trainer.data.frequency_tables import FrequencyTable
     from trainer.data.labels.facts import LabelFacts
-    from trainer.spec.label_map import LabelMap
+    from trainer.spec.data.label_map import LabelMap
     from trainer.storage.notices import Notice
 
 _PLAIN_WIDTH = 160  # columns, where nobody's window says
@@ -177,8 +177,8 @@ def _count(options: argparse.Namespace) -> tuple[LabelFacts, str]:
 def _asked_map(options: argparse.Namespace, dataset: str, num_classes: int) -> LabelMap | None:
     """What the flags make of the ids in masks, as the same fields of a spec do."""
     from trainer.data.folders import label_problems
-    from trainer.spec.datasets import Folder
-    from trainer.spec.label_map import asked_map
+    from trainer.spec.data.datasets import Folder
+    from trainer.spec.data.label_map import asked_map
 
     if dataset != "folder":
         raise DataError(f"--zero-is-void, --label-map: not with {dataset}, whose ids are known")

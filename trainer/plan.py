@@ -24,7 +24,7 @@ from trainer.data.prepare import PreparedData, prepare
 from trainer.data.splits import list_pairs
 from trainer.mmseg_adapter.config import render_config
 from trainer.mmseg_adapter.decode import decode_strictly
-from trainer.spec.datasets import DigitScenes
+from trainer.spec.data.datasets import DigitScenes
 from trainer.spec.models import entry_of
 from trainer.spec.spec import ExperimentSpec, spec_hash
 from trainer.storage.layout import Storage

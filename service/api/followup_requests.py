@@ -19,7 +19,7 @@ from trainer.data.class_names import class_names
 from trainer.data.folders import resolve_evaluated
 from trainer.data.headers import Refused, picture_header
 from trainer.spec.checkpoints import BEST, FINAL, LAST, CheckpointName
-from trainer.spec.class_map import scored_map
+from trainer.spec.data.class_map import scored_map
 from trainer.spec.evaluation import ModeName
 from trainer.spec.followups import (
     EvaluationRequest,

@@ -9,7 +9,7 @@ from sweeps.document.cost import cost_of
 from sweeps.document.estimate import pixel_seconds, stored_reports
 from trainer.base.errors import SpecError
 from trainer.data.folders import resolve_spec
-from trainer.spec.datasets import DATASETS
+from trainer.spec.data.datasets import DATASETS
 from trainer.spec.models import MmsegChoice, entry_of
 from trainer.spec.recipes import recipes
 from trainer.spec.spec import ExperimentSpec

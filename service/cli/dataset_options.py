@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from trainer.spec.datasets import DATASETS
+from trainer.spec.data.datasets import DATASETS
 
 _OTHERWISE = {"seed": "--dataset-seed"}  # what --seeds begins with would be taken for it
 _DEST = "dataset_"  # before the field's name, among the parsed arguments

@@ -12,7 +12,7 @@ from trainer.base.errors import Problem, SpecError
 from trainer.data.class_names import read_classes
 from trainer.data.folders import resolve_spec
 from trainer.results.metrics import GROUPS, frequency_groups
-from trainer.spec.datasets import DATASETS, AnyDataset, Folder
+from trainer.spec.data.datasets import DATASETS, AnyDataset, Folder
 from trainer.spec.spec import ExperimentSpec
 from trainer.storage.layout import Storage
 

@@ -22,7 +22,7 @@ from tests.data_factories import write_folder
 from tests.paths import ROOT
 from trainer.spec.augmentation import Augmentation
 from trainer.spec.checkpoints import Checkpoints
-from trainer.spec.datasets import DATASETS
+from trainer.spec.data.datasets import DATASETS
 from trainer.spec.evaluation import Evaluation
 from trainer.spec.methods import METHODS
 from trainer.spec.models import CATALOGUE

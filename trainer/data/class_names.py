@@ -6,7 +6,7 @@ from pathlib import Path
 
 from trainer.base.errors import DataError
 from trainer.data.headers import pointer_in
-from trainer.spec.datasets import DATASETS, MAX_CLASSES, MIN_CLASSES
+from trainer.spec.data.datasets import DATASETS, MAX_CLASSES, MIN_CLASSES
 
 CLASSES_FILE = "classes.txt"
 _LONGEST_CLASSES_FILE = 1 << 20

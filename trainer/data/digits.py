@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from trainer.spec.datasets import DATASETS, DigitScenes
+from trainer.spec.data.datasets import DATASETS, DigitScenes
 
 RENDERER_VERSION = 3  # raise it with every change that changes a pixel: rendered scenes are kept by it
 SIZE = 64  # H and W

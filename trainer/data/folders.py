@@ -16,7 +16,7 @@ from trainer.data.containers import Size
 from trainer.data.frequency_tables import TableError, find_table
 from trainer.data.listing import CONVERTED, MASK_SUFFIX, printable_name
 from trainer.data.splits import SplitFacts, is_inside, real_path, split_facts
-from trainer.spec.datasets import (
+from trainer.spec.data.datasets import (
     DATASETS,
     IGNORE_INDEX,
     MAX_CLASSES,

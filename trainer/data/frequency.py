@@ -19,7 +19,7 @@ from trainer.data.listing import MOST_NAMED, key_of, say_all
 from trainer.data.mask_layouts import MaskSet, split_of
 from trainer.data.prepare import PreparedData
 from trainer.data.tally import NUM_IDS, Chunks, Tally, chunks_of, count_locally
-from trainer.spec.label_map import LabelMap, ids_in_words, strange_ids_hint
+from trainer.spec.data.label_map import LabelMap, ids_in_words, strange_ids_hint
 from trainer.storage.layout import Storage
 from trainer.storage.port import StoredFile
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from trainer.base.errors import DataError, Problem
 from trainer.base.files import write_where_asked
 from trainer.data.splits import is_inside, real_path
-from trainer.spec.datasets import MAX_CLASSES, MIN_CLASSES
+from trainer.spec.data.datasets import MAX_CLASSES, MIN_CLASSES
 
 HEADER = ("class_index", "class_name", "pixel_frequency", "region_frequency")
 # Pictures that a packaged table was counted on: the whole training set.

@@ -10,8 +10,8 @@ from trainer.base.errors import DataError
 from trainer.data.class_names import CLASSES_FILE, class_names
 from trainer.data.prepare import PreparedData, prepare
 from trainer.data.splits import list_pairs
-from trainer.spec.datasets import DATASETS, DigitScenes
-from trainer.spec.label_map import LabelMap, as_stored, layout_map
+from trainer.spec.data.datasets import DATASETS, DigitScenes
+from trainer.spec.data.label_map import LabelMap, as_stored, layout_map
 from trainer.storage.layout import Storage
 
 

@@ -13,9 +13,9 @@ from trainer.data import digits
 from trainer.data.class_names import CLASSES_FILE, class_names
 from trainer.data.listing import MASK_SUFFIX
 from trainer.data.splits import list_pairs
-from trainer.spec.class_list import Colour
-from trainer.spec.datasets import DATASETS, AnyDataset, DigitScenes
-from trainer.spec.label_map import LabelMap, asked_map
+from trainer.spec.data.class_list import Colour
+from trainer.spec.data.datasets import DATASETS, AnyDataset, DigitScenes
+from trainer.spec.data.label_map import LabelMap, asked_map
 from trainer.storage.layout import Storage
 
 

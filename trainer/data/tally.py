@@ -23,7 +23,7 @@ from trainer.data.headers import mask_fault
 from trainer.data.listing import printable_name
 
 if TYPE_CHECKING:
-    from trainer.spec.label_map import LabelMap
+    from trainer.spec.data.label_map import LabelMap
 
 NUM_IDS = 256  # that a mask of 8 bits can hold
 CHUNK = 32  # masks a process takes at a time

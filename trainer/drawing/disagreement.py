@@ -11,8 +11,8 @@ import numpy as np
 
 from trainer.drawing.labels import Pixels, Where
 from trainer.drawing.palette import distinct_colours
-from trainer.spec.class_list import Colour
-from trainer.spec.datasets import IGNORE_INDEX
+from trainer.spec.data.class_list import Colour
+from trainer.spec.data.datasets import IGNORE_INDEX
 
 RULE = "valid pixels on which the two labels differ and exactly one of them is right"
 _AGREE, _VOID, _OTHERWISE, _DIFFER = (255, 255, 255), (200, 200, 200), (60, 60, 60), (213, 94, 0)

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from trainer.spec.class_list import Colour
-from trainer.spec.datasets import IGNORE_INDEX
+from trainer.spec.data.class_list import Colour
+from trainer.spec.data.datasets import IGNORE_INDEX
 
 Pixels = NDArray[np.uint8]
 Where = NDArray[np.bool_]

@@ -8,7 +8,7 @@ import numpy as np
 
 from trainer.drawing.labels import Pixels
 from trainer.drawing.text import INK, LINE, blank, font, width_of
-from trainer.spec.class_list import Colour
+from trainer.spec.data.class_list import Colour
 
 _GAP, _SWATCH = 12, 36  # pixels
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.spec.class_list import Colour
+from trainer.spec.data.class_list import Colour
 
 Floats = NDArray[np.float64]
 

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from trainer.drawing.disagreement import difference, model_colour
 from trainer.drawing.labels import Pixels, overlay
 from trainer.drawing.text import INK, LINE, blank, font, wrapped
-from trainer.spec.class_list import Colour
+from trainer.spec.data.class_list import Colour
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom, the last two outside
 

@@ -26,7 +26,7 @@ from trainer.drawing.panels import Box, comparison
 from trainer.followups.labelling import label_picture, read_picture
 from trainer.followups.task import FollowupPlan
 from trainer.mmseg_adapter.scoring.predictor import Predictor
-from trainer.spec.datasets import IGNORE_INDEX
+from trainer.spec.data.datasets import IGNORE_INDEX
 from trainer.spec.followups import Disagreement
 
 _BOXES = 8  # the largest regions, of each picture

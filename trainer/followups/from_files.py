@@ -18,10 +18,10 @@ from trainer.followups.labelling import Labels, label_picture, read_picture, rea
 from trainer.mmseg_adapter import quiet_imports
 from trainer.mmseg_adapter.model.deployed import load_deployed
 from trainer.mmseg_adapter.scoring.predictor import Predictor, way_of
-from trainer.spec.class_list import Colour
-from trainer.spec.datasets import DATASETS
+from trainer.spec.data.class_list import Colour
+from trainer.spec.data.datasets import DATASETS
+from trainer.spec.data.label_map import LabelMap, asked_map
 from trainer.spec.evaluation import Mode
-from trainer.spec.label_map import LabelMap, asked_map
 from trainer.spec.spec import ExperimentSpec, parse_spec
 
 

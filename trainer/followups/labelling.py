@@ -19,7 +19,7 @@ from trainer.mmseg_adapter.decode import Picture, decoded
 from trainer.mmseg_adapter.model.fit import MISFITS
 from trainer.mmseg_adapter.scoring.predictor import Predictor
 from trainer.mmseg_adapter.transforms import MapLabels
-from trainer.spec.label_map import LabelMap
+from trainer.spec.data.label_map import LabelMap
 
 Labels = NDArray[np.uint8]
 

@@ -13,7 +13,7 @@ from trainer.data.folders import resolve_evaluated
 from trainer.data.prepare import PreparedData, prepare
 from trainer.followups.task import FollowupPlan, FollowupTask
 from trainer.plan import Plan, installed_versions, look_at
-from trainer.spec.class_map import scored_map
+from trainer.spec.data.class_map import scored_map
 from trainer.spec.followups import AnyRequest, EvaluationRequest
 from trainer.spec.resources import Resources
 from trainer.storage.layout import Storage

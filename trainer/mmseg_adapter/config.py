@@ -11,7 +11,7 @@ from trainer.data.prepare import PreparedData, SplitFiles
 from trainer.mmseg_adapter.model.config import network_of, render_model
 from trainer.mmseg_adapter.way import TestWay, is_plain, way_of, written
 from trainer.spec.augmentation import Augmentation
-from trainer.spec.datasets import DATASETS, IGNORE_INDEX
+from trainer.spec.data.datasets import DATASETS, IGNORE_INDEX
 from trainer.spec.evaluation import Mode
 from trainer.spec.schedule import Schedule
 from trainer.spec.spec import ExperimentSpec

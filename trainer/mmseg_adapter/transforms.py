@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from trainer.base.errors import DataError
 from trainer.data.tally import NUM_IDS
-from trainer.spec.datasets import IGNORE_INDEX
-from trainer.spec.label_map import LabelMap, as_stored, ids_in_words
+from trainer.spec.data.datasets import IGNORE_INDEX
+from trainer.spec.data.label_map import LabelMap, as_stored, ids_in_words
 
 Results = dict[str, Any]
 Mask = NDArray[np.uint8]
@@ -35,7 +35,7 @@ _SAMPLED = 16  # one pixel of so many each way is looked at first
 class MapLabels(BaseTransform):  # type: ignore[misc]
     """Makes classes and void of the ids in a loaded mask, and refuses a mask that holds any other id.
 
-    With `trainer.spec.label_map.zero_is_void` it equals the `reduce_zero_label` of mmseg's LoadAnnotations.
+    With `zero_is_void` of `label_map.py` it equals the `reduce_zero_label` of mmseg's LoadAnnotations.
 
     Args:
         num_classes: K; a mapped mask holds 0 to K - 1 and void.

@@ -41,7 +41,7 @@ from trainer.mmseg_adapter.step.recompute import recompute_blocks
 from trainer.plan import Plan, PlannedWeights
 from trainer.results.metrics import frequency_groups
 from trainer.run.evaluations import Evaluations
-from trainer.spec.datasets import IGNORE_INDEX
+from trainer.spec.data.datasets import IGNORE_INDEX
 from trainer.spec.own.model import OwnModel
 from trainer.storage.notices import add_notice
 from trainer.storage.sink import Sink, read_records

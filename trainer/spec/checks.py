@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from trainer.base.errors import Problem
 from trainer.spec.augmentation import NATIVE, Augmentation, Base, fitted
-from trainer.spec.datasets import AnyDataset, Folder
+from trainer.spec.data.datasets import AnyDataset, Folder
 from trainer.spec.evaluation import MODES, AnyMode, Slide
 from trainer.spec.methods import AnyMethod, of_a_batch
 from trainer.spec.resources import Resources

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trainer.base.errors import Problem
-from trainer.spec.datasets import usual_augmentation
+from trainer.spec.data.datasets import usual_augmentation
 from trainer.spec.models import CATALOGUE, ModelEntry, entry_of_document
 from trainer.spec.recipes import Machines, Recipe, recipes, usual_resources
 

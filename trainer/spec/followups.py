@@ -11,7 +11,7 @@ from trainer.base.pointers import problems_of
 from trainer.base.strict_model import StrictModel
 from trainer.spec.checkpoints import FINAL, CheckpointName
 from trainer.spec.checks import mode_problems, modes_problems
-from trainer.spec.datasets import Dataset
+from trainer.spec.data.datasets import Dataset
 from trainer.spec.evaluation import SINGLE_SCALE, AnyMode, Modes
 from trainer.spec.resources import Resources
 

@@ -25,7 +25,7 @@ from trainer.spec.checks import (
     shared_gpu_problems,
     variant_problems,
 )
-from trainer.spec.datasets import DATASETS, Dataset, usual_augmentation
+from trainer.spec.data.datasets import DATASETS, Dataset, usual_augmentation
 from trainer.spec.defaults import cpu_problems, filled
 from trainer.spec.evaluation import WHOLE, Evaluation, usual_interval
 from trainer.spec.methods import Method

@@ -14,7 +14,7 @@ from service.api.requests import UnknownRecipe
 from service.shared.schemas import CatalogueItem, Page, RecipePublic, ShippedPublic
 from trainer.base.strict_model import StrictModel
 from trainer.spec.catalogue.shipped import search as search_shipped
-from trainer.spec.datasets import DATASETS
+from trainer.spec.data.datasets import DATASETS
 from trainer.spec.methods import METHODS
 from trainer.spec.models import CATALOGUE, ModelChoice
 from trainer.spec.recipe_document import recipe_document

@@ -34,9 +34,9 @@ from trainer.mmseg_adapter.model.config import revive
 from trainer.mmseg_adapter.scoring.heads import head_logits
 from trainer.mmseg_adapter.scoring.split import score_split
 from trainer.mmseg_adapter.way import TestWay
-from trainer.spec.datasets import IGNORE_INDEX
+from trainer.spec.data.datasets import IGNORE_INDEX
+from trainer.spec.data.label_map import zero_is_void
 from trainer.spec.evaluation import MODES, Inference, Mode, Slide
-from trainer.spec.label_map import zero_is_void
 
 Labels = NDArray[np.int64]
 SLIDE = Slide(window=(64, 96), stride=(48, 64))

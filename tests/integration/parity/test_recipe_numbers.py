@@ -16,7 +16,7 @@ from trainer.mmseg_adapter.config import render_config
 from trainer.mmseg_adapter.model.config import revive
 from trainer.mmseg_adapter.parameter_groups import LayerGroups, NamedGroups
 from trainer.mmseg_adapter.step.optim_wrapper import StepOptimWrapper
-from trainer.spec.datasets import DATASETS
+from trainer.spec.data.datasets import DATASETS
 from trainer.spec.recipes import Machines, recipes
 from trainer.spec.spec import ExperimentSpec, parse_spec
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trainer.data.frequency import Counted
-from trainer.spec.datasets import IGNORE_INDEX
-from trainer.spec.label_map import LabelMap, as_stored
+from trainer.spec.data.datasets import IGNORE_INDEX
+from trainer.spec.data.label_map import LabelMap, as_stored
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 
 from trainer.data.frequency import Counted
 from trainer.data.labels.facts import LabelFacts
-from trainer.spec.datasets import IGNORE_INDEX
-from trainer.spec.label_map import zero_is_void
+from trainer.spec.data.datasets import IGNORE_INDEX
+from trainer.spec.data.label_map import zero_is_void
 from trainer.storage.notices import Notice
 
 _MUCH_VOID = 0.5  # share of a split's pixels above which it is told

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from trainer.spec.datasets import IGNORE_INDEX
+from trainer.spec.data.datasets import IGNORE_INDEX
 from trainer.spec.evaluation import Evaluation, Slide
 from trainer.spec.models import entry_of
 from trainer.spec.networks import Network

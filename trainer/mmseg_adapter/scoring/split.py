@@ -26,7 +26,7 @@ from trainer.mmseg_adapter.scoring.predictor import Predictor
 from trainer.mmseg_adapter.torch_compat import end_workers, kept_iterator
 from trainer.mmseg_adapter.way import TestWay
 from trainer.results.split_counts import SplitCounts
-from trainer.spec.datasets import IGNORE_INDEX
+from trainer.spec.data.datasets import IGNORE_INDEX
 from trainer.spec.evaluation import Mode
 
 __all__ = ["SplitFiles", "score_split"]

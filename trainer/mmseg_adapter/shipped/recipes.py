@@ -18,7 +18,7 @@ from trainer.mmseg_adapter.shipped.rows import BEIT_DECAY, Row, rows
 from trainer.spec.augmentation import Augmentation
 from trainer.spec.catalogue.shipped import ShippedModel, model_config, packaged, shipped_model
 from trainer.spec.catalogue.weights_list import WEIGHTS
-from trainer.spec.datasets import DATASETS
+from trainer.spec.data.datasets import DATASETS
 from trainer.spec.schedule import Schedule
 
 Document = dict[str, Any]

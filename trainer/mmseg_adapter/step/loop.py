@@ -15,7 +15,7 @@ from trainer.base.text import first_names
 from trainer.losses.reduction import StepUnits, count_units, world_size
 from trainer.mmseg_adapter.head import trained_heads
 from trainer.mmseg_adapter.step.average import bare
-from trainer.spec.datasets import IGNORE_INDEX
+from trainer.spec.data.datasets import IGNORE_INDEX
 
 Batch = dict[str, Sequence[Any]]
 

@@ -10,7 +10,7 @@ from service.cli.dataset_options import dataset_document
 from service.cli.main import build_parser, main
 from tests.unit.service.served import Service
 from trainer.base.ends import ExitCode
-from trainer.spec.datasets import DATASETS
+from trainer.spec.data.datasets import DATASETS
 
 
 def document(*options: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from trainer.base.errors import DataError
 from trainer.data.prepare import PreparedData, digits, prepare
-from trainer.spec.datasets import CamVid, DigitScenes, Folder
+from trainer.spec.data.datasets import CamVid, DigitScenes, Folder
 from trainer.storage.layout import Storage
 
 SMALL = DigitScenes(train_images=60, eval_images=50)

@@ -14,7 +14,7 @@ from trainer.base.errors import DataError, SpecError
 from trainer.data import splits
 from trainer.data.class_names import read_classes
 from trainer.data.folders import resolve_spec, scaled_size
-from trainer.spec.datasets import DATASETS
+from trainer.spec.data.datasets import DATASETS
 from trainer.spec.spec import ExperimentSpec, parse_spec
 
 

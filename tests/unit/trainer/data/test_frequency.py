@@ -25,8 +25,8 @@ from trainer.data.mask_layouts import MaskSet, find_masks, split_of
 from trainer.data.prepare import PreparedData, prepare
 from trainer.data.splits import list_pairs
 from trainer.data.tally import Tally, count_chunk, count_masks
-from trainer.spec.datasets import Folder
-from trainer.spec.label_map import as_stored, zero_is_void
+from trainer.spec.data.datasets import Folder
+from trainer.spec.data.label_map import as_stored, zero_is_void
 from trainer.storage.layout import Storage
 
 FIRST = np.array([[0, 0, 1], [255, 1, 1]])

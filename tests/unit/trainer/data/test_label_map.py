@@ -17,7 +17,7 @@ from trainer.data.folders import resolve_spec
 from trainer.data.frequency import count_splits
 from trainer.data.prepare import prepare
 from trainer.plan import Plan, make_plan
-from trainer.spec.label_map import as_stored, ids_in_words, map_of, zero_is_void
+from trainer.spec.data.label_map import as_stored, ids_in_words, map_of, zero_is_void
 from trainer.spec.spec import canonical_json, parse_spec, spec_hash
 from trainer.storage.layout import Storage
 

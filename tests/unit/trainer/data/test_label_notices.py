@@ -18,7 +18,7 @@ from trainer.data.labels.facts import LabelFacts
 from trainer.data.labels.notices import label_notices
 from trainer.data.tally import NUM_IDS
 from trainer.plan import make_plan
-from trainer.spec.label_map import LabelMap, as_stored, map_of, strange_ids_hint, zero_is_void
+from trainer.spec.data.label_map import LabelMap, as_stored, map_of, strange_ids_hint, zero_is_void
 
 Ids = Mapping[int, tuple[int, int]]  # by id: pixels, masks that hold it
 UNDER_ANOTHER_ID = '"label_map" in /dataset, if masks hold it under another id'

@@ -17,7 +17,7 @@ from trainer.data.folders import resolve_spec
 from trainer.data.splits import list_pairs
 from trainer.plan import Plan, make_plan
 from trainer.run.worker import train
-from trainer.spec.datasets import DATASETS
+from trainer.spec.data.datasets import DATASETS
 from trainer.spec.spec import ExperimentSpec
 
 TRAIN_IDS = "_labelTrainIds.png"

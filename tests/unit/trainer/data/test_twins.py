@@ -14,7 +14,7 @@ from trainer.base.errors import SpecError
 from trainer.data.folders import resolve_spec
 from trainer.data.frequency import count_splits
 from trainer.data.prepare import prepare
-from trainer.spec.datasets import Folder
+from trainer.spec.data.datasets import Folder
 from trainer.storage.layout import Storage
 
 

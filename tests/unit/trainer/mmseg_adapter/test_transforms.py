@@ -23,7 +23,7 @@ from trainer.mmseg_adapter.transforms import (
     ScalePicture,
     ShiftPicture,
 )
-from trainer.spec.label_map import as_stored, map_of, zero_is_void
+from trainer.spec.data.label_map import as_stored, map_of, zero_is_void
 
 VOID = 255
 Transform = Callable[[Results], Results]

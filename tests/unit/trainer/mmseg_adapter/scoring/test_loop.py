@@ -34,7 +34,7 @@ from trainer.mmseg_adapter.scoring.loop import LabelLoop, predict_labels
 from trainer.mmseg_adapter.scoring.metric import ConfusionMetric
 from trainer.run.runner import build_model
 from trainer.run.worker import train
-from trainer.spec.datasets import IGNORE_INDEX
+from trainer.spec.data.datasets import IGNORE_INDEX
 
 TIE = 1e-5  # of the largest logit
 

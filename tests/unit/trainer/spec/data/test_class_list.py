@@ -13,7 +13,7 @@ from mmseg.datasets import ADE20KDataset, COCOStuffDataset
 
 from tests.paths import ROOT
 from trainer.data.frequency_tables import PACKAGED_IMAGES, packaged_names, packaged_table
-from trainer.spec.datasets import DATASETS
+from trainer.spec.data.datasets import DATASETS
 
 FILES = Path(mmseg.__file__).parent / ".mim/configs/_base_/datasets"
 THEIRS = {

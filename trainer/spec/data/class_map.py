@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from trainer.base.errors import Problem, SpecError
 from trainer.base.pointers import escape
 from trainer.base.text import first_names
-from trainer.spec.datasets import IGNORE_INDEX
-from trainer.spec.label_map import LabelMap, as_stored
+from trainer.spec.data.datasets import IGNORE_INDEX
+from trainer.spec.data.label_map import LabelMap, as_stored
 
 ClassNames = Sequence[str]
 

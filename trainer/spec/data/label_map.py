@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
-from trainer.spec.datasets import DATASETS, IGNORE_INDEX, AnyDataset, Folder
+from trainer.spec.data.datasets import DATASETS, IGNORE_INDEX, AnyDataset, Folder
 
 # ((id as stored, its class 0 … K-1 or 255 for void), …), ascending; every other id is refused.
 LabelMap = tuple[tuple[int, int], ...]

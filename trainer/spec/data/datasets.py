@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from trainer.base.strict_model import StrictModel
-from trainer.spec.class_list import ClassList, Colour, class_list
+from trainer.spec.data.class_list import ClassList, Colour, class_list
 
 IGNORE_INDEX = 255
 MIN_CLASSES = 2  # of one there is nothing to tell apart

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from trainer.base.errors import SpecError
-from trainer.spec.class_map import scored_map
-from trainer.spec.label_map import zero_is_void
+from trainer.spec.data.class_map import scored_map
+from trainer.spec.data.label_map import zero_is_void
 
 OURS, THEIRS = ("road", "tree", "car"), ("auto", "street", "sky")
 MAP = {"auto": "car", "street": "road", "sky": None}
