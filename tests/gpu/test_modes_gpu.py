@@ -10,7 +10,10 @@ from trainer.mmseg_adapter.scoring.heads import Held
 from trainer.mmseg_adapter.scoring.merging import labels_of_views
 from trainer.mmseg_adapter.scoring.patches import Patch
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine"),
+]
 
 
 def test_where_tables_lie_changes_no_label() -> None:
