@@ -18,7 +18,7 @@ from typing import Any
 
 from service.cli.progress import StartNotices, make_console
 from service.cli.serve import run_instance
-from service.cli.sweep_tables import SweepView
+from service.cli.tables.sweeps import SweepView
 from service.client import RebalanceClient
 from service.local.instance import Embedded
 from service.local.supervisor import StopAsked

@@ -14,27 +14,23 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api import problems
 from service.api.dependencies import known_parameters
-from service.api.mlflow_facts import RunFacts
 from service.api.openapi import add_schemas
 from service.api.prefix import Prefix
 from service.api.pruning import PruneRequest
 from service.api.routes import (
     catalogue,
-    checkpoints,
     comparisons,
     docs,
-    evaluations,
     events,
     experiments,
-    exports,
-    followups,
     health,
     outputs,
-    predictions,
     sweep_table,
     sweeps,
 )
-from service.api.table_cache import TableCache
+from service.api.routes.trained import checkpoints, evaluations, exports, followups, predictions
+from service.api.views.mlflow_facts import RunFacts
+from service.api.views.table_cache import TableCache
 from service.reconcile.cluster import Backend, RunCloser
 from service.reconcile.mlflow_runs import MlflowRuns
 from service.reconcile.ray_backend import RayBackend

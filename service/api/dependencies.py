@@ -8,9 +8,9 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from service.api.fastapi_compat import query_parameters
-from service.api.mlflow_facts import RunFacts
 from service.api.requests import BadParameter
-from service.api.table_cache import TableCache
+from service.api.views.mlflow_facts import RunFacts
+from service.api.views.table_cache import TableCache
 from service.reconcile.cluster import Backend, BackendUnreachable
 from service.reconcile.thread import ReconcilerLoop
 from service.shared.settings import Settings

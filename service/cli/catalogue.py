@@ -31,14 +31,14 @@ def recipes(args: argparse.Namespace) -> int:
         if args.json:
             print(json.dumps(document, indent=1, ensure_ascii=False))
             return 0
-        from service.cli.recipe_tables import print_recipe
+        from service.cli.tables.recipes import print_recipe
 
         print_recipe(document)
         return 0
     if args.json:
         _print_documents([recipe_document(one) for one in found.values()])
         return 0
-    from service.cli.recipe_tables import recipes_table
+    from service.cli.tables.recipes import recipes_table
 
     print_table(recipes_table(found.values()), empty="no recipes")
     return 0
@@ -59,7 +59,7 @@ def models(args: argparse.Namespace, client: RebalanceClient) -> int:
     if args.json:
         _print_documents([asdict(one) for one in found])
         return 0
-    from service.cli.recipe_tables import shipped_table
+    from service.cli.tables.recipes import shipped_table
 
     print_table(shipped_table(found), empty=f"no configuration of mmsegmentation fits {args.search!r}")
     return 0
@@ -79,7 +79,7 @@ def _catalogue(args: argparse.Namespace, items: list[CatalogueItem]) -> int:
     if args.json:
         print_items(items)
         return 0
-    from service.cli.tables import catalogue_table
+    from service.cli.tables.experiments import catalogue_table
 
     print_table(catalogue_table(items), empty="nothing in this catalogue")
     return 0

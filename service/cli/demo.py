@@ -7,10 +7,10 @@ import json
 import threading
 from typing import TYPE_CHECKING, Any
 
-from service.cli.comparison_tables import comparison_table
 from service.cli.progress import ProgressView, StartNotices, make_console
 from service.cli.serve import run_instance
-from service.cli.tables import Document
+from service.cli.tables.comparisons import comparison_table
+from service.cli.tables.experiments import Document
 from service.client import RebalanceClient
 from service.local.instance import Embedded
 from service.local.supervisor import StopAsked

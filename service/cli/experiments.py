@@ -71,7 +71,7 @@ def _preview(args: argparse.Namespace, client: RebalanceClient) -> int:
     if args.json:
         print_json(preview)
     else:
-        from service.cli.tables import preview_lines
+        from service.cli.tables.experiments import preview_lines
 
         print(printable_lines("\n".join(preview_lines(preview))))
     return ExitCode.BAD_INPUT if preview.problems else ExitCode.DONE
@@ -84,7 +84,7 @@ def show(args: argparse.Namespace, client: RebalanceClient) -> int:
         print_json(experiment)
         return 0
     from service.cli.progress import make_console
-    from service.cli.tables import print_experiment
+    from service.cli.tables.experiments import print_experiment
 
     print_experiment(make_console(), experiment, list(client.events(args.id)), client.base_url)
     return 0
@@ -105,7 +105,7 @@ def list_(args: argparse.Namespace, client: RebalanceClient) -> int:
     if args.json:
         print_items(found)
         return 0
-    from service.cli.tables import experiments_table
+    from service.cli.tables.experiments import experiments_table
 
     print_table(experiments_table(found, datetime.now(UTC)), empty="no experiments")
     return 0
@@ -144,14 +144,14 @@ def compare(args: argparse.Namespace, client: RebalanceClient) -> int:
     if args.json:
         print(json.dumps(found, indent=1, ensure_ascii=False))
         return 0
-    from service.cli.comparison_tables import (
+    from service.cli.progress import make_console
+    from service.cli.tables.comparisons import (
         classes_table,
         comparison_table,
         correlation_table,
         pictures_table,
         remark_tables,
     )
-    from service.cli.progress import make_console
 
     console = make_console()
     if found["mode"] != SINGLE_SCALE:
@@ -201,7 +201,7 @@ def track(args: argparse.Namespace, client: RebalanceClient) -> int:
 def _wait(args: argparse.Namespace, client: RebalanceClient, experiment: ExperimentPublic) -> int:
     """Follows to the end on stderr, then prints the result on stdout."""
     from service.cli.progress import ProgressView, make_console
-    from service.cli.tables import headline_text, notice_text
+    from service.cli.tables.experiments import headline_text, notice_text
 
     what = "the cancel still stands" if experiment.cancel_requested_at else "the experiment goes on"
     with (

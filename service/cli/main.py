@@ -14,7 +14,7 @@ from service.cli.dataset_options import add_dataset_options
 from service.cli.failure import fail
 from service.cli.instance_options import add_demo_options, add_serve_options
 from service.cli.option_types import identifier
-from service.cli.trained_options import add_trained_options, contradiction
+from service.cli.trained.options import add_trained_options, contradiction
 from service.shared.followup_ids import is_followup_id
 from sweeps.document.preset_options import add_preset_options, preset_names
 from trainer.base.commands import positive

@@ -49,7 +49,7 @@ def list_(args: argparse.Namespace, client: RebalanceClient) -> int:
     if args.json:
         print_items(found)
         return 0
-    from service.cli.sweep_tables import sweeps_table
+    from service.cli.tables.sweeps import sweeps_table
 
     print_table(sweeps_table(found, datetime.now(UTC)), empty="no sweeps")
     return 0
@@ -62,7 +62,7 @@ def show(args: argparse.Namespace, client: RebalanceClient) -> int:
         print_json(sweep)
         return 0
     from service.cli.progress import make_console
-    from service.cli.sweep_tables import print_sweep
+    from service.cli.tables.sweeps import print_sweep
 
     print_sweep(make_console(), sweep)
     return 0
@@ -130,7 +130,7 @@ def _preview(args: argparse.Namespace, client: RebalanceClient, sweep: str | dic
     if args.json:
         print_json(preview)
         return 0
-    from service.cli.sweep_tables import cost_text, preview_table
+    from service.cli.tables.sweeps import cost_text, preview_table
 
     print_table(preview_table(preview), empty="no trials to list")
     print(cost_text(preview))
@@ -142,7 +142,7 @@ def _preview(args: argparse.Namespace, client: RebalanceClient, sweep: str | dic
 def _wait(args: argparse.Namespace, client: RebalanceClient, sweep: SweepPublic) -> int:
     """Follows to the end on stderr, then prints the table on stdout."""
     from service.cli.progress import make_console
-    from service.cli.sweep_tables import SweepView
+    from service.cli.tables.sweeps import SweepView
 
     print(f"{sweep.id}  {sweep.name}: {counted(sweep.counts.total, 'trial')}", file=sys.stderr)
     what = "the cancel still stands" if sweep.cancel_requested_at else "the sweep goes on"
@@ -169,7 +169,7 @@ def _print_results(
         print(client.sweep_table_text(sweep_id, args.format or "json"), end="")
         return
     from service.cli.progress import make_console
-    from service.cli.sweep_tables import print_results
+    from service.cli.tables.sweeps import print_results
 
     print_results(make_console(), client.sweep_table(sweep_id), classes=classes)
 

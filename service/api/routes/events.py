@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 
 from service.api.dependencies import StoreDep
 from service.api.problems import documented
-from service.api.views import event_public
+from service.api.views.experiments import event_public
 from service.shared.schemas import EventPublic, Page
 from service.store.jobs import Ledger
 from service.store.records import JobRow

@@ -19,12 +19,12 @@ from service.api.dependencies import (
     StoreDep,
     WakeDep,
 )
-from service.api.previews import experiment_preview
 from service.api.problems import CHANGE, LOCATION, documented
 from service.api.requests import BadParameter, document_hash
 from service.api.routes.idempotency import KeyDep, earlier, same_request
-from service.api.tracking_views import runs_in
-from service.api.views import experiment_public
+from service.api.views.experiments import experiment_public
+from service.api.views.previews import experiment_preview
+from service.api.views.tracking import runs_in
 from service.reconcile.reconciler import utc_now
 from service.reconcile.retry_on_request import retry as retry_experiment
 from service.reconcile.track_requests import ask_to_track

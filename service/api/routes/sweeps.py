@@ -17,12 +17,12 @@ from service.api.dependencies import (
     StoreDep,
     WakeDep,
 )
-from service.api.mlflow_facts import RunFacts
 from service.api.problems import CHANGE, LOCATION, documented
 from service.api.requests import document_hash
 from service.api.routes.idempotency import KeyDep, earlier, same_request
-from service.api.sweep_views import sweep_preview, sweep_public
-from service.api.tracking_views import runs_in
+from service.api.views.mlflow_facts import RunFacts
+from service.api.views.sweeps import sweep_preview, sweep_public
+from service.api.views.tracking import runs_in
 from service.reconcile.reconciler import utc_now
 from service.reconcile.trial_follower import set_pause
 from service.shared.schemas import Page

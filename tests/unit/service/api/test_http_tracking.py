@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from service.api.app import create_app
-from service.api.mlflow_facts import RunFacts
 from service.api.routes.sweeps import EXAMPLE
-from service.api.tracking_views import tracking_of
+from service.api.views.mlflow_facts import RunFacts
+from service.api.views.tracking import tracking_of
 from service.reconcile.cluster import RunFact
 from service.shared.settings import Settings
 from service.shared.states import State

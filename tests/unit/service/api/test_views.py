@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from service.api.sweep_views import trial_public
-from service.api.views import experiment_public
+from service.api.views.experiments import experiment_public
+from service.api.views.sweeps import trial_public
 from service.shared.settings import Settings
 from sweeps.document.spec import parse_sweep
 from tests.unit.service.conftest import START, new_row

@@ -12,9 +12,9 @@ import sys
 import pytest
 from rich.console import Console
 
-from service.cli.comparison_tables import classes_table
 from service.cli.main import main
-from service.cli.tables import print_experiment
+from service.cli.tables.comparisons import classes_table
+from service.cli.tables.experiments import print_experiment
 from service.client import RebalanceClient
 from service.client.http import ApiError
 from service.shared.schemas import ErrorPublic

@@ -71,7 +71,9 @@ def _end(service: Service, experiment_id: str, error: AttemptError | None = None
 
 def test_api_commands_load_nothing_heavy() -> None:
     """Half a second for a command leaves no room for numpy, Ray, FastAPI or a database."""
-    modules = "service.cli.main, service.cli.experiments, service.cli.tables, service.cli.progress"
+    modules = (
+        "service.cli.main, service.cli.experiments, service.cli.tables.experiments, service.cli.progress"
+    )
     code = f"import {modules}, sys; print(*(name.split('.')[0] for name in sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not HEAVY & set(loaded.stdout.split())

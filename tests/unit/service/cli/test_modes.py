@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from service.cli.sweep_tables import print_results
-from service.cli.tables import print_experiment
+from service.cli.tables.experiments import print_experiment
+from service.cli.tables.sweeps import print_results
 from service.shared.schemas import ExperimentPublic, Headline, Links
 from service.shared.states import State
 from sweeps.results.table import Entry, make_table

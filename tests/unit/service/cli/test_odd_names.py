@@ -14,10 +14,10 @@ import pytest
 from markdown_it import MarkdownIt
 from rich.console import Console
 
-from service.cli.comparison_tables import classes_table, remark_tables
 from service.cli.experiments import compare as compare_command
-from service.cli.sweep_tables import print_results
-from service.cli.tables import print_experiment
+from service.cli.tables.comparisons import classes_table, remark_tables
+from service.cli.tables.experiments import print_experiment
+from service.cli.tables.sweeps import print_results
 from service.client.client import RebalanceClient
 from service.shared.schemas import ExperimentPublic, Links, NoticePublic
 from service.shared.states import State

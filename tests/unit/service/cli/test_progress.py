@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from service.cli.progress import ProgressView, StartNotices
-from service.cli.tables import NONE, experiments_table, number
+from service.cli.tables.experiments import NONE, experiments_table, number
 from service.shared.schemas import ExperimentPublic, Links, Progress
 from service.shared.states import State
 

@@ -18,7 +18,7 @@ import pytest
 from rich.console import Console
 
 from service.cli.main import main
-from service.cli.sweep_tables import SweepView, print_results, print_sweep, sweeps_table
+from service.cli.tables.sweeps import SweepView, print_results, print_sweep, sweeps_table
 from service.client import RebalanceClient
 from service.client.http import ApiError
 from service.reconcile.reconciler import Reconciler, utc_now
@@ -261,7 +261,7 @@ def test_waiting_for_a_sweep_that_fails(service: Service, client: RebalanceClien
 def test_a_list_of_sweeps_loads_nothing_heavy() -> None:
     """The command line stays fast: no numpy, no database, no server."""
     code = (
-        "import sys, service.cli.main, service.cli.sweeps, service.cli.sweep_tables;"
+        "import sys, service.cli.main, service.cli.sweeps, service.cli.tables.sweeps;"
         "import service.shared.sweep_schemas;"
         "print(*(name.split('.')[0] for name in sys.modules))"
     )

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from service.cli.comparison_tables import classes_table, correlation_table, pictures_table, remark_tables
+from service.cli.tables.comparisons import classes_table, correlation_table, pictures_table, remark_tables
 from tests.data_factories import make_report, scores_of
 from trainer.results.compare import compare
 from trainer.results.scores import BY_PICTURE

@@ -8,9 +8,9 @@ from typing import Any, cast
 import pytest
 from rich.console import Console
 
-from service.api.views import experiment_public
+from service.api.views.experiments import experiment_public
 from service.cli.experiments import track
-from service.cli.tables import print_experiment
+from service.cli.tables.experiments import print_experiment
 from service.client import RebalanceClient
 from service.client.http import ApiError
 from service.shared.schemas import ExperimentPublic, ProblemDetail, TrackingPublic

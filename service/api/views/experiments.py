@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from service.api.mlflow_facts import RunFacts
-from service.api.tracking_views import mlflow_page, tracking_public
+from service.api.views.mlflow_facts import RunFacts
+from service.api.views.tracking import mlflow_page, tracking_public
 from service.reconcile import run_directories
 from service.shared.schemas import (
     ErrorPublic,

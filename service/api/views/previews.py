@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.api.views import overrides_public
+from service.api.views.experiments import overrides_public
 from service.shared.schemas import ExperimentPreview, ProblemItem
 from service.shared.settings import Settings
 from sweeps.document.cost import cost_of

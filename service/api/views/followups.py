@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from service.api.views import error_public, notices_public
+from service.api.views.experiments import error_public, notices_public
 from service.shared.followup_schemas import CheckpointPublic, FollowupLinks, FollowupPublic, ScorePublic
 from service.shared.schemas import Headline
 from service.store.records import Followup

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from service.api.mlflow_facts import RunFacts
+from service.api.views.mlflow_facts import RunFacts
 from service.reconcile.cluster import RunFact
 from service.reconcile.track_requests import pending_try
 from service.shared.schemas import TrackingPublic

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from service.cli.progress import COLOURS, LiveBars
-from service.cli.tables import age, cell, make_table, notice_text, number
+from service.cli.tables.experiments import age, cell, make_table, notice_text, number
 from service.shared.states import State
 from trainer.base.schema_words import counted
 from trainer.base.text import printable

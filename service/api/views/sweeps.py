@@ -6,9 +6,9 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from service.api.mlflow_facts import RunFacts
-from service.api.tracking_views import mlflow_page
-from service.api.views import error_public, notices_public
+from service.api.views.experiments import error_public, notices_public
+from service.api.views.mlflow_facts import RunFacts
+from service.api.views.tracking import mlflow_page
 from service.reconcile import run_directories
 from service.shared.schemas import Progress
 from service.shared.settings import Settings

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from service.cli.progress import COLOURS
-from service.cli.tables import (
+from service.cli.tables.experiments import (
     age,
     cell,
     compact,

@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from service.cli.progress import make_console
-from service.cli.tables import cell, make_table, number
+from service.cli.tables.experiments import cell, make_table, number
 from trainer.spec.catalogue.shipped import ShippedModel
 from trainer.spec.recipes import Recipe
 

@@ -60,7 +60,7 @@ def evaluations(args: argparse.Namespace, client: RebalanceClient) -> int:
     if args.json:
         print_items(found)
         return ExitCode.DONE
-    from service.cli.followup_tables import evaluations_table
+    from service.cli.tables.followups import evaluations_table
 
     print_table(evaluations_table(found, datetime.now(UTC)), empty="no evaluations")
     return ExitCode.DONE
@@ -72,8 +72,8 @@ def show(args: argparse.Namespace, client: RebalanceClient) -> int:
     if args.json:
         print_json(found)
         return ExitCode.DONE
-    from service.cli.followup_tables import print_followup
     from service.cli.progress import make_console
+    from service.cli.tables.followups import print_followup
 
     print_followup(make_console(), found, list(client.followup_events(args.id)), client.base_url)
     return ExitCode.DONE
@@ -135,7 +135,7 @@ def _print_result(args: argparse.Namespace, found: FollowupPublic) -> None:
     if args.json:
         print_json(found)
     elif found.scores:
-        from service.cli.tables import headline_text
+        from service.cli.tables.experiments import headline_text
 
         for mode, headline in found.scores.items():
             print(f"{found.id}  {printable(mode)}: {headline_text(headline)}")

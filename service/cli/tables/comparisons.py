@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from rich.table import Table
 
-from service.cli.tables import NONE, Document, cell, make_table, number
+from service.cli.tables.experiments import NONE, Document, cell, make_table, number
 from trainer.results.scores import BY_PICTURE, HEADLINE, GroupScores, column_title
 
 _OVER = ("pictures", "worst 5 %", "classes", "worst 5 %")  # what the mean of each of BY_PICTURE is over

@@ -11,12 +11,12 @@ from service.api.bodies import JsonBodyDep, json_body
 from service.api.dependencies import SettingsDep, StoreDep, WakeDep
 from service.api.downloads import IfRangeHeader, RangeHeader, download, download_answers, sha256_of
 from service.api.followup_requests import export_of
-from service.api.followup_views import followup_public, place_of
 from service.api.problems import LOCATION, documented
 from service.api.requests import NothingThere
 from service.api.routes.idempotency import KeyDep
 from service.api.routes.lists import FollowupQuery, followup_page, followup_there
 from service.api.routes.storing import store_followup
+from service.api.views.followups import followup_public, place_of
 from service.reconcile import run_directories
 from service.shared.followup_schemas import FilePublic, FilesPublic, FollowupPublic
 from service.shared.schemas import Page

@@ -1,0 +1,1 @@
+"""What is asked of a trained experiment: checkpoints, evaluations, predictions, exports."""

@@ -1,0 +1,1 @@
+"""Commands for a trained experiment: checkpoints, evaluate, predict, export."""
