@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +14,6 @@ from trainer.mmseg_adapter.export.program_files import PROGRAM
 from trainer.mmseg_adapter.export.subject import Subject
 from trainer.mmseg_adapter.export.trace import Traced, quiet
 from trainer.mmseg_adapter.export.versions import installed
-from trainer.spec.evaluation import Slide
 
 QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
 _CODE = Path(__file__).with_name("pyfunc_model.py")
@@ -28,6 +26,14 @@ def write_mlflow(subject: Subject, graph: Traced, folder: Path) -> None:
     """What `mlflow.pyfunc.load_model` and `mlflow models serve` take."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    with quiet(), tempfile.TemporaryDirectory(dir=folder.parent, prefix=".program.") as scratch:
+        program = Path(scratch) / PROGRAM
+        torch.export.save(graph.program, program)
+        _save(subject, graph, program, folder)
+        _forget_paths(folder)
+
+
+def _save(subject: Subject, graph: Traced, program: Path, folder: Path) -> None:
     import mlflow.pyfunc
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
@@ -35,23 +41,20 @@ def write_mlflow(subject: Subject, graph: Traced, folder: Path) -> None:
     way = subject.way
     picture = TensorSpec(np.dtype(np.uint8), (-1, -1, -1, 3), name=None)
     labels = TensorSpec(np.dtype(np.int64), (-1, -1, -1), name=None)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".program.") as scratch, quiet():
-        torch.export.save(graph.program, Path(scratch) / PROGRAM)
-        mlflow.pyfunc.save_model(
-            path=folder,
-            python_model=str(_CODE),
-            artifacts={"program": str(Path(scratch) / PROGRAM)},
-            signature=ModelSignature(Schema([picture]), Schema([labels])),
-            input_example=_example(subject)[None],
-            pip_requirements=requirements(),
-            metadata={"classes": subject.classes, "palette": subject.palette, **_origin(subject)},
-            model_config={
-                "test_size": None if isinstance(way.test_size, str) else list(way.test_size),
-                "scale": way.scale,
-                "only_size": None if graph.size is None else list(graph.size),
-            },
-        )
-        _forget_paths(folder)
+    mlflow.pyfunc.save_model(
+        path=folder,
+        python_model=str(_CODE),
+        artifacts={"program": str(program)},
+        signature=ModelSignature(Schema([picture]), Schema([labels])),
+        input_example=_example(subject, graph)[None],
+        pip_requirements=requirements(),
+        metadata={"classes": subject.classes, "palette": subject.palette, **_origin(subject)},
+        model_config={
+            "test_size": None if isinstance(way.test_size, str) else list(way.test_size),
+            "scale": way.scale,
+            "only_size": None if graph.size is None else list(graph.size),
+        },
+    )
 
 
 def _forget_paths(folder: Path) -> None:
@@ -74,12 +77,12 @@ def requirements() -> list[str]:
     return [*(f"{name}=={installed(name)}" for name in _NEEDED), f"{_OPENCV[0]}=={opencv}"]
 
 
-def _origin(subject: Subject) -> dict[str, Any]:
-    return {name: subject.meta[name] for name in ("experiment", "iteration") if name in subject.meta}
+def _origin(subject: Subject) -> dict[str, str]:
+    known = {name: subject.meta.get(name) for name in ("experiment", "iteration")}
+    return {name: str(value) for name, value in known.items() if value is not None}
 
 
-def _example(subject: Subject) -> Picture:
-    """A corner of a real picture, red first."""
-    least = subject.way.inference.window if isinstance(subject.way.inference, Slide) else (1, 1)
-    height, width = (max(_EXAMPLE, 2 * side) for side in least)
+def _example(subject: Subject, graph: Traced) -> Picture:
+    """A corner of a real picture, red first; large enough for the program, where the picture is."""
+    height, width = (_EXAMPLE if graph.size else max(_EXAMPLE, 2 * side) for side in graph.least)
     return np.ascontiguousarray(subject.real.own[0][:height, :width, ::-1])
