@@ -12,7 +12,7 @@ from trainer.mmseg_adapter.export.pictures import as_input, margin
 from trainer.mmseg_adapter.export.refused import Refused
 from trainer.mmseg_adapter.export.subject import Subject
 from trainer.mmseg_adapter.export.trace import Traced, quiet
-from trainer.mmseg_adapter.model.fit import MISFITS, words_of
+from trainer.mmseg_adapter.model.fit import MISFITS, misfit_of
 
 PROGRAM, ONNX, CLASSES = "model.pt2", "model.onnx", "classes.json"
 _OF_ONNX = ("onnx", "onnxscript", "onnxruntime")
@@ -49,7 +49,7 @@ def write_onnx(subject: Subject, graph: Traced, folder: Path) -> None:
             assert made is not None
             made.save(folder / ONNX)
         except MISFITS as error:
-            raise Refused(f"torch.onnx makes no graph of the model: {words_of(_cause(error))}") from None
+            raise Refused(f"torch.onnx makes no graph of the model: {misfit_of(_cause(error))}") from None
     _write_classes(subject, folder)
 
 

@@ -16,7 +16,7 @@ from torch.fx import GraphModule
 
 from trainer.mmseg_adapter.export.pictures import Picture, Size, as_input, margin
 from trainer.mmseg_adapter.export.refused import Refused
-from trainer.mmseg_adapter.model.fit import MISFITS, words_of
+from trainer.mmseg_adapter.model.fit import MISFITS, misfit_of
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def traced_for_any(program: nn.Module, picture: Picture) -> Traced:
             if torch.equal(made.module()(as_input(picture)), program(as_input(picture))):
                 return Traced(made, None, _least(made))
         except MISFITS as error:
-            raise Refused(f"torch.export makes no graph of the model: {words_of(error)}") from None
+            raise Refused(f"torch.export makes no graph of the model: {misfit_of(error)}") from None
     raise Refused("the graph that torch.export makes of the model holds for one size only")
 
 
@@ -61,7 +61,7 @@ def traced_for_one(program: nn.Module, picture: Picture) -> Traced:
         try:
             made = _exported(program, as_input(picture), every_size=False)
         except MISFITS as error:
-            raise Refused(f"torch.export makes no graph of the model: {words_of(error)}") from None
+            raise Refused(f"torch.export makes no graph of the model: {misfit_of(error)}") from None
     size = picture.shape[0], picture.shape[1]
     return Traced(made, size, size)
 

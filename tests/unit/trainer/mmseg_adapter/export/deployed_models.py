@@ -46,7 +46,7 @@ def built(config: dict[str, Any]) -> tuple[nn.Module, dict[str, Any]]:
     generator = torch.Generator().manual_seed(0)
     for tensor in model.state_dict().values():
         if tensor.dtype == torch.float32 and tensor.dim() > 1:
-            spread = 2 / tensor[0].numel() ** 0.5
+            spread = (2 / tensor[0].numel()) ** 0.5  # keeps the size of numbers through layers
             tensor.copy_(torch.randn(tensor.shape, generator=generator) * spread)
     palette = [[40 * k, 255 - 40 * k, 7] for k in range(len(CLASSES))]
     return model, {"model": config, "dataset_meta": {"classes": list(CLASSES), "palette": palette}}
