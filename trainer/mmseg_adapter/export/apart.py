@@ -17,7 +17,7 @@ from trainer.mmseg_adapter.export.pictures import Labels, Picture
 from trainer.mmseg_adapter.export.refused import Refused
 from trainer.spec.followups import Format
 
-_SCRIPT = Path(__file__).with_name("apart_process.py")
+_SCRIPT = Path(__file__).parent / "alone" / "process.py"
 _PATIENCE = 3600.0  # seconds
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from trainer.base.files import full_disk_told
-from trainer.mmseg_adapter.export.card import card
+from trainer.mmseg_adapter.export.card.card import card
 from trainer.mmseg_adapter.export.forms import Attempt, attempts
 from trainer.mmseg_adapter.export.pictures import MOST_DIFFERING, Picture, RealPictures, share_differing
 from trainer.mmseg_adapter.export.refused import Refused

@@ -16,7 +16,7 @@ from trainer.mmseg_adapter.export.trace import Traced, quiet
 from trainer.mmseg_adapter.export.versions import installed
 
 QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
-_CODE = Path(__file__).with_name("pyfunc_model.py")
+_CODE = Path(__file__).parent / "alone" / "pyfunc_model.py"
 _NEEDED = ("mlflow", "numpy", "torch")
 _OPENCV = ("opencv-python-headless", "opencv-python")
 _EXAMPLE = 128  # pixels of a side of the example, where the model takes so few

@@ -1,6 +1,6 @@
 """Runs the programs of model cards where neither this project nor mmsegmentation can be imported.
 
-`python -IB run_snippets.py APART_PROCESS FOLDER…`: prints what each prints, between lines of its folder.
+`python -IB run_snippets.py PROCESS FOLDER…`: prints what each prints, between lines of its folder.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from tests.factories import ListSink, tiny_plan
 from tests.unit.trainer.mmseg_adapter.export.deployed_models import real_pictures
 from trainer.export import FORMATS, main
-from trainer.mmseg_adapter.export import apart
+from trainer.mmseg_adapter.export.alone import process
 from trainer.mmseg_adapter.export.pictures import predicted
 from trainer.mmseg_adapter.model.deployed import load_deployed
 from trainer.run.worker import train
@@ -68,7 +68,7 @@ def test_nothing_else_is_left(exported: Path) -> None:
     for file in exported.rglob("*"):
         assert file.suffix != ".pyc"
         assert file.is_dir() or str(exported).encode() not in file.read_bytes()
-        assert file.is_dir() or str(Path(apart.__file__).parent).encode() not in file.read_bytes()
+        assert file.is_dir() or str(Path(process.__file__).parents[1]).encode() not in file.read_bytes()
 
 
 def test_card_programs_run_apart(exported: Path, picture: Path, wanted: list[str]) -> None:
@@ -78,7 +78,7 @@ def test_card_programs_run_apart(exported: Path, picture: Path, wanted: list[str
         (folder / "picture.png").write_bytes(picture.read_bytes())
     here, blocking = (
         Path(__file__).with_name("run_snippets.py"),
-        Path(apart.__file__).with_name("apart_process.py"),
+        Path(process.__file__),
     )
     done = subprocess.run(
         [sys.executable, "-IB", str(here), str(blocking), *map(str, folders)],

@@ -21,7 +21,7 @@ from tests.unit.trainer.mmseg_adapter.export.deployed_models import (
 )
 from tests.unit.trainer.tiny_mmseg import OTHERS, mmseg_scope
 from trainer.export import FORMATS, main
-from trainer.mmseg_adapter.export.apart_process import FORBIDDEN, Blocker
+from trainer.mmseg_adapter.export.alone.process import FORBIDDEN, Blocker
 from trainer.mmseg_adapter.export.drawing import drawing_part
 from trainer.mmseg_adapter.export.export import export_model
 from trainer.mmseg_adapter.export.mmseg_folder import CONFIG

@@ -1,4 +1,4 @@
-"""Labels of pictures by an exported model alone: `python -I apart_process.py FORMAT MODEL PICTURES LABELS`.
+"""Labels of pictures by an exported model alone: `python -I process.py FORMAT MODEL PICTURES LABELS`.
 
 This file is run by its path, in a process in which neither this project nor mmsegmentation can be imported.
 It stands in for whoever takes the model away, so it imports nothing of ours.

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from trainer.base.text import printable
+from trainer.mmseg_adapter.export.card.snippets import snippet
 from trainer.mmseg_adapter.export.mmseg_folder import CONFIG, MODEL, TENSORS, WEIGHTS
 from trainer.mmseg_adapter.export.pictures import MOST_DIFFERING, Size
 from trainer.mmseg_adapter.export.program_files import CLASSES, ONNX, PROGRAM
-from trainer.mmseg_adapter.export.snippets import snippet
 from trainer.mmseg_adapter.export.subject import Subject
 from trainer.mmseg_adapter.export.trace import Traced
 from trainer.mmseg_adapter.export.versions import installed
