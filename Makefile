@@ -58,6 +58,7 @@ campaign: setup
 	FAULT_ROUNDS=3 FAULTS_WRITE=docs/results/faults.json $(PY) -m pytest -q -s tests/e2e/test_sweep_faults.py
 	PARITY=all RECIPES=all $(PY) -m pytest -q tests/integration/parity
 	RECIPES=all RECIPES_WRITE=docs/results/recipes.md $(PY) -m pytest -q tests/integration/test_recipe_rows.py
+	EXPORTS=all EXPORTS_WRITE=docs/results/exports.md $(PY) -m pytest -q tests/integration/test_export_catalogue.py
 	CATALOGUE=all $(PY) -m pytest -q tests/unit/trainer/mmseg_adapter/shipped/test_catalogue.py
 	KILLS=20 KILLS_WRITE=docs/results/kills.json $(PY) -m pytest -q -s tests/integration/test_kills.py
 	$(PY) scripts/campaign.py --camvid "$(CAMVID)" --seeds $(SEEDS) --data-dir "$(DATA_DIR)" --write docs/results/table1-camvid.md

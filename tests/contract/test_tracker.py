@@ -24,7 +24,7 @@ class Server(Protocol):
     def connect(self) -> Tracker: ...
 
     def read(self, run_id: str) -> dict[str, Any]:
-        """name, status, params, tags, metrics, files, tables."""
+        """name, status, params, tags, metrics, files, tables, models."""
 
     def delete_run(self, ids: RunIds) -> None: ...
 
@@ -74,7 +74,14 @@ class FakeTracker:
         group = groups.setdefault(info.group, f"g{len(groups)}")
         made = [each for each, run in runs.items() if info.maybe_made and run["key"] == info.key]
         self._id = info.run_id if info.run_id in runs else next(iter(made), f"run{next(_NUMBERS)}")
-        fresh: dict[str, Any] = {"params": {}, "tags": {}, "metrics": {}, "files": set(), "tables": {}}
+        fresh: dict[str, Any] = {
+            "params": {},
+            "tags": {},
+            "metrics": {},
+            "files": set(),
+            "tables": {},
+            "models": {},
+        }
         run = runs.setdefault(self._id, {**fresh, "key": info.key, "group": group})
         run["params"] = {**info.params, **run["params"]}
         run["tags"] = {**info.tags, **run["tags"]}
@@ -99,6 +106,9 @@ class FakeTracker:
 
     def log_file(self, path: Path, folder: str = "") -> None:
         self._run["files"].add(f"{folder}/{path.name}" if folder else path.name)
+
+    def log_model(self, folder: Path, name: str) -> None:
+        self._run["models"][name] = {file.name for file in folder.iterdir()}
 
     def close(self, status: str) -> None:
         self._run["status"] = status
@@ -162,7 +172,16 @@ class MlflowOnFile:
                 )
                 for each in told
             },
+            "models": self._models(run),
         }
+
+    def _models(self, run: Any) -> dict[str, set[str]]:
+        """Files of the run's models by name, each once."""
+        client = self._client
+        found = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run.info.run_id}'")
+        files = {each.name: client.list_logged_model_artifacts(each.model_id) for each in found}
+        assert len(files) == len(found)
+        return {name: {file.path for file in listed} for name, listed in files.items()}
 
 
 @pytest.fixture(scope="module")
@@ -217,6 +236,19 @@ def test_a_run_keeps_what_it_is_given(server: Server, make_info: Info, tmp_path:
     assert run["metrics"] == {"train/loss": [(1, 2.5), (2, 1.5)], "eval/mIoU": [(2, 20.0)]}
     assert {"per_class.json", "report.json"} <= run["files"]
     assert run["tables"] == {"per_class": {"columns": ["class", "IoU"], "data": [["a", 50.0], ["b", None]]}}
+
+
+def test_a_model_sent_twice_is_there_once(server: Server, make_info: Info, tmp_path: Path) -> None:
+    """With all that lies in its folder."""
+    folder = tmp_path / "made"
+    folder.mkdir()
+    (folder / "MLmodel").write_text("model_uuid: a\n")
+    (folder / "README.md").write_text("what it is")
+    tracker = server.connect()
+    run_id = tracker.open(make_info()).ids.run_id
+    for _ in range(2):
+        tracker.log_model(folder, "final")
+    assert server.read(run_id)["models"] == {"final": {"MLmodel", "README.md"}}
 
 
 def test_mlflow_means_these_tags() -> None:

@@ -302,6 +302,7 @@ OWN_FILES = (
     "trainer/storage",
     "trainer/base",
     "trainer/data",
+    "trainer/mmseg_adapter/export",  # in a folder that is handed over
     "trainer/mmseg_adapter/shipped",  # mmseg's, as installed
     "trainer/count.py",
     "trainer/weights",

@@ -45,6 +45,11 @@ def inner_iterator(iterator: Any) -> Any:
     return getattr(iterator, "_iterator", None)
 
 
+def pixel_rule(preprocessor: Any) -> tuple[bool, bool]:
+    """Whether a picture's channels, blue first, are put red first, and whether they are normalised."""
+    return bool(preprocessor._channel_conversion), bool(preprocessor._enable_normalize)
+
+
 def global_registries() -> Iterator[dict[str, Any]]:
     """The instances that mmengine keeps for ever, by name: loggers, message hubs, visualizers, scopes."""
     for kind in _subclasses(ManagerMixin):

@@ -8,10 +8,24 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+DispatchMode: Any = TorchDispatchMode  # sees every operator that runs, in whatever module
+
 
 def kept_iterator(loader: Any) -> Any:
     """The iterator that a DataLoader with persistent workers keeps; None where there is none."""
     return getattr(loader, "_iterator", None)
+
+
+def require(holds: bool) -> None:
+    """What must hold of sizes, for torch.export too, which takes it for granted from here on.
+
+    Raises:
+        RuntimeError: it does not.
+    """
+    torch._check(holds)  # type: ignore[no-untyped-call]
 
 
 def end_workers(iterator: Any) -> None:

@@ -16,6 +16,7 @@ from trainer.storage.layout import mlflow_ids
 from trainer.storage.port import StoredFile
 from trainer.storage.tracking import Trouble
 from trainer.tracking.mlflow_compat import LOGGED_ARTIFACTS, PARENT_RUN
+from trainer.tracking.mlflow_models import send_model
 from trainer.tracking.mlflow_words import words_of
 from trainer.tracking.trouble import TrackerError, only_about_this, translated, trouble_of
 
@@ -87,6 +88,9 @@ class Tracker(Protocol):
     def log_table(self, name: str, columns: Mapping[str, Sequence[Any]]) -> None: ...
 
     def log_file(self, path: Path, folder: str = "") -> None: ...
+
+    def log_model(self, folder: Path, name: str) -> None:
+        """A folder of `mlflow.pyfunc.save_model` as a model that the run made."""
 
     def close(self, status: RunStatus) -> None: ...
 
@@ -234,6 +238,10 @@ class MlflowTracker:
     def log_file(self, path: Path, folder: str = "") -> None:
         with self._translated():
             self._client.log_artifact(self._run_id, str(path), folder or None)
+
+    def log_model(self, folder: Path, name: str) -> None:
+        with self._translated():
+            send_model(self._client, self._client.get_run(self._run_id), folder, name)
 
     def close(self, status: RunStatus) -> None:
         with self._translated():

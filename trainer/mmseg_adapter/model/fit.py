@@ -100,7 +100,7 @@ def _outlined_parts(
         except BeyondLimit as error:
             raise ModelError(_pointer(where, place), f"{kind} is too large: {error}") from None
         except MISFITS as error:
-            raise ModelError(_pointer(where, place), f"{kind} cannot be built: {_words(error)}") from None
+            raise ModelError(_pointer(where, place), f"{kind} cannot be built: {misfit_of(error)}") from None
         yield place, part
 
 
@@ -140,7 +140,7 @@ def _run(parts: Mapping[Place, nn.Module], shape: torch.Size, where: str) -> lis
         except MISFITS as error:
             if _undecided(error):
                 return []
-            got = f"{type(part).__name__} does not take what comes to it, {_shapes(maps)}: {_words(error)}"
+            got = f"{type(part).__name__} does not take what comes to it, {_shapes(maps)}: {misfit_of(error)}"
             raise ModelError(_pointer(where, place), got) from None
         if name in ("backbone", "neck"):
             maps = output
@@ -159,7 +159,7 @@ def _learn(
     except MISFITS as error:
         if _undecided(error):
             return
-        raise ModelError(where, f"the model cannot be trained: {_words(error)}") from None
+        raise ModelError(where, f"the model cannot be trained: {misfit_of(error)}") from None
     idle = [
         (place, name)
         for place, part in parts.items()
@@ -194,7 +194,7 @@ def _shapes(maps: Any) -> str:
     return f"{kind} of {', '.join(texts[:8])}"
 
 
-def _words(error: Exception) -> str:
+def misfit_of(error: Exception) -> str:
     """What mmseg or torch says, shortened; of a bare assertion the line that failed."""
     text = " ".join(str(error).split())
     if not text:

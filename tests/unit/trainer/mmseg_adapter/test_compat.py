@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from typing import Any
 
 import pytest
 import torch
 from mmengine.logging import MMLogger
 from mmengine.runner import IterBasedTrainLoop, Runner
+from mmseg.models import SegDataPreProcessor
 from torch.utils.data import DataLoader, TensorDataset
 
 from trainer.base.errors import DataError
@@ -17,8 +19,9 @@ from trainer.mmseg_adapter.mmengine_compat import (
     continue_at,
     global_registries,
     inner_iterator,
+    pixel_rule,
 )
-from trainer.mmseg_adapter.torch_compat import end_workers, kept_iterator, words_of
+from trainer.mmseg_adapter.torch_compat import DispatchMode, end_workers, kept_iterator, require, words_of
 
 
 class Endless:
@@ -50,6 +53,37 @@ def test_a_loop_goes_on_where_it_is_told() -> None:
     source = inspect.getsource(Runner)
     assert "self._train_loop" in source
     assert "self._val_loop" in source
+
+
+@pytest.mark.parametrize("red_first", [False, True])
+@pytest.mark.parametrize("normalised", [False, True])
+def test_what_is_done_to_pixels(red_first: bool, normalised: bool) -> None:
+    """It is found where mmengine's preprocessor keeps it, as that acts."""
+    numbers = {"mean": [1.0, 2.0, 3.0], "std": [2.0, 2.0, 2.0]} if normalised else {}
+    preprocessor = SegDataPreProcessor(bgr_to_rgb=red_first, **numbers)
+    assert pixel_rule(preprocessor) == (red_first, normalised)
+    picture = torch.arange(3.0)[:, None, None]
+    (done,) = preprocessor({"inputs": [picture]}, False)["inputs"]
+    expected = picture.flip(0) if red_first else picture
+    assert torch.equal(done, (expected - preprocessor.mean) / preprocessor.std if normalised else expected)
+
+
+def test_operators_are_seen_and_sizes_required() -> None:
+    """What draws is marked as such where it runs inside a module; a size that must not be is an error."""
+
+    class Seen(DispatchMode):  # type: ignore[misc]
+        drawn = 0
+
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            self.drawn += torch.Tag.nondeterministic_seeded in func.tags
+            return func(*args, **(kwargs or {}))
+
+    with Seen() as seen:
+        torch.nn.Dropout(0.5)(torch.ones(4))
+        torch.nn.Dropout(0.5).eval()(torch.ones(4))
+    assert seen.drawn == 1
+    with pytest.raises(RuntimeError):
+        require(False)
 
 
 def test_loader_processes_end_at_once() -> None:

@@ -1,0 +1,1 @@
+"""What runs where nothing of ours can be imported; so these files import nothing of ours."""

@@ -1,0 +1,1 @@
+"""What is written beside an exported model: what it is, and programs that use it."""
