@@ -17,24 +17,20 @@ from service.api.dependencies import known_parameters
 from service.api.mlflow_facts import RunFacts
 from service.api.openapi import add_schemas
 from service.api.prefix import Prefix
-from service.api.pruning import PruneRequest
 from service.api.routes import (
     catalogue,
-    checkpoints,
     comparisons,
     docs,
-    evaluations,
     events,
     experiments,
-    exports,
-    followups,
     health,
     outputs,
-    predictions,
     sweep_table,
     sweeps,
 )
+from service.api.routes.trained import checkpoints, evaluations, exports, followups, predictions
 from service.api.table_cache import TableCache
+from service.api.trained.pruning import PruneRequest
 from service.reconcile.cluster import Backend, RunCloser
 from service.reconcile.mlflow_runs import MlflowRuns
 from service.reconcile.ray_backend import RayBackend

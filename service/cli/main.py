@@ -14,7 +14,7 @@ from service.cli.dataset_options import add_dataset_options
 from service.cli.failure import fail
 from service.cli.instance_options import add_demo_options, add_serve_options
 from service.cli.option_types import identifier
-from service.cli.trained_options import add_trained_options, contradiction
+from service.cli.trained.options import add_trained_options, contradiction
 from service.shared.followup_ids import is_followup_id
 from sweeps.document.preset_options import add_preset_options, preset_names
 from trainer.base.commands import positive
@@ -41,9 +41,9 @@ _API_COMMANDS = {
     "cancel": ("experiments:cancel", "ask an experiment to stop"),
     "retry": ("experiments:retry", "another attempt at one that failed or was cancelled"),
     "track": ("experiments:track", "send everything that experiments have measured to MLflow again"),
-    "evaluate": ("followups:evaluate", "score a checkpoint again: in other modes, on other data"),
-    "evaluations": ("followups:evaluations", "an experiment's evaluations, newest first"),
-    "checkpoints": ("trained:checkpoints", "an experiment's checkpoints: list, download, prune"),
+    "evaluate": ("trained.followups:evaluate", "score a checkpoint again: in other modes, on other data"),
+    "evaluations": ("trained.followups:evaluations", "an experiment's evaluations, newest first"),
+    "checkpoints": ("trained.checkpoints:checkpoints", "an experiment's checkpoints: list, download, prune"),
     "reproduce": ("sweeps:reproduce", "a table of the paper on your data, beside the paper's numbers"),
     "datasets": ("catalogue:datasets", "the data sets a spec can name"),
     "models": ("catalogue:models", "the models a spec can name"),
@@ -51,8 +51,8 @@ _API_COMMANDS = {
 }
 # Those that run a model on this machine, and ask the API only for the checkpoint of an experiment.
 _LOCAL_COMMANDS = {
-    "predict": ("trained:predict", "label pictures, of several experiments side by side"),
-    "export": ("trained:export", "a checkpoint in other programs' formats"),
+    "predict": ("trained.checkpoints:predict", "label pictures, of several experiments side by side"),
+    "export": ("trained.checkpoints:export", "a checkpoint in other programs' formats"),
 }
 _OF_EITHER = ("show", "logs", "cancel", "retry")  # take the id of an experiment or of a follow-up
 _SWEEP_COMMANDS = {
@@ -120,7 +120,7 @@ def _ask(function: str, args: argparse.Namespace) -> int:
     from service.client.client import RebalanceClient
 
     if args.command in _OF_EITHER and is_followup_id(args.id):
-        function = f"followups:{args.command}"
+        function = f"trained.followups:{args.command}"
 
     def act() -> int:
         with RebalanceClient(experiments.api_of(args)) as client:

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from service.cli.experiments import BadArgument
-from service.cli.followups import evaluation_document
 from service.cli.main import build_parser, main
-from service.cli.programs import run_program
-from service.cli.trained import Source
+from service.cli.trained.checkpoints import Source
+from service.cli.trained.followups import evaluation_document
+from service.cli.trained.programs import run_program
 from service.client import RebalanceClient
 from service.shared.states import State
 from service.store.experiments import Store
@@ -200,7 +200,7 @@ def test_a_program_ends_with_the_command(tmp_path: Path) -> None:
     begun = tmp_path / "begun"
     waiting = f"import pathlib, time; pathlib.Path({str(begun)!r}).touch(); time.sleep(600)"
     code = (
-        "import sys; from service.cli.programs import run_program;"
+        "import sys; from service.cli.trained.programs import run_program;"
         f" sys.exit(run_program([sys.executable, '-c', {waiting!r}]))"
     )
     with subprocess.Popen([sys.executable, "-c", code]) as child:

@@ -60,7 +60,7 @@ def evaluations(args: argparse.Namespace, client: RebalanceClient) -> int:
     if args.json:
         print_items(found)
         return ExitCode.DONE
-    from service.cli.followup_tables import evaluations_table
+    from service.cli.trained.tables import evaluations_table
 
     print_table(evaluations_table(found, datetime.now(UTC)), empty="no evaluations")
     return ExitCode.DONE
@@ -72,8 +72,8 @@ def show(args: argparse.Namespace, client: RebalanceClient) -> int:
     if args.json:
         print_json(found)
         return ExitCode.DONE
-    from service.cli.followup_tables import print_followup
     from service.cli.progress import make_console
+    from service.cli.trained.tables import print_followup
 
     print_followup(make_console(), found, list(client.followup_events(args.id)), client.base_url)
     return ExitCode.DONE

@@ -9,8 +9,8 @@ from fastapi.responses import StreamingResponse
 
 from service.api.attempts import LOG, LogOfAttempt, Offset, ReportOfAttempt, attempts_of, log_answer
 from service.api.dependencies import SettingsDep, StoreDep, WakeDep
-from service.api.followup_views import followup_public
 from service.api.problems import CHANGE, documented
+from service.api.trained.views import followup_public
 from service.reconcile import run_directories
 from service.reconcile.reconciler import utc_now
 from service.reconcile.retry_on_request import retry_followup

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from service.cli.experiments import BadArgument, api_of, print_items, print_json, print_table
 from service.cli.failure import fail
-from service.cli.followups import checkpoint_word
-from service.cli.programs import run_program
+from service.cli.trained.followups import checkpoint_word
+from service.cli.trained.programs import run_program
 from service.client import RebalanceClient
 from trainer.base.ends import ExitCode
 
@@ -59,7 +59,7 @@ def checkpoints(args: argparse.Namespace, client: RebalanceClient) -> int:
     if args.json:
         print_items(found)
         return ExitCode.DONE
-    from service.cli.followup_tables import checkpoints_table
+    from service.cli.trained.tables import checkpoints_table
 
     print_table(checkpoints_table(found, datetime.now(UTC)), empty="no checkpoints")
     return ExitCode.DONE

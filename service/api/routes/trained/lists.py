@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
-from service.api.followup_views import followup_public
+from service.api.trained.views import followup_public
 from service.shared.followup_schemas import FollowupPublic
 from service.shared.schemas import Page
 from service.shared.states import State

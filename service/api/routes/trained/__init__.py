@@ -1,0 +1,1 @@
+"""The routes about a trained experiment: scored again, pictures, exports, checkpoints."""

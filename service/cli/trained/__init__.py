@@ -1,0 +1,1 @@
+"""The commands about a trained experiment: scored again, pictures, exports, checkpoints."""
