@@ -16,7 +16,6 @@ from service.api import problems
 from service.api.dependencies import known_parameters
 from service.api.openapi import add_schemas
 from service.api.prefix import Prefix
-from service.api.pruning import PruneRequest
 from service.api.routes import (
     catalogue,
     comparisons,
@@ -29,6 +28,7 @@ from service.api.routes import (
     sweeps,
 )
 from service.api.routes.trained import checkpoints, evaluations, exports, followups, predictions
+from service.api.trained.pruning import PruneRequest
 from service.api.views.mlflow_facts import RunFacts
 from service.api.views.table_cache import TableCache
 from service.reconcile.cluster import Backend, RunCloser

@@ -43,7 +43,7 @@ _API_COMMANDS = {
     "track": ("experiments:track", "send everything that experiments have measured to MLflow again"),
     "evaluate": ("trained.followups:evaluate", "score a checkpoint again: in other modes, on other data"),
     "evaluations": ("trained.followups:evaluations", "an experiment's evaluations, newest first"),
-    "checkpoints": ("trained.experiments:checkpoints", "an experiment's checkpoints: list, download, prune"),
+    "checkpoints": ("trained.checkpoints:checkpoints", "an experiment's checkpoints: list, download, prune"),
     "reproduce": ("sweeps:reproduce", "a table of the paper on your data, beside the paper's numbers"),
     "datasets": ("catalogue:datasets", "the data sets a spec can name"),
     "models": ("catalogue:models", "the models a spec can name"),
@@ -51,8 +51,8 @@ _API_COMMANDS = {
 }
 # Those that run a model on this machine, and ask the API only for the checkpoint of an experiment.
 _LOCAL_COMMANDS = {
-    "predict": ("trained.experiments:predict", "label pictures, of several experiments side by side"),
-    "export": ("trained.experiments:export", "a checkpoint in other programs' formats"),
+    "predict": ("trained.checkpoints:predict", "label pictures, of several experiments side by side"),
+    "export": ("trained.checkpoints:export", "a checkpoint in other programs' formats"),
 }
 _OF_EITHER = ("show", "logs", "cancel", "retry")  # take the id of an experiment or of a follow-up
 _SWEEP_COMMANDS = {

@@ -11,11 +11,11 @@ from starlette.convertors import Convertor, register_url_convertor
 
 from service.api.bodies import JsonBodyDep, json_body
 from service.api.dependencies import SettingsDep, StoreDep
-from service.api.downloads import IfRangeHeader, RangeHeader, download, download_answers
-from service.api.followup_requests import CHECKPOINT_SCHEMA, CHECKPOINT_WORDS, checkpoint_named
 from service.api.problems import documented
-from service.api.pruning import PruneRequest, kept_of
 from service.api.requests import NothingThere
+from service.api.trained.downloads import IfRangeHeader, RangeHeader, download, download_answers
+from service.api.trained.pruning import PruneRequest, kept_of
+from service.api.trained.requests import CHECKPOINT_SCHEMA, CHECKPOINT_WORDS, checkpoint_named
 from service.api.views.followups import checkpoint_public
 from service.shared.followup_schemas import CheckpointsPublic, PrunedPublic
 from service.store.experiments import Store

@@ -9,13 +9,13 @@ from fastapi import APIRouter, Query, Response
 
 from service.api.bodies import JsonBodyDep, json_body
 from service.api.dependencies import SettingsDep, StoreDep, WakeDep
-from service.api.downloads import IfRangeHeader, RangeHeader, download, download_answers, sha256_of
-from service.api.followup_requests import export_of
 from service.api.problems import LOCATION, documented
 from service.api.requests import NothingThere
 from service.api.routes.idempotency import KeyDep
-from service.api.routes.lists import FollowupQuery, followup_page, followup_there
-from service.api.routes.storing import store_followup
+from service.api.routes.trained.lists import FollowupQuery, followup_page, followup_there
+from service.api.routes.trained.storing import store_followup
+from service.api.trained.downloads import IfRangeHeader, RangeHeader, download, download_answers, sha256_of
+from service.api.trained.requests import export_of
 from service.api.views.followups import followup_public, place_of
 from service.reconcile import run_directories
 from service.shared.followup_schemas import FilePublic, FilesPublic, FollowupPublic

@@ -10,14 +10,14 @@ from fastapi import APIRouter, Header, Query, Response
 
 from service.api.bodies import PICTURE_BODY, PictureBodyDep
 from service.api.dependencies import SettingsDep, StoreDep, WakeDep
-from service.api.downloads import download
-from service.api.followup_requests import Checkpoint, prediction_of
 from service.api.negotiation import accepted
 from service.api.problems import LOCATION, documented
 from service.api.requests import NoPicture
 from service.api.routes.idempotency import KeyDep
-from service.api.routes.lists import FollowupQuery, followup_page, followup_there
-from service.api.routes.storing import store_followup
+from service.api.routes.trained.lists import FollowupQuery, followup_page, followup_there
+from service.api.routes.trained.storing import store_followup
+from service.api.trained.downloads import download
+from service.api.trained.requests import Checkpoint, prediction_of
 from service.api.views.followups import followup_public, place_of
 from service.shared.followup_schemas import FollowupPublic
 from service.shared.schemas import Page

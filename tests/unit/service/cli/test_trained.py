@@ -14,7 +14,7 @@ import pytest
 
 from service.cli.experiments import BadArgument
 from service.cli.main import build_parser, main
-from service.cli.trained.experiments import Source
+from service.cli.trained.checkpoints import Source
 from service.cli.trained.followups import evaluation_document
 from service.cli.trained.programs import run_program
 from service.client import RebalanceClient
