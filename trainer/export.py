@@ -6,6 +6,7 @@ Each is run on the pictures and compared with the checkpoint before it is kept; 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -59,9 +60,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from trainer.mmseg_adapter.export.from_file import export_file
+    with contextlib.redirect_stdout(sys.stderr):  # mmsegmentation prints
+        from trainer.mmseg_adapter.export.from_file import export_file
 
-    made, refused = export_file(options.file, options.picture, options.format, options.out)
+        made, refused = export_file(options.file, options.picture, options.format, options.out)
     for each in made:
         print(f"{each.format}: {options.out / each.path} ({_compared(each)})", flush=True)
     for name, why in refused.items():

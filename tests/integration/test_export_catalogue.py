@@ -79,7 +79,7 @@ def _note(
     """Puts the model's row into the table at `path`, in the place of an earlier one, sorted."""
     known = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     rows = {line.split(" | ")[2]: line for line in known if line.startswith("| ") and "`" in line}
-    cells = [sizes.get(name) or f"no: {refused[name]}" for name in _FORMATS]
+    cells = [sizes.get(name) or f"no: {refused[name].partition(': ')[0]}" for name in _FORMATS]
     rows[f"`{one.name}`"] = (
         f"| {one.head} | {one.backbone} | `{one.name}` | {' | '.join(cells)} | {seconds:.0f} |"
     )

@@ -81,6 +81,7 @@ def quiet() -> Iterator[None]:
 def _exported(program: nn.Module, example: Tensor, *, every_size: bool) -> ExportedProgram:
     shapes: Any = ({2: Dim.DYNAMIC, 3: Dim.DYNAMIC},) if every_size else None
     made = torch.export.export(program, (example.clone(),), dynamic_shapes=shapes, strict=False)
+    made.example_inputs = None  # a picture of somebody's data set
     for graph in made.graph_module.modules():
         for node in graph.graph.nodes if isinstance(graph, GraphModule) else ():
             node.meta.pop("stack_trace", None)  # files of this machine, which would be taken along

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,9 @@ def test_a_transformer_takes_any_size(camvid: Path, tmp_path: Path) -> None:
     graph = traced_for_any(LabelProgram(model, WINDOWS.inference), pictures[0])
     assert graph.size is None
     torch.export.save(graph.program, tmp_path / PROGRAM)
+    with zipfile.ZipFile(tmp_path / PROGRAM) as parts:
+        (sample,) = [part for part in parts.infolist() if "sample_inputs" in part.filename]
+    assert sample.file_size < pictures[0].size, "no picture is taken along"
     found = labels_apart("torch_export", tmp_path / PROGRAM, pictures)
     wanted = [predicted(model, picture, picture.shape[:2]) for picture in pictures]
     assert all(len(set(labels.flatten().tolist())) > 1 for labels in wanted)
