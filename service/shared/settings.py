@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from service.shared.hosts import host_pattern, is_loopback, origin
 from trainer.base.errors import RegionRebalanceError
 from trainer.storage.layout import Storage
 
@@ -42,6 +43,13 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", min_length=1)
     port: int = Field(default=8000, ge=0, le=65_535)
     root_path: str = Field(default="", description="Path of a reverse proxy that leads here: /rebalance.")
+    require_token: bool = Field(default=False, description="Also where only this machine can ask.")
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Names that the service answers to, beside this machine's own."
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Web pages of these origins may ask the API in a browser."
+    )
     database_url: str | None = Field(default=None, repr=False)
     storage: Path | None = None
     ray_address: str | None = Field(default=None, description="URL of the Jobs API.")
@@ -74,6 +82,22 @@ class Settings(BaseSettings):
                 "the root of the file system would open every directory to requests; name data directories"
             )
         return absolute
+
+    @field_validator("allowed_hosts", "cors_origins", mode="before")
+    @classmethod
+    def _split_words(cls, value: Any) -> Any:
+        """The environment gives one string, with commas or blanks between."""
+        return value.replace(",", " ").split() if isinstance(value, str) else value
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _known_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(host_pattern, hosts))
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _known_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(origin, origins))
 
     @field_validator("data_dir", "storage")
     @classmethod
@@ -144,6 +168,16 @@ class Settings(BaseSettings):
                 self, "database_url", f"sqlite:///{quote(str(self.data_dir / 'rebalance.db'))}"
             )
         return self
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether only this machine's processes reach the API."""
+        return is_loopback(self.host)
+
+    @property
+    def closed(self) -> bool:
+        """Whether requests need a token: wherever others could ask, and where it is asked for."""
+        return self.require_token or not self.on_loopback
 
     @property
     def database(self) -> str:

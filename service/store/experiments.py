@@ -16,6 +16,7 @@ from service.store.jobs import changes_of, event
 from service.store.records import Conflict, Experiment, Filters, Move
 from service.store.sweeps import SweepStore
 from service.store.tables import experiments, tags
+from service.store.tokens import TokenStore
 
 _AGAIN: dict[str, Any] = dict.fromkeys(
     [
@@ -26,11 +27,15 @@ _AGAIN: dict[str, Any] = dict.fromkeys(
 
 
 class Store(ExperimentRows):
-    """All reads and writes, on SQLite or Postgres; `sweeps` has those of sweeps. Any thread may call it."""
+    """All reads and writes, on SQLite or Postgres; `sweeps` and `tokens` have those of theirs.
+
+    Any thread may call it.
+    """
 
     def __init__(self, url: str) -> None:
         super().__init__(Database(url))
         self.sweeps = SweepStore(self._database)
+        self.tokens = TokenStore(self._database)
 
     def close(self) -> None:
         self._database.close()
