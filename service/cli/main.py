@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from service.cli.dataset_options import add_dataset_options
 from service.cli.failure import fail
+from service.cli.tokens import add_token_actions
 from sweeps.document.preset_options import add_preset_options, preset_names
 from trainer.base.commands import positive
 from trainer.base.ends import ExitCode
@@ -105,6 +106,7 @@ def _ask(function: str, args: argparse.Namespace) -> int:
     """A command that only asks the API: `function` does it."""
     from service.cli import experiments
     from service.client.client import ApiError, ApiUnreachable, RebalanceClient
+    from service.client.own_token import TokenRefused
     from service.shared.proxies import ProxyRefused
 
     try:
@@ -112,7 +114,7 @@ def _ask(function: str, args: argparse.Namespace) -> int:
             return _call(function, args, client)
     except ApiUnreachable as error:
         return fail(str(error), ExitCode.UNREACHABLE)
-    except (experiments.BadArgument, ProxyRefused) as error:
+    except (experiments.BadArgument, ProxyRefused, TokenRefused) as error:
         return fail(str(error), ExitCode.BAD_INPUT)
     except ApiError as error:
         if args.json:
@@ -187,6 +189,7 @@ def build_parser() -> argparse.ArgumentParser:
     _sweep(commands.add_parser("sweep", help="grids and searches of experiments"))
     for name, (_, options) in _PROGRAMS.items():
         options.add_options(commands.add_parser(name, help=options.ABOUT, description=options.ABOUT))
+    add_token_actions(commands.add_parser("token", help="who may ask the API"), _ask, _Parser)
     _serve(commands.add_parser("serve", help="start Ray, MLflow and the API, until Ctrl-C"))
     _demo(commands.add_parser("demo", help="three experiments on the built-in data, and their comparison"))
     return parser

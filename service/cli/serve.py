@@ -19,7 +19,7 @@ from service.local.first_token import NobodyMayComeIn
 from service.local.instance import Embedded
 from service.local.supervisor import StopAsked
 from service.shared.proxies import ProxyRefused
-from service.shared.settings import Settings, SettingsError, has_password, load_settings
+from service.shared.settings import Settings, SettingsError, load_settings, refuse_password
 from trainer.base.ends import ExitCode
 from trainer.base.errors import RegionRebalanceError
 
@@ -89,15 +89,6 @@ def run_instance(
     except Exception as error:  # the process's outermost frame
         log.exception("unexpected end")
         return fail(f"{type(error).__name__}: {error}", ExitCode.FAILED)
-
-
-def refuse_password(database_url: str | None) -> None:
-    """Raises SettingsError where a flag holds what everybody on this machine could read."""
-    if database_url is not None and has_password(database_url):
-        raise SettingsError(
-            "--database-url: a password on the command line can be read by everybody on this machine; "
-            "set REBALANCE_DATABASE_URL, or keep the password in ~/.pgpass"
-        )
 
 
 @contextlib.contextmanager

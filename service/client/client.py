@@ -27,6 +27,7 @@ from service.client.http import (
     segment,
 )
 from service.client.sweeps import SweepCalls
+from service.client.tokens import TokenCalls
 from service.shared.schemas import (
     CatalogueItem,
     EventPublic,
@@ -61,7 +62,7 @@ class _Object(RootModel[dict[str, Any]]):
     """Any JSON object."""
 
 
-class RebalanceClient(SweepCalls):
+class RebalanceClient(SweepCalls, TokenCalls):
     """Speaks to one service. Close it, or use it in a `with` statement."""
 
     def submit(

@@ -6,7 +6,7 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, NamedTuple, Self
 from urllib.parse import quote, urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -30,6 +30,13 @@ _LONGEST_BYTES = 512  # below it lie run directories and SQLite's files
 
 class SettingsError(RegionRebalanceError):
     """A setting is missing or refused; the message names its variable and what is allowed."""
+
+
+class OwnDatabase(NamedTuple):
+    """SQLite's file in the data directory."""
+
+    file: Path
+    url: str
 
 
 class Settings(BaseSettings):
@@ -163,11 +170,14 @@ class Settings(BaseSettings):
         if self.storage is None:
             object.__setattr__(self, "storage", self.data_dir / "storage")
         if self.database_url is None:
-            # Quoted: in a URL a ? begins the query, and %2F is a slash.
-            object.__setattr__(
-                self, "database_url", f"sqlite:///{quote(str(self.data_dir / 'rebalance.db'))}"
-            )
+            object.__setattr__(self, "database_url", self.own_database.url)
         return self
+
+    @property
+    def own_database(self) -> OwnDatabase:
+        """What is used where no setting names a database."""
+        file = self.data_dir / "rebalance.db"
+        return OwnDatabase(file, f"sqlite:///{quote(str(file))}")  # in a URL a ? begins the query
 
     @property
     def on_loopback(self) -> bool:
@@ -204,6 +214,19 @@ def has_password(database_url: str) -> bool:
     if found is None:
         return "@" in database_url
     return bool(found["password"]) or "password=" in (found["query"] or "")
+
+
+def refuse_password(flag: str | None) -> None:
+    """Refuses a database's URL with a password, given as a flag.
+
+    Raises:
+        SettingsError: saying where a password may stand instead.
+    """
+    if flag is not None and has_password(flag):
+        raise SettingsError(
+            "--database-url: a password on the command line can be read by everybody on this machine; "
+            "set REBALANCE_DATABASE_URL, or keep the password in ~/.pgpass"
+        )
 
 
 def load_settings(**given: Any) -> Settings:
