@@ -58,10 +58,10 @@ def _find(environment: Mapping[str, str]) -> _Found | None:
 def _read(file: Path, source: str) -> str:
     try:
         mode = file.stat().st_mode
-        if stat.S_IMODE(mode) & (stat.S_IRWXG | stat.S_IRWXO):
-            raise TokenRefused(f"{source}{file}: others can use this file; allowed: chmod 600 {file}")
         if not stat.S_ISREG(mode):
-            raise TokenRefused(f"{source}{file}: is no file; allowed: one that holds a token")
+            raise TokenRefused(f"{source}{file}: is no file; allowed: a file that holds a token")
+        if mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise TokenRefused(f"{source}{file}: others can use this file; allowed: chmod 600 {file}")
         return file.read_text(encoding="utf-8", errors="replace")[:_LONGEST].strip()
     except OSError as error:
         raise TokenRefused(f"{source}{file}: {error.strerror}; allowed: a file that holds a token") from None
