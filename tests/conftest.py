@@ -25,6 +25,7 @@ _STOP_SECONDS = 20
 for _name in [name for name in os.environ if name.startswith(("REBALANCE_", "MLFLOW_", "RAY_"))]:
     del os.environ[_name]
 os.environ |= {
+    "REBALANCE_TOKEN": "",  # none, whatever lies in the home directory
     "RAY_USAGE_STATS_ENABLED": "0",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     _MARK: uuid.uuid4().hex,

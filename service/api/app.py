@@ -9,12 +9,13 @@ from contextlib import ExitStack, asynccontextmanager, closing
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import APIRouter, Depends, FastAPI, Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from fastapi import APIRouter, Depends, FastAPI
 
 from service.api import problems
 from service.api.dependencies import known_parameters
-from service.api.openapi import add_schemas
+from service.api.entry.guard import ALIVE, READY, Guard
+from service.api.entry.hosts import OwnHosts, let_pages_in
+from service.api.openapi import add_bearer, add_schemas
 from service.api.prefix import Prefix
 from service.api.routes import (
     catalogue,
@@ -26,6 +27,7 @@ from service.api.routes import (
     outputs,
     sweep_table,
     sweeps,
+    tokens,
 )
 from service.api.routes.trained import checkpoints, evaluations, exports, followups, predictions
 from service.api.trained.pruning import PruneRequest
@@ -39,21 +41,14 @@ from service.reconcile.thread import ReconcilerLoop
 from service.shared.proxies import way_to
 from service.shared.schemas import ProblemDetail
 from service.shared.settings import Settings, SettingsError
+from service.shared.token_schemas import TokenCreate
 from service.store.experiments import Store
 from sweeps.document.spec import SweepSpec
-from trainer.base.errors import Problem
 from trainer.spec.followups import EvaluationRequest, ExportRequest
 from trainer.spec.spec import ExperimentSpec
 
 # The bodies that we read ourselves.
-_SENT = (
-    ExperimentSpec,
-    SweepSpec,
-    EvaluationRequest,
-    ExportRequest,
-    PruneRequest,
-)
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_SENT = (ExperimentSpec, SweepSpec, EvaluationRequest, ExportRequest, PruneRequest)
 _DESCRIPTION = """
 Train and compare long-tailed semantic segmentation methods, region rebalance (arXiv 2204.01969) among them.
 
@@ -65,10 +60,16 @@ Every score is in percent. Errors are problem documents (RFC 9457) that name the
 """
 
 
-def create_app(settings: Settings, backend: Backend | None = None, runs: RunCloser | None = None) -> FastAPI:
+def create_app(
+    settings: Settings,
+    backend: Backend | None = None,
+    runs: RunCloser | None = None,
+    probe: str | None = None,
+) -> FastAPI:
     """The service on `settings`; its database must have been migrated.
 
     Without `backend`, jobs run on Ray; without `runs`, MLflow is the one that the settings name, if any.
+    `probe`: a token with which the process that serves may look at /readyz, see `Guard`.
 
     Raises:
         SettingsError: there is neither a backend nor the address of one.
@@ -106,21 +107,41 @@ def create_app(settings: Settings, backend: Backend | None = None, runs: RunClos
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        responses=problems.documented(HTTPStatus.MISDIRECTED_REQUEST),
+        responses=problems.documented(*_everywhere(settings)),
     )
     problems.install(app)
-    if settings.host in _LOOPBACK:
-        app.add_middleware(_OwnNames)
+    _add_entry(app, settings, probe)
+    _add_routes(app, settings)
+    _complete_openapi(app, settings)
+    return app
+
+
+def _everywhere(settings: Settings) -> tuple[HTTPStatus, ...]:
+    """What every route may answer."""
+    by_token = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) if settings.closed else ()
+    return (HTTPStatus.MISDIRECTED_REQUEST, *by_token)
+
+
+def _add_entry(app: FastAPI, settings: Settings, probe: str | None) -> None:
+    """What a request passes before the routes, the last one first."""
+    if settings.closed:
+        app.add_middleware(Guard, probe)
+    let_pages_in(app, settings)
+    app.add_middleware(OwnHosts, settings)
     # Only this machine's processes reach loopback: such a header is of a reverse proxy here.
-    app.add_middleware(Prefix, settings.root_path, forwarded=settings.host in _LOOPBACK)
+    app.add_middleware(Prefix, settings.root_path, forwarded=settings.on_loopback)
+
+
+def _add_routes(app: FastAPI, settings: Settings) -> None:
+    """All parts of the API, in the order of its documents."""
     trained = (checkpoints, evaluations, predictions, exports, followups)
     for part in (experiments, outputs, *trained, events, sweeps, sweep_table, comparisons):
         _include(app, part.router, HTTPStatus(422), HTTPStatus.SERVICE_UNAVAILABLE)
     _include(app, catalogue.router, HTTPStatus(422))
+    if settings.closed:
+        _include(app, tokens.router, HTTPStatus(422), HTTPStatus.SERVICE_UNAVAILABLE)
     for part in (health, docs):
         app.include_router(part.router)
-    _complete_openapi(app)
-    return app
 
 
 def _include(app: FastAPI, router: APIRouter, *problem: HTTPStatus) -> None:
@@ -129,41 +150,21 @@ def _include(app: FastAPI, router: APIRouter, *problem: HTTPStatus) -> None:
     app.include_router(router, dependencies=[Depends(known_parameters)], responses=may_answer)
 
 
-class _OwnNames:
-    """Refuses requests for other hosts: a web page may give this machine's address a name of its own
-    (DNS rebinding), and would then be let in as the same origin.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and (host := Request(scope).url.hostname) not in _LOOPBACK:
-            allowed = Problem("/headers/host", f"{host!r} is not this service", ", ".join(sorted(_LOOPBACK)))
-            answer = problems.problem(
-                HTTPStatus.MISDIRECTED_REQUEST,
-                "Unknown host",
-                str(allowed),
-                kind="unknown-host",
-                errors=[allowed],
-            )
-            await answer(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
-
-
 def _ray(settings: Settings) -> RayBackend:
     if settings.ray_address is None:
         raise SettingsError("REBALANCE_RAY_ADDRESS: is missing; allowed: the URL of Ray's Jobs API")
     return RayBackend(settings.ray_address)
 
 
-def _complete_openapi(app: FastAPI) -> None:
+def _complete_openapi(app: FastAPI, settings: Settings) -> None:
     plain = app.openapi
 
     def complete() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = add_schemas(plain(), *_SENT, ProblemDetail)
+            document = add_schemas(plain(), *_SENT, ProblemDetail)
+            if settings.closed:
+                document = add_bearer(add_schemas(document, TokenCreate), without=(ALIVE, READY))
+            app.openapi_schema = document
         return app.openapi_schema
 
     app.openapi = complete  # type: ignore[method-assign]

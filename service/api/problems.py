@@ -18,11 +18,14 @@ from service.api.requests import (
     BadParameter,
     BadPicture,
     BodyTooLarge,
+    InvalidToken,
     NoPicture,
     NotAcceptable,
     NothingThere,
     NotJson,
+    NoToken,
     NotPicture,
+    ScopeTooSmall,
     UnknownRecipe,
 )
 from service.reconcile.cluster import BackendUnreachable
@@ -38,6 +41,7 @@ from service.store.records import (
     UnknownFollowup,
     UnknownSweep,
 )
+from service.store.tokens import UnknownToken
 from trainer.base.documents import MalformedDocument
 from trainer.base.errors import (
     CheckpointError,
@@ -63,9 +67,13 @@ _STATUS: dict[type[RegionRebalanceError], HTTPStatus] = {
     BadCursor: HTTPStatus.BAD_REQUEST,
     BadKey: HTTPStatus.BAD_REQUEST,
     MalformedDocument: HTTPStatus.BAD_REQUEST,
+    NoToken: HTTPStatus.UNAUTHORIZED,
+    InvalidToken: HTTPStatus.UNAUTHORIZED,
+    ScopeTooSmall: HTTPStatus.FORBIDDEN,
     UnknownExperiment: HTTPStatus.NOT_FOUND,
     UnknownSweep: HTTPStatus.NOT_FOUND,
     UnknownFollowup: HTTPStatus.NOT_FOUND,
+    UnknownToken: HTTPStatus.NOT_FOUND,
     UnknownRecipe: HTTPStatus.NOT_FOUND,
     NoReport: HTTPStatus.NOT_FOUND,
     NothingThere: HTTPStatus.NOT_FOUND,
@@ -90,9 +98,13 @@ _TITLES: dict[type[RegionRebalanceError], str] = {
     BadCursor: "Unknown cursor",
     BadKey: "Invalid Idempotency-Key",
     MalformedDocument: "Malformed JSON",
+    NoToken: "A token is needed",
+    InvalidToken: "Not a token that counts",
+    ScopeTooSmall: "Not with this token",
     UnknownExperiment: "No such experiment",
     UnknownSweep: "No such sweep",
     UnknownFollowup: "No such follow-up",
+    UnknownToken: "No such token",
     UnknownRecipe: "No such recipe",
     NoReport: "No report yet",
     NothingThere: "Nothing there",
@@ -113,12 +125,18 @@ _TITLES: dict[type[RegionRebalanceError], str] = {
     StoreUnavailable: "Database unavailable",
     BackendUnreachable: "Cluster unreachable",
 }
+# RFC 6750, section 3: how a client is told that it must show a token, or another one.
+_CHALLENGES: dict[type[RegionRebalanceError], str] = {
+    NoToken: 'Bearer realm="region-rebalance"',
+    InvalidToken: 'Bearer realm="region-rebalance", error="invalid_token"',
+    ScopeTooSmall: 'Bearer realm="region-rebalance", error="insufficient_scope"',
+}
 
 
 def install(app: FastAPI) -> None:
     """Makes every error of `app`, also those of the framework, a problem document."""
     for kind in _STATUS:
-        app.add_exception_handler(kind, _ours)
+        app.add_exception_handler(kind, problem_of)
     app.add_exception_handler(RequestValidationError, _framework_validation)
     app.add_exception_handler(HTTPException, _framework_http)
     app.add_exception_handler(OSError, _storage)
@@ -152,7 +170,8 @@ CHANGE: dict[str, Any] = {
 }
 
 
-def _ours(_request: Request, error: Exception) -> Response:
+def problem_of(_request: Request, error: Exception) -> Response:
+    """The problem document for an error of ours; its class is among those of `_STATUS`."""
     known = next(kind for kind in type(error).__mro__ if kind in _STATUS)
     errors: tuple[Problem, ...] = ()
     if isinstance(error, SpecError | BadParameter):
@@ -160,7 +179,10 @@ def _ours(_request: Request, error: Exception) -> Response:
     elif isinstance(error, BadPicture):
         errors = (error.problem,)
     name = "".join(f"-{c.lower()}" if c.isupper() else c for c in known.__name__).lstrip("-")
-    return problem(_STATUS[known], _TITLES[known], _detail(error), kind=name, errors=errors)
+    told = problem(_STATUS[known], _TITLES[known], _detail(error), kind=name, errors=errors)
+    if known in _CHALLENGES:
+        told.headers["WWW-Authenticate"] = _CHALLENGES[known]
+    return told
 
 
 def _detail(error: Exception) -> str:
@@ -171,6 +193,8 @@ def _detail(error: Exception) -> str:
             return f"there is no sweep {str(error)[:100]!r}"
         case UnknownFollowup():
             return f"there is no follow-up {str(error)[:100]!r}"
+        case UnknownToken():
+            return f"there is no token {str(error)[:100]!r}"
         case BadCursor():
             return f"cursor {str(error)[:100]!r} is not from this list; omit it for the first page"
         case BodyTooLarge():

@@ -47,7 +47,7 @@ class NotAcceptable(RegionRebalanceError):
 
 
 class BadParameter(RegionRebalanceError):
-    """Parameters of the query that do not exist or have values that mean nothing, each as /query/NAME."""
+    """Parameters of the query (each as /query/NAME), or fields of a small body, that mean nothing."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__("; ".join(map(str, problems)))
@@ -55,6 +55,18 @@ class BadParameter(RegionRebalanceError):
 
     def __reduce__(self) -> tuple[type[BadParameter], tuple[tuple[Problem, ...]]]:
         return type(self), (self.problems,)
+
+
+class NoToken(RegionRebalanceError):
+    """A token is needed, and none came with the request. No message says anything of one that did."""
+
+
+class InvalidToken(NoToken):
+    """What came is no token, or one that does not count; the message says which."""
+
+
+class ScopeTooSmall(RegionRebalanceError):
+    """The token is valid, and may not do this; the message names the scope that is needed."""
 
 
 class UnknownRecipe(RegionRebalanceError):

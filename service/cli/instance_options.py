@@ -13,6 +13,12 @@ def add_serve_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", help="where the API listens (127.0.0.1)")
     parser.add_argument("--port", type=int, metavar="N", help="of the API (8000); 0 for any free one")
     parser.add_argument("--root-path", metavar="PATH", help="of a reverse proxy that leads here: /rebalance")
+    text = "ask for tokens also where only this machine can ask"
+    parser.add_argument("--require-token", action="store_true", default=None, help=text)
+    text = "a name that it answers to beside this machine's own; repeat for more"
+    parser.add_argument("--allowed-host", metavar="NAME", action="append", dest="allowed_hosts", help=text)
+    text = "web pages from there may ask the API; repeat for more"
+    parser.add_argument("--cors-origin", metavar="ORIGIN", action="append", dest="cors_origins", help=text)
     parser.add_argument("--ray-address", metavar="URL", help="Jobs API of a Ray that is already running")
     parser.add_argument("--mlflow-uri", metavar="URI", help="an MLflow server that is already running")
     parser.add_argument(

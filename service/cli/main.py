@@ -14,6 +14,7 @@ from service.cli.dataset_options import add_dataset_options
 from service.cli.failure import fail
 from service.cli.instance_options import add_demo_options, add_serve_options
 from service.cli.option_types import identifier
+from service.cli.tokens import add_token_actions
 from service.cli.trained.options import add_trained_options, contradiction
 from service.shared.followup_ids import is_followup_id
 from sweeps.document.preset_options import add_preset_options, preset_names
@@ -138,13 +139,14 @@ def _told(args: argparse.Namespace, act: Callable[[], int]) -> int:
     """Its exit code; where the API refuses or is not there, that is said."""
     from service.cli import experiments
     from service.client.client import ApiError, ApiUnreachable
+    from service.client.own_token import TokenRefused
     from service.shared.proxies import ProxyRefused
 
     try:
         return act()
     except ApiUnreachable as error:
         return fail(str(error), ExitCode.UNREACHABLE)
-    except (experiments.BadArgument, ProxyRefused) as error:
+    except (experiments.BadArgument, ProxyRefused, TokenRefused) as error:
         return fail(str(error), ExitCode.BAD_INPUT)
     except ApiError as error:
         if args.json:
@@ -222,6 +224,7 @@ def build_parser() -> argparse.ArgumentParser:
     _sweep(commands.add_parser("sweep", help="grids and searches of experiments"))
     for name, (_, options) in _PROGRAMS.items():
         options.add_options(commands.add_parser(name, help=options.ABOUT, description=options.ABOUT))
+    add_token_actions(commands.add_parser("token", help="who may ask the API"), _ask, _Parser)
     serve = commands.add_parser("serve", help="start Ray, MLflow and the API, until Ctrl-C")
     serve.set_defaults(func=partial(_call, "serve:serve_command"))
     add_serve_options(serve)

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 from service.cli.failure import fail
 from service.cli.progress import StartNotices, make_console
 from service.local.data_dir import DataDirInUse, DataDirUnusable, PortInUse
+from service.local.first_token import NobodyMayComeIn
 from service.local.instance import Embedded
 from service.local.supervisor import StopAsked
 from service.shared.proxies import ProxyRefused
-from service.shared.settings import Settings, SettingsError, has_password, load_settings
+from service.shared.settings import Settings, SettingsError, load_settings, refuse_password
 from trainer.base.ends import ExitCode
 from trainer.base.errors import RegionRebalanceError
 
@@ -38,6 +39,9 @@ _FLAGS = (
     "mlflow_uri",
     "database_url",
     "max_running",
+    "require_token",
+    "allowed_hosts",
+    "cors_origins",
 )
 
 log = logging.getLogger(__name__)
@@ -70,7 +74,7 @@ def run_instance(
     `stopped`: what to say and return where a signal ended it early. `given`: settings that no flag names.
     """
     try:
-        _refuse_password(getattr(args, "database_url", None))
+        refuse_password(getattr(args, "database_url", None))
         settings = load_settings(**{name: getattr(args, name, None) for name in _FLAGS} | given)
         with stop_on_signals() as stop:
             return work(settings, stop)
@@ -78,21 +82,13 @@ def run_instance(
         text, code = stopped
         console.print(text, markup=False, soft_wrap=True)
         return code
-    except (SettingsError, DataDirInUse, DataDirUnusable, PortInUse, ProxyRefused) as error:
+    except (SettingsError, DataDirInUse, DataDirUnusable, PortInUse, ProxyRefused, NobodyMayComeIn) as error:
         return fail(str(error), ExitCode.BAD_INPUT)
     except RegionRebalanceError as error:
         return fail(str(error), ExitCode.FAILED)
     except Exception as error:  # the process's outermost frame
         log.exception("unexpected end")
         return fail(f"{type(error).__name__}: {error}", ExitCode.FAILED)
-
-
-def _refuse_password(database_url: str | None) -> None:
-    if database_url is not None and has_password(database_url):
-        raise SettingsError(
-            "--database-url: a password on the command line can be read by everybody on this machine; "
-            "set REBALANCE_DATABASE_URL, or keep the password in ~/.pgpass"
-        )
 
 
 @contextlib.contextmanager

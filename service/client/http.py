@@ -14,6 +14,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from service.client.own_token import token_for
 from service.shared.http_transport import transport_of
 from service.shared.proxies import way_to
 from service.shared.schemas import Page, ProblemDetail
@@ -65,19 +66,33 @@ class ApiCaller:
     """Speaks to one service. Close it, or use it in a `with` statement."""
 
     def __init__(
-        self, base_url: str, *, timeout: float = TIMEOUT_SECONDS, transport: httpx.BaseTransport | None = None
+        self,
+        base_url: str,
+        *,
+        token: str | None = None,
+        timeout: float = TIMEOUT_SECONDS,
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
         """`timeout` in seconds, for each request; `transport` replaces the network in tests.
+
+        `token`: shown with every request; None for the one of REBALANCE_TOKEN or a file, "" for none.
+        Redirects are not followed: it goes to no other address.
 
         Raises:
             ApiUnreachable: `base_url` is no URL.
             ProxyRefused: the environment names a proxy for it that cannot be used.
+            TokenRefused: the token is none, not kept well, or would go over a network as it is.
         """
         self.base_url = base_url.rstrip("/")
         try:
             self._way = way_to(self.base_url, os.environ)
+            secret = token_for(self.base_url, token, os.environ)
             self._http = httpx.Client(
-                base_url=self.base_url, timeout=timeout, transport=transport or transport_of(self._way)
+                base_url=self.base_url,
+                headers={} if secret is None else {"Authorization": f"Bearer {secret}"},
+                timeout=timeout,
+                transport=transport or transport_of(self._way),
+                follow_redirects=False,
             )
         except (ValueError, httpx.InvalidURL) as error:
             raise ApiUnreachable(f"{base_url} is no address: {error}") from None

@@ -75,10 +75,12 @@ def log_to(path: Path) -> logging.Handler:
 class ApiServer:
     """Runs an ASGI application on a socket that is bound already."""
 
-    def __init__(self, app: Any, bound: socket.socket, log_file: Path) -> None:
+    def __init__(self, app: Any, bound: socket.socket, log_file: Path, *, probe: str = "") -> None:
+        """`probe`: the token that `app` takes from this process, where it asks for tokens."""
         self._app = app
         self._bound = bound
         self._log_file = log_file
+        self._shown = {"Authorization": f"Bearer {probe}"} if probe else {}
         self._server: Server | None = None
         self._thread = threading.Thread(target=self._run, name="api", daemon=True)
 
@@ -149,7 +151,8 @@ class ApiServer:
         """What keeps /readyz from saying yes, and else which parts are not well."""
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(f"{url_of(self._bound)}/readyz", timeout=30) as answer:
+            question = urllib.request.Request(f"{url_of(self._bound)}/readyz", headers=self._shown)
+            with opener.open(question, timeout=30) as answer:
                 return "", Readiness.model_validate_json(answer.read()).troubles()
         except HTTPError as error:
             with error:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from service.local.api_server import ApiServer, log_to
 from service.local.data_dir import DataDir, bind, url_of, write_endpoints
+from service.local.first_token import need_a_token
 from service.local.servers import (
     MLFLOW,
     RAY,
@@ -25,6 +26,7 @@ from service.local.servers import (
 from service.local.supervisor import Builder, Notices, Supervisor
 from service.shared.endpoints import Endpoints
 from service.shared.proxies import way_to
+from service.shared.tokens import new_secret
 from trainer.base.files import write_atomically
 from trainer.base.own_machine import without_proxy
 
@@ -53,8 +55,8 @@ class Embedded:
         """Starts everything and waits until all of it is healthy.
 
         Raises:
-            DataDirInUse, DataDirUnusable, PortInUse, ProxyRefused, ProgramFailed, ApiFailed: with a clear
-                message; nothing is left running.
+            DataDirInUse, DataDirUnusable, PortInUse, ProxyRefused, NobodyMayComeIn, ProgramFailed, ApiFailed:
+                with a clear message; nothing is left running.
             StopAsked: `stop` was set before all was ready.
         """
         with contextlib.ExitStack() as stack:
@@ -98,6 +100,7 @@ class Embedded:
         self._remove_addresses()
         bound = stack.enter_context(contextlib.closing(bind(self._settings.host, self._settings.port)))
         stack.enter_context(contextlib.closing(log_to(self.directory.logs / "service.log")))
+        need_a_token(self._settings)
         stack.enter_context(_environment(self._own_environment(bound)))
         builders = self._builders()
         self._supervisor = Supervisor(self.directory, builders, self._notices, clean=remove_leftovers)
@@ -139,7 +142,9 @@ class Embedded:
         self._notices.waiting(("API",))
         began = time.monotonic()
         settings = self._settings.model_copy(update=changed)
-        self._api = ApiServer(create_app(settings), bound, self.directory.logs / "service.log")
+        probe = new_secret()
+        app = create_app(settings, probe=probe)
+        self._api = ApiServer(app, bound, self.directory.logs / "service.log", probe=probe)
         stack.callback(self._api.stop)
         self._api.start()
         own = ("backend", "reconciler") if self._settings.ray_address is None else ()

@@ -32,7 +32,11 @@ _RAY_PORTS = (
     "--metrics-export-port",
 )
 # What only the API may know: jobs inherit Ray's environment.
-_NOT_THEIRS: dict[str, str | None] = {"REBALANCE_DATABASE_URL": None, "PGPASSWORD": None}
+_NOT_THEIRS: dict[str, str | None] = {
+    "REBALANCE_DATABASE_URL": None,
+    "PGPASSWORD": None,
+    "REBALANCE_TOKEN": None,
+}
 _RAY_PORT_VARIABLES = ("AUTOSCALER_METRIC_PORT", "DASHBOARD_METRIC_PORT")
 
 

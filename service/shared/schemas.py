@@ -251,7 +251,9 @@ class Readiness(Public):
     """What /readyz found. `degraded`: experiments are taken, and wait for a part that is not well."""
 
     status: Literal["ok", "degraded"]
-    checks: dict[str, str] = Field(description="For each part `ok`, or why it is not.")
+    checks: dict[str, str] = Field(
+        default={}, description="For each part `ok`, or why it is not; empty for who shows no token."
+    )
 
     def troubles(self) -> dict[str, str]:
         """The parts that are not well, and why."""

@@ -6,12 +6,13 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, NamedTuple, Self
 from urllib.parse import quote, urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from service.shared.hosts import host_pattern, is_loopback, origin
 from trainer.base.errors import RegionRebalanceError
 from trainer.storage.layout import Storage
 
@@ -31,6 +32,13 @@ class SettingsError(RegionRebalanceError):
     """A setting is missing or refused; the message names its variable and what is allowed."""
 
 
+class OwnDatabase(NamedTuple):
+    """SQLite's file in the data directory."""
+
+    file: Path
+    url: str
+
+
 class Settings(BaseSettings):
     """Everything the service is told from outside. Fields that may hold a secret stay out of `repr`."""
 
@@ -42,6 +50,13 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", min_length=1)
     port: int = Field(default=8000, ge=0, le=65_535)
     root_path: str = Field(default="", description="Path of a reverse proxy that leads here: /rebalance.")
+    require_token: bool = Field(default=False, description="Also where only this machine can ask.")
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Names that the service answers to, beside this machine's own."
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Web pages of these origins may ask the API in a browser."
+    )
     database_url: str | None = Field(default=None, repr=False)
     storage: Path | None = None
     ray_address: str | None = Field(default=None, description="URL of the Jobs API.")
@@ -77,6 +92,22 @@ class Settings(BaseSettings):
                 "the root of the file system would open every directory to requests; name data directories"
             )
         return absolute
+
+    @field_validator("allowed_hosts", "cors_origins", mode="before")
+    @classmethod
+    def _split_words(cls, value: Any) -> Any:
+        """The environment gives one string, with commas or blanks between."""
+        return value.replace(",", " ").split() if isinstance(value, str) else value
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _known_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(host_pattern, hosts))
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _known_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(origin, origins))
 
     @field_validator("data_dir", "storage")
     @classmethod
@@ -142,11 +173,24 @@ class Settings(BaseSettings):
         if self.storage is None:
             object.__setattr__(self, "storage", self.data_dir / "storage")
         if self.database_url is None:
-            # Quoted: in a URL a ? begins the query, and %2F is a slash.
-            object.__setattr__(
-                self, "database_url", f"sqlite:///{quote(str(self.data_dir / 'rebalance.db'))}"
-            )
+            object.__setattr__(self, "database_url", self.own_database.url)
         return self
+
+    @property
+    def own_database(self) -> OwnDatabase:
+        """What is used where no setting names a database."""
+        file = self.data_dir / "rebalance.db"
+        return OwnDatabase(file, f"sqlite:///{quote(str(file))}")  # in a URL a ? begins the query
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether only this machine's processes reach the API."""
+        return is_loopback(self.host)
+
+    @property
+    def closed(self) -> bool:
+        """Whether requests need a token: wherever others could ask, and where it is asked for."""
+        return self.require_token or not self.on_loopback
 
     @property
     def database(self) -> str:
@@ -173,6 +217,19 @@ def has_password(database_url: str) -> bool:
     if found is None:
         return "@" in database_url
     return bool(found["password"]) or "password=" in (found["query"] or "")
+
+
+def refuse_password(flag: str | None) -> None:
+    """Refuses a database's URL with a password, given as a flag.
+
+    Raises:
+        SettingsError: saying where a password may stand instead.
+    """
+    if flag is not None and has_password(flag):
+        raise SettingsError(
+            "--database-url: a password on the command line can be read by everybody on this machine; "
+            "set REBALANCE_DATABASE_URL, or keep the password in ~/.pgpass"
+        )
 
 
 def load_settings(**given: Any) -> Settings:

@@ -17,18 +17,20 @@ from service.store.followups import FollowupStore
 from service.store.records import Experiment, Filters, Move
 from service.store.sweeps import SweepStore
 from service.store.tables import experiments, tags
+from service.store.tokens import TokenStore
 
 
 class Store(ExperimentRows):
     """All reads and writes, on SQLite or Postgres. Any thread may call it.
 
-    `sweeps` has those of sweeps, `followups` those of follow-ups.
+    `sweeps` has those of sweeps, `followups` those of follow-ups, `tokens` those of tokens.
     """
 
     def __init__(self, url: str) -> None:
         super().__init__(Database(url))
         self.sweeps = SweepStore(self._database)
         self.followups = FollowupStore(self._database)
+        self.tokens = TokenStore(self._database)
 
     def close(self) -> None:
         self._database.close()

@@ -180,3 +180,17 @@ followup_events = Table(
     Column("followup_id", ForeignKey("followups.id", ondelete="CASCADE"), nullable=False),
     Index(None, "followup_id", "id"),
 )
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("name", String(100), nullable=False),
+    Column("scope", String(20), nullable=False),
+    Column("shown", String(20), nullable=False),  # its first characters
+    Column("digest", String(64), unique=True, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+    Column("last_used_at", UtcDateTime),
+)

@@ -228,7 +228,7 @@ def test_named_cli_commands_exist() -> None:
         if words[:1] != ["rebalance"] or len(words) == 1 or words[1] == "…":
             continue
         command = choices.get(words[1])
-        if command is not None and words[1] in ("sweep", "weights") and len(words) > 2:
+        if command is not None and words[1] in ("sweep", "token", "weights") and len(words) > 2:
             (actions,) = [each.choices for each in command._actions if isinstance(each.choices, dict)]
             command = actions.get(words[2])
         unknown = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Collection
 from http import HTTPStatus
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from service.api.dependencies import BackendDep, FactsDep, ReconcilerDep, SettingsDep, StoreDep
+from service.api.entry.guard import may_see_details
 from service.api.problems import documented, problem
 from service.reconcile.cluster import Backend, BackendUnreachable
 from service.reconcile.reconciler import utc_now
@@ -32,12 +34,18 @@ def healthz(request: Request) -> Health:
 
 @router.get("/readyz", response_model=Readiness, responses=documented(HTTPStatus.SERVICE_UNAVAILABLE))
 def readyz(
-    store: StoreDep, backend: BackendDep, settings: SettingsDep, reconciler: ReconcilerDep, facts: FactsDep
+    request: Request,
+    store: StoreDep,
+    backend: BackendDep,
+    settings: SettingsDep,
+    reconciler: ReconcilerDep,
+    facts: FactsDep,
 ) -> Response:
     """Whether requests can be taken: 503, naming each part that is not well, where database or storage fails.
 
     Without the cluster experiments are stored and wait, without MLflow they go on and are sent there later:
-    200 and `degraded`, with the reason at the part.
+    200 and `degraded`, with the reason at the part. Where tokens are asked for, who shows none is told the
+    status alone.
     """
     checks = {
         "database": _database(store),
@@ -48,12 +56,22 @@ def readyz(
     if settings.mlflow_server is not None:
         checks["mlflow"] = facts.trouble()
     failed = {name: why for name, why in checks.items() if why is not None}
+    if not may_see_details(request, closed=settings.closed):
+        return _in_a_word(failed)
     if not _NEEDED.isdisjoint(failed):
         told = "; ".join(f"{name}: {why}" for name, why in failed.items())
         errors = [Problem(f"/checks/{name}", why, "ok") for name, why in failed.items()]
         return problem(HTTPStatus.SERVICE_UNAVAILABLE, "Not ready", told, kind="not-ready", errors=errors)
     found = Readiness(status="degraded" if failed else "ok", checks=dict.fromkeys(checks, "ok") | failed)
     return JSONResponse(found.model_dump(mode="json"))
+
+
+def _in_a_word(failed: Collection[str]) -> Response:
+    """The answer to strangers: no part is named, no address, no directory."""
+    if not _NEEDED.isdisjoint(failed):
+        told = "the service cannot take requests now; a viewer's token is told why"
+        return problem(HTTPStatus.SERVICE_UNAVAILABLE, "Not ready", told, kind="not-ready")
+    return JSONResponse(Readiness(status="degraded" if failed else "ok").model_dump(mode="json"))
 
 
 def _database(store: Store) -> str | None:

@@ -7,11 +7,11 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from fastapi import FastAPI
@@ -22,6 +22,7 @@ from service.migrations import migrate
 from service.reconcile.reconciler import Reconciler, utc_now
 from service.shared.settings import Settings
 from service.shared.states import State
+from service.shared.token_schemas import TokenCreate, TokenCreated
 from service.store.experiments import Store
 from service.store.new_rows import new_experiment
 from service.store.records import Experiment
@@ -54,6 +55,19 @@ def failed_report(
     return make_report(identifier).model_copy(
         update={"state": "failed", "result": None, "error": error, "attempt": attempt}
     )
+
+
+def make_token(
+    settings: Settings, scope: Literal["viewer", "user", "admin"] = "admin", **asked: Any
+) -> TokenCreated:
+    """A token of the database that the settings name, as its operator makes it."""
+    with closing(Store(settings.database)) as store:
+        return store.tokens.create(TokenCreate(name=f"a-{scope}", scope=scope, **asked), now=utc_now())
+
+
+def bearer(secret: str) -> dict[str, str]:
+    """The header that shows a token."""
+    return {"Authorization": f"Bearer {secret}"}
 
 
 @dataclass

@@ -15,6 +15,7 @@ from service.client import RebalanceClient
 from service.shared.settings import Settings, SettingsError, load_settings
 from tests.data_factories import spec_document
 from tests.fakes import FakeBackend
+from tests.unit.service.conftest import bearer, make_token
 
 PREFIX = "/rebalance"
 BASE = f"http://127.0.0.1{PREFIX}/"
@@ -111,9 +112,10 @@ def test_headers_that_are_no_path_are_left_alone(migrated: Settings, header: str
 
 def test_the_header_counts_only_from_this_machine(migrated: Settings) -> None:
     """On a network anybody could send it; there the setting says the path."""
-    settings = migrated.model_copy(update={"host": "0.0.0.0"})
+    settings = migrated.model_copy(update={"host": "0.0.0.0", "allowed_hosts": ("host",)})
+    headers = {"X-Forwarded-Prefix": PREFIX, **bearer(make_token(settings).token)}
     with TestClient(create_app(settings, FakeBackend()), base_url="http://host") as client:
-        made = client.post("/experiments", json=spec_document(), headers={"X-Forwarded-Prefix": PREFIX})
+        made = client.post("/experiments", json=spec_document(), headers=headers)
         assert made.headers["location"].startswith("/experiments/")
 
 

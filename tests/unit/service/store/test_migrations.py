@@ -107,7 +107,7 @@ def value_of(table: str, column: Column[Any]) -> Any:
     """Something that fits; a text's is the column's name where it may be anything."""
     kind = column.type.python_type
     if column.name == "id" and kind is str:
-        return {"experiments": "e1", "sweeps": "s1", "followups": "f1"}[table]
+        return {"experiments": "e1", "sweeps": "s1", "followups": "f1", "tokens": "tok-1"}[table]
     if kind is datetime:
         return START
     if isinstance(column.type, JSON):
