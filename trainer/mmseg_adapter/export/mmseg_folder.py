@@ -18,6 +18,7 @@ from mmseg.apis import inference_model, init_model
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from trainer.mmseg_adapter import quiet_imports
 from trainer.mmseg_adapter.export.pictures import Labels, Picture
 from trainer.mmseg_adapter.export.refused import Refused
 from trainer.mmseg_adapter.export.subject import Subject
@@ -62,13 +63,13 @@ def write_safetensors(subject: Subject, folder: Path) -> None:
 
 def labels_by_mmseg(folder: Path, pictures: Sequence[Picture]) -> list[Labels]:
     """By `init_model` and `inference_model`, as anybody would."""
-    with DefaultScope.overwrite_default_scope("mmseg"):
+    with quiet_imports(), DefaultScope.overwrite_default_scope("mmseg"):
         return _inferred(init_model(str(folder / CONFIG), str(folder / WEIGHTS), device="cpu"), pictures)
 
 
 def labels_by_safetensors(folder: Path, pictures: Sequence[Picture]) -> list[Labels]:
     """The same with weights from the other file."""
-    with DefaultScope.overwrite_default_scope("mmseg"):
+    with quiet_imports(), DefaultScope.overwrite_default_scope("mmseg"):
         model = init_model(str(folder / CONFIG), device="cpu")
         model.load_state_dict(load_file(folder / TENSORS), strict=True)
         return _inferred(model, pictures)
