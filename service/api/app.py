@@ -61,9 +61,9 @@ def create_app(settings: Settings, backend: Backend | None = None, runs: RunClos
         SettingsError: there is neither a backend nor the address of one.
         ProxyRefused: the environment names a proxy for Ray or MLflow that cannot be used.
     """
-    if settings.mlflow_server is not None:
-        way_to(settings.mlflow_server, os.environ)
-    cluster = backend if backend is not None else _ray(settings)
+    for address in (settings.mlflow_server, None if backend is not None else _ray_address(settings)):
+        if address is not None:
+            way_to(address, os.environ)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -71,6 +71,9 @@ def create_app(settings: Settings, backend: Backend | None = None, runs: RunClos
             settings.layout.folder.make()
             store = Store(settings.database)
             opened.callback(store.close)
+            cluster = backend
+            if cluster is None:
+                cluster = opened.enter_context(closing(RayBackend(_ray_address(settings))))
             mlflow = runs
             if mlflow is None and settings.mlflow_server is not None:
                 mlflow = opened.enter_context(closing(MlflowRuns(settings.mlflow_server)))
@@ -138,10 +141,10 @@ class _OwnNames:
         await self._app(scope, receive, send)
 
 
-def _ray(settings: Settings) -> RayBackend:
+def _ray_address(settings: Settings) -> str:
     if settings.ray_address is None:
         raise SettingsError("REBALANCE_RAY_ADDRESS: is missing; allowed: the URL of Ray's Jobs API")
-    return RayBackend(settings.ray_address)
+    return settings.ray_address
 
 
 def _complete_openapi(app: FastAPI) -> None:

@@ -120,7 +120,7 @@ class Settings(BaseSettings):
             raise ValueError("allowed: the URL of Ray's Jobs API, such as http://127.0.0.1:8265")
         if url is not None and "@" in urlsplit(url).netloc:  # it is shown, by /readyz too
             raise ValueError(
-                "no user or password here; Ray's clients read RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH"
+                "no user or password here; the token is read from RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH"
             )
         return url.rstrip("/") if url is not None else None
 
