@@ -24,6 +24,7 @@ from trainer.base.ends import End, ExitCode
 from trainer.base.errors import Problem, RegionRebalanceError, SpecError
 from trainer.base.schema_words import counted
 from trainer.base.text import make_streams_printable
+from trainer.data.roots import names_in
 from trainer.run.arguments import (
     add_shared_options,
     attempt_number,
@@ -70,6 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         mlflow_uri=options.mlflow_uri,
         trials=() if sweep.search == "optuna" else trials,
         total=count_trials(sweep),
+        data_roots=names_in(options.data_root or ()),
         resolve=lambda trial: resolve_trials(sweep, [trial], data_roots=options.data_root, storage=storage)[
             0
         ],

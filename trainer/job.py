@@ -16,6 +16,7 @@ from trainer.base.ends import ExitCode
 from trainer.base.errors import Cancelled, DataError, RegionRebalanceError, SpecError
 from trainer.base.text import make_streams_printable
 from trainer.data.folders import resolve_spec
+from trainer.data.roots import names_in
 from trainer.results.report import AttemptReport
 from trainer.run.arguments import (
     add_shared_options,
@@ -104,6 +105,7 @@ def _attempt(options: argparse.Namespace, spec: ExperimentSpec, storage: Storage
         storage=str(storage.root),
         mlflow_uri=options.mlflow_uri,
         mlflow_tags=dict(options.mlflow_tag),
+        data_roots=names_in(options.data_root or ()),
     )
     return Attempt(task, begun=_process_start())
 

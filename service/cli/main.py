@@ -259,7 +259,9 @@ def _demo(parser: argparse.ArgumentParser) -> None:
 
 def _instance(parser: argparse.ArgumentParser, data_dir: str) -> None:
     parser.add_argument("--data-dir", metavar="DIR", help=data_dir)
-    text = "a directory that folder data sets may lie in; repeat for more"
+    text = (
+        "a directory that folder data sets may lie in, or NAME=DIR for `data:NAME` in specs; repeat for more"
+    )
     parser.add_argument("--data-root", metavar="DIR", action="append", dest="data_roots", help=text)
     parser.add_argument("--max-running", type=positive, metavar="N", help="experiments at a time (2)")
     parser.add_argument("--json", action="store_true", help="machine-readable output on stdout")

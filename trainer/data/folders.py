@@ -7,7 +7,7 @@ and, where the catalogue does not have its classes, classes.txt.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from trainer.base.errors import DataError, Problem, SpecError
@@ -15,6 +15,7 @@ from trainer.data.containers import Size
 from trainer.data.frequency_tables import TableError, find_table
 from trainer.data.headers import pointer_in
 from trainer.data.listing import CONVERTED, MASK_SUFFIX, printable_name
+from trainer.data.roots import DataRoot, is_named, names_in, place_of
 from trainer.data.splits import SplitFacts, is_inside, real_path, split_facts
 from trainer.spec.datasets import (
     DATASETS,
@@ -36,9 +37,11 @@ _LONGEST_CLASSES_FILE = 1 << 20
 
 
 def resolve_spec(
-    spec: ExperimentSpec, *, data_roots: Sequence[Path] | None, storage: Storage | None = None
+    spec: ExperimentSpec, *, data_roots: Sequence[DataRoot] | None, storage: Storage | None = None
 ) -> ExperimentSpec:
     """`spec` with its data set's root absolute and real, after everything that headers can tell was checked.
+
+    A root by name, `data:NAME`, stays as it is: where it lies is each deployment's own business.
 
     Args:
         data_roots: directories in which roots may lie, symbolic links followed; None allows any, for
@@ -60,12 +63,12 @@ def resolve_spec(
     return resolved
 
 
-def _resolve_data(spec: ExperimentSpec, data_roots: Sequence[Path] | None) -> ExperimentSpec:
+def _resolve_data(spec: ExperimentSpec, data_roots: Sequence[DataRoot] | None) -> ExperimentSpec:
     dataset = spec.dataset
     if isinstance(dataset, DigitScenes):
         return spec
     allowed = None if data_roots is None else tuple(real_path(path) for path in data_roots)
-    root = _resolve_root(dataset, allowed)
+    root = _resolve_root(dataset, allowed, names_in(data_roots or ()))
     problems = _classes_problems(dataset, root, allowed)
     if not problems:  # a table is judged by the classes
         names = class_names(dataset.name, root)
@@ -87,6 +90,8 @@ def _resolve_data(spec: ExperimentSpec, data_roots: Sequence[Path] | None) -> Ex
         problems += crop_problems(spec, scaled_size(common, dataset.scale))
     if problems:
         raise SpecError(tuple(problems))
+    if dataset.root is not None and is_named(dataset.root):
+        return spec
     return spec.model_copy(update={"dataset": dataset.model_copy(update={"root": str(root)})})
 
 
@@ -141,13 +146,14 @@ def read_classes(root: Path) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _resolve_root(dataset: OnDisk, allowed: tuple[Path, ...] | None) -> Path:
+def _resolve_root(dataset: OnDisk, allowed: tuple[Path, ...] | None, named: Mapping[str, str]) -> Path:
     layout = DATASETS[dataset.name].layout
     if allowed is None:
         parts = "images/, annotations/ and classes.txt" if layout.classes_file else "images/ and annotations/"
         wanted = f"a directory with {parts}"
     elif allowed:
         wanted = "an absolute path to a directory in " + " or ".join(str(root) for root in allowed)
+        wanted += "".join(f", or data:{name}" for name in named)
     else:
         wanted = "nothing: the service was started without a data root (--data-root DIR)"
     if dataset.root is None:
@@ -157,11 +163,14 @@ def _resolve_root(dataset: OnDisk, allowed: tuple[Path, ...] | None) -> Path:
             got = f"is missing, and no allowed data root is {dataset.name} or holds it as {usual}"
             raise SpecError((Problem("/dataset/root", got, wanted),))
         return found
-    if allowed is not None and not Path(dataset.root).is_absolute():
+    place = place_of(dataset.root, named)
+    if isinstance(place, Problem):
+        raise SpecError((place,))
+    if allowed is not None and not place.is_absolute():
         reason: str | None = "is not an absolute path"
     else:
         try:
-            root = real_path(dataset.root)
+            root = real_path(place)
             reason = _why_not(root, allowed)
         except ValueError:  # a NUL or a lone surrogate
             reason = "cannot be a path"
