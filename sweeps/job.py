@@ -19,12 +19,12 @@ from sweeps.document.presets import PRESETS
 from sweeps.document.resolve import resolve_trials
 from sweeps.document.spec import SweepSpec, parse_sweep
 from sweeps.results.report import SweepReport, write_sweep_report
+from trainer.base.data_roots import names_in
 from trainer.base.documents import MalformedDocument, parse_document, read_document
 from trainer.base.ends import End, ExitCode
 from trainer.base.errors import Problem, RegionRebalanceError, SpecError
 from trainer.base.schema_words import counted
 from trainer.base.text import make_streams_printable
-from trainer.data.roots import names_in
 from trainer.run.arguments import (
     add_shared_options,
     attempt_number,

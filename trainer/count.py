@@ -151,10 +151,10 @@ def _read(name: str) -> FrequencyTable:
 
 def _count(options: argparse.Namespace) -> tuple[LabelFacts, str]:
     """What was counted, and the data set's name."""
+    from trainer.base.data_roots import told_place
     from trainer.data.frequency import count
     from trainer.data.labels.facts import LabelFacts
     from trainer.data.mask_layouts import find_masks, name_and_root
-    from trainer.data.roots import told_place
     from trainer.storage.layout import Storage
 
     variable = os.environ.get("REBALANCE_DATA_ROOTS", "")

@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from trainer.base.data_roots import names_in
 from trainer.base.documents import MalformedDocument, read_document
 from trainer.base.ends import ExitCode
 from trainer.base.errors import Cancelled, DataError, RegionRebalanceError, SpecError
 from trainer.base.text import make_streams_printable
 from trainer.data.folders import resolve_spec
-from trainer.data.roots import names_in
 from trainer.results.report import AttemptReport
 from trainer.run.arguments import (
     add_shared_options,

@@ -53,7 +53,7 @@ Every score is in percent. Errors are problem documents (RFC 9457) that name the
 
 
 def create_app(settings: Settings, backend: Backend | None = None, runs: RunCloser | None = None) -> FastAPI:
-    """The service on `settings`; its database must have been migrated.
+    """The service on `settings`; it does not start where its database has another schema (SchemaRefused).
 
     Without `backend`, jobs run on Ray; without `runs`, MLflow is the one that the settings name, if any.
 
@@ -71,6 +71,7 @@ def create_app(settings: Settings, backend: Backend | None = None, runs: RunClos
             settings.layout.folder.make()
             store = Store(settings.database)
             opened.callback(store.close)
+            store.refuse_schema()
             cluster = backend
             if cluster is None:
                 cluster = opened.enter_context(closing(RayBackend(_ray_address(settings))))
@@ -78,7 +79,7 @@ def create_app(settings: Settings, backend: Backend | None = None, runs: RunClos
             if mlflow is None and settings.mlflow_server is not None:
                 mlflow = opened.enter_context(closing(MlflowRuns(settings.mlflow_server)))
             reconciler = Reconciler(store, cluster, settings, runs=mlflow)
-            loop = ReconcilerLoop(reconciler, store, cluster, poll_seconds=settings.poll_seconds)
+            loop = ReconcilerLoop(reconciler, store, poll_seconds=settings.poll_seconds)
             app.state.settings = settings
             app.state.store = store
             app.state.backend = cluster

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from service.cli.dataset_options import add_dataset_options
 from service.cli.failure import fail
+from service.cli.instance_options import add_demo_options, add_migrate_options, add_serve_options
 from sweeps.document.preset_options import add_preset_options, preset_names
 from trainer.base.commands import positive
 from trainer.base.ends import ExitCode
@@ -187,8 +188,15 @@ def build_parser() -> argparse.ArgumentParser:
     _sweep(commands.add_parser("sweep", help="grids and searches of experiments"))
     for name, (_, options) in _PROGRAMS.items():
         options.add_options(commands.add_parser(name, help=options.ABOUT, description=options.ABOUT))
-    _serve(commands.add_parser("serve", help="start Ray, MLflow and the API, until Ctrl-C"))
-    _demo(commands.add_parser("demo", help="three experiments on the built-in data, and their comparison"))
+    serve = commands.add_parser("serve", help="start Ray, MLflow and the API, until Ctrl-C")
+    serve.set_defaults(func=partial(_call, "serve:serve_command"))
+    add_serve_options(serve)
+    migrate = commands.add_parser("migrate", help="bring the database to this version's schema")
+    migrate.set_defaults(func=partial(_call, "serve:migrate_command"))
+    add_migrate_options(migrate)
+    demo = commands.add_parser("demo", help="three experiments on the built-in data, and their comparison")
+    demo.set_defaults(func=partial(_call, "demo:demo_command"))
+    add_demo_options(demo)
     return parser
 
 
@@ -235,36 +243,6 @@ def _recipes(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(func=partial(_call, "catalogue:recipes"))
     parser.add_argument("name", metavar="NAME", nargs="?", help="all about this one")
     parser.add_argument("--json", action="store_true", help="machine-readable output")
-
-
-def _serve(parser: argparse.ArgumentParser) -> None:
-    """Options left out come from REBALANCE_… variables: see service/shared/settings.py."""
-    parser.set_defaults(func=partial(_call, "serve:serve_command"))
-    _instance(parser, "everything is kept here (~/.rebalance)")
-    parser.add_argument("--host", help="where the API listens (127.0.0.1)")
-    parser.add_argument("--port", type=int, metavar="N", help="of the API (8000); 0 for any free one")
-    parser.add_argument("--root-path", metavar="PATH", help="of a reverse proxy that leads here: /rebalance")
-    parser.add_argument("--ray-address", metavar="URL", help="Jobs API of a Ray that is already running")
-    parser.add_argument("--mlflow-uri", metavar="URI", help="an MLflow server that is already running")
-    parser.add_argument(
-        "--database-url", metavar="URL", help="instead of SQLite in the data directory; no password here"
-    )
-
-
-def _demo(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(func=partial(_call, "demo:demo_command"))
-    _instance(parser, "everything is kept here (.rebalance)")
-    parser.add_argument("--iterations", type=positive, metavar="N", help="fewer, to try it out")
-
-
-def _instance(parser: argparse.ArgumentParser, data_dir: str) -> None:
-    parser.add_argument("--data-dir", metavar="DIR", help=data_dir)
-    text = (
-        "a directory that folder data sets may lie in, or NAME=DIR for `data:NAME` in specs; repeat for more"
-    )
-    parser.add_argument("--data-root", metavar="DIR", action="append", dest="data_roots", help=text)
-    parser.add_argument("--max-running", type=positive, metavar="N", help="experiments at a time (2)")
-    parser.add_argument("--json", action="store_true", help="machine-readable output on stdout")
 
 
 def _identifier(text: str) -> str:

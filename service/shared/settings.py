@@ -11,8 +11,8 @@ from urllib.parse import quote, urlsplit
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from trainer.base.data_roots import DataRoot, absolute_root, parse_root, parse_roots, refuse_twins
 from trainer.base.errors import RegionRebalanceError
-from trainer.data.roots import DataRoot, absolute_root, parse_root, parse_roots, refuse_twins
 from trainer.storage.layout import Storage
 
 _PREFIX = "REBALANCE_"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from sweeps.document.expand import Trial, refuse, told
 from sweeps.document.spec import SweepSpec
+from trainer.base.data_roots import DataRoot, names_in, place_of
 from trainer.base.errors import Problem, SpecError
 from trainer.data.folders import read_classes, resolve_spec
-from trainer.data.roots import DataRoot, names_in, place_of
 from trainer.results.metrics import GROUPS, frequency_groups
 from trainer.spec.datasets import DATASETS, AnyDataset, Folder
 from trainer.spec.spec import ExperimentSpec

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from trainer.base.data_roots import DataRoot, is_named, names_in, place_of
 from trainer.base.errors import DataError, Problem, SpecError
 from trainer.data.containers import Size
 from trainer.data.frequency_tables import TableError, find_table
 from trainer.data.headers import pointer_in
 from trainer.data.listing import CONVERTED, MASK_SUFFIX, printable_name
-from trainer.data.roots import DataRoot, is_named, names_in, place_of
 from trainer.data.splits import SplitFacts, is_inside, real_path, split_facts
 from trainer.spec.datasets import (
     DATASETS,

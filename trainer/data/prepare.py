@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from trainer.base.data_roots import place_of
 from trainer.base.errors import DataError, Problem
 from trainer.data import digits
 from trainer.data.folders import CLASSES_FILE, class_names
 from trainer.data.listing import MASK_SUFFIX
-from trainer.data.roots import place_of
 from trainer.data.splits import list_pairs
 from trainer.spec.class_list import Colour
 from trainer.spec.datasets import DATASETS, AnyDataset, DigitScenes

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
+from trainer.base.data_roots import DataRoot, parse_root
 from trainer.base.ends import ExitCode
-from trainer.data.roots import DataRoot, parse_root
 from trainer.storage.layout import Storage
 
 _ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")  # names a directory

@@ -19,7 +19,7 @@ from service.shared.settings import Settings
 from tests.data_factories import spec_document, write_folder
 from tests.fakes import FakeBackend
 from tests.unit.service.conftest import TestClient, until
-from trainer.data.roots import NamedRoot
+from trainer.base.data_roots import NamedRoot
 
 JSON = {"Content-Type": "application/json"}
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from service.reconcile.cluster import BackendUnreachable
-from service.reconcile.ray_token import RayToken
+from service.reconcile.jobs_api import RayToken
 
 
 @pytest.fixture

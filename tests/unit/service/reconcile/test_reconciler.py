@@ -16,7 +16,7 @@ from service.shared.settings import Settings
 from service.shared.states import State
 from tests.data_factories import make_report
 from tests.unit.service.conftest import START, World, failed_report, new_row
-from trainer.data.roots import NamedRoot
+from trainer.base.data_roots import NamedRoot
 
 
 def test_from_queued_to_completed(world: World) -> None:

@@ -11,9 +11,9 @@ from sweeps.document.expand import expand
 from sweeps.document.resolve import resolve_trials
 from sweeps.document.spec import parse_sweep
 from tests.data_factories import make_spec, make_task, spec_document, write_folder
+from trainer.base.data_roots import NamedRoot, names_in, parse_root, parse_roots, place_of, told_place
 from trainer.base.errors import DataError, SpecError
 from trainer.data.folders import resolve_spec
-from trainer.data.roots import NamedRoot, names_in, parse_root, parse_roots, place_of, told_place
 from trainer.plan import make_plan
 from trainer.spec.spec import ExperimentSpec, spec_hash
 
