@@ -19,6 +19,7 @@ from sweeps.document.presets import PRESETS
 from sweeps.document.resolve import resolve_trials
 from sweeps.document.spec import SweepSpec, parse_sweep
 from sweeps.results.report import SweepReport, write_sweep_report
+from trainer.base.data_roots import names_in
 from trainer.base.documents import MalformedDocument, parse_document, read_document
 from trainer.base.ends import End, ExitCode
 from trainer.base.errors import Problem, RegionRebalanceError, SpecError
@@ -70,6 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         mlflow_uri=options.mlflow_uri,
         trials=() if sweep.search == "optuna" else trials,
         total=count_trials(sweep),
+        data_roots=names_in(options.data_root or ()),
         resolve=lambda trial: resolve_trials(sweep, [trial], data_roots=options.data_root, storage=storage)[
             0
         ],

@@ -96,7 +96,7 @@ def count_with_ray(chunks: Chunks, ids: LabelMap) -> Iterator[Tally]:
 
 
 def _refuse_contradictions(options: argparse.Namespace) -> None:
-    counting = ("root", "split", "processes", "ray", "data_dir", "label_map")
+    counting = ("root", "data_root", "split", "processes", "ray", "data_dir", "label_map")
     given = [f"--{name.replace('_', '-')}" for name in counting if getattr(options, name) is not None]
     given += ["--zero-is-void"] * options.zero_is_void
     if options.table and given:
@@ -151,12 +151,14 @@ def _read(name: str) -> FrequencyTable:
 
 def _count(options: argparse.Namespace) -> tuple[LabelFacts, str]:
     """What was counted, and the data set's name."""
+    from trainer.base.data_roots import told_place
     from trainer.data.frequency import count
     from trainer.data.labels.facts import LabelFacts
     from trainer.data.mask_layouts import find_masks, name_and_root
     from trainer.storage.layout import Storage
 
-    dataset, root = name_and_root(options.dataset, options.root)
+    variable = os.environ.get("REBALANCE_DATA_ROOTS", "")
+    dataset, root = name_and_root(options.dataset, told_place(options.root, options.data_root, variable))
     storage = Storage.at(usual_storage(options.data_dir))
     console = _console(sys.stderr)
 

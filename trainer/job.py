@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trainer.base.data_roots import names_in
 from trainer.base.documents import MalformedDocument, read_document
 from trainer.base.ends import ExitCode
 from trainer.base.errors import DataError, RegionRebalanceError, SpecError
@@ -102,6 +103,7 @@ def _attempt(options: argparse.Namespace, spec: ExperimentSpec, storage: Storage
         storage=str(storage.root),
         mlflow_uri=options.mlflow_uri,
         mlflow_tags=dict(options.mlflow_tag),
+        data_roots=names_in(options.data_root or ()),
     )
     return Attempt(task, begun=process_start())
 

@@ -70,7 +70,7 @@ def make_plan(task: Task, say: Callable[[str], None]) -> Plan:
         WeightsError: pretrained weights have gone since the spec was posted, or have changed.
     """
     spec, storage = task.spec, task.layout
-    data = prepare(spec.dataset, storage, say)
+    data = prepare(spec.dataset, storage, say, named=task.data_roots)
     (train, scored), pictures = look_at(data, storage, say)
     facts = LabelFacts(spec.dataset.name, data.classes, train, scored, data.label_map)
     # On a CPU loading and training share the cores: more processes only cost start-up time.

@@ -14,7 +14,8 @@ class Task(StrictModel):
     """An attempt at an experiment, where it is kept, what tracks it: all that one process hands to another.
 
     `mlflow_tags` are of the run beside those that every run has. `judged`: it waits after each evaluation
-    until the scheduler of a sweep has looked at it. What it is resolved to is a `trainer.plan.Plan`.
+    until the scheduler of a sweep has looked at it. `data_roots`: here, the directories of those that specs
+    name. What it is resolved to is a `trainer.plan.Plan`.
     """
 
     experiment: str
@@ -24,6 +25,7 @@ class Task(StrictModel):
     mlflow_uri: str | None = None
     mlflow_tags: dict[str, str] = Field(default_factory=dict)
     judged: bool = False
+    data_roots: dict[str, str] = Field(default_factory=dict)
 
     @property
     def layout(self) -> Storage:

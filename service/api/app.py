@@ -66,7 +66,7 @@ def create_app(
     runs: RunCloser | None = None,
     probe: str | None = None,
 ) -> FastAPI:
-    """The service on `settings`; its database must have been migrated.
+    """The service on `settings`; it does not start where its database has another schema (SchemaRefused).
 
     Without `backend`, jobs run on Ray; without `runs`, MLflow is the one that the settings name, if any.
     `probe`: a token with which the process that serves may look at /readyz, see `Guard`.
@@ -75,9 +75,9 @@ def create_app(
         SettingsError: there is neither a backend nor the address of one.
         ProxyRefused: the environment names a proxy for Ray or MLflow that cannot be used.
     """
-    if settings.mlflow_server is not None:
-        way_to(settings.mlflow_server, os.environ)
-    cluster = backend if backend is not None else _ray(settings)
+    for address in (settings.mlflow_server, None if backend is not None else _ray_address(settings)):
+        if address is not None:
+            way_to(address, os.environ)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -85,11 +85,15 @@ def create_app(
             settings.layout.folder.make()
             store = Store(settings.database)
             opened.callback(store.close)
+            store.refuse_schema()
+            cluster = backend
+            if cluster is None:
+                cluster = opened.enter_context(closing(RayBackend(_ray_address(settings))))
             mlflow = runs
             if mlflow is None and settings.mlflow_server is not None:
                 mlflow = opened.enter_context(closing(MlflowRuns(settings.mlflow_server)))
             reconciler = Reconciler(store, cluster, settings, runs=mlflow)
-            loop = ReconcilerLoop(reconciler, store, cluster, poll_seconds=settings.poll_seconds)
+            loop = ReconcilerLoop(reconciler, store, poll_seconds=settings.poll_seconds)
             app.state.settings = settings
             app.state.store = store
             app.state.backend = cluster
@@ -150,10 +154,10 @@ def _include(app: FastAPI, router: APIRouter, *problem: HTTPStatus) -> None:
     app.include_router(router, dependencies=[Depends(known_parameters)], responses=may_answer)
 
 
-def _ray(settings: Settings) -> RayBackend:
+def _ray_address(settings: Settings) -> str:
     if settings.ray_address is None:
         raise SettingsError("REBALANCE_RAY_ADDRESS: is missing; allowed: the URL of Ray's Jobs API")
-    return RayBackend(settings.ray_address)
+    return settings.ray_address
 
 
 def _complete_openapi(app: FastAPI, settings: Settings) -> None:

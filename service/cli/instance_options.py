@@ -1,4 +1,4 @@
-"""Options of the commands that start an instance: `serve` and `demo`."""
+"""Options of the commands that start an instance, `serve` and `demo`, and of `migrate`, for one."""
 
 from __future__ import annotations
 
@@ -21,9 +21,21 @@ def add_serve_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cors-origin", metavar="ORIGIN", action="append", dest="cors_origins", help=text)
     parser.add_argument("--ray-address", metavar="URL", help="Jobs API of a Ray that is already running")
     parser.add_argument("--mlflow-uri", metavar="URI", help="an MLflow server that is already running")
-    parser.add_argument(
-        "--database-url", metavar="URL", help="instead of SQLite in the data directory; no password here"
-    )
+    _database(parser)
+
+
+def add_migrate_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of `rebalance migrate`."""
+    parser.add_argument("--data-dir", metavar="DIR", help="of `rebalance serve` (~/.rebalance)")
+    _database(parser)
+    text = "how long the database may take to answer (0)"
+    parser.add_argument("--wait", type=positive, default=0, metavar="SECONDS", help=text)
+    parser.add_argument("--json", action="store_true", help="machine-readable output on stdout")
+
+
+def _database(parser: argparse.ArgumentParser) -> None:
+    text = "instead of SQLite in the data directory; no password here"
+    parser.add_argument("--database-url", metavar="URL", help=text)
 
 
 def add_demo_options(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +46,7 @@ def add_demo_options(parser: argparse.ArgumentParser) -> None:
 
 def _instance(parser: argparse.ArgumentParser, data_dir: str) -> None:
     parser.add_argument("--data-dir", metavar="DIR", help=data_dir)
-    text = "a directory that folder data sets may lie in; repeat for more"
-    parser.add_argument("--data-root", metavar="DIR", action="append", dest="data_roots", help=text)
+    text = "a directory that data sets may lie in, for `data:NAME` in specs with a name; repeat for more"
+    parser.add_argument("--data-root", metavar="[NAME=]DIR", action="append", dest="data_roots", help=text)
     parser.add_argument("--max-running", type=positive, metavar="N", help="experiments at a time (2)")
     parser.add_argument("--json", action="store_true", help="machine-readable output on stdout")

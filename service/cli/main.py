@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from service.cli.dataset_options import add_dataset_options
 from service.cli.failure import fail
-from service.cli.instance_options import add_demo_options, add_serve_options
+from service.cli.instance_options import add_demo_options, add_migrate_options, add_serve_options
 from service.cli.option_types import identifier
 from service.cli.tokens import add_token_actions
 from service.cli.trained.options import add_trained_options, contradiction
@@ -228,6 +228,9 @@ def build_parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="start Ray, MLflow and the API, until Ctrl-C")
     serve.set_defaults(func=partial(_call, "serve:serve_command"))
     add_serve_options(serve)
+    migrate = commands.add_parser("migrate", help="bring the database to this version's schema")
+    migrate.set_defaults(func=partial(_call, "serve:migrate_command"))
+    add_migrate_options(migrate)
     demo = commands.add_parser("demo", help="three experiments on the built-in data, and their comparison")
     demo.set_defaults(func=partial(_call, "demo:demo_command"))
     add_demo_options(demo)

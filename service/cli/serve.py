@@ -1,4 +1,4 @@
-"""`rebalance serve` at the door: settings from flags, signals, what is printed, exit codes."""
+"""`rebalance serve` and `migrate` at the door: settings from flags, signals, what is printed, exit codes."""
 
 from __future__ import annotations
 
@@ -56,6 +56,26 @@ def serve_command(args: argparse.Namespace) -> int:
             _announce(console, running, as_json=args.json)
             running.watch()
             console.print("stopping …")
+        return 0
+
+    return run_instance(args, console, work)
+
+
+def migrate_command(args: argparse.Namespace) -> int:
+    """0 once the schema is this version's, 2 for bad input, 1 where the database refuses or is silent."""
+    console = make_console(stderr=True)
+
+    def work(settings: Settings, stop: threading.Event) -> int:
+        from service.migrations.waiting import migrate_within
+
+        def say(text: str) -> None:
+            console.print(f"database: {text}", markup=False, soft_wrap=True)
+
+        applied = migrate_within(settings, args.wait, say=say, stop=stop)
+        if args.json:
+            print(json.dumps({"applied": applied}))
+        else:
+            print(f"database: {'applied ' + ', '.join(applied) if applied else 'nothing to do'}")
         return 0
 
     return run_instance(args, console, work)

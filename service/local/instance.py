@@ -158,7 +158,6 @@ class Embedded:
         changed: dict[str, str | None] = {}
         if self._settings.ray_address is None:
             changed |= ray_client_environment(self.directory)
-            changed |= {"RAY_ADDRESS": None, "RAY_API_SERVER_ADDRESS": None}
         # No proxy for the internet leads to ourselves, nor should Ray's and MLflow's own processes take one.
         parts = (self._settings.ray_address, self._settings.mlflow_server, url_of(bound))
         return changed | without_proxy(os.environ, parts)

@@ -13,7 +13,9 @@ from sqlalchemy.exc import DBAPIError
 
 from service.shared.settings import Settings
 from service.store.engine import encoding_of, words_of
-from service.store.records import StoreUnavailable
+from service.store.records import SchemaRefused, StoreUnavailable
+
+APPLIED = "applied"  # among the configuration's attributes: the revisions that a command has applied
 
 
 def alembic_config(url: str) -> Config:
@@ -25,20 +27,25 @@ def alembic_config(url: str) -> Config:
     return config
 
 
-def migrate(settings: Settings) -> None:
-    """Brings the database to the newest schema, creating it where there is none.
+def migrate(settings: Settings) -> tuple[str, ...]:
+    """Brings the database to the newest schema, creating it where there is none: the revisions applied.
+
+    Any number may do so at once: one applies them, the others find all done.
 
     Raises:
-        StoreUnavailable: it does not answer, refuses us, or has a schema that this version does not know.
+        StoreUnavailable: it does not answer, or refuses us.
+        SchemaRefused: it has a schema that this version does not know, or another encoding than UTF-8.
     """
     url = make_url(settings.database)
     where = f"REBALANCE_DATABASE_URL: database {url.database!r}" + (f" at {url.host}" if url.host else "")
     try:
         encoding = encoding_of(settings.database)
         if encoding != "UTF8":
-            raise StoreUnavailable(f"{where} cannot be used: it is encoded in {encoding}; allowed: UTF8")
-        command.upgrade(alembic_config(settings.database), "head")
+            raise SchemaRefused(f"{where} cannot be used: it is encoded in {encoding}; allowed: UTF8")
+        config = alembic_config(settings.database)
+        command.upgrade(config, "head")
     except DBAPIError as error:
         raise StoreUnavailable(f"{where} cannot be used: {words_of(error, url)}") from error
     except CommandError as error:
-        raise StoreUnavailable(f"{where} has a schema that this version does not know: {error}") from error
+        raise SchemaRefused(f"{where} has a schema that this version does not know: {error}") from error
+    return tuple(config.attributes.get(APPLIED, ()))

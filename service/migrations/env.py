@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from alembic import context
 
+from service.migrations import APPLIED
 from service.store.engine import alone, make_engine, writing
 from service.store.tables import metadata
 
+applied = context.config.attributes.setdefault(APPLIED, [])
 engine = make_engine(context.config.attributes["url"])
 try:
     with writing(engine).connect() as connection:
@@ -18,6 +20,7 @@ try:
             render_as_batch=True,
             compare_type=True,
             transactional_ddl=True,
+            on_version_apply=lambda step, **_: applied.append(step.up_revision_id),
         )
         with context.begin_transaction():
             alone(connection)

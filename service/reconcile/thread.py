@@ -6,9 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 
-from service.reconcile.cluster import Backend, BackendUnreachable
 from service.reconcile.reconciler import Reconciler, utc_now
 from service.store.experiments import Store
 from service.store.records import StoreUnavailable
@@ -21,12 +19,9 @@ _STALE_SECONDS = 120.0
 class ReconcilerLoop:
     """Starts, wakes and stops the thread; says whether it is well."""
 
-    def __init__(
-        self, reconciler: Reconciler, store: Store, backend: Backend, *, poll_seconds: float
-    ) -> None:
+    def __init__(self, reconciler: Reconciler, store: Store, *, poll_seconds: float) -> None:
         self._reconciler = reconciler
         self._store = store
-        self._backend = backend
         self._poll_seconds = poll_seconds
         self._wanted = threading.Event()
         self._stopping = threading.Event()
@@ -59,8 +54,6 @@ class ReconcilerLoop:
 
     def _run(self) -> None:
         try:
-            with suppress(BackendUnreachable):
-                self._backend.ping()  # loads its client library before the first experiment needs it
             with self._store.leadership() as ours:
                 while not self._stopping.is_set():
                     self._wanted.clear()

@@ -35,11 +35,6 @@ class Way:
         """For an error message: " through the proxy of HTTP_PROXY", or nothing."""
         return f" through the proxy of {self.variable}" if self.variable else ""
 
-    @property
-    def for_requests(self) -> dict[str, str | None]:
-        """The `proxies` of the library requests, complete: it looks at no variable for one that is there."""
-        return dict.fromkeys(("http", "https", "all"), self.proxy)
-
 
 STRAIGHT = Way()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from pathlib import Path
@@ -13,6 +12,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.shared.hosts import host_pattern, is_loopback, origin
+from trainer.base.data_roots import DataRoot, absolute_root, parse_root, parse_roots, refuse_twins
 from trainer.base.errors import RegionRebalanceError
 from trainer.storage.layout import Storage
 
@@ -61,7 +61,7 @@ class Settings(BaseSettings):
     storage: Path | None = None
     ray_address: str | None = Field(default=None, description="URL of the Jobs API.")
     mlflow_uri: str | None = Field(default=None, description="Tracking URI, as the jobs can reach it.")
-    data_roots: Annotated[tuple[Path, ...], NoDecode] = ()
+    data_roots: Annotated[tuple[DataRoot, ...], NoDecode] = ()
     max_running: int = Field(default=2, ge=1, le=10_000)
     max_attempts: int = Field(default=3, ge=1, le=100)
     poll_seconds: float = Field(default=1.0, ge=0.05, le=3600)
@@ -76,21 +76,20 @@ class Settings(BaseSettings):
     @field_validator("data_roots", mode="before")
     @classmethod
     def _split_roots(cls, value: Any) -> Any:
-        """The environment gives one string: a JSON list, or directories separated as in PATH."""
-        if not isinstance(value, str):
-            return value
-        if value.lstrip().startswith("["):
-            return json.loads(value)
-        return [part for part in value.split(os.pathsep) if part]
+        """The environment gives one string, flags a list of them."""
+        if isinstance(value, str):
+            return parse_roots(value)
+        return tuple(parse_root(each) if isinstance(each, str) else each for each in value)
 
     @field_validator("data_roots")
     @classmethod
-    def _refuse_everything(cls, roots: tuple[Path, ...]) -> tuple[Path, ...]:
-        absolute = tuple(root.expanduser().absolute() for root in roots)
-        if any(root.resolve() == Path(root.anchor) for root in absolute):
+    def _refuse_everything(cls, roots: tuple[DataRoot, ...]) -> tuple[DataRoot, ...]:
+        absolute = tuple(absolute_root(root) for root in roots)
+        if any(Path(root).resolve() == Path(Path(root).anchor) for root in absolute):
             raise ValueError(
                 "the root of the file system would open every directory to requests; name data directories"
             )
+        refuse_twins(absolute)
         return absolute
 
     @field_validator("allowed_hosts", "cors_origins", mode="before")
@@ -154,7 +153,7 @@ class Settings(BaseSettings):
             raise ValueError("allowed: the URL of Ray's Jobs API, such as http://127.0.0.1:8265")
         if url is not None and "@" in urlsplit(url).netloc:  # it is shown, by /readyz too
             raise ValueError(
-                "no user or password here; Ray's clients read RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH"
+                "no user or password here; the token is read from RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH"
             )
         return url.rstrip("/") if url is not None else None
 

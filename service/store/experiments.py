@@ -14,7 +14,8 @@ from service.store.changes import changes_of, event
 from service.store.database import Database
 from service.store.experiment_rows import ExperimentRows
 from service.store.followups import FollowupStore
-from service.store.records import Experiment, Filters, Move
+from service.store.records import Experiment, Filters, Move, StoreUnavailable
+from service.store.schema import refuse_newer, refuse_older, schema_in
 from service.store.sweeps import SweepStore
 from service.store.tables import experiments, tags
 from service.store.tokens import TokenStore
@@ -40,13 +41,27 @@ class Store(ExperimentRows):
         return self._database.leadership()
 
     def ping(self) -> None:
-        """Returns if the database answers and has our tables.
+        """Returns if the database answers and has our tables; after an upgrade it may have others besides.
 
         Raises:
-            StoreUnavailable: with the database's own words.
+            StoreUnavailable: with the database's own words; SchemaRefused: with the command to run.
         """
         with self._database.reading() as connection:
-            connection.execute(select(experiments.c.id).limit(1))
+            refuse_older(schema_in(connection))
+
+    def refuse_schema(self) -> None:
+        """Returns if the schema is this version's, or nobody answers: `ping` will say so.
+
+        Raises:
+            SchemaRefused: it is older or newer; with what to do.
+        """
+        try:
+            with self._database.reading() as connection:
+                found = schema_in(connection)
+        except StoreUnavailable:
+            return
+        refuse_newer(found)
+        refuse_older(found)
 
     def page(
         self, filters: Filters, *, cursor: str | None, limit: int

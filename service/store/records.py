@@ -48,7 +48,11 @@ class BadCursor(RegionRebalanceError):
 
 
 class StoreUnavailable(RegionRebalanceError):
-    """The database does not answer, or has no tables yet."""
+    """The database does not answer, or not as it should."""
+
+
+class SchemaRefused(StoreUnavailable):
+    """The database answers, and this version cannot work with what is there until somebody acts."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,6 +24,8 @@ from sqlalchemy.types import TypeDecorator
 
 from trainer.base.text import storable
 
+SCHEMA = "0006"  # the newest of service/migrations/versions, which these tables are
+
 
 class UtcDateTime(TypeDecorator[datetime]):
     """Aware times in UTC on every database; SQLite itself keeps no zone."""

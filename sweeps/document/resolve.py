@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from sweeps.document.expand import Trial, refuse, told
 from sweeps.document.spec import SweepSpec
+from trainer.base.data_roots import DataRoot, names_in, place_of
 from trainer.base.errors import Problem, SpecError
 from trainer.data.class_names import read_classes
 from trainer.data.folders import resolve_spec
@@ -21,11 +22,11 @@ def resolve_trials(
     sweep: SweepSpec,
     trials: Sequence[Trial],
     *,
-    data_roots: Sequence[Path] | None,
+    data_roots: Sequence[DataRoot] | None,
     storage: Storage | None = None,
     resolve: Callable[..., ExperimentSpec] = resolve_spec,
 ) -> tuple[Trial, ...]:
-    """`trials` with absolute data roots, after what `trainer.data.folders.resolve_spec` checks.
+    """`trials` with absolute data roots (or by name), after what `trainer.data.folders.resolve_spec` checks.
 
     Args:
         storage: where pretrained weights must lie; None: that is not asked.
@@ -49,7 +50,7 @@ def resolve_trials(
         spec = trial.spec.model_copy(update={"dataset": found[key].dataset})
         resolved.append(replace(trial, spec=spec))
     refuse(problems)
-    refuse(_unreported(sweep, resolved))
+    refuse(_unreported(sweep, resolved, names_in(data_roots or ())))
     return tuple(resolved)
 
 
@@ -58,7 +59,7 @@ def _begins_with(trial: Trial) -> str:
     return f"{trial.spec.weights} {trial.spec.model.model_dump_json()}"
 
 
-def _unreported(sweep: SweepSpec, trials: Sequence[Trial]) -> Iterator[Problem]:
+def _unreported(sweep: SweepSpec, trials: Sequence[Trial], named: Mapping[str, str]) -> Iterator[Problem]:
     """Trials whose data set has too few classes for the group that the metric is of."""
     group = sweep.metric.removesuffix("_mIoU")
     if group not in GROUPS:
@@ -68,16 +69,18 @@ def _unreported(sweep: SweepSpec, trials: Sequence[Trial]) -> Iterator[Problem]:
         dataset, boundaries = trial.spec.dataset, trial.spec.evaluation.group_boundaries
         key = dataset.model_dump_json()
         if key not in numbers:
-            numbers[key] = _num_classes(dataset)
+            numbers[key] = _num_classes(dataset, named)
         if group not in frequency_groups(range(numbers[key]), boundaries):
             got = f"trial {trial.number} ({trial.row}) never reports {sweep.metric}: of its data set's "
             got += f"{numbers[key]} classes none is in the {group}"
             yield Problem("/metric", got, "a metric that each trial reports")
 
 
-def _num_classes(dataset: AnyDataset) -> int:
+def _num_classes(dataset: AnyDataset, named: Mapping[str, str]) -> int:
     names = DATASETS[dataset.name].classes
     if names is None:
         assert isinstance(dataset, Folder)
-        names = read_classes(Path(dataset.root))
+        place = place_of(dataset.root, named)
+        assert isinstance(place, Path)  # it was resolved
+        names = read_classes(place)
     return len(names)

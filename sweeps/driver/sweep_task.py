@@ -14,7 +14,10 @@ from trainer.task import Task
 
 @dataclass(frozen=True)
 class SweepTask:
-    """`trials` are all of a grid or random search; optuna makes its own, which `resolve` fills in."""
+    """`trials` are all of a grid or random search; optuna makes its own, which `resolve` fills in.
+
+    `data_roots`: the directories of those that specs name.
+    """
 
     sweep: SweepSpec
     identifier: str
@@ -23,6 +26,7 @@ class SweepTask:
     mlflow_uri: str | None
     trials: Sequence[Trial]
     total: int
+    data_roots: Mapping[str, str]
     resolve: Callable[[Trial], Trial]
 
     @property
@@ -52,4 +56,5 @@ class SweepTask:
             mlflow_uri=self.mlflow_uri,
             mlflow_tags=dict(tags),
             judged=self.judged,
+            data_roots=dict(self.data_roots),
         )

@@ -32,7 +32,7 @@ def main(url: str, directory: str) -> None:
     settings = Settings(data_dir=Path(directory), database_url=url, poll_seconds=POLL_SECONDS, max_running=99)
     migrate(settings)
     store, backend = Store(settings.database), Told()
-    loop = ReconcilerLoop(Reconciler(store, backend, settings), store, backend, poll_seconds=POLL_SECONDS)
+    loop = ReconcilerLoop(Reconciler(store, backend, settings), store, poll_seconds=POLL_SECONDS)
     loop.start()
     print("ready", flush=True)
     sys.stdin.read()

@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -55,7 +56,7 @@ class FakeBench(Bench):
 
 class RayBench(Bench):
     def __init__(self, address: str) -> None:
-        self.backend = RayBackend(address)
+        self.backend = self.ray = RayBackend(address)
 
     def let_run(self, job_id: str) -> None:
         until(lambda: self.backend.status(job_id).status not in (JobStatus.PENDING, JobStatus.UNREACHABLE))
@@ -86,7 +87,7 @@ def free_ports(count: int) -> list[int]:
 
 @pytest.fixture(scope="module")
 def ray_address() -> Iterator[str]:
-    """A Ray of our own with one CPU; everything it started is stopped again."""
+    """A Ray of our own with one CPU, which wants a token; everything it started is stopped again."""
     flags = [
         "port",
         "dashboard-port",
@@ -100,7 +101,12 @@ def ray_address() -> Iterator[str]:
     ]
     ports = free_ports(len(flags))
     first_worker_port = 20_000 + secrets.randbelow(400) * 100
-    with tempfile.TemporaryDirectory(prefix="rrb", dir="/tmp") as directory:
+    with (
+        tempfile.TemporaryDirectory(prefix="rrb", dir="/tmp") as directory,
+        pytest.MonkeyPatch.context() as environment,
+    ):
+        environment.setenv("RAY_AUTH_MODE", "token")
+        environment.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
         command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"]
         command += [
             "--num-cpus=1",
@@ -117,11 +123,10 @@ def ray_address() -> Iterator[str]:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env={**os.environ, "RAY_AUTH_MODE": "disabled"},
             )
             try:
-                backend = RayBackend(f"http://127.0.0.1:{ports[1]}")
-                until(lambda: head.poll() is not None or reachable(backend))
+                with closing(RayBackend(f"http://127.0.0.1:{ports[1]}")) as backend:
+                    until(lambda: head.poll() is not None or reachable(backend))
                 assert head.poll() is None, Path(directory, "out.txt").read_text()
                 yield f"http://127.0.0.1:{ports[1]}"
             finally:
@@ -148,10 +153,13 @@ def end_session(head: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.fixture(params=["fake", pytest.param("ray", marks=pytest.mark.integration)])
-def bench(request: pytest.FixtureRequest) -> Bench:
+def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     if request.param == "fake":
-        return FakeBench()
-    return RayBench(request.getfixturevalue("ray_address"))
+        yield FakeBench()
+        return
+    of_ray = RayBench(request.getfixturevalue("ray_address"))
+    with closing(of_ray.ray):
+        yield of_ray
 
 
 @pytest.fixture
@@ -256,6 +264,19 @@ def test_drivers_take_no_resources(bench: Bench) -> None:
         bench.let_end(each, JobStatus.STOPPED)
 
 
+@pytest.mark.integration
+@pytest.mark.parametrize("token", ["", "wrong"])
+def test_a_token_that_ray_refuses(ray_address: str, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is known then: no job is gone or refused for good. The variable is named, not its value."""
+    monkeypatch.setenv("RAY_AUTH_TOKEN", token)
+    monkeypatch.setenv("RAY_AUTH_MODE", "token" if token else "disabled")
+    with closing(RayBackend(ray_address)) as backend:
+        assert backend.status("e1-1").status is JobStatus.UNREACHABLE
+        with pytest.raises(BackendUnreachable, match="RAY_AUTH_TOKEN") as refused:
+            backend.submit("e1-1", SUCCEEDS, {})
+    assert "wrong" not in str(refused.value)
+
+
 class Stranger(http.server.BaseHTTPRequestHandler):
     """Answers, but is not the Jobs API, or does not let us in."""
 
@@ -284,7 +305,8 @@ def away(request: pytest.FixtureRequest) -> Iterator[Backend]:
             server.code = request.param  # type: ignore[attr-defined]
             thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
             thread.start()
-            yield RayBackend(f"http://127.0.0.1:{server.server_port}", answer_seconds=0.3)
+            with closing(RayBackend(f"http://127.0.0.1:{server.server_port}", answer_seconds=0.3)) as ray:
+                yield ray
             server.shutdown()
             thread.join(10)
         return
@@ -292,7 +314,8 @@ def away(request: pytest.FixtureRequest) -> Iterator[Backend]:
         listener.bind(("127.0.0.1", 0))
         if request.param == "silent":
             listener.listen()
-        yield RayBackend(f"http://127.0.0.1:{listener.getsockname()[1]}", answer_seconds=0.3)
+        with closing(RayBackend(f"http://127.0.0.1:{listener.getsockname()[1]}", answer_seconds=0.3)) as ray:
+            yield ray
 
 
 def test_a_cluster_that_is_away(away: Backend) -> None:

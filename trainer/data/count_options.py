@@ -15,7 +15,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Adds the flags."""
     parser.add_argument("dataset", metavar="DATASET", help=_DATASET)
     parser.add_argument("--table", action="store_true", help="show a table of counts instead of counting")
-    parser.add_argument("--root", type=Path, metavar="DIR", help="where the data set lies")
+    parser.add_argument("--root", type=Path, metavar="DIR", help="where the data set lies, or data:NAME")
+    named = "what --root data:NAME is here (repeatable; REBALANCE_DATA_ROOTS)"
+    parser.add_argument("--data-root", metavar="NAME=DIR", action="append", help=named)
     parser.add_argument("--split", metavar="NAME", help="by default the one that is trained on")
     parser.add_argument(
         "--zero-is-void", action="store_true", help="of a folder: see zero_is_void of its spec"

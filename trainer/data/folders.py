@@ -7,9 +7,10 @@ and, where the catalogue does not have its classes, classes.txt.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from trainer.base.data_roots import DataRoot, is_named, names_in, place_of
 from trainer.base.errors import DataError, Problem, SpecError
 from trainer.data.class_names import CLASSES_FILE, class_names, read_classes
 from trainer.data.containers import Size
@@ -34,9 +35,11 @@ from trainer.weights.choice import weights_problems
 
 
 def resolve_spec(
-    spec: ExperimentSpec, *, data_roots: Sequence[Path] | None, storage: Storage | None = None
+    spec: ExperimentSpec, *, data_roots: Sequence[DataRoot] | None, storage: Storage | None = None
 ) -> ExperimentSpec:
     """`spec` with its data set's root absolute and real, after everything that headers can tell was checked.
+
+    A root by name, `data:NAME`, stays as it is: where it lies is each deployment's own business.
 
     Args:
         data_roots: directories in which roots may lie, symbolic links followed; None allows any, for
@@ -58,7 +61,7 @@ def resolve_spec(
     return resolved
 
 
-def _resolve_data(spec: ExperimentSpec, data_roots: Sequence[Path] | None) -> ExperimentSpec:
+def _resolve_data(spec: ExperimentSpec, data_roots: Sequence[DataRoot] | None) -> ExperimentSpec:
     dataset = spec.dataset
     if isinstance(dataset, DigitScenes):
         return spec
@@ -72,7 +75,7 @@ def _resolve_data(spec: ExperimentSpec, data_roots: Sequence[Path] | None) -> Ex
     return spec.model_copy(update={"dataset": resolved})
 
 
-def resolve_evaluated(dataset: AnyDataset, *, data_roots: Sequence[Path] | None) -> AnyDataset:
+def resolve_evaluated(dataset: AnyDataset, *, data_roots: Sequence[DataRoot] | None) -> AnyDataset:
     """A data set that a trained model is scored on, checked as by `resolve_spec`; it needs one split alone.
 
     Raises:
@@ -88,7 +91,7 @@ def resolve_evaluated(dataset: AnyDataset, *, data_roots: Sequence[Path] | None)
 
 
 def _looked_at(
-    dataset: OnDisk, data_roots: Sequence[Path] | None, fields: Sequence[str]
+    dataset: OnDisk, data_roots: Sequence[DataRoot] | None, fields: Sequence[str]
 ) -> tuple[OnDisk, list[Problem], set[Size | None]]:
     """The data set with its real root, what is wrong with it, and the common sizes of its splits' pictures.
 
@@ -99,7 +102,7 @@ def _looked_at(
         SpecError: there is no such root.
     """
     allowed = None if data_roots is None else tuple(real_path(path) for path in data_roots)
-    root = _resolve_root(dataset, allowed)
+    root = _resolve_root(dataset, allowed, names_in(data_roots or ()))
     problems = _classes_problems(dataset, root, allowed)
     if not problems:  # a table is judged by the classes
         names = class_names(dataset.name, root)
@@ -115,6 +118,8 @@ def _looked_at(
             facts = split_facts(root, split, allowed, mask_ending=layout.mask_ending)
         problems += [Problem(f"/dataset/{field}", got, wanted) for got, wanted in facts.faults]
         sizes.add(facts.picture_size)
+    if dataset.root is not None and is_named(dataset.root):
+        return dataset, problems, sizes
     return dataset.model_copy(update={"root": str(root)}), problems, sizes
 
 
@@ -123,13 +128,14 @@ def scaled_size(size: Size, scale: float) -> Size:
     return max(1, int(size[0] * scale + 0.5)), max(1, int(size[1] * scale + 0.5))
 
 
-def _resolve_root(dataset: OnDisk, allowed: tuple[Path, ...] | None) -> Path:
+def _resolve_root(dataset: OnDisk, allowed: tuple[Path, ...] | None, named: Mapping[str, str]) -> Path:
     layout = DATASETS[dataset.name].layout
     if allowed is None:
         parts = "images/, annotations/ and classes.txt" if layout.classes_file else "images/ and annotations/"
         wanted = f"a directory with {parts}"
     elif allowed:
         wanted = "an absolute path to a directory in " + " or ".join(str(root) for root in allowed)
+        wanted += "".join(f", or data:{name}" for name in named)
     else:
         wanted = "nothing: the service was started without a data root (--data-root DIR)"
     if dataset.root is None:
@@ -139,11 +145,14 @@ def _resolve_root(dataset: OnDisk, allowed: tuple[Path, ...] | None) -> Path:
             got = f"is missing, and no allowed data root is {dataset.name} or holds it as {usual}"
             raise SpecError((Problem("/dataset/root", got, wanted),))
         return found
-    if allowed is not None and not Path(dataset.root).is_absolute():
+    place = place_of(dataset.root, named)
+    if isinstance(place, Problem):
+        raise SpecError((place,))
+    if allowed is not None and not place.is_absolute():
         reason: str | None = "is not an absolute path"
     else:
         try:
-            root = real_path(dataset.root)
+            root = real_path(place)
             reason = _why_not(root, allowed)
         except ValueError:  # a NUL or a lone surrogate
             reason = "cannot be a path"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
-from trainer.base.errors import DataError
+from trainer.base.data_roots import place_of
+from trainer.base.errors import DataError, Problem
 from trainer.data import digits
 from trainer.data.class_names import CLASSES_FILE, class_names
 from trainer.data.listing import MASK_SUFFIX
@@ -52,12 +54,19 @@ class PreparedData:
         return SplitFiles(self.root, split, self.classes, self.mask_ending, self.label_map, self.palette)
 
 
-def prepare(dataset: AnyDataset, storage: Storage, say: Callable[[str], None]) -> PreparedData:
+def prepare(
+    dataset: AnyDataset,
+    storage: Storage,
+    say: Callable[[str], None],
+    *,
+    named: Mapping[str, str] = MappingProxyType({}),
+) -> PreparedData:
     """The data set's files, rendered first if it is built in and nobody has yet.
 
     Args:
         dataset: of a spec that went through `folders.resolve_spec`.
         say: told what takes time, one line each.
+        named: the directories of data roots that have a name.
 
     Raises:
         DataError: the files changed since the spec was resolved.
@@ -69,7 +78,10 @@ def prepare(dataset: AnyDataset, storage: Storage, say: Callable[[str], None]) -
     elif dataset.root is None:
         raise DataError(f"{dataset.name} has no root: resolve the spec first")
     else:
-        root = Path(dataset.root)
+        place = place_of(dataset.root, named)
+        if isinstance(place, Problem):
+            raise DataError(str(place))
+        root = place
         train_split, eval_split, scale = dataset.train_split, dataset.eval_split, dataset.scale
     entry = DATASETS[dataset.name]
     ending = entry.layout.mask_ending

@@ -41,7 +41,7 @@ class SplitFacts:
     faults: tuple[Fault, ...]
 
 
-def real_path(path: str | Path) -> Path:
+def real_path(path: str | os.PathLike[str]) -> Path:
     """Absolute, all symbolic links followed; need not exist."""
     return Path(os.path.realpath(path))
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
+from trainer.base.data_roots import DataRoot
 from trainer.followups.attempt import FollowupAttempt, Outcome
 from trainer.followups.prepare import make_followup_plan
 from trainer.followups.worker import rank, work
@@ -14,7 +14,7 @@ from trainer.run.launch import under_ray_train
 from trainer.run.reported import say
 
 
-def run_followup(attempt: FollowupAttempt, *, data_roots: Sequence[Path] | None) -> Outcome:
+def run_followup(attempt: FollowupAttempt, *, data_roots: Sequence[DataRoot] | None) -> Outcome:
     """Prepares a follow-up and does it, on the cluster that this process is connected to.
 
     Raises: see `make_followup_plan`, `in_actor`, `under_ray_train`.

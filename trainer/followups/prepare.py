@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from pydantic import ValidationError
 
+from trainer.base.data_roots import DataRoot, names_in
 from trainer.base.errors import ReportError
 from trainer.data.folders import resolve_evaluated
 from trainer.data.prepare import PreparedData, prepare
@@ -20,7 +20,7 @@ from trainer.storage.layout import Storage
 
 
 def make_followup_plan(
-    task: FollowupTask, *, data_roots: Sequence[Path] | None, say: Callable[[str], None]
+    task: FollowupTask, *, data_roots: Sequence[DataRoot] | None, say: Callable[[str], None]
 ) -> FollowupPlan:
     """The task with all that its workers need; data that will be scored are read once, and checked.
 
@@ -70,13 +70,14 @@ def _evaluated(
     task: FollowupTask,
     request: EvaluationRequest,
     trained: Plan,
-    data_roots: Sequence[Path] | None,
+    data_roots: Sequence[DataRoot] | None,
     say: Callable[[str], None],
 ) -> PreparedData | None:
     """The other data set that is asked for, in the experiment's classes; None where none is."""
     if request.dataset is None:
         return None
-    other = prepare(resolve_evaluated(request.dataset, data_roots=data_roots), task.layout, say)
+    resolved = resolve_evaluated(request.dataset, data_roots=data_roots)
+    other = prepare(resolved, task.layout, say, named=names_in(data_roots or ()))
     ours = trained.data.classes
     return replace(
         other,

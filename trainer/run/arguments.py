@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
+from trainer.base.data_roots import DataRoot, parse_root
 from trainer.base.ends import ExitCode
 from trainer.storage.layout import Storage
 
@@ -35,8 +36,9 @@ def add_shared_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data-root",
         action="append",
-        type=Path,
-        help="data must lie inside one of these (repeatable; default: anywhere)",
+        type=data_root,
+        metavar="[NAME=]DIR",
+        help="data must lie in one of these (repeatable; default: anywhere); `data:NAME` in a spec is DIR",
     )
 
 
@@ -65,6 +67,14 @@ def attempt_number(text: str) -> int:
     if not _ATTEMPT.fullmatch(text):
         raise argparse.ArgumentTypeError(f"{text!r} is refused; allowed: an integer >= 1")
     return int(text)
+
+
+def data_root(text: str) -> DataRoot:
+    """A data root as a flag has it."""
+    try:
+        return parse_root(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def mlflow_tag(text: str) -> tuple[str, str]:

@@ -19,6 +19,7 @@ from service.shared.settings import Settings
 from tests.data_factories import spec_document, write_folder
 from tests.fakes import FakeBackend
 from tests.unit.service.conftest import TestClient, until
+from trainer.base.data_roots import NamedRoot
 
 JSON = {"Content-Type": "application/json"}
 
@@ -349,6 +350,27 @@ def test_roots_that_lead_outside(rooted: tuple[TestClient, Path], tmp_path: Path
         errors = check_problem(client.post("/experiments", json=folder_spec(bad)), 422)["errors"]
         assert [error["pointer"] for error in errors] == ["/dataset/root"], bad
     assert stored(client) == []
+
+
+def test_a_root_by_name(tmp_path: Path) -> None:
+    """It is stored as it was sent; a name that is none is refused with those that there are."""
+    mine = NamedRoot("mine", write_folder(tmp_path / "pictures"))
+    settings = Settings(data_dir=tmp_path / "data", data_roots=(mine,), poll_seconds=3600)
+    migrate(settings)
+    with TestClient(create_app(settings, FakeBackend()), base_url="http://127.0.0.1") as client:
+        answer = client.post("/experiments", json=folder_spec("data:mine"))
+        assert answer.status_code == 201, answer.text
+        assert answer.json()["spec"]["dataset"]["root"] == "data:mine"
+        for bad in ("data:other", "data:mine/../pictures"):
+            errors = check_problem(client.post("/experiments", json=folder_spec(bad)), 422)["errors"]
+            assert [error["pointer"] for error in errors] == ["/dataset/root"]
+        assert check_problem(client.post("/experiments", json=folder_spec("data:other")), 422)["errors"] == [
+            {
+                "pointer": "/dataset/root",
+                "got": "'data:other': no data root has that name",
+                "allowed": "data:mine",
+            }
+        ]
 
 
 def test_a_crop_above_pictures_of_one_size(rooted: tuple[TestClient, Path]) -> None:

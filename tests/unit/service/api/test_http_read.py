@@ -8,9 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from alembic import command
 from fastapi import FastAPI
 
 from service.api.app import create_app
+from service.migrations import alembic_config, migrate
 from service.reconcile.cluster import JobStatus
 from service.shared.settings import Settings, SettingsError
 from tests.data_factories import make_report, spec_document
@@ -310,13 +312,18 @@ def test_other_names_of_this_machine_are_refused(client: TestClient, host: str) 
 
 
 def test_not_ready_without_tables(tmp_path: Path) -> None:
-    """A database that was never migrated: not ready, and requests answer 503, not 500."""
+    """A database whose tables go while it is served: not ready, and requests answer 503, not 500."""
     settings = Settings(data_dir=tmp_path, poll_seconds=3600)
+    migrate(settings)
     with TestClient(
         create_app(settings, FakeBackend()), base_url="http://127.0.0.1", raise_server_exceptions=False
     ) as client:
-        pointers = [error["pointer"] for error in check_problem(client.get("/readyz"), 503)["errors"]]
-        assert "/checks/database" in pointers
+        command.downgrade(alembic_config(settings.database), "base")
+        errors = check_problem(client.get("/readyz"), 503)["errors"]
+        assert (
+            "run `rebalance migrate`"
+            in {error["pointer"]: error["got"] for error in errors}["/checks/database"]
+        )
         check_problem(client.post("/experiments", json=spec_document()), 503)
 
 

@@ -16,6 +16,7 @@ from service.shared.settings import Settings
 from service.shared.states import State
 from tests.data_factories import make_report
 from tests.unit.service.conftest import START, World, failed_report, new_row
+from trainer.base.data_roots import NamedRoot
 
 
 def test_from_queued_to_completed(world: World) -> None:
@@ -57,7 +58,7 @@ def test_the_job_gets_its_spec_and_command(world: World, settings: Settings) -> 
 
 def test_command_carries_mlflow_and_every_data_root(tmp_path: Path) -> None:
     """What the settings say reaches the job, each root with its own flag."""
-    roots = (tmp_path / "a", tmp_path / "b")
+    roots = (tmp_path / "a", NamedRoot("b", tmp_path / "b"))
     settings = Settings(
         data_dir=tmp_path, mlflow_uri="http://127.0.0.1:5000/", data_roots=roots, job_python="/py"
     )

@@ -19,7 +19,7 @@ from tests.unit.service.conftest import World, until
 
 @contextmanager
 def looping(world: World, reconciler: Any) -> Iterator[ReconcilerLoop]:
-    made = ReconcilerLoop(reconciler, world.store, world.backend, poll_seconds=3600)
+    made = ReconcilerLoop(reconciler, world.store, poll_seconds=3600)
     yield made
     made.stop()
 

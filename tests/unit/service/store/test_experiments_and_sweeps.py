@@ -18,7 +18,7 @@ from service.store.records import (
     Cursor,
     Filters,
     Outcome,
-    StoreUnavailable,
+    SchemaRefused,
     UnknownExperiment,
 )
 from tests.data_factories import make_spec
@@ -207,9 +207,9 @@ def test_observation_moves_since_only_when_the_status_does(world: World) -> None
 
 
 def test_database_without_tables_is_unavailable(blank: Settings) -> None:
-    """An unmigrated database is named as such, not a crash."""
+    """An unmigrated database is named as such, with the command to run, not a crash."""
     store = Store(blank.database)
-    with pytest.raises(StoreUnavailable, match="experiments"):
+    with pytest.raises(SchemaRefused, match=r"no tables yet; run `rebalance migrate`"):
         store.ping()
     store.close()
 

@@ -15,14 +15,16 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import JSON, Column, Engine, MetaData, Table, insert, inspect, select, text
 
+from service.api.app import create_app
 from service.migrations import alembic_config, migrate
 from service.shared.settings import Settings
 from service.shared.states import State
 from service.store.engine import make_engine
 from service.store.experiments import Store
-from service.store.records import StoreUnavailable
-from service.store.tables import metadata
-from tests.unit.service.conftest import START, new_row
+from service.store.records import SchemaRefused, StoreUnavailable
+from service.store.tables import SCHEMA, metadata
+from tests.fakes import FakeBackend
+from tests.unit.service.conftest import START, TestClient, new_row
 
 REVISIONS = [
     script.revision for script in ScriptDirectory.from_config(alembic_config("sqlite://")).walk_revisions()
@@ -173,8 +175,42 @@ def test_an_unknown_schema_is_refused(blank: Settings) -> None:
     migrate(blank)
     with engine_of(blank) as engine, engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(StoreUnavailable, match=r"this version does not know.*9999"):
+    with pytest.raises(SchemaRefused, match=r"this version does not know.*9999"):
         migrate(blank)
+    with closing(Store(blank.database)) as store:
+        store.ping()  # one that was running before the upgrade goes on
+        with pytest.raises(SchemaRefused, match=r"schema 9999, and this version knows those up to"):
+            store.refuse_schema()
+
+
+def test_the_tables_name_their_revision() -> None:
+    """What a service asks of its database is the newest migration."""
+    assert ScriptDirectory.from_config(alembic_config("sqlite://")).get_current_head() == SCHEMA
+
+
+def test_an_older_schema_is_refused(blank: Settings) -> None:
+    """The service does not start on it, and says what to run; one whose database goes back is not ready."""
+    command.upgrade(alembic_config(blank.database), "0003")
+    with closing(Store(blank.database)) as store:
+        for ask in (store.ping, store.refuse_schema):
+            with pytest.raises(
+                SchemaRefused, match=f"schema 0003, .*needs {SCHEMA}; run `rebalance migrate`"
+            ):
+                ask()
+    with pytest.raises(SchemaRefused), TestClient(create_app(blank, FakeBackend())):
+        pass
+    assert migrate(blank) == ("0004",)
+    with closing(Store(blank.database)) as store:
+        store.refuse_schema()
+
+
+def test_a_service_may_start_before_its_database(tmp_path: Path) -> None:
+    """Who does not answer has no schema to refuse: readiness tells, and it may come."""
+    absent = Settings(data_dir=tmp_path, database_url="postgresql://me@127.0.0.1:1/rebalance")
+    with closing(Store(absent.database)) as store:
+        store.refuse_schema()
+        with pytest.raises(StoreUnavailable, match="refused"):
+            store.ping()
 
 
 def test_url_with_percent_signs(tmp_path: Path) -> None:

@@ -96,5 +96,6 @@ def task_of(storage: Storage, sweep: SweepSpec) -> SweepTask:
         mlflow_uri=None,
         trials=() if sweep.search == "optuna" else expand(sweep),
         total=count_trials(sweep),
+        data_roots={},
         resolve=lambda trial: trial,
     )
