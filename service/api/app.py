@@ -74,7 +74,9 @@ def create_app(settings: Settings, backend: Backend | None = None, runs: RunClos
             store.refuse_schema()
             cluster = backend
             if cluster is None:
-                cluster = opened.enter_context(closing(RayBackend(_ray_address(settings))))
+                cluster = opened.enter_context(
+                    closing(RayBackend(_ray_address(settings), most=settings.max_cluster))
+                )
             mlflow = runs
             if mlflow is None and settings.mlflow_server is not None:
                 mlflow = opened.enter_context(closing(MlflowRuns(settings.mlflow_server)))
