@@ -50,7 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sweep = _sweep(options)
         name = options.sweep or sweep_id(sweep)
         _refuse_another(storage, name, sweep)
-        trials = resolve_trials(sweep, expand(sweep), data_roots=options.data_root, storage=storage)
+        trials = resolve_trials(
+            sweep, expand(sweep), data_roots=options.data_root, storage=storage, most=options.max_cluster
+        )
     except (SpecError, OSError, MalformedDocument) as error:
         return _refuse(options, storage, error)
     if options.list:
@@ -72,6 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         trials=() if sweep.search == "optuna" else trials,
         total=count_trials(sweep),
         data_roots=names_in(options.data_root or ()),
+        max_cluster=options.max_cluster,
         resolve=lambda trial: resolve_trials(sweep, [trial], data_roots=options.data_root, storage=storage)[
             0
         ],
@@ -87,7 +90,7 @@ def _sweep(options: argparse.Namespace) -> SweepSpec:
     else:
         document = preset_document(options, base=_dataset(options.dataset))
     base = document.get("base") if isinstance(document, dict) else None
-    machines = cluster_machines(show_workers=False) if leaves_resources(base) else None
+    machines = cluster_machines(options.max_cluster, show_workers=False) if leaves_resources(base) else None
     return parse_sweep(document, machines)
 
 

@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def work(attempt: FollowupAttempt) -> Outcome:
         from trainer.followups.launch import run_followup
 
-        return run_followup(attempt, data_roots=options.data_root)
+        return run_followup(attempt, data_roots=options.data_root, most=options.max_cluster)
 
     return JobProcess(FollowupAttempt(task, begun=process_start())).run(work)
 

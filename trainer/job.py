@@ -42,7 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_options(_parser(), arguments)
     storage = storage_at(options.storage)
     try:
-        spec = resolve_spec(_parse(options), data_roots=options.data_root, storage=storage)
+        spec = resolve_spec(
+            _parse(options), data_roots=options.data_root, storage=storage, most=options.max_cluster
+        )
     except (SpecError, OSError, MalformedDocument) as error:
         return _refuse(options, storage, error)
     make_storage(storage)
@@ -92,7 +94,7 @@ def _refuse(options: argparse.Namespace, storage: Storage, error: Exception) -> 
 
 def _parse(options: argparse.Namespace) -> ExperimentSpec:
     document = read_document(options.spec)
-    return parse_spec(document, cluster_machines() if leaves_resources(document) else None)
+    return parse_spec(document, cluster_machines(options.max_cluster) if leaves_resources(document) else None)
 
 
 def _attempt(options: argparse.Namespace, spec: ExperimentSpec, storage: Storage, experiment: str) -> Attempt:
@@ -104,6 +106,7 @@ def _attempt(options: argparse.Namespace, spec: ExperimentSpec, storage: Storage
         mlflow_uri=options.mlflow_uri,
         mlflow_tags=dict(options.mlflow_tag),
         data_roots=names_in(options.data_root or ()),
+        max_cluster=options.max_cluster,
     )
     return Attempt(task, begun=process_start())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from trainer.base.strict_model import StrictModel
+from trainer.spec.recipes import Machines
 from trainer.spec.spec import ExperimentSpec
 from trainer.storage.directories import AttemptDir
 from trainer.storage.layout import Storage
@@ -15,7 +16,7 @@ class Task(StrictModel):
 
     `mlflow_tags` are of the run beside those that every run has. `judged`: it waits after each evaluation
     until the scheduler of a sweep has looked at it. `data_roots`: here, the directories of those that specs
-    name. What it is resolved to is a `trainer.plan.Plan`.
+    name. `max_cluster`: what the cluster may grow to. What it is resolved to is a `trainer.plan.Plan`.
     """
 
     experiment: str
@@ -26,6 +27,7 @@ class Task(StrictModel):
     mlflow_tags: dict[str, str] = Field(default_factory=dict)
     judged: bool = False
     data_roots: dict[str, str] = Field(default_factory=dict)
+    max_cluster: Machines | None = None
 
     @property
     def layout(self) -> Storage:

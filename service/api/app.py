@@ -88,7 +88,9 @@ def create_app(
             store.refuse_schema()
             cluster = backend
             if cluster is None:
-                cluster = opened.enter_context(closing(RayBackend(_ray_address(settings))))
+                cluster = opened.enter_context(
+                    closing(RayBackend(_ray_address(settings), most=settings.max_cluster))
+                )
             mlflow = runs
             if mlflow is None and settings.mlflow_server is not None:
                 mlflow = opened.enter_context(closing(MlflowRuns(settings.mlflow_server)))

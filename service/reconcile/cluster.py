@@ -82,7 +82,7 @@ class Backend(Protocol):
         """
 
     def machines(self) -> Machines:
-        """What the nodes that are alive have together.
+        """What the nodes that are alive have together, or may have once more have come, where that is more.
 
         Raises:
             BackendUnreachable: nobody answered, or the cluster does not know its nodes yet.

@@ -14,6 +14,7 @@ from sweeps.results.report import SweepReport, read_sweep_report
 from trainer.base.errors import ReportError
 from trainer.results.followup import FollowupReport
 from trainer.results.report import AttemptReport
+from trainer.spec.capacity import machines_text
 from trainer.storage.directories import AttemptDir
 from trainer.storage.layout import mlflow_ids
 from trainer.storage.port import StoredFile
@@ -181,6 +182,8 @@ def _command(settings: Settings, module: str, spec: StoredFile, names: list[str]
     command += ["--storage", str(settings.layout.root), *names]
     if settings.mlflow_uri is not None:
         command += ["--mlflow-uri", settings.mlflow_uri]
+    if settings.max_cluster is not None:
+        command += ["--max-cluster", machines_text(settings.max_cluster)]
     for root in settings.data_roots:
         command += ["--data-root", str(root)]
     return command

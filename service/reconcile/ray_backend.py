@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from service.reconcile.cluster import BackendUnreachable, JobObservation, JobStatus, SubmitRefused
 from service.reconcile.jobs_api import CallRefused, JobsApi, NoSuchJob
+from trainer.spec.capacity import larger
 from trainer.spec.recipes import Machines
 
 _ANSWER_SECONDS = 30.0
@@ -42,11 +43,17 @@ class _NodesAnswer(BaseModel):
 
 
 class RayBackend:
-    """Runs command lines as jobs of the cluster whose Jobs API is at `address`. Close it at the end."""
+    """Runs command lines as jobs of the cluster whose Jobs API is at `address`. Close it at the end.
 
-    def __init__(self, address: str, *, answer_seconds: float = _ANSWER_SECONDS) -> None:
+    `most`: what the cluster may grow to, where that is declared.
+    """
+
+    def __init__(
+        self, address: str, *, most: Machines | None = None, answer_seconds: float = _ANSWER_SECONDS
+    ) -> None:
         """Raises ProxyRefused where the environment names a proxy for `address` that cannot be used."""
         self._address = address
+        self._most = most
         self._api = JobsApi(address, answer_seconds=answer_seconds)
 
     def close(self) -> None:
@@ -106,9 +113,10 @@ class RayBackend:
                 f"Ray's state API at {self._address}: {error.errors()[0]['msg']}"
             ) from None
         nodes = [node.resources_total for node in found if node.state == "ALIVE"]
-        if not nodes:  # for seconds after the head's start
+        if not nodes and self._most is None:  # for seconds after the head's start
             raise BackendUnreachable("no node of the cluster has been registered yet")
-        return Machines(*(int(sum(node.get(kind, 0) for node in nodes)) for kind in ("GPU", "CPU")))
+        there = Machines(*(int(sum(node.get(kind, 0) for node in nodes)) for kind in ("GPU", "CPU")))
+        return larger(there, self._most)
 
     def ping(self) -> None:
         """See `Backend.ping`."""

@@ -14,6 +14,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from service.shared.hosts import host_pattern, is_loopback, origin
 from trainer.base.data_roots import DataRoot, absolute_root, parse_root, parse_roots, refuse_twins
 from trainer.base.errors import RegionRebalanceError
+from trainer.spec.capacity import parse_machines
+from trainer.spec.recipes import Machines
 from trainer.storage.layout import Storage
 
 _PREFIX = "REBALANCE_"
@@ -63,6 +65,9 @@ class Settings(BaseSettings):
     mlflow_uri: str | None = Field(default=None, description="Tracking URI, as the jobs can reach it.")
     data_roots: Annotated[tuple[DataRoot, ...], NoDecode] = ()
     max_running: int = Field(default=2, ge=1, le=10_000)
+    max_cluster: Annotated[Machines | None, NoDecode] = Field(
+        default=None, description="What the cluster may grow to, such as gpus=8,cpus=128."
+    )
     max_attempts: int = Field(default=3, ge=1, le=100)
     poll_seconds: float = Field(default=1.0, ge=0.05, le=3600)
     report_grace_seconds: float = Field(
@@ -107,6 +112,11 @@ class Settings(BaseSettings):
     @classmethod
     def _known_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(map(origin, origins))
+
+    @field_validator("max_cluster", mode="before")
+    @classmethod
+    def _parse_machines(cls, value: Any) -> Any:
+        return parse_machines(value) if isinstance(value, str) else value
 
     @field_validator("data_dir", "storage")
     @classmethod

@@ -14,6 +14,7 @@ from trainer.data.class_names import read_classes
 from trainer.data.folders import resolve_spec
 from trainer.results.metrics import GROUPS, frequency_groups
 from trainer.spec.data.datasets import DATASETS, AnyDataset, Folder
+from trainer.spec.recipes import Machines
 from trainer.spec.spec import ExperimentSpec
 from trainer.storage.layout import Storage
 
@@ -24,12 +25,14 @@ def resolve_trials(
     *,
     data_roots: Sequence[DataRoot] | None,
     storage: Storage | None = None,
+    most: Machines | None = None,
     resolve: Callable[..., ExperimentSpec] = resolve_spec,
 ) -> tuple[Trial, ...]:
     """`trials` with absolute data roots (or by name), after what `trainer.data.folders.resolve_spec` checks.
 
     Args:
         storage: where pretrained weights must lie; None: that is not asked.
+        most: what the cluster may grow to, where that is declared.
 
     Raises:
         SpecError: problems stand at the axis whose value was refused, else in the base; or the sweep's
@@ -40,9 +43,10 @@ def resolve_trials(
     resolved = []
     for trial in trials:
         key = f"{trial.spec.dataset.model_dump_json()} {trial.spec.schedule.crop_size} {_begins_with(trial)}"
+        key += trial.spec.resources.model_dump_json()
         if key not in found:
             try:
-                found[key] = resolve(trial.spec, data_roots=data_roots, storage=storage)
+                found[key] = resolve(trial.spec, data_roots=data_roots, storage=storage, most=most)
             except SpecError as error:
                 found[key] = trial.spec
                 called = f"trial {trial.number} ({trial.row})"

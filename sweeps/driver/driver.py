@@ -28,6 +28,7 @@ from sweeps.driver.remaining import source_of
 from sweeps.driver.summary import Board
 from sweeps.driver.sweep_task import SweepTask
 from sweeps.driver.trial_records import read_trials
+from sweeps.execution.cluster import RayCluster
 from sweeps.execution.pool import Pool
 from sweeps.results.formats import to_markdown
 from sweeps.results.report import SweepReport, write_sweep_report
@@ -87,7 +88,11 @@ class Driver:
         )
         self._begun = BegunTrials(
             task,
-            pool=Pool(most=task.sweep.limits.concurrent_trials, paused=task.directory.pause.exists),
+            pool=Pool(
+                most=task.sweep.limits.concurrent_trials,
+                paused=task.directory.pause.exists,
+                cluster=RayCluster(task.max_cluster),
+            ),
             watcher=self._board,
             parent=self._parent,
             give_up=self._end_now,

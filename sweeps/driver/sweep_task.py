@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sweeps.document.expand import Trial
 from sweeps.document.spec import SweepSpec
+from trainer.spec.recipes import Machines
 from trainer.storage.directories import AttemptDir, SweepDir, trial_id
 from trainer.storage.layout import Storage
 from trainer.task import Task
@@ -27,6 +28,7 @@ class SweepTask:
     trials: Sequence[Trial]
     total: int
     data_roots: Mapping[str, str]
+    max_cluster: Machines | None
     resolve: Callable[[Trial], Trial]
 
     @property
@@ -57,4 +59,5 @@ class SweepTask:
             mlflow_tags=dict(tags),
             judged=self.judged,
             data_roots=dict(self.data_roots),
+            max_cluster=self.max_cluster,
         )

@@ -8,6 +8,7 @@ from typing import Protocol
 import ray
 
 from trainer.run import cluster
+from trainer.spec.recipes import Machines
 from trainer.spec.resources import Resources
 
 
@@ -29,7 +30,10 @@ class Cluster(Protocol):
 
 
 class RayCluster:
-    """The one that this process is connected to."""
+    """The one that this process is connected to; `most`: what it may grow to, where that is declared."""
+
+    def __init__(self, most: Machines | None = None) -> None:
+        self._most = most
 
     def resources(self) -> Mapping[str, float]:
         found: dict[str, float] = ray.cluster_resources()
@@ -39,4 +43,4 @@ class RayCluster:
         return cluster.places(cpus, gpus)
 
     def require(self, resources: Resources) -> None:
-        cluster.require_resources(resources)
+        cluster.require_resources(resources, self._most)

@@ -17,7 +17,7 @@ import ray
 
 from sweeps.execution.actor import WarmWorker
 from sweeps.execution.apart import run_apart
-from sweeps.execution.cluster import Cluster, RayCluster
+from sweeps.execution.cluster import Cluster
 from sweeps.execution.task import TaskEnd, end_of
 from trainer.base.ends import End
 from trainer.base.errors import WorkerLost
@@ -54,12 +54,12 @@ class Pool:
         *,
         most: int | None,
         paused: Callable[[], bool],
-        cluster: Cluster | None = None,
+        cluster: Cluster,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._most = most
         self._paused = paused
-        self._cluster = cluster or RayCluster()
+        self._cluster = cluster
         self._clock = clock
         self._possible: set[Resources] = set()
         self._changed = threading.Condition()

@@ -17,6 +17,7 @@ from trainer.data.containers import Size
 from trainer.data.frequency_tables import TableError, find_table
 from trainer.data.listing import CONVERTED, MASK_SUFFIX, printable_name
 from trainer.data.splits import SplitFacts, is_inside, real_path, split_facts
+from trainer.spec.capacity import capacity_problems
 from trainer.spec.data.datasets import (
     DATASETS,
     IGNORE_INDEX,
@@ -29,13 +30,18 @@ from trainer.spec.data.datasets import (
     OnDisk,
 )
 from trainer.spec.models import entry_of
+from trainer.spec.recipes import Machines
 from trainer.spec.spec import ExperimentSpec, crop_problems
 from trainer.storage.layout import Storage
 from trainer.weights.choice import weights_problems
 
 
 def resolve_spec(
-    spec: ExperimentSpec, *, data_roots: Sequence[DataRoot] | None, storage: Storage | None = None
+    spec: ExperimentSpec,
+    *,
+    data_roots: Sequence[DataRoot] | None,
+    storage: Storage | None = None,
+    most: Machines | None = None,
 ) -> ExperimentSpec:
     """`spec` with its data set's root absolute and real, after everything that headers can tell was checked.
 
@@ -45,13 +51,14 @@ def resolve_spec(
         data_roots: directories in which roots may lie, symbolic links followed; None allows any, for
             jobs run by hand. Specs of built-in data sets are returned as they are.
         storage: where pretrained weights must lie; None: that is not asked.
+        most: what the cluster may grow to, where that is declared.
 
     Raises:
         SpecError: with every problem found.
     """
-    problems: list[Problem] = []
+    problems = capacity_problems(spec.resources, most)
     if storage is not None:
-        problems = weights_problems(spec.weights, entry_of(spec.model).pretrained, storage)
+        problems += weights_problems(spec.weights, entry_of(spec.model).pretrained, storage)
     try:
         resolved = _resolve_data(spec, data_roots)
     except SpecError as error:

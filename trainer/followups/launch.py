@@ -12,16 +12,19 @@ from trainer.run.actor import in_actor
 from trainer.run.cluster import require_resources
 from trainer.run.launch import under_ray_train
 from trainer.run.reported import say
+from trainer.spec.recipes import Machines
 
 
-def run_followup(attempt: FollowupAttempt, *, data_roots: Sequence[DataRoot] | None) -> Outcome:
+def run_followup(
+    attempt: FollowupAttempt, *, data_roots: Sequence[DataRoot] | None, most: Machines | None = None
+) -> Outcome:
     """Prepares a follow-up and does it, on the cluster that this process is connected to.
 
     Raises: see `make_followup_plan`, `in_actor`, `under_ray_train`.
     """
     plan = make_followup_plan(attempt.task, data_roots=data_roots, say=say)
     attempt.dir.plan.write(plan.model_dump_json(indent=1) + "\n")
-    require_resources(plan.resources)
+    require_resources(plan.resources, most)
     attempt.mark("plan")
     text = plan.model_dump_json()
     outcome: Outcome

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 from trainer.base.data_roots import DataRoot, parse_root
 from trainer.base.ends import ExitCode
+from trainer.spec.capacity import parse_machines
+from trainer.spec.recipes import Machines
 from trainer.storage.layout import Storage
 
 _ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")  # names a directory
@@ -31,7 +33,7 @@ def add_tracking_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_shared_options(parser: argparse.ArgumentParser) -> None:
-    """The same, and --data-root."""
+    """The same, --data-root and --max-cluster."""
     add_tracking_options(parser)
     parser.add_argument(
         "--data-root",
@@ -39,6 +41,16 @@ def add_shared_options(parser: argparse.ArgumentParser) -> None:
         type=data_root,
         metavar="[NAME=]DIR",
         help="data must lie in one of these (repeatable; default: anywhere); `data:NAME` in a spec is DIR",
+    )
+    _add_capacity_option(parser)
+
+
+def _add_capacity_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--max-cluster",
+        type=max_cluster,
+        metavar="gpus=N,cpus=N",
+        help="what the cluster may grow to: what fits waits for nodes (default: what it has)",
     )
 
 
@@ -67,6 +79,14 @@ def attempt_number(text: str) -> int:
     if not _ATTEMPT.fullmatch(text):
         raise argparse.ArgumentTypeError(f"{text!r} is refused; allowed: an integer >= 1")
     return int(text)
+
+
+def max_cluster(text: str) -> Machines:
+    """What a cluster may become, as a flag has it."""
+    try:
+        return parse_machines(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def data_root(text: str) -> DataRoot:

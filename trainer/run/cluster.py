@@ -9,6 +9,7 @@ from typing import Any
 import ray
 
 from trainer.base.errors import NodeLost, ResourcesUnavailable, WorkerLost
+from trainer.spec.capacity import capacity_problems
 from trainer.spec.recipes import Machines
 from trainer.spec.resources import Resources
 
@@ -19,18 +20,51 @@ _VERDICT_SECONDS = 60.0  # Ray takes a node for dead some 10 s after it has fall
 
 
 def require_resources(
-    resources: Resources, *, nodes: Nodes = ray.nodes, wait_seconds: float = _RESOURCE_WAIT_SECONDS
+    resources: Resources,
+    most: Machines | None = None,
+    *,
+    nodes: Nodes = ray.nodes,
+    wait_seconds: float = _RESOURCE_WAIT_SECONDS,
+    ask: Callable[[Resources], None] | None = None,
 ) -> None:
     """Refuses what the cluster can never give; nodes may still be joining for `wait_seconds`.
+
+    Args:
+        most: what it may grow to, where that is declared: for what fits it waits as long as it takes.
+        ask: how more nodes are asked for; returns when they are there.
 
     Raises:
         ResourcesUnavailable: naming what is asked for and what there is.
     """
     deadline = time.monotonic() + wait_seconds
     while missing := _missing(resources, [node["Resources"] for node in _alive(nodes)]):
+        if most is not None and not capacity_problems(resources, most):
+            _wait_for_nodes(resources, missing, ask or _hold_once)
+            return
         if time.monotonic() > deadline:
             raise ResourcesUnavailable("; ".join(missing))
         time.sleep(1)
+
+
+def _wait_for_nodes(resources: Resources, missing: list[str], ask: Callable[[Resources], None]) -> None:
+    print(f"waiting for nodes: {'; '.join(missing)}; it may grow to what is asked for", flush=True)
+    begun = time.monotonic()
+    ask(resources)
+    print(f"nodes have come after {time.monotonic() - begun:.0f} s", flush=True)
+
+
+def _hold_once(resources: Resources) -> None:
+    """Takes all that the workers take and gives it back: what is taken in vain, an autoscaler brings."""
+    from ray.util.placement_group import placement_group, remove_placement_group
+
+    bundle: dict[str, float] = {"CPU": resources.cpus_per_worker}
+    if resources.gpus_per_worker:
+        bundle["GPU"] = resources.gpus_per_worker
+    group = placement_group([bundle] * resources.workers)
+    try:
+        ray.get(group.ready())
+    finally:
+        remove_placement_group(group)
 
 
 def places(cpus: float, gpus: float, *, nodes: Nodes = ray.nodes) -> int:

@@ -67,7 +67,7 @@ def launch(plan: Plan) -> WorkerResult:
 def run_attempt(attempt: Attempt, train: Callable[[Plan], WorkerResult] = launch) -> WorkerResult:
     """Prepares and trains an attempt on the cluster that this process is connected to."""
     plan = attempt.prepare()
-    require_resources(plan.spec.resources)
+    require_resources(plan.spec.resources, plan.max_cluster)
     attempt.mark("plan")
     print(
         f"training {plan.spec.schedule.iterations} iterations on {plan.spec.resources.workers} worker(s)",

@@ -106,7 +106,9 @@ def create(
         if validate_only:
             response.status_code = HTTPStatus.OK
             return experiment_preview(spec, settings)
-        spec = resolve_spec(spec, data_roots=settings.data_roots, storage=settings.layout)
+        spec = resolve_spec(
+            spec, data_roots=settings.data_roots, storage=settings.layout, most=settings.max_cluster
+        )
         new = new_experiment(secrets.token_hex(6), spec, utc_now())
         new = replace(new, idempotency_key=idempotency_key, request_hash=asked)
         row = store.create(new, new_tags=spec.tags)

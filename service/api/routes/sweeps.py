@@ -106,7 +106,13 @@ def create(
     row = None if validate_only else earlier(store.sweeps, idempotency_key, asked)
     if row is None:
         spec = parse_sweep(document, machines(document.get("base") if isinstance(document, dict) else None))
-        trials = resolve_trials(spec, expand(spec), data_roots=settings.data_roots, storage=settings.layout)
+        trials = resolve_trials(
+            spec,
+            expand(spec),
+            data_roots=settings.data_roots,
+            storage=settings.layout,
+            most=settings.max_cluster,
+        )
         if validate_only:
             response.status_code = HTTPStatus.OK
             return _preview(spec, trials, settings)

@@ -19,7 +19,9 @@ def experiment_preview(spec: ExperimentSpec, settings: Settings) -> ExperimentPr
     """The expanded spec, what is known of its model, how long it may take, and what is not there yet."""
     problems: tuple[ProblemItem, ...] = ()
     try:
-        spec = resolve_spec(spec, data_roots=settings.data_roots, storage=settings.layout)
+        spec = resolve_spec(
+            spec, data_roots=settings.data_roots, storage=settings.layout, most=settings.max_cluster
+        )
     except SpecError as error:
         problems = tuple(ProblemItem(pointer=p.pointer, got=p.got, allowed=p.allowed) for p in error.problems)
     document = spec.model_dump(mode="json")

@@ -20,6 +20,7 @@ from tests.data_factories import spec_document, write_folder
 from tests.fakes import FakeBackend
 from tests.unit.service.conftest import TestClient, until
 from trainer.base.data_roots import NamedRoot
+from trainer.spec.recipes import Machines
 
 JSON = {"Content-Type": "application/json"}
 
@@ -371,6 +372,23 @@ def test_a_root_by_name(tmp_path: Path) -> None:
                 "allowed": "data:mine",
             }
         ]
+
+
+def test_more_than_the_cluster_may_become(migrated: Settings) -> None:
+    """422 with the field and the maximum, also where the cluster cannot be asked; what fits is stored."""
+    settings = migrated.model_copy(update={"max_cluster": Machines(gpus=2, cpus=8)})
+    with TestClient(create_app(settings, FakeBackend()), base_url="http://127.0.0.1") as client:
+        fits = {"workers": 2, "gpus_per_worker": 1, "cpus_per_worker": 4}
+        assert client.post("/experiments", json=spec_document(resources=fits)).status_code == 201
+        more = spec_document(resources={**fits, "workers": 4})
+        errors = check_problem(client.post("/experiments", json=more), 422)["errors"]
+        pointers = ["/resources/gpus_per_worker", "/resources/cpus_per_worker"]
+        assert [error["pointer"] for error in errors] == pointers
+        assert "at most 2" in errors[0]["allowed"]
+        base = spec_document(resources={"cpus_per_worker": 4})
+        sweep = {"base": base, "axes": [{"pointer": "/resources/workers", "grid": [1, 4]}]}
+        errors = check_problem(client.post("/sweeps", json=sweep), 422)["errors"]
+        assert "4 worker(s) take 16 CPU" in errors[0]["got"]
 
 
 def test_a_crop_above_pictures_of_one_size(rooted: tuple[TestClient, Path]) -> None:

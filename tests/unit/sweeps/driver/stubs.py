@@ -97,5 +97,6 @@ def task_of(storage: Storage, sweep: SweepSpec) -> SweepTask:
         trials=() if sweep.search == "optuna" else expand(sweep),
         total=count_trials(sweep),
         data_roots={},
+        max_cluster=None,
         resolve=lambda trial: trial,
     )

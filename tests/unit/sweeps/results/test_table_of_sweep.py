@@ -253,7 +253,7 @@ def test_every_data_set_is_looked_at_once(tmp_path: Path) -> None:
     """Two data sets and eight trials: two looks, and every trial gets its absolute root."""
     looks: list[ExperimentSpec] = []
 
-    def counted(spec: ExperimentSpec, *, data_roots: list[Path], storage: None) -> ExperimentSpec:
+    def counted(spec: ExperimentSpec, *, data_roots: list[Path], storage: None, most: None) -> ExperimentSpec:
         looks.append(spec)
         return resolve_spec(spec, data_roots=data_roots)
 

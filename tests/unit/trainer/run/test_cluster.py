@@ -9,6 +9,7 @@ from ray.exceptions import ActorDiedError, ActorUnavailableError
 
 from trainer.base.errors import NodeLost, ResourcesUnavailable, WorkerLost
 from trainer.run.cluster import alive_nodes, loss_of, places, require_resources
+from trainer.spec.recipes import Machines
 from trainer.spec.resources import Resources
 
 
@@ -42,6 +43,24 @@ def test_what_no_node_has_is_refused(wanted: dict[str, Any], said: str) -> None:
     with pytest.raises(ResourcesUnavailable) as caught:
         require_resources(Resources(**wanted), nodes=lambda: found, wait_seconds=-1.0)
     assert said in str(caught.value)
+
+
+def test_what_may_come_is_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
+    """Asked for at once, and why is said; what is there is not, what is beyond the maximum is refused."""
+    asked: list[Resources] = []
+    gpu = Resources(gpus_per_worker=1)
+
+    def require(resources: Resources, most: Machines) -> None:
+        require_resources(
+            resources, most, nodes=lambda: [node("a", CPU=3.0)], wait_seconds=-1.0, ask=asked.append
+        )
+
+    require(gpu, Machines(1, 3))
+    require(Resources(workers=3), Machines(0, 3))
+    assert asked == [gpu]
+    assert "waiting for nodes: /resources asks for 1 GPU, the cluster has 0" in capsys.readouterr().out
+    with pytest.raises(ResourcesUnavailable, match="1 GPU"):
+        require(gpu, Machines(0, 64))
 
 
 def test_a_worker_that_went_with_its_node() -> None:

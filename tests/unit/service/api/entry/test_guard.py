@@ -173,7 +173,8 @@ def test_a_mistyped_token_asks_no_database(client: TestClient, closed: Settings)
 
 def test_a_database_that_is_away_lets_nobody_in(tmp_path: Path, backend: FakeBackend) -> None:
     """503 for who shows a token that may be right; who shows none is told so, and whether all is well."""
-    settings = Settings(data_dir=tmp_path, host="0.0.0.0", poll_seconds=3600)  # never migrated
+    away = "postgresql://me@127.0.0.1:1/rebalance"
+    settings = Settings(data_dir=tmp_path, host="0.0.0.0", poll_seconds=3600, database_url=away)
     with TestClient(create_app(settings, backend), base_url="http://127.0.0.1") as client:
         check_problem(client.get("/experiments", headers=bearer(new_secret())), 503)
         check_problem(client.get("/experiments"), 401)
