@@ -61,9 +61,7 @@ def create_app(settings: Settings, backend: Backend | None = None, runs: RunClos
         SettingsError: there is neither a backend nor the address of one.
         ProxyRefused: the environment names a proxy for Ray or MLflow that cannot be used.
     """
-    for address in (settings.mlflow_server, None if backend is not None else _ray_address(settings)):
-        if address is not None:
-            way_to(address, os.environ)
+    _refuse_proxies(settings.mlflow_server, None if backend is not None else _ray_address(settings))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -142,6 +140,13 @@ class _OwnNames:
             await answer(scope, receive, send)
             return
         await self._app(scope, receive, send)
+
+
+def _refuse_proxies(*addresses: str | None) -> None:
+    """Raises ProxyRefused now: at the first request it would look like a server that is down."""
+    for address in addresses:
+        if address is not None:
+            way_to(address, os.environ)
 
 
 def _ray_address(settings: Settings) -> str:
