@@ -75,9 +75,7 @@ def create_app(
         SettingsError: there is neither a backend nor the address of one.
         ProxyRefused: the environment names a proxy for Ray or MLflow that cannot be used.
     """
-    for address in (settings.mlflow_server, None if backend is not None else _ray_address(settings)):
-        if address is not None:
-            way_to(address, os.environ)
+    _refuse_proxies(settings.mlflow_server, None if backend is not None else _ray_address(settings))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -154,6 +152,13 @@ def _include(app: FastAPI, router: APIRouter, *problem: HTTPStatus) -> None:
     """Adds routes that refuse parameters they do not know; each may answer `problem` besides its own."""
     may_answer = problems.documented(*problem)
     app.include_router(router, dependencies=[Depends(known_parameters)], responses=may_answer)
+
+
+def _refuse_proxies(*addresses: str | None) -> None:
+    """Raises ProxyRefused now: at the first request it would look like a server that is down."""
+    for address in addresses:
+        if address is not None:
+            way_to(address, os.environ)
 
 
 def _ray_address(settings: Settings) -> str:

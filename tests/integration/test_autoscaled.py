@@ -38,8 +38,8 @@ _ENVIRONMENT = {
     "AUTOSCALER_UPDATE_INTERVAL_S": "1",
     "OMP_NUM_THREADS": "1",
 }
-# Ray's own test cluster (ray.cluster_utils.AutoscalingCluster) begins with `ray stop --force`, which ends
-# every Ray of this machine; its provider, of nodes that are processes, does not.
+# Ray's own test cluster, ray.cluster_utils.AutoscalingCluster, begins with `ray stop --force`, which ends
+# every Ray of this machine. Its provider, of nodes that are processes, does not.
 _PROVIDER = {
     "type": "fake_multinode",
     "use_node_id_as_ip": True,
@@ -108,7 +108,7 @@ def train(
     directory: Path, cluster: str, most: str, **resources: int
 ) -> tuple[subprocess.CompletedProcess[str], Storage]:
     """The job by hand, as the service would start it on that cluster."""
-    schedule = {"iterations": 2, "batch_size": 2}
+    schedule = {"iterations": 2, "batch_size": 4}
     spec = directory / "spec.json"
     spec.write_text(json.dumps(spec_document(schedule=schedule, resources=resources)))
     command = [sys.executable, "-m", "trainer.job", "--spec", str(spec), "--experiment", "e1"]
@@ -126,7 +126,7 @@ def train(
 
 
 def test_it_waits_for_nodes_and_says_so(tmp_path: Path, growing: str) -> None:
-    """With no CPU in the cluster the job asks for nodes, says why it waits, and trains once they come."""
+    """With no CPU in the cluster the job asks for nodes, says why it waits, and trains when they came."""
     done, storage = train(tmp_path, growing, "cpus=2", workers=1)
     assert done.returncode == 0, done.stdout + done.stderr
     log = storage.attempt("e1", 1).log.local.read_text()
@@ -134,8 +134,8 @@ def test_it_waits_for_nodes_and_says_so(tmp_path: Path, growing: str) -> None:
     assert "nodes have come after" in log
 
 
-def test_beyond_the_maximum_it_is_refused(tmp_path: Path, growing: str) -> None:
-    """At once, with the field and the maximum: waiting would help nobody."""
-    done, _ = train(tmp_path, growing, "cpus=2", workers=3)
+def test_beyond_the_maximum_it_is_refused(tmp_path: Path) -> None:
+    """At once, with the field and the maximum, no cluster asked: waiting would help nobody."""
+    done, _ = train(tmp_path, "127.0.0.1:1", "cpus=2", workers=4)
     assert done.returncode == ExitCode.BAD_INPUT
-    assert "/resources/cpus_per_worker: 3 worker(s) take 3 CPU; allowed: at most 2" in done.stderr
+    assert "/resources/cpus_per_worker: 4 worker(s) take 4 CPU; allowed: at most 2" in done.stderr
