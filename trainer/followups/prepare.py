@@ -8,13 +8,13 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from trainer.base.errors import ReportError
+from trainer.base.errors import ReportError, SpecError
 from trainer.data.folders import resolve_evaluated
 from trainer.data.prepare import PreparedData, prepare
 from trainer.followups.task import FollowupPlan, FollowupTask
 from trainer.plan import Plan, installed_versions, look_at
 from trainer.spec.data.class_map import scored_map
-from trainer.spec.followups import AnyRequest, EvaluationRequest
+from trainer.spec.followups import AnyRequest, EvaluationRequest, problems_for
 from trainer.spec.resources import Resources
 from trainer.storage.layout import Storage
 
@@ -29,10 +29,14 @@ def make_followup_plan(
 
     Raises:
         ReportError: no attempt at the experiment has left a plan.
-        SpecError: the other data set is not there, or its classes are not the experiment's.
+        SpecError: the experiment's model does not allow what is asked; the other data set is not there, or
+            its classes are not the experiment's.
         DataError: pictures or masks are not what the request says.
     """
     trained = newest_plan(task.layout, task.experiment)
+    problems = problems_for(task.request, trained.spec)
+    if problems:
+        raise SpecError(tuple(problems))
     data = replace(trained.data, train_split=trained.data.eval_split)  # nothing else is looked at
     if isinstance(task.request, EvaluationRequest):
         data = _evaluated(task, task.request, trained, data_roots, say) or data
