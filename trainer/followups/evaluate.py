@@ -27,6 +27,9 @@ def evaluate(plan: FollowupPlan, request: EvaluationRequest, device: torch.devic
 
     Pictures are resized as the experiment resizes what it is scored on; where that is by a data set's
     `scale`, by the scale of the data at hand. Groups are by the experiment's training frequencies.
+
+    Raises:
+        Cancelled: a newer attempt has begun; nothing is written then.
     """
     data, modes = plan.data, named(request.modes)
     kept = load_for(plan.layout, plan.experiment, request.checkpoint, classes=data.classes, device=device)
@@ -42,6 +45,7 @@ def evaluate(plan: FollowupPlan, request: EvaluationRequest, device: torch.devic
         on_picture=None if collected is None else collected.add,
     )
     seconds = time.perf_counter() - started
+    plan.check_newest()
     if get_rank() == 0:
         write_confusion(plan.dir.confusion, counts, data.classes)
     return EvaluationResult(
