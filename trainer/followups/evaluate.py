@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from mmengine.dist import get_rank
@@ -11,6 +12,7 @@ from mmengine.dist import get_rank
 from trainer.followups.checkpoints import load_for
 from trainer.followups.disagreement import Disagreements
 from trainer.followups.task import FollowupPlan
+from trainer.mmseg_adapter.model.deployed import spec_in
 from trainer.mmseg_adapter.scoring.predictor import Predictor, way_of
 from trainer.mmseg_adapter.scoring.split import score_split
 from trainer.results.confusion_file import write_confusion
@@ -19,7 +21,6 @@ from trainer.results.from_counts import make_scores
 from trainer.spec.checkpoints import FINAL
 from trainer.spec.evaluation import Mode, named
 from trainer.spec.followups import Disagreement, EvaluationRequest
-from trainer.spec.spec import parse_spec
 
 
 def evaluate(plan: FollowupPlan, request: EvaluationRequest, device: torch.device) -> EvaluationResult:
@@ -76,5 +77,5 @@ def _disagreements(
     if asked is None:
         return None
     kept = load_for(plan.layout, asked.against, FINAL, classes=plan.data.classes, device=device)
-    way = replace(way_of(parse_spec(kept.meta["spec"])), scale=plan.data.scale)
+    way = replace(way_of(spec_in(kept.meta, Path(kept.file))), scale=plan.data.scale)
     return Disagreements(plan, asked, mode.name, Predictor(kept.model, mode, way))
