@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from trainer.plan import Plan, installed_versions, look_at
 from trainer.spec.data.class_map import scored_map
 from trainer.spec.followups import AnyRequest, EvaluationRequest, problems_for
 from trainer.spec.resources import Resources
+from trainer.storage import checkpoints
 from trainer.storage.layout import Storage
 
 
@@ -57,17 +59,16 @@ def newest_plan(storage: Storage, experiment: str) -> Plan:
     Raises:
         ReportError: there is none, or it is of another release.
     """
-    for attempt in range(storage.newest_attempt(experiment), 0, -1):
-        file = storage.attempt(experiment, attempt).plan
-        if not file.exists():
-            continue
-        try:
-            return Plan.model_validate_json(file.read_bytes())
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = "/".join(map(str, first["loc"]))
-            raise ReportError(f"{file}: is no plan of this release: {where}: {first['msg']}") from None
-    raise ReportError(f"experiment {experiment} has no plan.json: no attempt at it has come so far")
+    found = checkpoints.newest_plan(storage, experiment)
+    if found is None:
+        raise ReportError(f"experiment {experiment} has no plan.json: no attempt at it has come so far")
+    try:
+        return Plan.model_validate_json(json.dumps(found))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = "/".join(map(str, first["loc"]))
+        text = f"plan.json of experiment {experiment} is no plan of this release: {where}: {first['msg']}"
+        raise ReportError(text) from None
 
 
 def _evaluated(
