@@ -171,9 +171,12 @@ def test_what_killed_writers_left_is_removed(root: StoredFolder) -> None:
     folder.file("iter_1.pth").write("whole")
     left = folder.local / ".iter_2.pth.abcd"
     left.write_text("hal")
+    half = folder.local / ".export.efgh" / "made"
+    half.mkdir(parents=True)
+    (half / "model.onnx").write_text("hal")
     folder.clear_unfinished()
     assert folder.names() == ["iter_1.pth"]
-    assert not (folder.local / left.name).exists()
+    assert not any((folder.local / name).exists() for name in (left.name, half.parent.name))
 
 
 def test_a_folder_goes_with_all_that_is_in_it(root: StoredFolder) -> None:

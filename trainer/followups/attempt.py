@@ -39,11 +39,12 @@ class FollowupAttempt(ReportedWork[Outcome, FollowupReport]):
         )
 
     def _tell_tracker(self, report: FollowupReport) -> None:
-        """Scores go into the experiment's run; the rest is of no use there."""
         task = self.task
-        if task.mlflow_uri and isinstance(report.result, EvaluationResult):
-            from trainer.tracking.followup_log import tell_followup
+        if not task.mlflow_uri:
+            return
+        from trainer.tracking.followup_log import is_tracked, tell_followup
 
+        if is_tracked(report):
             notice = tell_followup(task.layout, report, uri=task.mlflow_uri, tags=task.mlflow_tags)
             if notice is not None:
                 self.notice(notice)

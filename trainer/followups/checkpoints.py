@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import torch
 
 from trainer.base.errors import CheckpointError
-from trainer.base.text import first_names
 from trainer.mmseg_adapter import quiet_imports
 from trainer.mmseg_adapter.model.kept import Kept, load_kept
 from trainer.spec.checkpoints import CheckpointName
+from trainer.spec.data.class_map import unlike_classes
 from trainer.storage.layout import Storage
 
 
@@ -36,10 +36,6 @@ def load_for(
 
 def check_classes(found: Sequence[str], wanted: Sequence[str], what: str) -> None:
     """Raises CheckpointError where a model's classes are not these, in this order; it names what differs."""
-    if list(found) == list(wanted):
-        return
-    lacking = [name for name in wanted if name not in found]
-    foreign = [name for name in found if name not in wanted]
-    parts = [f"it lacks {first_names(lacking)}"] * bool(lacking)
-    parts += [f"it has {first_names(foreign)}"] * bool(foreign)
-    raise CheckpointError(f"{what} is of other classes: {'; '.join(parts) or 'their order is another'}")
+    unlike = unlike_classes(wanted, found)
+    if unlike is not None:
+        raise CheckpointError(f"{what} is of other classes: it {unlike}")

@@ -91,9 +91,8 @@ class Disagreements:
         mine = [kept for kept in self._held if kept.name in chosen]
         found = {kept.name: kept for each in all_gather_object(mine) for kept in each}
         if get_rank() == 0:
-            self._plan.dir.pictures.delete()  # of an earlier attempt
-            folder = self._plan.dir.pictures.name
-            self._plan.dir.folder.publish(folder, lambda path: self._fill(path, [found[n] for n in chosen]))
+            kept = [found[name] for name in chosen]
+            self._plan.publish(self._plan.dir.pictures, lambda path: self._fill(path, kept))
         return tuple(Path(name).stem for name in chosen)
 
     def _fill(self, folder: Path, chosen: list[_Kept]) -> None:

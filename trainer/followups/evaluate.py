@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from mmengine.dist import get_rank
@@ -11,6 +12,7 @@ from mmengine.dist import get_rank
 from trainer.followups.checkpoints import load_for
 from trainer.followups.disagreement import Disagreements
 from trainer.followups.task import FollowupPlan
+from trainer.mmseg_adapter.model.deployed import spec_in
 from trainer.mmseg_adapter.scoring.predictor import Predictor, way_of
 from trainer.mmseg_adapter.scoring.split import score_split
 from trainer.results.confusion_file import write_confusion
@@ -19,7 +21,6 @@ from trainer.results.from_counts import make_scores
 from trainer.spec.checkpoints import FINAL
 from trainer.spec.evaluation import Mode, named
 from trainer.spec.followups import Disagreement, EvaluationRequest
-from trainer.spec.spec import parse_spec
 
 
 def evaluate(plan: FollowupPlan, request: EvaluationRequest, device: torch.device) -> EvaluationResult:
@@ -27,6 +28,9 @@ def evaluate(plan: FollowupPlan, request: EvaluationRequest, device: torch.devic
 
     Pictures are resized as the experiment resizes what it is scored on; where that is by a data set's
     `scale`, by the scale of the data at hand. Groups are by the experiment's training frequencies.
+
+    Raises:
+        Cancelled: a newer attempt has begun; nothing is written then.
     """
     data, modes = plan.data, named(request.modes)
     kept = load_for(plan.layout, plan.experiment, request.checkpoint, classes=data.classes, device=device)
@@ -42,6 +46,7 @@ def evaluate(plan: FollowupPlan, request: EvaluationRequest, device: torch.devic
         on_picture=None if collected is None else collected.add,
     )
     seconds = time.perf_counter() - started
+    plan.check_newest()
     if get_rank() == 0:
         write_confusion(plan.dir.confusion, counts, data.classes)
     return EvaluationResult(
@@ -72,5 +77,5 @@ def _disagreements(
     if asked is None:
         return None
     kept = load_for(plan.layout, asked.against, FINAL, classes=plan.data.classes, device=device)
-    way = replace(way_of(parse_spec(kept.meta["spec"])), scale=plan.data.scale)
+    way = replace(way_of(spec_in(kept.meta, Path(kept.file))), scale=plan.data.scale)
     return Disagreements(plan, asked, mode.name, Predictor(kept.model, mode, way))

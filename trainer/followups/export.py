@@ -21,6 +21,7 @@ def export(plan: FollowupPlan, request: ExportRequest) -> ExportResult:
 
     Raises:
         DataError: the evaluated split's first pictures cannot be read: there is nothing to compare on.
+        Cancelled: a newer attempt has begun.
     """
     kept = load_kept(plan.layout, plan.experiment, request.checkpoint)
     data = plan.data
@@ -36,8 +37,7 @@ def export(plan: FollowupPlan, request: ExportRequest) -> ExportResult:
         files.extend(made)
         refused.update(not_allowed)
 
-    plan.dir.export.delete()  # of an earlier attempt, perhaps at another checkpoint
-    plan.dir.folder.publish(plan.dir.export.name, fill)
+    plan.publish(plan.dir.export, fill)
     return ExportResult(
         checkpoint=kept.file,
         iteration=kept.iteration,

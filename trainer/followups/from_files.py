@@ -9,20 +9,20 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from trainer.base.errors import CheckpointError, DataError, SpecError
+from trainer.base.errors import DataError
 from trainer.drawing.labels import label_png, overlay, png
 from trainer.drawing.legend import legend
 from trainer.drawing.panels import comparison
 from trainer.followups.checkpoints import check_classes
 from trainer.followups.labelling import Labels, label_picture, read_picture, read_truth
 from trainer.mmseg_adapter import quiet_imports
-from trainer.mmseg_adapter.model.deployed import load_deployed
+from trainer.mmseg_adapter.model.deployed import load_deployed, spec_in
 from trainer.mmseg_adapter.scoring.predictor import Predictor, way_of
 from trainer.spec.data.class_list import Colour
 from trainer.spec.data.datasets import DATASETS
 from trainer.spec.data.label_map import LabelMap, asked_map
 from trainer.spec.evaluation import Mode
-from trainer.spec.spec import ExperimentSpec, parse_spec
+from trainer.spec.spec import ExperimentSpec
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,7 @@ def load_model(file: Path, mode: Mode) -> Model:
     """
     with quiet_imports():
         model, meta = load_deployed(file)
-    try:
-        spec = parse_spec(meta.get("spec"))
-    except SpecError as error:
-        raise CheckpointError(f"{file}: meta/spec is no spec of an experiment: {error}") from None
+    spec = spec_in(meta, file)
     classes = tuple(meta["dataset_meta"]["classes"])
     colours = tuple((int(red), int(green), int(blue)) for red, green, blue in meta["dataset_meta"]["palette"])
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -22,6 +22,7 @@ def run_followup(
 
     Raises: see `make_followup_plan`, `in_actor`, `under_ray_train`.
     """
+    attempt.task.dir.folder.clear_unfinished()  # an export may be as large as its model, several times
     plan = make_followup_plan(attempt.task, data_roots=data_roots, say=say)
     attempt.dir.plan.write(plan.model_dump_json(indent=1) + "\n")
     require_resources(plan.resources, most)

@@ -22,6 +22,7 @@ def predict(plan: FollowupPlan, request: PredictionRequest, device: torch.device
 
     Raises:
         DataError: the picture cannot be used, or the model cannot label one of its size.
+        Cancelled: a newer attempt has begun; nothing is written then.
     """
     picture = read_picture(plan.dir.picture.local, name="the picture")
     classes = plan.data.classes
@@ -35,6 +36,7 @@ def predict(plan: FollowupPlan, request: PredictionRequest, device: torch.device
         plan.dir.overlay: png(overlay(picture[..., ::-1], labels, colours)),
         plan.dir.legend: png(legend(classes, colours, {"": pixels})),
     }
+    plan.check_newest()
     try:
         for file, content in made.items():
             file.write(content)

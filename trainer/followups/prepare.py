@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from pydantic import ValidationError
 
 from trainer.base.data_roots import DataRoot, names_in
-from trainer.base.errors import ReportError
+from trainer.base.errors import ReportError, SpecError
 from trainer.data.folders import resolve_evaluated
 from trainer.data.prepare import PreparedData, prepare
 from trainer.followups.task import FollowupPlan, FollowupTask
 from trainer.plan import Plan, installed_versions, look_at
 from trainer.spec.data.class_map import scored_map
-from trainer.spec.followups import AnyRequest, EvaluationRequest
+from trainer.spec.followups import AnyRequest, EvaluationRequest, problems_for
 from trainer.spec.resources import Resources
+from trainer.storage import checkpoints
 from trainer.storage.layout import Storage
 
 
@@ -29,10 +31,14 @@ def make_followup_plan(
 
     Raises:
         ReportError: no attempt at the experiment has left a plan.
-        SpecError: the other data set is not there, or its classes are not the experiment's.
+        SpecError: the experiment's model does not allow what is asked; the other data set is not there, or
+            its classes are not the experiment's.
         DataError: pictures or masks are not what the request says.
     """
     trained = newest_plan(task.layout, task.experiment)
+    problems = problems_for(task.request, trained.spec)
+    if problems:
+        raise SpecError(tuple(problems))
     data = replace(trained.data, train_split=trained.data.eval_split)  # nothing else is looked at
     if isinstance(task.request, EvaluationRequest):
         data = _evaluated(task, task.request, trained, data_roots, say) or data
@@ -53,17 +59,16 @@ def newest_plan(storage: Storage, experiment: str) -> Plan:
     Raises:
         ReportError: there is none, or it is of another release.
     """
-    for attempt in range(storage.newest_attempt(experiment), 0, -1):
-        file = storage.attempt(experiment, attempt).plan
-        if not file.exists():
-            continue
-        try:
-            return Plan.model_validate_json(file.read_bytes())
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = "/".join(map(str, first["loc"]))
-            raise ReportError(f"{file}: is no plan of this release: {where}: {first['msg']}") from None
-    raise ReportError(f"experiment {experiment} has no plan.json: no attempt at it has come so far")
+    found = checkpoints.newest_plan(storage, experiment)
+    if found is None:
+        raise ReportError(f"experiment {experiment} has no plan.json: no attempt at it has come so far")
+    try:
+        return Plan.model_validate_json(json.dumps(found))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = "/".join(map(str, first["loc"]))
+        text = f"plan.json of experiment {experiment} is no plan of this release: {where}: {first['msg']}"
+        raise ReportError(text) from None
 
 
 def _evaluated(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import Field
 
+from trainer.base.errors import Cancelled
 from trainer.base.strict_model import StrictModel
 from trainer.data.frequency import Frequencies
 from trainer.data.prepare import PreparedData
@@ -15,6 +17,7 @@ from trainer.spec.resources import Resources
 from trainer.spec.spec import ExperimentSpec
 from trainer.storage.directories import AttemptDir, FollowupDir
 from trainer.storage.layout import Storage
+from trainer.storage.port import StoredFolder
 
 _NOT_IN_A_METRIC = re.compile(r"[^A-Za-z0-9_.-]+")
 
@@ -41,6 +44,33 @@ class FollowupTask(StrictModel):
     @property
     def attempt_dir(self) -> AttemptDir:
         return self.dir.attempt(self.attempt)
+
+    def check_newest(self) -> None:
+        """Raises Cancelled where a newer attempt has begun: what comes out of both goes to one place.
+
+        One whose node was cut off is given up, and may go on all the same.
+        """
+        if self.dir.attempt(self.attempt + 1).exists():
+            raise Cancelled("a newer attempt at this follow-up has begun")
+
+    def publish(self, folder: StoredFolder, fill: Callable[[Path], None]) -> None:
+        """Makes `folder`, one of the follow-up's, in the place of an earlier attempt's, as a whole.
+
+        Args:
+            fill: puts what belongs there into an empty directory.
+
+        Raises:
+            Cancelled: a newer attempt has begun; its folder stays.
+        """
+
+        def fill_last(path: Path) -> None:
+            path.mkdir()
+            fill(path)
+            self.check_newest()  # meanwhile: an export takes minutes
+
+        self.check_newest()
+        folder.delete()
+        self.dir.folder.publish(folder.name, fill_last)
 
 
 class FollowupPlan(FollowupTask):

@@ -93,12 +93,7 @@ def accumulation_problems(schedule: Schedule, method: AnyMethod) -> list[Problem
 
 def dataset_problems(dataset: AnyDataset, augmentation: Augmentation) -> list[Problem]:
     """Two words for one thing."""
-    problems = []
-    if isinstance(dataset, Folder) and dataset.zero_is_void and dataset.label_map is not None:
-        problems += [
-            Problem(f"/dataset/{name}", f"is given beside /dataset/{other}", "one of the two")
-            for name, other in (("zero_is_void", "label_map"), ("label_map", "zero_is_void"))
-        ]
+    problems = ids_problems(dataset)
     low, high = augmentation.jitter
     if low > high:
         got = f"{low:g} is above {high:g}"
@@ -109,6 +104,16 @@ def dataset_problems(dataset: AnyDataset, augmentation: Augmentation) -> list[Pr
             got = f"is given beside /dataset/scale {scale:g}, which it would undo"
             problems.append(Problem(f"/augmentation/{name}", got, '"native", or /dataset/scale 1'))
     return problems
+
+
+def ids_problems(dataset: AnyDataset) -> list[Problem]:
+    """What ids in masks mean is said once."""
+    if not isinstance(dataset, Folder) or not dataset.zero_is_void or dataset.label_map is None:
+        return []
+    return [
+        Problem(f"/dataset/{name}", f"is given beside /dataset/{other}", "one of the two")
+        for name, other in (("zero_is_void", "label_map"), ("label_map", "zero_is_void"))
+    ]
 
 
 def fitting_problems(

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, assert_never
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from trainer.base.errors import SpecError
+from trainer.base.errors import Problem, SpecError
 from trainer.base.pointers import problems_of
 from trainer.base.strict_model import StrictModel
+from trainer.spec.augmentation import NATIVE
 from trainer.spec.checkpoints import FINAL, CheckpointName
-from trainer.spec.checks import mode_problems, modes_problems
+from trainer.spec.checks import ids_problems, mode_problems, modes_problems, shared_gpu_problems
 from trainer.spec.data.datasets import Dataset
 from trainer.spec.evaluation import SINGLE_SCALE, AnyMode, Modes
+from trainer.spec.model_checks import views_problems
 from trainer.spec.resources import Resources
+from trainer.spec.spec import ExperimentSpec
 
 ClassName = Annotated[str, Field(min_length=1, max_length=200)]
 ClassMap = Annotated[dict[ClassName, ClassName | None], Field(min_length=1, max_length=1000)]
@@ -78,14 +81,55 @@ def parse_followup(document: object) -> AnyRequest:
         request = _REQUEST.validate_python(document)
     except ValidationError as error:
         raise SpecError(problems_of(error, document, _schema())) from None
-    problems = []
-    if isinstance(request, EvaluationRequest):
-        problems = modes_problems(request.modes, "/modes")
-    elif isinstance(request, PredictionRequest):
-        problems = mode_problems(request.mode, "/mode")
+    problems = _problems(request)
     if problems:
         raise SpecError(tuple(problems))
     return request
+
+
+def problems_for(request: AnyRequest, spec: ExperimentSpec) -> list[Problem]:
+    """Why the request cannot be meant of the experiment that has this spec."""
+    match request:
+        case EvaluationRequest():
+            problems = _scale_problems(request.dataset, spec)
+            for number, mode in enumerate(request.modes):
+                problems += views_problems(spec.model, spec.schedule, mode, f"/modes/{number}")
+            return problems
+        case PredictionRequest():
+            return views_problems(spec.model, spec.schedule, request.mode, "/mode")
+        case ExportRequest():
+            return []
+        case never:
+            assert_never(never)
+
+
+def _problems(request: AnyRequest) -> list[Problem]:
+    """What its fields ask of each other, whatever the experiment."""
+    match request:
+        case EvaluationRequest():
+            problems = modes_problems(request.modes, "/modes")
+            if request.dataset is not None:
+                problems += ids_problems(request.dataset)
+            elif request.class_map is not None:
+                got = "is given for the experiment's own data set"
+                problems.append(Problem("/class_map", got, "with /dataset: another data set's classes"))
+            return [*problems, *(shared_gpu_problems(request.resources) if request.resources else ())]
+        case PredictionRequest():
+            return mode_problems(request.mode, "/mode")
+        case ExportRequest():
+            twice = len(set(request.formats)) < len(request.formats)
+            return [Problem("/formats", "names a format twice", "each format once")] if twice else []
+        case never:
+            assert_never(never)
+
+
+def _scale_problems(dataset: Dataset | None, spec: ExperimentSpec) -> list[Problem]:
+    """Another data set's `scale` says nothing where the experiment resizes whatever it scores to one size."""
+    scale, size = getattr(dataset, "scale", 1.0), spec.augmentation.test_size
+    if scale == 1 or size == NATIVE:
+        return []
+    got = f"{scale:g} changes nothing: the experiment's /augmentation/test_size is {list(size)}"
+    return [Problem("/dataset/scale", got, "1")]
 
 
 def _schema() -> dict[str, Any]:

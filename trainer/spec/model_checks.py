@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from trainer.base.errors import Problem
 from trainer.spec.checks import modes_problems, slide_problems
-from trainer.spec.evaluation import AnyMode, Evaluation, Inference, Mode, Slide
+from trainer.spec.evaluation import AnyMode, Evaluation, Inference, Slide
 from trainer.spec.models import AnyModel, ModelEntry, entry_of, model_problems
 from trainer.spec.own.model import OwnModel
 from trainer.spec.resources import Resources
@@ -90,12 +90,17 @@ def modes_problems_for(
     model: AnyModel, schedule: Schedule, modes: Sequence[AnyMode], where: str
 ) -> list[Problem]:
     """What is wrong with modes, of themselves and for this model; `where` is their list's pointer."""
-    entry, problems = entry_of(model), modes_problems(modes, where)
+    problems = modes_problems(modes, where)
     for number, mode in enumerate(modes):
-        if isinstance(mode, Mode) and mode.inference is not None:
-            pointer = f"{where}/{number}/inference"
-            problems += _window_problems(entry, model.label, schedule, mode.inference, pointer)
+        problems += views_problems(model, schedule, mode, f"{where}/{number}")
     return problems
+
+
+def views_problems(model: AnyModel, schedule: Schedule, mode: AnyMode, where: str) -> list[Problem]:
+    """Why the model cannot take a mode's views, whole ones or windows; `where` is the mode's pointer."""
+    if isinstance(mode, str) or mode.inference is None:  # the model's own way
+        return []
+    return _window_problems(entry_of(model), model.label, schedule, mode.inference, f"{where}/inference")
 
 
 def _inference_problems(

@@ -109,7 +109,7 @@ class StoredFolder(Protocol):
         ...
 
     def clear_unfinished(self) -> None:
-        """Removes what writers of files in it that were killed have left; a writer still at work fails."""
+        """Removes files and folders in it that killed writers have left; a writer still at work fails."""
         ...
 
     def publish(self, name: str, fill: Callable[[Path], None]) -> StoredFolder:

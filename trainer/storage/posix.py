@@ -107,7 +107,11 @@ class PosixFolder(_PosixPlace):
     def clear_unfinished(self) -> None:
         if self.local.is_dir():
             for each in self.local.iterdir():
-                if each.name.startswith(_HIDDEN) and each.is_file():
+                if not each.name.startswith(_HIDDEN):
+                    continue
+                if each.is_dir() and not each.is_symlink():
+                    shutil.rmtree(each, ignore_errors=True)
+                else:
                     each.unlink(missing_ok=True)
 
     def files(self) -> list[str]:

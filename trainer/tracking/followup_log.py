@@ -1,17 +1,24 @@
-"""What evaluations of a trained model leave in its experiment's run: as if they had belonged to the training.
+"""What follow-ups of a trained model leave in its experiment's run: as if they had belonged to the training.
 
-Metrics are `again/DATA/CHECKPOINT/MODE/SCORE`, at the iteration of the checkpoint: equal names stand beside
-each other where runs are compared. Tables, counts and the report lie below `evaluations/ID/`.
+Of an evaluation metrics are `again/DATA/CHECKPOINT/MODE/SCORE`, at the iteration of the checkpoint: equal
+names stand beside each other where runs are compared. Tables, counts and the report lie below
+`evaluations/ID/`. Of an export MLflow's own form is a model of the run, by the checkpoint's name.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from datetime import datetime
 
 from trainer.base.documents import MalformedDocument
-from trainer.base.errors import RegionRebalanceError
-from trainer.results.followup import EvaluationResult, FollowupReport, read_followup_report
+from trainer.base.errors import RegionRebalanceError, ReportError
+from trainer.results.followup import (
+    EvaluationResult,
+    ExportResult,
+    FollowupReport,
+    read_followup_report,
+)
 from trainer.results.report import read_report
 from trainer.storage.layout import Storage
 from trainer.storage.notices import Notice
@@ -23,7 +30,17 @@ from trainer.tracking.run_log import finish_run, join_run, log_document, measure
 from trainer.tracking.tracker import Point, Tracker
 from trainer.tracking.trouble import TrackerError, translated, within
 
+log = logging.getLogger(__name__)
 _SECONDS = 120.0
+_MODEL = "mlflow"  # the format that is one of its models
+
+
+def is_tracked(report: FollowupReport) -> bool:
+    """Whether something of it belongs into MLflow."""
+    result = report.result
+    if isinstance(result, ExportResult):
+        return any(made.format == _MODEL for made in result.files)
+    return isinstance(result, EvaluationResult)
 
 
 def tell_followup(
@@ -34,7 +51,7 @@ def tell_followup(
     tags: Mapping[str, str],
     seconds: float = _SECONDS,
 ) -> Notice | None:
-    """Sends an evaluation within `seconds`, whatever MLflow does; the run's status stays what it is.
+    """Sends what belongs there within `seconds`, whatever MLflow does; the run's status stays what it is.
 
     Args:
         tags: of the run, should it have to be made.
@@ -42,7 +59,8 @@ def tell_followup(
     Returns:
         What is missing there; None where MLflow took it all. It is noted with the experiment, too.
     """
-    missing = f"scores of evaluation {report.followup}"
+    what = "the model" if isinstance(report.result, ExportResult) else "scores"
+    missing = f"{what} of {report.request.kind} {report.followup}"
     try:
         attempt = newest(storage, report.experiment, uri, tags)
     except (RegionRebalanceError, MalformedDocument, OSError) as error:
@@ -68,22 +86,36 @@ def _join_and_send(attempt: Task, report: FollowupReport) -> None:
 
 
 def send_followups(storage: Storage, experiment: str, tracker: Tracker) -> None:
-    """Sends every evaluation of the experiment that was completed; nothing is there twice.
+    """Sends all of the experiment's that were completed; nothing is there twice. One that cannot be read is
+    logged: the others do not wait for it.
 
     Raises:
         TrackerError: from the tracker.
     """
     for name in storage.followups(experiment).names():
         here = storage.followup(experiment, name)
-        report = read_followup_report(here.attempt(here.newest_attempt()).report)
+        try:
+            report = read_followup_report(here.attempt(here.newest_attempt()).report)
+        except ReportError as error:
+            log.warning("follow-up %s is not sent to MLflow: %s", name, error)
+            continue
         if report is not None:
             _send(storage, report, tracker)
 
 
 def _send(storage: Storage, report: FollowupReport, tracker: Tracker) -> None:
-    result, folder = report.result, f"evaluations/{report.followup}"
-    if not isinstance(result, EvaluationResult):
-        return
+    if isinstance(report.result, EvaluationResult):
+        _send_scores(storage, report, report.result, tracker)
+    elif is_tracked(report):
+        here = storage.followup(report.experiment, report.followup).export.folder(_MODEL)
+        if here.exists():  # it may have been cleared away since
+            tracker.log_model(here.local, str(report.request.checkpoint))
+
+
+def _send_scores(
+    storage: Storage, report: FollowupReport, result: EvaluationResult, tracker: Tracker
+) -> None:
+    folder = f"evaluations/{report.followup}"
     seconds = datetime.fromisoformat(report.ended_at).timestamp()  # equal each time it is sent
     for mode, scores in result.evaluation.items():
         prefix = f"again/{result.dataset}/{report.request.checkpoint}/{mode}"

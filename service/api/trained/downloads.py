@@ -55,9 +55,8 @@ def download(
     Raises:
         NothingThere: there is no such file.
     """
-    tag = f'"{file.size():x}-{file.modified_ns() or 0:x}"'
     try:
-        stream = file.reading()
+        stream, tag = _opened(file)
     except (FileNotFoundError, IsADirectoryError):
         raise NothingThere(f"there is no {file.name} any more") from None
     size = stream.seek(0, os.SEEK_END)
@@ -72,6 +71,20 @@ def download(
         return _beyond(asked, size)
     headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
     return _stream(stream, part.start, part.stop, media, headers, HTTPStatus.PARTIAL_CONTENT)
+
+
+def _opened(file: StoredFile) -> tuple[BinaryIO, str]:
+    """The file, and the ETag of what is read of it: of one that is replaced just now never the other's."""
+    while True:
+        tag = _tag(file)
+        stream = file.reading()
+        if _tag(file) == tag:
+            return stream, tag
+        stream.close()
+
+
+def _tag(file: StoredFile) -> str:
+    return f'"{file.size():x}-{file.modified_ns() or 0:x}"'
 
 
 def sha256_of(file: StoredFile) -> str:

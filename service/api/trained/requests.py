@@ -7,27 +7,30 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Query
-from pydantic import WithJsonSchema
+from pydantic import ValidationError, WithJsonSchema
 
 from service.api.requests import BadParameter, BadPicture
 from service.shared.settings import Settings
 from service.store.experiments import Store
-from service.store.records import UnknownExperiment
+from service.store.records import Experiment, UnknownExperiment
 from trainer.base.errors import Problem, SpecError
 from trainer.base.pointers import excerpt
 from trainer.data.class_names import class_names
 from trainer.data.folders import resolve_evaluated
 from trainer.data.headers import Refused, picture_header
 from trainer.spec.checkpoints import BEST, FINAL, LAST, CheckpointName
-from trainer.spec.data.class_map import scored_map
+from trainer.spec.data.class_map import scored_map, unlike_classes
 from trainer.spec.evaluation import ModeName
 from trainer.spec.followups import (
+    AnyRequest,
     EvaluationRequest,
     ExportRequest,
     FollowupKind,
     PredictionRequest,
     parse_followup,
+    problems_for,
 )
+from trainer.spec.spec import ExperimentSpec
 from trainer.storage.checkpoints import find_checkpoint, newest_plan
 from trainer.storage.layout import Storage
 
@@ -51,15 +54,13 @@ def evaluation_of(document: object, experiment: str, store: Store, settings: Set
     """
     request = parse_followup(_with_kind(document, "evaluation"))
     assert isinstance(request, EvaluationRequest)
-    _check_other(request, experiment, store)
+    _check_other(request, experiment, store, settings.layout)
+    _check_fits(request, store.get(experiment))
     storage = settings.layout
     find_checkpoint(storage, experiment, request.checkpoint)
     if request.disagreement is not None:
         find_checkpoint(storage, request.disagreement.against, FINAL)
     if request.dataset is None:
-        if request.class_map is not None:
-            got = "is given for the experiment's own data set"
-            raise SpecError((Problem("/class_map", got, "with /dataset: another data set's classes"),))
         return request
     resolved = resolve_evaluated(request.dataset, data_roots=settings.data_roots)
     root = getattr(resolved, "root", None)  # of the built-in scenes none
@@ -75,8 +76,6 @@ def export_of(document: object, experiment: str, storage: Storage) -> ExportRequ
     """The export that a document asks for; errors as in `evaluation_of`."""
     request = parse_followup(_with_kind(document, "export"))
     assert isinstance(request, ExportRequest)
-    if len(set(request.formats)) < len(request.formats):
-        raise SpecError((Problem("/formats", "names a format twice", "each format once"),))
     find_checkpoint(storage, experiment, request.checkpoint)
     return request
 
@@ -124,16 +123,36 @@ def _with_kind(document: object, kind: FollowupKind) -> dict[str, Any]:
     return {**document, "kind": kind}
 
 
-def _check_other(request: EvaluationRequest, experiment: str, store: Store) -> None:
+def _check_fits(request: AnyRequest, row: Experiment) -> None:
+    """Raises SpecError where the experiment's model or sizes do not allow what is asked.
+
+    Of a spec that this release cannot read nothing is said here: its job says it.
+    """
+    try:
+        spec = ExperimentSpec.model_validate_json(row.spec)
+    except ValidationError:
+        return
+    problems = problems_for(request, spec)
+    if problems:
+        raise SpecError(tuple(problems))
+
+
+def _check_other(request: EvaluationRequest, experiment: str, store: Store, storage: Storage) -> None:
+    """Raises SpecError where there is no such other experiment, or it cannot be set beside this one."""
     if request.disagreement is None:
         return
     other, where = request.disagreement.against, "/disagreement/against"
     if other == experiment:
         raise SpecError((Problem(where, f"{other!r} is this experiment", "another experiment"),))
     try:
-        store.get(other)
+        row = store.get(other)
     except UnknownExperiment:
         raise SpecError((Problem(where, f"there is no experiment {other!r}", "one that there is"),)) from None
+    _check_fits(EvaluationRequest(modes=request.modes[:1]), row)  # in the first mode they are compared
+    ours, theirs = _classes_of(storage, experiment), _classes_of(storage, other)
+    unlike = None if ours is None or theirs is None else unlike_classes(ours, theirs)
+    if unlike is not None:
+        raise SpecError((Problem(where, f"{other} {unlike}", "one of the same classes"),))
 
 
 def _classes_of(storage: Storage, experiment: str) -> list[str] | None:

@@ -54,7 +54,7 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
 def _checkpoints(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", metavar="ID", type=identifier, help="of the experiment")
     either = parser.add_mutually_exclusive_group()
-    either.add_argument("--prune", action="store_true", help="remove all but final, best and those of --keep")
+    either.add_argument("--prune", action="store_true", help="remove all but final and those of --keep")
     text = "remove this one, which may be final; repeat for more"
     either.add_argument("--remove", action="append", default=[], metavar="NAME", help=text)
     either.add_argument("--download", metavar="NAME", help="final, best, last or iter_N, into a file")

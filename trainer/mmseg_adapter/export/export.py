@@ -28,7 +28,6 @@ def export_model(
     folder: Path,
     *,
     way: TestWay,
-    scores: Mapping[str, float] | None = None,
 ) -> tuple[list[ExportedFile], dict[Format, str]]:
     """What was made, a folder FORMAT below `folder` for each, with its model card; and what was not, and why.
 
@@ -39,7 +38,6 @@ def export_model(
         model: as `load_deployed` gives it: on the CPU, in eval mode. It stays as it is.
         meta: the same.
         pictures: (H, W, 3) uint8, blue first: real ones, such as those of an evaluation split.
-        scores: headline scores by name, percent, for the card.
 
     Raises:
         ValueError: there is no picture.
@@ -47,7 +45,7 @@ def export_model(
     """
     if not pictures:
         raise ValueError("an export needs at least one real picture to be compared on")
-    subject = Subject(model, meta, RealPictures(model, tuple(pictures), way), scores or {})
+    subject = Subject(model, meta, RealPictures(model, tuple(pictures), way))
     files: list[ExportedFile] = []
     refused: dict[Format, str] = {}
     for name in dict.fromkeys(formats):

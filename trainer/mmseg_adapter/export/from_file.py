@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import mmcv
-
-from trainer.base.errors import CheckpointError, DataError, SpecError
+from trainer.base.errors import DataError
 from trainer.data.listing import printable_name
-from trainer.mmseg_adapter.decode import decode_strictly
+from trainer.mmseg_adapter.decode import decoded
 from trainer.mmseg_adapter.export.export import export_model
 from trainer.mmseg_adapter.export.pictures import Picture
-from trainer.mmseg_adapter.model.deployed import load_deployed
+from trainer.mmseg_adapter.model.deployed import load_deployed, spec_in
 from trainer.mmseg_adapter.scoring.predictor import way_of
 from trainer.results.followup import ExportedFile
 from trainer.spec.followups import Format
-from trainer.spec.spec import parse_spec
 
 
 def export_file(
@@ -31,18 +28,15 @@ def export_file(
     """
     read = _read(pictures)
     model, meta = load_deployed(file)
-    try:
-        spec = parse_spec(meta.get("spec"))
-    except SpecError as error:
-        raise CheckpointError(f"{file}: meta/spec is no spec of an experiment: {error}") from None
+    spec = spec_in(meta, file)
     known = {**meta, "spec": spec.model_dump(mode="json")}
     return export_model(model, known, read, formats, folder, way=way_of(spec))
 
 
 def _read(files: Sequence[Path]) -> list[Picture]:
     """(H, W, 3) uint8 of each, blue first. Raises DataError."""
-    found = {file: decode_strictly(str(file)) for file in files}
+    found = {file: decoded(file) for file in files}
     bad = [f"{printable_name(str(file))} {words}" for file, words in found.items() if isinstance(words, str)]
     if bad:
         raise DataError("; ".join(bad))
-    return [mmcv.imread(str(file)) for file in found]
+    return [each.picture for each in found.values() if not isinstance(each, str)]

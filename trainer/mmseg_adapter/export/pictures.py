@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import mmcv
 import numpy as np
 import torch
 from mmseg.structures import SegDataSample
@@ -20,7 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainer.mmseg_adapter.scoring.predictor import TestWay
-from trainer.mmseg_adapter.transforms import ScalePicture
+from trainer.mmseg_adapter.scoring.views import view_at
+from trainer.spec.evaluation import MODES, SINGLE_SCALE
 
 Picture = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -31,13 +31,9 @@ MOST_DIFFERING = 1e-4  # of the pixels: libraries add in other orders, and two c
 
 def at_test_size(picture: Picture, way: TestWay) -> Picture:
     """The picture as evaluation hands it to the model."""
-    if not isinstance(way.test_size, str):
-        resized: Picture = mmcv.imrescale(picture, way.test_size)
-        return resized
-    if way.scale == 1:
-        return picture
-    scaled: Picture = ScalePicture(way.scale).transform({"img": picture})["img"]
-    return scaled
+    single = MODES[SINGLE_SCALE]
+    sized = view_at(picture, single.scales[0], single.base, way)
+    return picture if sized.shape == picture.shape else sized
 
 
 def as_input(picture: Picture) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any
 
@@ -15,6 +15,7 @@ from trainer.mmseg_adapter.export.program import LabelProgram
 from trainer.mmseg_adapter.export.refused import Refused
 from trainer.mmseg_adapter.export.trace import Traced, traced_for_any, traced_for_one
 from trainer.mmseg_adapter.scoring.predictor import TestWay
+from trainer.storage.checkpoints import KeptScore
 
 _Part = Annotated[int, Field(ge=0, le=255)]
 _PALETTE = TypeAdapter(list[tuple[_Part, _Part, _Part]])
@@ -27,13 +28,11 @@ class Subject:
     Attributes:
         model: an mmseg segmentor on the CPU, in eval mode.
         meta: as `load_deployed` gives it.
-        scores: headline scores by name, percent; empty where they are not known.
     """
 
     model: Any
     meta: Mapping[str, Any]
     real: RealPictures
-    scores: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def way(self) -> TestWay:
@@ -51,6 +50,14 @@ class Subject:
             return [list(colour) for colour in _PALETTE.validate_python(colours)]
         except ValidationError:
             return []
+
+    @property
+    def score(self) -> KeptScore | None:
+        """In training; None where the checkpoint does not say it."""
+        try:
+            return KeptScore.model_validate(self.meta.get("score"))
+        except ValidationError:
+            return None
 
     @cached_property
     def drawing(self) -> str | None:

@@ -17,10 +17,11 @@ from mmengine.registry import DefaultScope
 from mmseg.registry import MODELS
 from torch import nn
 
-from trainer.base.errors import CheckpointError, ModelError
+from trainer.base.errors import CheckpointError, ModelError, SpecError
 from trainer.mmseg_adapter.model.config import revive
 from trainer.mmseg_adapter.model.fit import check_size
 from trainer.spec.own.model import own_model_problems
+from trainer.spec.spec import ExperimentSpec, parse_spec
 
 # How a model begins and how it is trained says nothing of what it computes.
 _OF_TRAINING = {"init_cfg", "pretrained", "loss_decode", "loss_se_decode", "sampler"}
@@ -68,6 +69,14 @@ def load_deployed(file: Path) -> tuple[nn.Module, dict[str, Any]]:
         CheckpointError: it is missing, cut short, of another kind, or does not fit its own model.
     """
     return build_deployed(read_payload(file), file)
+
+
+def spec_in(meta: Mapping[str, Any], file: Path) -> ExperimentSpec:
+    """The spec of the experiment that a checkpoint to deploy is of. Raises CheckpointError."""
+    try:
+        return parse_spec(meta.get("spec"))
+    except SpecError as error:
+        raise CheckpointError(f"{file}: meta/spec is no spec of an experiment: {error}") from None
 
 
 def build_deployed(

@@ -27,7 +27,7 @@ ViewKey = tuple[str, float]  # what the scale multiplies, and the scale
 def views_of(picture: Picture, modes: Iterable[Mode], way: TestWay) -> dict[ViewKey, Tensor]:
     """(3, y, x) uint8 at each scale of each base that the modes have; mirrored ones are not made."""
     keys = dict.fromkeys((mode.base, scale) for mode in modes for scale in mode.scales)
-    return {key: _planes(_view(picture, key[1], key[0], way)) for key in keys}
+    return {key: _planes(view_at(picture, key[1], key[0], way)) for key in keys}
 
 
 def _planes(picture: Picture) -> Tensor:
@@ -37,7 +37,7 @@ def _planes(picture: Picture) -> Tensor:
     return torch.from_numpy(planes)
 
 
-def _view(picture: Picture, ratio: float, base: str, way: TestWay) -> Picture:
+def view_at(picture: Picture, ratio: float, base: str, way: TestWay) -> Picture:
     """The picture at one scale: the pixels that mmseg's pipelines give.
 
     Where the view would be smaller than `way.smallest` it is as large, as by `min_size` of 0.x's `Resize`.

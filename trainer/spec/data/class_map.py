@@ -35,7 +35,10 @@ def scored_map(
         SpecError: naming every class that is missing, unknown, or another.
     """
     if class_map is None:
-        _check_same(ours, theirs)
+        unlike = unlike_classes(ours, theirs)
+        if unlike is not None:
+            allowed = "the experiment's classes in their order, or a class_map"
+            raise SpecError((Problem("/dataset", unlike, allowed),))
         return label_map
     problems = [*_unknown(ours, theirs, class_map)]
     if missing := [name for name in theirs if name not in class_map]:
@@ -51,20 +54,20 @@ def scored_map(
     return tuple((k, IGNORE_INDEX if to == IGNORE_INDEX else targets[to]) for k, to in stored)
 
 
-def _check_same(ours: ClassNames, theirs: ClassNames) -> None:
+def unlike_classes(ours: ClassNames, theirs: ClassNames) -> str | None:
+    """What is other about theirs, such as `lacks car and has bus`; None where they are ours in our order."""
     if tuple(ours) == tuple(theirs):
-        return
+        return None
     lacking = [name for name in ours if name not in theirs]
     foreign = [name for name in theirs if name not in ours]
     if lacking or foreign:
         parts = [f"lacks {first_names(lacking)}"] * bool(lacking)
         parts += [f"has {first_names(foreign)}"] * bool(foreign)
-        got = " and ".join(parts)
-    else:
-        first = next(k for k, (a, b) in enumerate(zip(ours, theirs, strict=True)) if a != b)
-        got = f"has the classes in another order: its class {first} is {theirs[first]!r}, not {ours[first]!r}"
-    allowed = "the experiment's classes in their order, or a class_map"
-    raise SpecError((Problem("/dataset", got, allowed),))
+        return " and ".join(parts)
+    if len(theirs) != len(ours):  # a checkpoint that is not ours may name one twice
+        return f"has {len(theirs)} classes, not {len(ours)}"
+    first = next(k for k, (a, b) in enumerate(zip(ours, theirs, strict=True)) if a != b)
+    return f"has the classes in another order: its class {first} is {theirs[first]!r}, not {ours[first]!r}"
 
 
 def _unknown(ours: ClassNames, theirs: ClassNames, class_map: Mapping[str, str | None]) -> list[Problem]:

@@ -277,6 +277,43 @@ def test_two_experiments_side_by_side(client: TestClient, migrated: Settings, tr
     )
 
 
+def test_models_that_do_not_take_the_mode(client: TestClient, migrated: Settings, trained: str) -> None:
+    """Of the experiment's model or the other's, in whose first mode both are compared: 422 at once."""
+    name = "beit/beit-base_upernet_8xb2-160k_ade20k-640x640"
+    beit = spec_document(
+        model={"mmseg": name}, weights="none", schedule={"crop_size": [64, 64], "batch_size": 2}
+    )
+    answer = client.post("/experiments", json=beit)
+    assert answer.status_code == 201, answer.text
+    other = answer.json()["id"]
+    leave_checkpoints(migrated.layout, other)
+    whole = {"name": "whole", "inference": "whole"}
+    beside = {"disagreement": {"against": other}}
+    for experiment, sent, pointer in (
+        (other, {"modes": ["single_scale", whole]}, "/modes/1/inference"),
+        (trained, {"modes": [whole], **beside}, "/modes/0/inference"),
+    ):
+        document = check_problem(ask(client, experiment, **sent), 422)
+        [problem] = document["errors"]
+        assert (problem["pointer"], problem["allowed"]) == (
+            pointer,
+            "nothing, or a window of /schedule/crop_size",
+        )
+    assert stored(client, trained, modes=["single_scale", whole], **beside)
+
+
+def test_an_experiment_of_other_classes_is_no_other(
+    client: TestClient, migrated: Settings, trained: str
+) -> None:
+    """What two models mean by an id must be the same; which classes differ is said at once."""
+    other = client.post("/experiments", json=spec_document()).json()["id"]
+    leave_checkpoints(migrated.layout, other, classes=("road", "tree", "bus"))
+    document = check_problem(ask(client, trained, disagreement={"against": other}), 422)
+    [problem] = document["errors"]
+    assert problem["pointer"] == "/disagreement/against"
+    assert problem["got"].endswith("lacks car and has bus")
+
+
 def test_pictures_that_were_kept(client: TestClient, migrated: Settings, trained: str) -> None:
     """Listed by name and answered as what they are; no name leads elsewhere."""
     body = stored(client, trained)

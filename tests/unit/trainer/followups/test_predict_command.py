@@ -138,7 +138,7 @@ def test_checkpoints_that_cannot_be_used(
     payload["meta"]["dataset_meta"]["classes"] = ["sky", "road", "bus"]
     torch.save(payload, tmp_path / "bus.pth")
     assert run(final, f"{tmp_path / 'bus.pth'}=bus", *words) == 2
-    assert "it lacks car; it has bus" in capsys.readouterr().err
+    assert "it lacks car and has bus" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.data_factories import spec_document
 from trainer.base.errors import SpecError
 from trainer.spec.evaluation import MODES, Mode, Slide
-from trainer.spec.followups import EvaluationRequest, parse_followup
+from trainer.spec.followups import EvaluationRequest, parse_followup, problems_for
 from trainer.spec.spec import ExperimentSpec, parse_spec
 
 BEIT = {
@@ -125,3 +125,54 @@ def test_modes_of_requests() -> None:
             parse_followup(document)
         [problem] = caught.value.problems
         assert str(problem).startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("request_", "told"),
+    [
+        ({"modes": ["multi_scale", WINDOWS]}, []),
+        ({"modes": ["multi_scale", {"name": "x", "inference": "whole"}]}, ["/modes/1/inference: beit"]),
+        ({"kind": "prediction", "mode": {"name": "x", "inference": "whole"}}, ["/mode/inference: beit"]),
+        ({"kind": "prediction"}, []),
+        ({"kind": "export", "formats": ["onnx"]}, []),
+    ],
+)
+def test_modes_that_the_experiments_model_does_not_take(request_: dict[str, Any], told: list[str]) -> None:
+    """A request says nothing of the model; the experiment's spec does, and the pointer is the request's."""
+    request = parse_followup({"kind": "evaluation", **request_})
+    found = [str(problem) for problem in problems_for(request, parsed("single_scale", **BEIT))]
+    assert len(found) == len(told)
+    assert all(problem.startswith(start) for problem, start in zip(found, told, strict=True))
+    assert not problems_for(request, parsed("single_scale"))
+
+
+def test_a_scale_that_the_experiments_size_undoes() -> None:
+    """Where the experiment resizes to a size of its own, another data set's scale would be passed over."""
+    folder = {"name": "folder", "root": "/data", "scale": 0.5}
+    request = parse_followup({"kind": "evaluation", "dataset": folder})
+    sized = parse_spec(spec_document(augmentation={"test_size": [64, 32]}))
+    [problem] = problems_for(request, sized)
+    told = "0.5 changes nothing: the experiment's /augmentation/test_size is [64, 32]; allowed: 1"
+    assert str(problem) == f"/dataset/scale: {told}"
+    assert not problems_for(request, parsed("single_scale"))
+
+
+@pytest.mark.parametrize(
+    ("document", "pointers"),
+    [
+        ({"class_map": {"a": "b"}}, ["/class_map"]),
+        ({"resources": {"workers": 2, "gpus_per_worker": 0.5}}, ["/resources/workers"]),
+        ({"kind": "export", "formats": ["onnx", "onnx"]}, ["/formats"]),
+        (
+            {"dataset": {"name": "folder", "root": "/d", "zero_is_void": True, "label_map": {"1": 0}}},
+            ["/dataset/zero_is_void", "/dataset/label_map"],
+        ),
+    ],
+)
+def test_fields_of_a_request_that_contradict_each_other(
+    document: dict[str, Any], pointers: list[str]
+) -> None:
+    """Are told by whoever reads it: the service, and the job that is run by hand."""
+    with pytest.raises(SpecError) as caught:
+        parse_followup({"kind": "evaluation", **document})
+    assert [problem.pointer for problem in caught.value.problems][: len(pointers)] == pointers

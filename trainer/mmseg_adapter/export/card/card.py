@@ -78,7 +78,7 @@ def _spec(subject: Subject) -> dict[str, Any]:
 def _about(subject: Subject, spec: Mapping[str, Any]) -> str:
     """What is known of the training, a row for each fact."""
     schedule, model = spec.get("schedule") or {}, spec.get("model") or {}
-    began = spec.get("weights")
+    began, score = spec.get("weights"), subject.score
     rows = {
         "experiment": subject.meta.get("experiment"),
         "model": model.get("name") or model.get("mmseg") or _parts(subject.model),
@@ -88,7 +88,7 @@ def _about(subject: Subject, spec: Mapping[str, Any]) -> str:
         "schedule": ", ".join(f"{key} {schedule[key]}" for key in _SCHEDULE if key in schedule),
         "weights of iteration": subject.meta.get("iteration"),
         "backbone began with": "random weights" if began == "none" else began,
-        "scores, percent": ", ".join(f"{key} {value:.2f}" for key, value in subject.scores.items()),
+        "score in training": score and f"{score.name} {score.value:.2f} % ({score.mode})",
     }
     told = {key: value for key, value in rows.items() if value not in (None, "")}
     lines = [f"| {key} | {printable(str(value)).replace('|', '/')} |" for key, value in told.items()]

@@ -145,4 +145,6 @@ def test_cards_say_what_it_is(exported: Path, final: Path) -> None:
             assert fact in text
         assert all(f"- {k}: {label}\n" in text for k, label in enumerate(meta["dataset_meta"]["classes"]))
         assert "On 1 real picture " in text
+        score = meta["score"]
+        assert f"| score in training | {score['name']} {score['value']:.2f} % ({score['mode']}) |" in text
         assert "random weights" in text
