@@ -16,6 +16,7 @@ from trainer.base.commands import ended_by_sigterm
 from trainer.base.ends import ExitCode
 from trainer.base.errors import CheckpointError, DataError, DiskFull
 from trainer.base.text import make_streams_printable
+from trainer.mmseg_adapter import quiet_imports
 from trainer.results.followup import ExportedFile
 from trainer.spec.followups import Format
 
@@ -59,7 +60,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from trainer.mmseg_adapter.export.from_file import export_file
+    with quiet_imports():
+        from trainer.mmseg_adapter.export.from_file import export_file
 
     made, refused = export_file(options.file, options.picture, options.format, options.out)
     for each in made:

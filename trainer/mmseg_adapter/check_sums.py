@@ -1,4 +1,4 @@
-"""Whether the bytes of a checkpoint are those that were written: its archive says so, and torch does not look."""
+"""Whether a checkpoint has the bytes that were written: its archive says so, and torch does not look."""
 
 from __future__ import annotations
 

@@ -156,7 +156,7 @@ def test_other_files_are_refused_in_words(
 
 
 def test_damaged_files_are_refused_in_words(final: Path, tmp_path: Path) -> None:
-    """Cut short anywhere, a bit turned among the weights, empty, missing, a directory, text, a bare pickle."""
+    """Cut short anywhere, a bit turned, empty, missing, a directory, text, a bare pickle."""
     whole = final.read_bytes()
     file = tmp_path / "damaged.pth"
     for size, words in (
