@@ -6,7 +6,6 @@ Each is run on the pictures and compared with the checkpoint before it is kept; 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -17,6 +16,7 @@ from trainer.base.commands import ended_by_sigterm
 from trainer.base.ends import ExitCode
 from trainer.base.errors import CheckpointError, DataError, DiskFull
 from trainer.base.text import make_streams_printable
+from trainer.mmseg_adapter import quiet_imports
 from trainer.results.followup import ExportedFile
 from trainer.spec.followups import Format
 
@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> int:
-    with contextlib.redirect_stdout(sys.stderr):  # mmsegmentation prints
+    with quiet_imports():  # mmsegmentation prints, also while it builds
         from trainer.mmseg_adapter.export.from_file import export_file
 
         made, refused = export_file(options.file, options.picture, options.format, options.out)

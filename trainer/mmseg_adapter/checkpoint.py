@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from trainer.mmseg_adapter.check_sums import damage
 from trainer.mmseg_adapter.mmengine_compat import continue_at
 from trainer.mmseg_adapter.step.average import average_of, bare
 from trainer.storage.checkpoints import Facts, note_facts
@@ -85,6 +86,8 @@ def save_whole(payload: Mapping[str, Any], file: StoredFile, facts: Facts | None
 def _read(file: StoredFile) -> dict[str, Any] | None:
     """The checkpoint, or None where the file is damaged."""
     try:
+        if damage(file.local) is not None:
+            return None
         payload: dict[str, Any] = torch.load(file.local, map_location="cpu", weights_only=True)
     except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile):
         return None

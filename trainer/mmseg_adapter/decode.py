@@ -43,7 +43,7 @@ def decoded(path: Path) -> Decoded | str:
         return f"cannot be read ({error.strerror})"
     header = picture_header(lambda offset, length: content[offset : offset + length])
     if isinstance(header, Refused):
-        return f"is one {header}; allowed: {header.allowed}"
+        return f"is one {header.of_one}; allowed: {header.allowed}"
     try:
         picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +19,7 @@ from service.cli.experiments import (
 )
 from service.client import RebalanceClient
 from service.shared.states import State
+from trainer.base.documents import MalformedDocument, parse_document
 from trainer.base.ends import ExitCode
 from trainer.base.text import printable, printable_lines
 
@@ -148,7 +148,8 @@ def _mode(text: str) -> Any:
 def _dataset(text: str) -> Any:
     if text.lstrip().startswith("{"):
         return _json("--dataset", text)
-    return _json_file("--dataset", text) if Path(text).is_file() else text
+    is_file = text.endswith(".json") or "/" in text or Path(text).is_file()
+    return _json_file("--dataset", text) if is_file else text
 
 
 def _json_file(option: str, name: str) -> Any:
@@ -162,6 +163,6 @@ def _json_file(option: str, name: str) -> Any:
 
 def _json(option: str, text: str) -> Any:
     try:
-        return json.loads(text)
-    except ValueError as error:
-        raise BadArgument(f"{option}: {text[:80]!r} is no JSON ({error}); allowed: JSON") from None
+        return parse_document(text.encode(errors="surrogateescape"))
+    except MalformedDocument as error:
+        raise BadArgument(f"{option}: {text[:80]!r} is refused ({error}); allowed: JSON") from None

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from service.cli.option_types import identifier
 from trainer.base.commands import positive
 
+# As `trainer.spec.evaluation.MODES` and `trainer.spec.followups.Format` have them, which are slow to import.
+MODES = ("single_scale", "multi_scale", "multi_scale_native")
+FORMATS = ("mmseg", "safetensors", "torch_export", "onnx", "mlflow")
 _CHECKPOINT = "final, best, last or an iteration (final)"
 _SOURCES = "an experiment, whose final checkpoint is downloaded, or a final.pth; several with commas between"
 
@@ -32,6 +35,17 @@ def contradiction(given: Mapping[str, Any]) -> str | None:
         return "--keep: says what --prune leaves; allowed: with --prune"
     if command == "checkpoints" and given["out"] and not given["download"]:
         return "--out: is the file that --download writes; allowed: with --download NAME"
+    if command in ("predict", "export"):
+        return _unknown(given, "mode", MODES) or _unknown(given, "formats", FORMATS)
+    return None
+
+
+def _unknown(given: Mapping[str, Any], name: str, known: Sequence[str]) -> str | None:
+    """The first value of an option that is none of `known`, in words."""
+    values = given.get(name) or ()
+    for value in (values,) if isinstance(values, str) else values:
+        if value not in known:
+            return f"--{name.removesuffix('s')}: {value!r} is refused; allowed: {', '.join(known)}"
     return None
 
 
@@ -68,13 +82,13 @@ def _predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("pictures", nargs="+", metavar="PICTURE", help="JPG or PNG")
     parser.add_argument("--out", metavar="DIR", help="where the label maps and overlays go (here)")
     parser.add_argument("--truth", metavar="DIR|FILE", help="the masks, shown beside")
-    parser.add_argument("--mode", metavar="M", help="single_scale, multi_scale or multi_scale_native")
+    parser.add_argument("--mode", metavar="M", help=f"one of {', '.join(MODES)}")
     _deployable(parser)
 
 
 def _export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("sources", metavar="ID|FILE", help="an experiment, or a final.pth")
-    text = "mmseg, safetensors, torch_export, onnx or mlflow; repeat for more"
+    text = f"one of {', '.join(FORMATS)}; repeat for more"
     parser.add_argument("--format", dest="formats", action="append", required=True, metavar="F", help=text)
     text = "a real picture, on which labels are compared; repeat for more"
     parser.add_argument("--picture", dest="pictures", action="append", required=True, metavar="P", help=text)

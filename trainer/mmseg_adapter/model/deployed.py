@@ -18,6 +18,7 @@ from mmseg.registry import MODELS
 from torch import nn
 
 from trainer.base.errors import CheckpointError, ModelError, SpecError
+from trainer.mmseg_adapter.check_sums import damage
 from trainer.mmseg_adapter.model.config import revive
 from trainer.mmseg_adapter.model.fit import check_size
 from trainer.spec.own.model import own_model_problems
@@ -103,9 +104,12 @@ def read_payload(file: Path) -> object:
     """What a checkpoint of torch holds, on the CPU; nothing in it is run.
 
     Raises:
-        CheckpointError: it is missing, cut short, or holds more than tensors and plain values.
+        CheckpointError: it is missing, cut short, damaged, or holds more than tensors and plain values.
     """
     try:
+        wrong = damage(file)
+        if wrong is not None:
+            raise CheckpointError(f"{file} {wrong}")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of forms of pickle that torch does not write
             return torch.load(file, map_location="cpu", weights_only=True)

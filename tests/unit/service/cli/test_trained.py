@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -16,6 +16,7 @@ from service.cli.experiments import BadArgument
 from service.cli.main import build_parser, main
 from service.cli.trained.checkpoints import Source
 from service.cli.trained.followups import evaluation_document
+from service.cli.trained.options import FORMATS, MODES
 from service.cli.trained.programs import run_program
 from service.client import RebalanceClient
 from service.shared.states import State
@@ -26,6 +27,8 @@ from tests.unit.service.conftest import new_row
 from tests.unit.service.followup_job import failed_followup, followup_report, leave
 from tests.unit.service.served import Service, ended_followup, until
 from trainer.base.ends import ExitCode
+from trainer.spec import evaluation
+from trainer.spec.followups import Format
 
 
 @pytest.fixture
@@ -97,6 +100,12 @@ def test_waiting_prints_the_scores(service: Service, trained: str) -> None:
     assert f"{found[0].id}  evaluation of {trained}: completed" in told
 
 
+def test_words_of_the_programs() -> None:
+    """The command line names the modes and formats that the programs behind it take."""
+    assert tuple(evaluation.MODES) == MODES
+    assert get_args(Format) == FORMATS
+
+
 def test_what_evaluate_sends(tmp_path: Path) -> None:
     """A data set by name, as JSON or in a file; a class map in a file; the other experiment."""
     assert evaluation_document(parsed()) == {}
@@ -111,7 +120,16 @@ def test_what_evaluate_sends(tmp_path: Path) -> None:
     assert sent == {"disagreement": {"against": "e2", "pictures": 3}, "modes": [{"name": "own"}]}
 
 
-@pytest.mark.parametrize("words", [("--class-map", "/no/such"), ("--dataset", "{"), ("--mode", "{'a'}")])
+_UNREADABLE = [
+    ("--class-map", "/no/such"),
+    ("--dataset", "{"),
+    ("--dataset", "nowhere.json"),
+    ("--dataset", '{"name": "camvid", "name": "ade20k"}'),
+    ("--mode", "{'a'}"),
+]
+
+
+@pytest.mark.parametrize("words", _UNREADABLE)
 def test_what_cannot_be_read(words: tuple[str, str]) -> None:
     """The option is named."""
     with pytest.raises(BadArgument, match=words[0]):
@@ -124,9 +142,17 @@ def test_what_cannot_be_read(words: tuple[str, str]) -> None:
         (("evaluate", "e1", "--pictures", "3"), "--against"),
         (("checkpoints", "e1", "--keep", "best"), "--prune"),
         (("checkpoints", "e1", "--out", "f.pth"), "--download"),
+        (
+            ("predict", "f.pth", "a.png", "--mode", "foo"),
+            f"--mode: 'foo' is refused; allowed: {', '.join(MODES)}",
+        ),
+        (
+            ("export", "f.pth", "--picture", "a.png", "--out", "o", "--format", "onnx", "--format", "coreml"),
+            f"--format: 'coreml' is refused; allowed: {', '.join(FORMATS)}",
+        ),
     ],
 )
-def test_options_that_would_do_nothing(
+def test_options_that_cannot_be_meant(
     words: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Refused before anything is asked."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import pickle
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -155,7 +156,7 @@ def test_other_files_are_refused_in_words(
 
 
 def test_damaged_files_are_refused_in_words(final: Path, tmp_path: Path) -> None:
-    """Cut short anywhere, empty, missing, a directory, text, a bare pickle."""
+    """Cut short anywhere, a bit turned, empty, missing, a directory, text, a bare pickle."""
     whole = final.read_bytes()
     file = tmp_path / "damaged.pth"
     for size, words in (
@@ -166,6 +167,12 @@ def test_damaged_files_are_refused_in_words(final: Path, tmp_path: Path) -> None
         file.write_bytes(whole[:size])
         with pytest.raises(CheckpointError, match=words):
             load_deployed(file)
+    with zipfile.ZipFile(final) as archive:
+        weights = max(archive.infolist(), key=lambda record: record.file_size)
+    turned = weights.header_offset + weights.file_size // 2
+    file.write_bytes(whole[:turned] + bytes([whole[turned] ^ 1]) + whole[turned + 1 :])
+    with pytest.raises(CheckpointError, match="damaged: the check sum of"):
+        load_deployed(file)
     for content in (b"some text\n" * 100, pickle.dumps({"a": 1}), bytes(1000)):
         file.write_bytes(content)
         with pytest.raises(CheckpointError, match=r"no checkpoint|no dictionary|another kind"):
