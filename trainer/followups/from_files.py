@@ -76,6 +76,7 @@ class SideBySide:
         self._models = list(models)
         self._names = list(names)
         self._pixels = np.zeros((len(models), len(models[0].classes)), np.int64)
+        self._truth = np.zeros(len(models[0].classes), np.int64)
 
     def files_of(self, picture: Path, name: str, truth: Path | None) -> dict[str, bytes]:
         """What is to be written for one picture, by file name.
@@ -106,13 +107,20 @@ class SideBySide:
             made[f"{name}_compare.png"] = png(comparison(shown, both, first.colours, target=target))
         for row, each in zip(self._pixels, labels, strict=True):
             row += np.bincount(each.ravel(), minlength=len(row))
+        if target is not None:
+            valid = target[target < len(self._truth)]
+            self._truth += np.bincount(valid, minlength=len(self._truth))
         return made
 
     def legend(self) -> bytes:
-        """The legend of all pictures so far, as a PNG; of several models a column each."""
+        """The legend of all pictures so far, as a PNG; of several models, and of the truth, a column each."""
         first = self._models[0]
-        names = self._names if len(self._names) > 1 else [""]
+        alone = len(self._names) == 1 and not self._truth.any()
+        names = [""] if alone else self._names
         shares = {name: row.tolist() for name, row in zip(names, self._pixels, strict=True)}
+        if self._truth.any():
+            title = "truth" if "truth" not in shares else "the truth"
+            shares = {title: self._truth.tolist(), **shares}
         return png(legend(first.classes, first.colours, shares))
 
     def _labels(self, model: Model, read: Labels, picture: Path) -> Labels:

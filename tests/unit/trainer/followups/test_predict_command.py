@@ -54,6 +54,22 @@ def test_models_beside_each_other(plans: tuple[Plan, Plan], final: Path, tmp_pat
                      "p0_ours_labels.png", "p0_ours_overlay.png"]  # fmt: skip
 
 
+def test_the_legend_names_the_classes_of_the_truth(
+    plans: tuple[Plan, Plan], final: Path, tmp_path: Path
+) -> None:
+    """A column of its own, also beside one model: comparisons have colours that no model has predicted."""
+    picture = images_of(plans[0]) / "p0.png"
+    truth = images_of(plans[0]).parent.parent / "annotations" / "val"
+    assert run(final, "--picture", picture, "--out", tmp_path / "plain") == 0
+    assert run(f"{final}=truth", "--picture", picture, "--truth", truth, "--out", tmp_path / "with") == 0
+    with (
+        Image.open(tmp_path / "plain" / "legend.png") as plain,
+        Image.open(tmp_path / "with" / "legend.png") as named,
+    ):
+        assert named.width > plain.width
+        assert named.height > plain.height
+
+
 def test_one_stem_in_two_folders(plans: tuple[Plan, Plan], final: Path, tmp_path: Path) -> None:
     """Neither picture's labels replace the other's; what an earlier call has left is replaced."""
     paths = [tmp_path / "a" / "p0.png", tmp_path / "b" / "p0.png"]
