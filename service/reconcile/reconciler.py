@@ -14,12 +14,13 @@ from service.reconcile.cluster import Backend, RunCloser
 from service.reconcile.decide import Rules
 from service.reconcile.job_follower import BackendLink, JobFollower, Mishaps
 from service.reconcile.job_kinds import ExperimentWork, FollowupWork, SweepWork
+from service.reconcile.track_requests import note_followup_unsent
 from service.reconcile.tracking import Tracking
 from service.reconcile.trial_follower import Trials
 from service.shared.settings import Settings
 from service.shared.states import LIVE, WITH_JOB, State
 from service.store.experiments import Store
-from service.store.records import JobRow, StoreUnavailable
+from service.store.records import Followup, JobRow, StoreUnavailable
 
 Row = TypeVar("Row", bound=JobRow)
 
@@ -47,7 +48,8 @@ class Reconciler:
         common = (self._cluster, rules, self._mishaps)
         experiments = JobFollower(store, ExperimentWork(settings), *common)
         self._sweeps = JobFollower(store.sweeps, SweepWork(settings), *common, before_end=self._trials.settle)
-        followups = JobFollower(store.followups, FollowupWork(settings, store.get), *common)
+        work = FollowupWork(settings, store.get)
+        followups = JobFollower(store.followups, work, *common, before_end=self._see_to_tracking)
         self._followers: tuple[JobFollower[Any], ...] = (experiments, self._sweeps, followups)
         self._tracking = Tracking(store, settings, self._cluster, runs, self._mishaps)
         self._leads: Callable[[], bool] = lambda: True
@@ -71,6 +73,10 @@ class Reconciler:
         self._follow_trials(now)
         self._submit(now)
         self._tracking.settle(now, leads)
+
+    def _see_to_tracking(self, row: Followup, to: State, now: datetime) -> None:
+        del to
+        note_followup_unsent(self._store, self._settings.layout, row, now)
 
     def _while_leading(self, rows: Iterable[Row]) -> Iterator[Row]:
         """The rows one by one, as long as they are ours to act on."""

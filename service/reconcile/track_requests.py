@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from datetime import datetime
 
 from service.reconcile.decide_tracking import Try, answered
 from service.shared.settings import Settings
 from service.store.experiments import Store
-from service.store.records import Conflict, Experiment
+from service.store.records import Conflict, Experiment, Followup
 from trainer.base.ends import End
 from trainer.storage.checkpoints import list_checkpoints
 from trainer.storage.layout import Storage
@@ -71,3 +72,17 @@ def ask_to_track(store: Store, settings: Settings, row: Experiment, now: datetim
     if pending_try(settings.layout, row) is None:
         note_try(settings.layout, row, by_person=True, now=now)
     return store.mlflow_due(row, End(row.state).mlflow_status, now=now)
+
+
+def note_followup_unsent(store: Store, storage: Storage, row: Followup, now: datetime) -> None:
+    """Has what MLflow did not take of a follow-up sent as what it did not take of a training.
+
+    Nothing is noted where the experiment's own job is under way: it sees to all of it.
+    """
+    record = read_record(storage.tracking(row.experiment_id))
+    if record is None or not record.behind or record.by != f"followup {row.id}":
+        return
+    experiment = store.get(row.experiment_id)
+    if experiment.state.ended:
+        with suppress(Conflict):  # begun again just now
+            store.mlflow_due(experiment, End(experiment.state).mlflow_status, now=now)

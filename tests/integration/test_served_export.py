@@ -83,15 +83,22 @@ def _answers(url: str) -> bool:
         return False
 
 
-def test_mlflow_serves_it(address: str, exported: Exported) -> None:
-    """Pictures as JSON in, the checkpoint's labels out."""
-    body = json.dumps({"inputs": exported.batch.tolist()}).encode()
+def _asked(address: str, pictures: Any) -> Any:
+    body = json.dumps({"inputs": pictures.tolist()}).encode()
     request = urllib.request.Request(
         f"{address}/invocations", body, headers={"Content-Type": "application/json"}
     )
     with urllib.request.urlopen(request, timeout=120) as answer:
-        predictions = json.load(answer)["predictions"]
-    assert np.array_equal(np.array(predictions), exported.labels)
+        return json.load(answer)["predictions"]
+
+
+def test_mlflow_serves_it(address: str, exported: Exported) -> None:
+    """Pictures as JSON in, the checkpoint's labels out; one that is too small is refused in words."""
+    assert np.array_equal(np.array(_asked(address, exported.batch)), exported.labels)
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        _asked(address, exported.batch[:, :1, :1])
+    assert refused.value.code == 400
+    assert "allowed: from" in json.loads(refused.value.read())["message"]
 
 
 def test_a_run_has_it_as_a_model(exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

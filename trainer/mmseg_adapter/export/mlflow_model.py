@@ -53,6 +53,7 @@ def _save(subject: Subject, graph: Traced, program: Path, folder: Path) -> None:
             "test_size": None if isinstance(way.test_size, str) else list(way.test_size),
             "scale": way.scale,
             "only_size": None if graph.size is None else list(graph.size),
+            "least_size": list(graph.least),
         },
     )
 

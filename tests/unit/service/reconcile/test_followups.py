@@ -21,6 +21,7 @@ from tests.unit.service.followup_job import REQUESTS, failed_followup, followup_
 from tests.unit.service.reconcile.test_sweep_reconcile import running as running_sweep
 from trainer.spec.followups import parse_followup
 from trainer.storage.notices import Notice, add_notice
+from trainer.storage.tracking import TrackingRecord, write_record
 
 
 def store(world: World, kind: str = "evaluation", *, at: datetime = START, **changes: Any) -> Followup:
@@ -190,6 +191,21 @@ def test_notices_are_told(world: World) -> None:
     world.step()
     assert now_of(world, row).notices == [notice.model_dump()]
     assert reasons(world, row).count(str(notice)) == 1
+
+
+@pytest.mark.parametrize("whose", ["its own", "another's"])
+def test_what_mlflow_did_not_take_is_sent(world: World, whose: str) -> None:
+    """By a job of the experiment's, as after a training; what another has noted is left to that one."""
+    row = running(world)
+    by = f"followup {row.id if whose == 'its own' else 'eval-other'}"
+    record = TrackingRecord(state="behind", by=by, trouble=None, text="away")
+    write_record(world.settings.layout.tracking("e1"), record)
+    leave(world.settings.layout, followup_report(row, mlflow_run_id="m1"))
+    world.step()
+    sent = [
+        job for job in world.backend.jobs.values() if job.command[:3] == ("python", "-m", "trainer.track")
+    ]
+    assert len(sent) == (whose == "its own")
 
 
 def test_a_restart_of_the_service(world: World, settings: Settings) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 from torch.nn import functional
@@ -51,6 +52,10 @@ class LabelModel(PythonModel):  # type: ignore[misc]
             way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         if only is not None and wanted != tuple(only):
             wanted, way = tuple(only), cv2.INTER_LINEAR
+        least = self._config["least_size"]
+        if only is None and (wanted[0] < least[0] or wanted[1] < least[1]):
+            size = f"a picture of {height}×{width} is {wanted[0]}×{wanted[1]} to the model"
+            raise MlflowException.invalid_parameter_value(f"{size}; allowed: from {least[0]}×{least[1]} on")
         if wanted == (height, width):
             return picture
         return cv2.resize(picture, wanted[::-1], interpolation=way)
