@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -91,6 +93,14 @@ class FollowupPlan(FollowupTask):
 
     @property
     def scored(self) -> str:
-        """The scored data as reports and MLflow name them: data set, or directory of a folder, and split."""
+        """The scored data as reports and MLflow name them: data set, or directory of a folder, and split.
+
+        A class map ends it, by its content: scores under two of them are not the same measure.
+        """
         name = Path(self.data.root).name if self.data.dataset == "folder" else self.data.dataset
-        return _NOT_IN_A_METRIC.sub("_", f"{name}-{self.data.eval_split}")
+        plain = _NOT_IN_A_METRIC.sub("_", f"{name}-{self.data.eval_split}")
+        class_map = getattr(self.request, "class_map", None)
+        if class_map is None:
+            return plain
+        content = json.dumps(class_map, sort_keys=True).encode()
+        return f"{plain}-map-{hashlib.sha256(content).hexdigest()[:6]}"
