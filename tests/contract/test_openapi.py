@@ -140,9 +140,10 @@ def test_every_answer_is_documented(case: schemathesis.Case, known: dict[str, li
             case.validate_response(case.call(base_url=URL), excluded_checks=[negative_data_rejection])
 
 
-def test_a_database_without_tables(tmp_path: Path) -> None:
+def test_a_database_that_is_away(tmp_path: Path) -> None:
     """Every route that reads it answers 503 as it says."""
-    app = create_app(Settings(data_dir=tmp_path, poll_seconds=3600), FakeBackend())
+    away = "postgresql://me@127.0.0.1:1/rebalance"
+    app = create_app(Settings(data_dir=tmp_path, poll_seconds=3600, database_url=away), FakeBackend())
     served = Served()
     served.app = app
     schema = described(DOCUMENT, served)
