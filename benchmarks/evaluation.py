@@ -54,6 +54,7 @@ with quiet_imports():
 from trainer.spec.evaluation import MODES
 from trainer.spec.spec import parse_spec
 
+_MODEL = "deeplabv3plus/deeplabv3plus_r50-d8_4xb4-160k_ade20k-512x512"
 K, IGNORE = 150, 255
 METRIC = ConfusionMetric(num_classes=K, ignore_index=IGNORE)
 CELLS, SIZE, COARSE = (128, 171), (512, 683), (6, 8)
@@ -165,11 +166,11 @@ def compare_merging(kind: str, frame: Frame, *, threads: int, repeats: int) -> d
 
 @torch.no_grad()
 def whole_model(name: str, frame: Frame) -> dict[str, float]:
-    """Milliseconds of one picture in two modes, after one before it."""
+    """Milliseconds of one picture in two modes, after one before it; `name`: of the catalogue, or mmseg's."""
     spec = parse_spec(
         {
             "dataset": "ade20k",
-            "model": name,
+            "model": {"mmseg": name} if "/" in name else name,
             "method": "baseline",
             "schedule": {"iterations": 1, "learning_rate": 0.1, "crop_size": [512, 512]},
             "augmentation": {"test_size": list(frame.test_size)},
@@ -202,7 +203,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="only the JSON line")
     parser.add_argument("--repeats", type=int, default=11, help="counted; one more goes before them")
     parser.add_argument("--merges", type=int, default=3, help="the same of twelve views")
-    parser.add_argument("--model", default="deeplabv3plus_r50", help="that is taken whole")
+    parser.add_argument("--model", default=_MODEL, help="that is taken whole")
     parser.add_argument("--small", action="store_true", help="views of a small picture: only a trial")
     options = parser.parse_args()
     frame = SMALL if options.small else FRAME
