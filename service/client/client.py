@@ -23,7 +23,6 @@ from service.client.http import (
     ApiUnreachable,
     Params,
     document_body,
-    first,
     looks,
     segment,
 )
@@ -101,9 +100,7 @@ class RebalanceClient(SweepCalls, FollowupCalls, TokenCalls):
         """Experiments that fit, newest first, at most `limit`; pages are fetched as they are needed."""
         filters: Params = {"state": [*state], "method": [*method], "dataset": [*dataset], "tag": [*tag]}
         filters["sweep"] = [*sweep]
-        if limit is not None:
-            filters["limit"] = min(limit, 200)
-        return first(self.pages(Page[ExperimentPublic], "/experiments", filters), limit)
+        return self.listed(Page[ExperimentPublic], "/experiments", filters, limit)
 
     def events(self, experiment_id: str) -> Iterator[EventPublic]:
         """Every change of the experiment's state, oldest first."""

@@ -13,7 +13,6 @@ from service.client.http import (
     ApiCaller,
     Params,
     document_body,
-    first,
     looks,
     segment,
 )
@@ -221,11 +220,8 @@ class FollowupCalls(ApiCaller):
     ) -> Iterator[FollowupPublic]:
         from service.shared.followup_schemas import FollowupPublic
 
-        filters: Params = {"state": [*state]}
-        if limit is not None:
-            filters["limit"] = min(limit, 200)
         where = f"/experiments/{segment(experiment_id)}/{what}"
-        return first(self.pages(Page[FollowupPublic], where, filters), limit)
+        return self.listed(Page[FollowupPublic], where, {"state": [*state]}, limit)
 
     def _followup(self, method: str, path: str, **request: Any) -> FollowupPublic:
         from service.shared.followup_schemas import FollowupPublic

@@ -23,6 +23,7 @@ from trainer.base.errors import RegionRebalanceError
 
 TIMEOUT_SECONDS = 30.0
 POLL_SECONDS = 1.0
+_LARGEST_PAGE = 200  # that a list gives at once
 PATIENCE = 60  # looks
 PROBLEM_TYPE = "application/problem+json"
 
@@ -116,6 +117,12 @@ class ApiCaller:
             cursor = found.next_cursor
             if cursor is None:
                 return
+
+    def listed(self, page: type[Page[Any]], path: str, filters: Params, limit: int | None) -> Iterator[Any]:
+        """The items of a list, at most `limit`; pages are fetched as they are needed."""
+        if limit is None:
+            return self.pages(page, path, filters)
+        return islice(self.pages(page, path, {**filters, "limit": min(limit, _LARGEST_PAGE)}), limit)
 
     def ask(self, model: type[Answer], method: str, path: str, **request: Any) -> Answer:
         response = self.send(method, path, **request)
@@ -218,7 +225,3 @@ def document_body(document: BaseModel | Mapping[str, Any] | str) -> bytes:
     if isinstance(document, BaseModel):
         return utf8(document.model_dump_json())
     return utf8(document if isinstance(document, str) else json.dumps(document))
-
-
-def first(items: Iterator[Any], limit: int | None) -> Iterator[Any]:
-    return items if limit is None else islice(items, limit)

@@ -12,7 +12,6 @@ from service.client.http import (
     ApiCaller,
     Params,
     document_body,
-    first,
     looks,
     segment,
 )
@@ -61,10 +60,7 @@ class SweepCalls(ApiCaller):
         """Sweeps, newest first, at most `limit`, without their trials."""
         from service.shared.sweep_schemas import SweepPublic
 
-        filters: Params = {"state": [*state]}
-        if limit is not None:
-            filters["limit"] = min(limit, 200)
-        return first(self.pages(Page[SweepPublic], "/sweeps", filters), limit)
+        return self.listed(Page[SweepPublic], "/sweeps", {"state": [*state]}, limit)
 
     def sweep_events(self, sweep_id: str) -> Iterator[EventPublic]:
         """Every change of the sweep's own state, oldest first."""
