@@ -206,9 +206,13 @@ class FastPackSegInputs(PackSegInputs):  # type: ignore[misc]
     """Equals mmseg's PackSegInputs, which is handed the picture's channels as planes already."""
 
     def transform(self, results: Results) -> Results:
-        picture = results["img"]
-        planes = np.empty((picture.shape[2], *picture.shape[:2]), np.uint8)
-        cv2.split(picture, list(planes))
-        results["img"] = planes.transpose(1, 2, 0)
+        results["img"] = planes_of(results["img"]).transpose(1, 2, 0)
         packed: Results = super().transform(results)
         return packed
+
+
+def planes_of(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(3, H, W): the channels of an (H, W, 3) picture one after the other."""
+    planes = np.empty((picture.shape[2], *picture.shape[:2]), np.uint8)
+    cv2.split(picture, list(planes))
+    return planes

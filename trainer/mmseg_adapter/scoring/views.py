@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainer.mmseg_adapter.transforms import scaled_size, scaling_interpolation
+from trainer.mmseg_adapter.transforms import planes_of, scaled_size, scaling_interpolation
 from trainer.mmseg_adapter.way import TestWay
 from trainer.spec.augmentation import NATIVE, fitted
 from trainer.spec.evaluation import Mode
@@ -27,14 +27,7 @@ ViewKey = tuple[str, float]  # what the scale multiplies, and the scale
 def views_of(picture: Picture, modes: Iterable[Mode], way: TestWay) -> dict[ViewKey, Tensor]:
     """(3, y, x) uint8 at each scale of each base that the modes have; mirrored ones are not made."""
     keys = dict.fromkeys((mode.base, scale) for mode in modes for scale in mode.scales)
-    return {key: _planes(view_at(picture, key[1], key[0], way)) for key in keys}
-
-
-def _planes(picture: Picture) -> Tensor:
-    """(3, H, W): its channels one after the other."""
-    planes = np.empty((picture.shape[2], *picture.shape[:2]), np.uint8)
-    cv2.split(picture, list(planes))
-    return torch.from_numpy(planes)
+    return {key: torch.from_numpy(planes_of(view_at(picture, key[1], key[0], way))) for key in keys}
 
 
 def view_at(picture: Picture, ratio: float, base: str, way: TestWay) -> Picture:
