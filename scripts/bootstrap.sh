@@ -115,7 +115,7 @@ pip_step "1/3 torch $(pinned torch) (the largest download)" \
     install -c constraints.txt "torch==$(pinned torch)" "setuptools==$(pinned setuptools)"
 # Built in isolation, where there is no torch: onedl-mmcv compiles its operators if it sees one (over 6 minutes).
 pip_step "2/3 the project and everything else it needs (about 130 packages)" \
-    install -c constraints.txt -e '.[service,train,onnx,dev]'
+    install -c constraints.txt -e '.[service,train,s3,onnx,dev]'
 
 say "3/3 trying the imports"
 if ! "$python" -c 'import cv2' >"$log" 2>&1; then
