@@ -59,3 +59,19 @@ def test_evaluation(repository: Path) -> None:
                 assert isinstance(found[f"multi_scale_{name}"], float)
             assert max(found["differing"], found["multi_scale_differing"]) <= 1e-3
     assert result["whole_model"]["small"].keys() == {"single_scale", "multi_scale"}
+
+
+def test_scheduling(repository: Path) -> None:
+    """Small, it prints all figures with a target, and the cluster is full."""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.scheduling", "--json", "--small"],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    assert done.returncode == 0, done.stderr
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    assert result["utilisation"] > 0.95
+    assert result["full_queue_ms"] > 0
+    assert set(result["waiting"]) == {"low", "normal", "high"}
