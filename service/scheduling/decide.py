@@ -108,9 +108,9 @@ class _Turns:
     def _reason(self, one: Waiting) -> Reason | None:
         """Why it waits; None where it begins."""
         exceeded = self._usage.exceeded(one)
-        if not one.request.within(self._snapshot.maximum):
-            return self._too_large(one, exceeded)
         fits = one.request.within(self._free)
+        if not fits and not one.request.within(self._snapshot.maximum):
+            return self._too_large(one, exceeded)
         allowed = self._reservation is None or self._reservation.allows(one, self._now)
         if exceeded:
             after_others = not (fits and allowed) and self._others
@@ -122,9 +122,7 @@ class _Turns:
         return self._kept_waiting(one, fits=fits)
 
     def _too_large(self, one: Waiting, exceeded: tuple[Exceeded, ...]) -> Reason:
-        maximum = self._snapshot.maximum
-        more = one.request.beyond(maximum)
-        return Reason(Code.TOO_LARGE, one.request, self._free, maximum, more=more, exceeded=exceeded)
+        return Reason(Code.TOO_LARGE, one.request, self._free, self._snapshot.maximum, exceeded)
 
     def _room_made(self, one: Waiting) -> bool:
         """Whether it fits once those have ended that stop anyway, or that are now stopped for it."""
@@ -189,6 +187,5 @@ class _Turns:
         after_others: bool = False,
         expected: datetime | None = None,
     ) -> Reason:
-        more = one.request.beyond(self._free)
         there = self._snapshot.capacity
-        return Reason(code, one.request, self._free, there, more, exceeded, after_others, expected)
+        return Reason(code, one.request, self._free, there, exceeded, after_others, expected)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from math import isinf
+from typing import NamedTuple
 
-from service.scheduling.amounts import NOTHING, Amount
+from service.scheduling.amounts import Amount
 from service.scheduling.snapshot import Account
 from service.scheduling.usage import Exceeded
 from trainer.base.schema_words import counted
@@ -35,9 +36,8 @@ class Remedy:
     quotas: Mapping[Account, Amount]
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """Why one waits. `more`: so much is missing; `after_others`: those before it take what comes free.
+class Reason(NamedTuple):
+    """Why one waits. `after_others`: those before it take what comes free.
 
     `free` is what is left for it, of `capacity`; `expected`, if known, when there will be enough at the
     latest.
@@ -47,10 +47,14 @@ class Reason:
     request: Amount
     free: Amount
     capacity: Amount
-    more: Amount = NOTHING
     exceeded: tuple[Exceeded, ...] = ()
     after_others: bool = False
     expected: datetime | None = None
+
+    @property
+    def more(self) -> Amount:
+        """So much is missing."""
+        return self.request.beyond(self.capacity if self.code is Code.TOO_LARGE else self.free)
 
     @property
     def text(self) -> str:

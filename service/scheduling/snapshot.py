@@ -36,12 +36,12 @@ class Item:
     most: Amount
     submitted_at: datetime  # decides among equals
     queued_at: datetime  # since when it waits, or had waited when it began
+    accounts: tuple[Account, ...] = field(init=False, repr=False)  # on whose quotas it counts, the user first
 
-    @property
-    def accounts(self) -> tuple[Account, ...]:
-        """On whose quotas it counts."""
+    def __post_init__(self) -> None:
         user = Account("user", self.user)
-        return (user, Account("project", self.project)) if self.project else (user,)
+        accounts = (user, Account("project", self.project)) if self.project else (user,)
+        object.__setattr__(self, "accounts", accounts)  # kept: a decision asks for them many times
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

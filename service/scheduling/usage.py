@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from service.scheduling.amounts import NOTHING, Amount
+from service.scheduling.amounts import NOTHING, UNLIMITED, Amount
 from service.scheduling.snapshot import Account, Item, Snapshot
 
 
@@ -31,6 +31,7 @@ class Usage:
         self._whole = snapshot.maximum
         self._held: defaultdict[Account, Amount] = defaultdict(lambda: NOTHING)
         self._counted: defaultdict[Account, Amount] = defaultdict(lambda: NOTHING)
+        self._shares: defaultdict[Account, float] = defaultdict(float)  # of what is held, by weight
         for each in snapshot.running:
             self.begin(each)
         self._fair = self._fair_shares((*snapshot.running, *snapshot.waiting))
@@ -40,19 +41,19 @@ class Usage:
         for account in item.accounts:
             self._held[account] = self._held[account].plus(item.request)
             self._counted[account] = self._counted[account].plus(item.most)
+            self._shares[account] = self._held[account].share_of(self._whole) / self._weight(account)
 
     def exceeded(self, item: Item) -> tuple[Exceeded, ...]:
         """The quotas that do not allow it."""
         found = []
         for account in item.accounts:
-            limit, used = self._rules.quota(account), self._counted[account]
-            if not item.most.within(limit.minus(used)):
-                found.append(Exceeded(account, limit, used, item.most.beyond(limit.minus(used))))
+            limit = self._rules.quota(account)
+            if limit is UNLIMITED:
+                continue
+            left = limit.minus(self._counted[account])
+            if not item.most.within(left):
+                found.append(Exceeded(account, limit, self._counted[account], item.most.beyond(left)))
         return tuple(found)
-
-    def counted(self, account: Account) -> Amount:
-        """What counts on its quota."""
-        return self._counted[account]
 
     def share(self, item: Item) -> float:
         """By how much its accounts have been served, the more served of them.
@@ -60,22 +61,24 @@ class Usage:
         That of the user, and that of the project where it has a weight: so neither posting under many
         projects nor joining a small one puts anybody ahead of an equal.
         """
-        return max(self._weighted(account) for account in item.accounts if self._competes(account))
+        user, *projects = item.accounts
+        share = self._shares[user]
+        for project in projects:
+            if project in self._rules.weights:
+                share = max(share, self._shares[project])
+        return share
 
     def below_fair(self, item: Item) -> bool:
         """Whether its user holds less than a fair share of the cluster."""
         user = item.accounts[0]
-        return self._held[user].share_of(self._whole) < self._fair[user] - 1e-9
+        return self._shares[user] * self._weight(user) < self._fair[user] - 1e-9
 
-    def _competes(self, account: Account) -> bool:
-        return account.kind == "user" or account in self._rules.weights
-
-    def _weighted(self, account: Account) -> float:
-        return self._held[account].share_of(self._whole) / self._rules.weights.get(account, 1)
+    def _weight(self, account: Account) -> float:
+        return self._rules.weights.get(account, 1)
 
     def _fair_shares(self, items: Iterable[Item]) -> dict[Account, float]:
         """By weight, among the users who have something here."""
         users = {item.accounts[0] for item in items}
-        weights = {user: self._rules.weights.get(user, 1) for user in users}
+        weights = {user: self._weight(user) for user in users}
         whole = sum(weights[user] for user in sorted(users))
         return {user: weight / whole for user, weight in weights.items()}
