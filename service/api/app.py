@@ -102,16 +102,7 @@ def create_app(
                 mlflow = opened.enter_context(closing(MlflowRuns(settings.mlflow_server)))
             reconciler = Reconciler(store, cluster, settings, runs=mlflow)
             loop = ReconcilerLoop(reconciler, store, poll_seconds=settings.poll_seconds)
-            app.state.settings = settings
-            app.state.store = store
-            app.state.room = QueueRoom((store, store.sweeps, store.followups), settings.max_queued)
-            app.state.feed = Feed({"experiment": store, "sweep": store.sweeps, "followup": store.followups})
-            app.state.backend = cluster
-            app.state.reconciler = loop
-            app.state.run_facts = RunFacts(mlflow)
-            app.state.tables = TableCache()
-            known = app.state.run_facts if mlflow is not None else None
-            app.state.metrics.watch(sources_of(store, loop, cluster, known))
+            _fill_state(app, settings, store, cluster, loop, mlflow)
             loop.start()
             opened.callback(loop.stop)
             yield
@@ -131,6 +122,27 @@ def create_app(
     _add_routes(app, settings)
     _complete_openapi(app, settings)
     return app
+
+
+def _fill_state(
+    app: FastAPI,
+    settings: Settings,
+    store: Store,
+    cluster: Backend,
+    loop: ReconcilerLoop,
+    mlflow: RunCloser | None,
+) -> None:
+    """What routes are given: see dependencies.py."""
+    app.state.settings = settings
+    app.state.store = store
+    app.state.backend = cluster
+    app.state.reconciler = loop
+    app.state.run_facts = RunFacts(mlflow)
+    app.state.tables = TableCache()
+    app.state.room = QueueRoom((store, store.sweeps, store.followups), settings.max_queued)
+    app.state.feed = Feed({"experiment": store, "sweep": store.sweeps, "followup": store.followups})
+    known = app.state.run_facts if mlflow is not None else None
+    app.state.metrics.watch(sources_of(store, loop, cluster, known))
 
 
 def _everywhere(settings: Settings) -> tuple[HTTPStatus, ...]:

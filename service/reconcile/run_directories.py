@@ -122,7 +122,7 @@ def metric_lines(storage: Storage, experiment: str, attempts: range) -> Iterator
 def progress_of(storage: Storage, experiment: str, attempt: int, iterations: int) -> dict[str, Any] | None:
     """{"iteration", "iterations", "loss"} of the attempt, None before its first logged iteration.
 
-    With "expected_end" where its pace is known: when the last iteration would be done at it, evaluations aside.
+    With "expected_end" where its pace is known: when the last iteration is done at it, evaluations aside.
     """
     line = last_record(storage.attempt(experiment, attempt).metrics, "train")
     if line is None or not isinstance(line.get("iteration"), int):

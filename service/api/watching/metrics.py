@@ -12,13 +12,14 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from service.reconcile.thread import Pass
+from service.shared.states import State
 from service.store.records import StoreUnavailable
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0)  # seconds
 _FRESH_SECONDS = 5.0  # so long a count of the database serves every scraper
 
-Counts = Mapping[str, Mapping[str, int]]  # by kind, by state
+Counts = Mapping[str, Mapping[State, int]]  # by kind, by state
 
 
 @dataclass(frozen=True)
