@@ -1,10 +1,12 @@
-"""`rebalance backup` and `rebalance restore`: the database as one file, and back."""
+"""`rebalance backup`, `restore`, `adopt`: the database as one file, back, and from what lies in storage."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import threading
+from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ from service.cli.failure import fail
 from service.cli.progress import make_console
 from service.cli.serve import run_instance
 from trainer.base.ends import ExitCode
+from trainer.base.text import printable
 
 if TYPE_CHECKING:
     from service.shared.settings import Settings
@@ -50,5 +53,27 @@ def restore(args: argparse.Namespace) -> int:
         told = ", ".join(f"{number:,} {table}" for table, number in counts.items()) or "no rows"
         print(json.dumps({"restored": counts}) if args.json else f"database: restored {told}")
         return 0
+
+    return run_instance(args, make_console(stderr=True), work)
+
+
+def adopt(args: argparse.Namespace) -> int:
+    """0 once all that can be has a row; 1 where something was left, which is told with the reason."""
+
+    def work(settings: Settings, _stop: threading.Event) -> int:
+        from service.store.experiments import Store
+        from service.upkeep.adopt import adopt as take
+
+        with closing(Store(settings.database)) as store:
+            store.ping()
+            found = take(store, settings.layout)
+        if args.json:
+            print(json.dumps(asdict(found)))
+        else:
+            taken = f"{len(found.experiments):,} experiments and {len(found.sweeps):,} sweeps"
+            print(f"adopted {taken}; {found.known:,} were known")
+            for name, why in found.left.items():
+                print(f"{name}: left alone: {printable(why)}")
+        return ExitCode.FAILED if found.left else ExitCode.DONE
 
     return run_instance(args, make_console(stderr=True), work)

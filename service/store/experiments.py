@@ -73,10 +73,10 @@ class Store(ExperimentRows):
         """
         return self.listed(_conditions(filters), cursor=cursor, limit=limit)
 
-    def create(self, new: Experiment, *, new_tags: Mapping[str, str]) -> Experiment:
+    def create(self, new: Experiment, *, new_tags: Mapping[str, str], reason: str = "stored") -> Experiment:
         """Stores `new` and its first event, or gives the experiment that has its idempotency key."""
         row = (new, new_tags)
-        return self.store_once(new, lambda connection: self.insert_tagged(connection, [row], "stored"))
+        return self.store_once(new, lambda connection: self.insert_tagged(connection, [row], reason))
 
     def _changes_of_retry(self, row: Experiment) -> dict[str, Any]:
         """A trial gets a job of its own."""
