@@ -62,6 +62,9 @@ class Settings(BaseSettings):
     storage: Path | None = None
     ray_address: str | None = Field(default=None, description="URL of the Jobs API.")
     mlflow_uri: str | None = Field(default=None, description="Tracking URI, as the jobs can reach it.")
+    mlflow_public_url: str | None = Field(
+        default=None, description="Where browsers find it, if not at the tracking URI."
+    )
     data_roots: Annotated[tuple[DataRoot, ...], NoDecode] = ()
     max_running: int = Field(default=2, ge=1, le=10_000)
     max_cluster: Annotated[Machines | None, NoDecode] = Field(
@@ -174,6 +177,15 @@ class Settings(BaseSettings):
             )
         return uri.rstrip("/") if uri is not None else None
 
+    @field_validator("mlflow_public_url")
+    @classmethod
+    def _page_url(cls, url: str | None) -> str | None:
+        """It stands in documents that every viewer reads."""
+        parts = urlsplit(url or "")
+        if url and (parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc):
+            raise ValueError("allowed: a URL such as https://mlflow.lab.example, no user or password in it")
+        return url.rstrip("/") if url else None
+
     @model_validator(mode="after")
     def _fill_defaults(self) -> Self:
         if self.storage is None:
@@ -226,6 +238,11 @@ class Settings(BaseSettings):
         """The tracking URI where it is a server that answers HTTP."""
         uri = self.mlflow_uri
         return uri if uri is not None and uri.startswith(("http://", "https://")) else None
+
+    @property
+    def mlflow_pages(self) -> str | None:
+        """Where a browser finds MLflow's pages, if a server has them."""
+        return self.mlflow_server and (self.mlflow_public_url or self.mlflow_server)
 
 
 def refuse_password(flag: str | None) -> None:

@@ -66,6 +66,8 @@ def test_data_roots_as_a_path_list_or_json(monkeypatch: pytest.MonkeyPatch, tmp_
         ("ray_address", "auto"),
         ("mlflow_uri", "http://user:hunter2@host"),
         ("ray_address", "http://user:hunter2@host:8265"),
+        ("mlflow_public_url", "https://user:hunter2@host"),
+        ("mlflow_public_url", "mlflow.lab.example"),
     ],
 )
 def test_unsafe_values_are_refused_by_name(
