@@ -57,9 +57,7 @@ def resolve_spec(
     Raises:
         SpecError: with every problem found.
     """
-    problems = capacity_problems(spec.resources, most)
-    if storage is not None:
-        problems += weights_problems(spec.weights, entry_of(spec.model).pretrained, storage)
+    problems = unfit(spec, storage=storage, most=most)
     try:
         resolved = _resolve_data(spec, data_roots)
     except SpecError as error:
@@ -67,6 +65,14 @@ def resolve_spec(
     if problems:
         raise SpecError(tuple(problems))
     return resolved
+
+
+def unfit(spec: ExperimentSpec, *, storage: Storage | None, most: Machines | None) -> list[Problem]:
+    """What `resolve_spec` refuses without a look at the data set; with the same arguments."""
+    problems = capacity_problems(spec.resources, most)
+    if storage is not None:
+        problems += weights_problems(spec.weights, entry_of(spec.model).pretrained, storage)
+    return problems
 
 
 def _resolve_data(spec: ExperimentSpec, data_roots: Sequence[DataRoot] | None) -> ExperimentSpec:
