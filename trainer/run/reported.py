@@ -158,7 +158,7 @@ def said_waiting(directory: AttemptDir, code: str, reason: str, would_run: str) 
     """Says why an attempt does not go on while the block does, in its log and in waiting.json."""
     say(f"waiting for {code}: {reason}; {would_run}")
     begun = time.monotonic()
-    with waiting(directory, code, reason, would_run):
+    with waiting(directory.waiting, code, reason, would_run):
         yield
     say(f"{code}: no longer waited for, after {time.monotonic() - begun:.0f} s")
 

@@ -1,4 +1,4 @@
-"""Why an attempt waits: waiting.json as long as it does, from where it reaches whoever asks about it."""
+"""Why something waits: a file that is there as long as it does, from where it reaches whoever asks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, Field, ValidationError
 
 from trainer.base.strict_model import StrictModel
 from trainer.base.text import AnyText
-from trainer.storage.directories import AttemptDir
+from trainer.storage.port import StoredFile
 
 
 class Waiting(StrictModel):
@@ -30,21 +30,30 @@ class Waits(Protocol):
 
 
 @contextmanager
-def waiting(attempt: AttemptDir, code: str, reason: str, would_run: str) -> Iterator[None]:
-    """Keeps waiting.json while the block goes on. A full disk ends no wait: then there is no such file."""
-    found = Waiting(code=code, reason=reason, would_run=would_run, since=datetime.now(UTC))
-    with suppress(OSError):
-        attempt.waiting.write(found.model_dump_json() + "\n")
+def waiting(file: StoredFile, code: str, reason: str, would_run: str) -> Iterator[None]:
+    """Keeps the file while the block goes on. A full disk ends no wait: then there is no such file."""
+    note_waiting(file, Waiting(code=code, reason=reason, would_run=would_run, since=datetime.now(UTC)))
     try:
         yield
     finally:
-        with suppress(OSError):
-            attempt.waiting.delete()
+        no_longer_waiting(file)
 
 
-def read_waiting(attempt: AttemptDir) -> Waiting | None:
+def note_waiting(file: StoredFile, why: Waiting) -> None:
+    """Writes the file, if it can be written."""
+    with suppress(OSError):
+        file.write(why.model_dump_json() + "\n")
+
+
+def no_longer_waiting(file: StoredFile) -> None:
+    """Removes the file, if there is one."""
+    with suppress(OSError):
+        file.delete()
+
+
+def read_waiting(file: StoredFile) -> Waiting | None:
     """Why it waits; None where it does not, as far as is known."""
     try:
-        return Waiting.model_validate_json(attempt.waiting.read_bytes())
+        return Waiting.model_validate_json(file.read_bytes())
     except (OSError, ValidationError):
         return None
