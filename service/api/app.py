@@ -37,6 +37,7 @@ from service.api.routes.trained import checkpoints, evaluations, exports, follow
 from service.api.trained.pruning import PruneRequest
 from service.api.views.mlflow_facts import RunFacts
 from service.api.views.table_cache import TableCache
+from service.api.views.waiting import Queue
 from service.api.watching.feed import Feed
 from service.api.watching.metrics import Metrics
 from service.api.watching.request_log import RequestLog
@@ -138,6 +139,7 @@ def _fill_state(
     app.state.backend = cluster
     app.state.reconciler = loop
     app.state.run_facts = RunFacts(mlflow)
+    app.state.queue = Queue(store, settings)
     app.state.tables = TableCache()
     app.state.room = QueueRoom((store, store.sweeps, store.followups), settings.max_queued)
     app.state.feed = Feed({"experiment": store, "sweep": store.sweeps, "followup": store.followups})

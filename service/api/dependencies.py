@@ -12,6 +12,7 @@ from service.api.fastapi_compat import query_parameters
 from service.api.requests import BadParameter
 from service.api.views.mlflow_facts import RunFacts
 from service.api.views.table_cache import TableCache
+from service.api.views.waiting import Queue
 from service.reconcile.cluster import Backend, BackendUnreachable
 from service.reconcile.thread import ReconcilerLoop
 from service.shared.settings import Settings
@@ -40,6 +41,10 @@ def _reconciler(request: Request) -> ReconcilerLoop:
 
 def _facts(request: Request) -> RunFacts:
     return cast(RunFacts, request.app.state.run_facts)
+
+
+def _queue(request: Request) -> Queue:
+    return cast(Queue, request.app.state.queue)
 
 
 def _tables(request: Request) -> TableCache:
@@ -91,5 +96,6 @@ TablesDep = Annotated[TableCache, Depends(_tables)]
 ReconcilerDep = Annotated[ReconcilerLoop, Depends(_reconciler)]
 MachinesDep = Annotated[Callable[[object], Machines | None], Depends(_machines)]
 FactsDep = Annotated[RunFacts, Depends(_facts)]
+QueueDep = Annotated[Queue, Depends(_queue)]
 RoomDep = Annotated[Callable[[], None], Depends(_room)]
 WakeDep = Annotated[Callable[[], None], Depends(_wake)]

@@ -36,7 +36,8 @@ def need_a_token(settings: Settings) -> None:
     why = "--require-token" if settings.on_loopback else f"--host {settings.host}: others can reach it there"
     where = f" --data-dir {shlex.quote(str(settings.data_dir))}"
     if settings.database != settings.own_database.url:
-        where = ", with REBALANCE_DATABASE_URL as the service has it"
+        named = "_FILE" if settings.database_url_file else ""
+        where = f", with REBALANCE_DATABASE_URL{named} as the service has it"
     raise NobodyMayComeIn(
         f"{why}, and the database has no valid token of a user or admin; make one "
         f"first: rebalance token create NAME --scope admin{where}"

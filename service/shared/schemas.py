@@ -102,6 +102,15 @@ class TrialOf(Public):
     detached: bool = Field(description="It was retried by itself, and runs in a job of its own.")
 
 
+class WaitingPublic(Public):
+    """Why something does not go on, and what would let it."""
+
+    code: str = Field(description="For programs, such as max_running, unreachable, nodes, room, paused.")
+    reason: str
+    would_run: str | None = None
+    since: AwareDatetime
+
+
 class ExperimentPublic(Public):
     """One experiment as the API shows it."""
 
@@ -121,6 +130,9 @@ class ExperimentPublic(Public):
     error: ErrorPublic | None = None
     headline: Headline | None = None
     progress: Progress | None = None
+    waiting: WaitingPublic | None = Field(
+        default=None, description="While it waits; gone as soon as it goes on."
+    )
     mlflow_run_id: str | None = None
     notices: tuple[NoticePublic, ...] = Field(
         default=(), description="What was noticed in all attempts, each once; events say when."

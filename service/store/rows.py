@@ -20,7 +20,7 @@ from sqlalchemy import (
     select,
 )
 
-from service.shared.states import State
+from service.shared.states import WITH_JOB, State
 from service.store.database import Database
 from service.store.records import Cursor, Event, JobRow
 from trainer.base.errors import RegionRebalanceError
@@ -131,6 +131,12 @@ class Rows(Generic[Row]):
         here = select(literal(1)).where(self._table.c.state == State.QUEUED, self._own_job).limit(most)
         with self._database.reading() as connection:
             return int(connection.scalar(select(func.count()).select_from(here.subquery())) or 0)
+
+    def busy(self) -> int:
+        """How many rows have a job of theirs, and so take a place each."""
+        here = select(func.count()).where(self._table.c.state.in_(WITH_JOB), self._own_job)
+        with self._database.reading() as connection:
+            return int(connection.scalar(here) or 0)
 
     def with_mlflow_due(self, *, limit: int | None) -> list[Row]:
         """Rows whose MLflow run has still to be given its final status."""

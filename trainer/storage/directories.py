@@ -48,6 +48,11 @@ class AttemptDir:
         return self.folder.file("notices.jsonl")
 
     @property
+    def waiting(self) -> StoredFile:
+        """Why it does not go on, while that is so: see `trainer.storage.waiting`."""
+        return self.folder.file("waiting.json")
+
+    @property
     def reserve(self) -> StoredFile:
         """Room on the disk for the report: see `trainer.storage.reserve`."""
         return self.folder.file(".reserve")

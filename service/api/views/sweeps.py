@@ -10,6 +10,7 @@ from datetime import datetime
 from service.api.views.experiments import error_public, notices_public
 from service.api.views.mlflow_facts import RunFacts
 from service.api.views.tracking import mlflow_page
+from service.api.views.waiting import Queue
 from service.reconcile import run_directories
 from service.reconcile.reconciler import utc_now
 from service.shared.schemas import Progress
@@ -38,6 +39,7 @@ def sweep_public(
     store: Store,
     settings: Settings,
     facts: RunFacts,
+    queue: Queue | None = None,
     *,
     counted: Sequence[StateCount],
     trials: int | None = None,
@@ -45,6 +47,7 @@ def sweep_public(
     """The sweep as clients see it, with at most so many `trials`; None for none, as in lists.
 
     Args:
+        queue: knows why it waits; None: that is not said.
         counted: its trials by state, see `SweepStore.counts`.
     """
     spec = SweepSpec.model_validate_json(row.spec)
@@ -66,6 +69,7 @@ def sweep_public(
         expected_end=_expected_end(row, counts, utc_now()),
         cancel_requested_at=row.cancel_requested_at,
         error=error_public(row),
+        waiting=queue.of_sweep(row) if queue else None,
         counts=counts,
         best=trial_public(best, spec, settings) if best else None,
         running=tuple(trial_public(each, spec, settings) for each in busy),
