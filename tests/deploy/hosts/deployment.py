@@ -1,4 +1,4 @@
-"""The product on several hosts: a Ray head without CPUs, workers, Postgres, MLflow and services, each its own."""
+"""The product on several hosts: Ray's head without CPUs, workers, Postgres, MLflow, services."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from typing import Any
 import httpx
 
 from service.client import RebalanceClient
-from service.store.records import StoreUnavailable
 from tests.deploy.hosts.network import Host, Network
 from tests.e2e.instance import until
 from tests.postgres import Programs, Server
@@ -46,6 +45,7 @@ class Deployment:
         self._patience = dict(ray_patience)
         self._token = ""
         self.postgres: Server
+        self.database: Host
         self.head: Host
         self.mlflow: Host
 
@@ -53,7 +53,7 @@ class Deployment:
 
     def start_postgres(self, programs: Programs) -> None:
         """On a host of its own."""
-        host = self.network.add("pg")
+        host = self.database = self.network.add("pg")
         self.postgres = Server(programs, address=host.address, prefix=host.prefix)
         self.postgres.create(_DATABASE)
 

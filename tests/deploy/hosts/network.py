@@ -26,6 +26,7 @@ _PREFIX = "rr-hosts-"  # short: the path of a socket has at most 107 bytes
 _LOCK = "in-use"
 _SUBNET = "10.231.77"
 _END_SECONDS = 20.0
+_IN_DIRECTORY = 'cd "$1" && shift && exec "$@"'  # not nsenter's --wd: that is one of the mounts outside
 _RESTARTED = 'while :; do "$@"; sleep 1; done'  # as systemd's Restart=always, or a container's restart policy
 
 
@@ -35,12 +36,13 @@ class Host:
     def __init__(self, network: Network, name: str, number: int) -> None:
         self.name = name
         self.address = f"{_SUBNET}.{number}"
-        self.directory = network.directory / name
+        self.directory = network.directory / f"{name}.{len(network.hosts)}"  # a new machine has a new disk
         self.temporary = network.temporary
         private = self.directory / "tmp"
         private.mkdir(parents=True)
         self._network = network
         self._relay: subprocess.Popen[str] | None = None
+        self._programs: list[subprocess.Popen[bytes]] = []
         self._mac = f"02:00:00:00:77:{number:02x}"
         command = [*NEW, sys.executable, "-I", str(_HERE / "host_init.py"), name, str(network.hosts_file)]
         command += [str(private), str(network.temporary)]
@@ -54,24 +56,30 @@ class Host:
         return f"p-{self.name}"
 
     @property
+    def alive(self) -> bool:
+        """Whether it has not been ended."""
+        return self._process.poll() is None
+
+    @property
     def prefix(self) -> list[str]:
         """What a command line begins with that runs on this host, in its directory."""
-        where = f"--wd={self.directory}"
-        return ["nsenter", f"--target={self.pid}", "--mount", "--uts", "--ipc", "--net", "--pid", where, "--"]
+        join = ["nsenter", f"--target={self.pid}", "--mount", "--uts", "--ipc", "--net", "--pid", "--"]
+        return [*join, "sh", "-c", _IN_DIRECTORY, "sh", str(self.directory)]
 
     def start(
         self, name: str, command: Sequence[str], environment: Mapping[str, str], *, restarted: bool = False
-    ) -> subprocess.Popen[bytes]:
-        """Starts a program, its output in NAME.log; `restarted` as often as it ends. It ends with the host."""
+    ) -> None:
+        """Starts a program, its output in NAME.log; `restarted` as often as it ends."""
         again = ["sh", "-c", _RESTARTED, "sh"] if restarted else []
         with (self.directory / f"{name}.log").open("ab") as log:
-            return subprocess.Popen(
+            program = subprocess.Popen(
                 [*self.prefix, *again, *command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 env=dict(environment),
             )
+        self._programs.append(program)
 
     def run(self, command: Sequence[str], environment: Mapping[str, str], *, seconds: float = 120) -> str:
         """What a program prints that must succeed."""
@@ -85,6 +93,20 @@ class Host:
         )
         assert done.returncode == 0, f"{self.name}: {' '.join(command)}: {done.stderr}"
         return done.stdout
+
+    def processes(self) -> list[str]:
+        """The command lines, or titles, of what runs on it."""
+        mine = Path(f"/proc/{self.pid}/ns/pid").readlink()
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                if (process / "ns/pid").readlink() == mine:
+                    found.append(
+                        (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                    )
+            except OSError:  # it has ended
+                continue
+        return found
 
     @contextmanager
     def reached(self) -> Iterator[None]:
@@ -109,7 +131,7 @@ class Host:
         self._set_up()
 
     def connect_badly(self, *, delay_seconds: float, loss: float, seed: int) -> None:
-        """A link that is slow or loses frames, in both directions. Connections that are open go on over it."""
+        """A link that is slow or loses frames, in both directions; open connections go on over it."""
         self._unlink()
         command = [sys.executable, str(_HERE / "relay.py"), str(self._network.pid), self.port, str(self.pid)]
         command += [str(delay_seconds), str(loss), str(seed)]
@@ -118,16 +140,17 @@ class Host:
 
     def power_off(self) -> None:
         """Ends everything on it at once, and nobody hears a word of it: no connection is closed."""
-        if self._process.poll() is None:
+        if self.alive:
             self.cut()
         self.close()
 
     def close(self) -> None:
         """Ends it and all its processes."""
         self._end_relay()
-        if self._process.poll() is None:
+        if self.alive:
             os.kill(self.pid, signal.SIGKILL)
-        self._process.wait(_END_SECONDS)
+        for process in (self._process, *self._programs):
+            process.wait(_END_SECONDS)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()
@@ -170,7 +193,7 @@ class Network:
         for each in (self.shared, self.temporary):
             each.mkdir()
         self.hosts_file.write_text("127.0.0.1 localhost\n::1 localhost\n")
-        self.hosts: dict[str, Host] = {}
+        self.hosts: list[Host] = []  # also those that have gone
         self._made = 0
         self._switch = Host(self, "switch", 254)
         self.pid = self._switch.pid
@@ -182,7 +205,8 @@ class Network:
         if instead_of is None:
             self._made += 1
         number = self._made if instead_of is None else int(instead_of.address.rpartition(".")[2])
-        host = self.hosts[name] = Host(self, name, number)
+        host = Host(self, name, number)
+        self.hosts.append(host)
         with self.hosts_file.open("a") as file:
             file.write(f"{host.address} {name}\n")
         host.connect()
@@ -193,7 +217,7 @@ class Network:
 
     def close(self) -> None:
         """Ends every host, and removes what they have written."""
-        for host in (*self.hosts.values(), self._switch):
+        for host in (*self.hosts, self._switch):
             host.close()
         self._lock.close()
         shutil.rmtree(self.directory)
