@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 _FROM_FILES = ("PGPASSWORD", "MLFLOW_AUTH_ADMIN_PASSWORD", "MLFLOW_FLASK_SERVER_SECRET_KEY")
@@ -87,16 +87,16 @@ def _make(store: Any, bucket: str, failures: tuple[type[Exception], ...]) -> Exc
     return None
 
 
-def main() -> int:
-    """Becomes the server; 2 where something is missing."""
+def main() -> NoReturn:
+    """Becomes the server; ends with 2 where something is missing."""
     try:
         os.environ.update(secrets())
         write_log_in()
         make_bucket(variable("MLFLOW_ARTIFACTS_DESTINATION"))
         variable("MLFLOW_BACKEND_STORE_URI")
     except NotConfigured as error:
-        print(f"serve-mlflow: {error}", file=sys.stderr)
-        return 2
+        print(f"mlflow: {error}", file=sys.stderr)
+        sys.exit(2)
     os.environ["MLFLOW_AUTH_CONFIG_PATH"] = str(_LOG_IN)
     workers = os.environ.get("MLFLOW_WORKERS") or "2"
     command = ["mlflow", "server", "--app-name", "basic-auth", "--host", "0.0.0.0", "--port", "5000"]
@@ -104,4 +104,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

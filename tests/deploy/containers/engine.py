@@ -1,7 +1,7 @@
 """A container engine of its own in a temporary directory; it ends, with all it runs, with who began it.
 
-It lives in a process and a mount namespace: with the first process all others end, and with the last all mounts
-are gone, however that came about. It changes neither the host's forwarding nor its
+It lives in a process and a mount namespace: with the first process all others end, and with the last all
+mounts are gone, however that came about. It changes neither the host's forwarding nor its
 iptables. A published port is one of its own processes, on loopback.
 """
 
@@ -37,6 +37,7 @@ class Engine:
 
     folder: Path
     environment: dict[str, str]
+    pid: int  # of the process whose end is the engine's
 
     def docker(self, *arguments: str | Path, seconds: float = 120.0, check: bool = True, **extra: str) -> str:
         """What `docker …` printed on stdout.
@@ -67,6 +68,16 @@ class Engine:
         }
         return {kind: self.docker(*command).split() for kind, command in kinds.items()}
 
+    def processes(self) -> list[str]:
+        """Names of its processes: the engine's own, and of each container its keeper and all in it."""
+        return [each.name() for each in psutil.Process(self.pid).children(recursive=True)]
+
+    def mounts(self) -> list[str]:
+        """Where something is mounted in its namespace, below its directory."""
+        (dockerd,) = psutil.Process(self.pid).children()
+        lines = Path(f"/proc/{dockerd.pid}/mounts").read_text(encoding="utf-8").splitlines()
+        return [place for line in lines if (place := line.split()[1]).startswith(str(self.folder))]
+
 
 @contextlib.contextmanager
 def own_engine() -> Iterator[Engine]:
@@ -89,7 +100,7 @@ def own_engine() -> Iterator[Engine]:
         groups = f"/{folder.name}"
         process = _start(folder, data, groups)
         try:
-            engine = Engine(folder, environment)
+            engine = Engine(folder, environment, process.pid)
             _wait(engine, process)
             yield engine
             _remove_all(engine)
@@ -147,7 +158,7 @@ def _remove_all(engine: Engine) -> None:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Gives the engine time to end its containers. unshare itself ignores the signal, and ends with its child."""
+    """Gives the engine time to end its containers. unshare ignores the signal, and ends with its child."""
     for child in psutil.Process(process.pid).children():
         child.terminate()
     try:

@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from tests.deploy.containers.engine import Engine
+from tests.deploy.containers.scan import layers_tell
 from tests.paths import ROOT
 
 BASE = "local/debian:bookworm"
@@ -86,14 +87,20 @@ def size_of(engine: Engine, image: str) -> int:
     return int(engine.docker("image", "inspect", "--format", "{{.Size}}", image))
 
 
-def rebuilt_after_a_change(engine: Engine) -> float:
-    """Seconds that the trainer's build takes once a file of the code is another."""
+def rebuilt_after_a_change(engine: Engine, marker: str) -> tuple[float, bool]:
+    """Seconds that the trainer's build takes once a file of the code is another; whether `marker` is in it.
+
+    The marker lies in the checkout where secrets do: in .env, in secrets/, in git's directory.
+    """
     changed = engine.folder / "changed"
     shutil.copytree(
         ROOT, changed, ignore=shutil.ignore_patterns(".venv", ".git", ".rebalance", "__pycache__", ".*_cache")
     )
     with (changed / "trainer" / "job.py").open("a", encoding="utf-8") as code:
         code.write("# one line more\n")
+    for place in (".env", "secrets/ray_token", ".git/config", "trainer/.env"):
+        (changed / place).parent.mkdir(exist_ok=True)
+        (changed / place).write_text(f"X={marker}\n", encoding="utf-8")
     with _torch_index(engine.folder / "index") as index:
         began = time.monotonic()
         engine.docker(
@@ -104,9 +111,10 @@ def rebuilt_after_a_change(engine: Engine) -> float:
             seconds=_BUILD_SECONDS,
         )
         taken = time.monotonic() - began
+    told = layers_tell(engine, "local/changed", {"marker": marker})
     engine.docker("image", "rm", "local/changed")
     shutil.rmtree(changed)
-    return taken
+    return taken, told
 
 
 @contextlib.contextmanager
@@ -134,6 +142,7 @@ def _torch_index(folder: Path) -> Iterator[str]:
                 f"torch=={installed}",
             ],
             check=True,
+            capture_output=True,
             timeout=_BUILD_SECONDS,
         )
     handler = partial(_Quiet, directory=folder)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -147,8 +148,12 @@ class Deployment:
         """Asks the service on its own host: use it where this thread is `reached` there."""
         return RebalanceClient(f"http://127.0.0.1:{_API_PORT}", token=self._token)
 
-    def mlflow_uri(self) -> str:
-        return f"http://{self.mlflow.address}:{_MLFLOW_PORT}"
+    @contextlib.contextmanager
+    def mlflow_http(self) -> Iterator[httpx.Client]:
+        """Asks MLflow on its own host, with this thread."""
+        uri = f"http://{self.mlflow.address}:{_MLFLOW_PORT}/api/2.0/mlflow"
+        with self.mlflow.reached(), httpx.Client(base_url=uri, trust_env=False) as http:
+            yield http
 
     def wait(self, service: Host, *, cpus: int) -> None:
         """Returns once the service says that all is well, and so many CPUs are there to train on."""

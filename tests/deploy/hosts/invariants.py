@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
-
 from service.shared.schemas import EventPublic
 from tests.deploy.hosts.work import Work
 from tests.e2e.instance import until
@@ -70,11 +68,7 @@ def _after_superseded(work: Work) -> int:
 
 def _check_mlflow(work: Work) -> None:
     """One run, finished, which has no point twice."""
-    uri = work.deployment.mlflow_uri()
-    with (
-        work.deployment.mlflow.reached(),
-        httpx.Client(base_url=f"{uri}/api/2.0/mlflow", trust_env=False) as http,
-    ):
+    with work.deployment.mlflow_http() as http:
 
         def ask(path: str, **body: Any) -> dict[str, Any]:
             answer = http.post(path, json=body) if body.get("max_results") else http.get(path, params=body)
