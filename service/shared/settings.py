@@ -42,7 +42,11 @@ class Settings(BaseSettings):
     """Everything the service is told from outside. Fields that may hold a secret stay out of `repr`."""
 
     model_config = SettingsConfigDict(
-        env_prefix=_PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True
+        env_prefix=_PREFIX,
+        env_ignore_empty=True,  # compose files hand an unset variable on as an empty one
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,
     )
 
     data_dir: Path = Path("~/.rebalance")
@@ -50,6 +54,9 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65_535)
     root_path: str = Field(default="", description="Path of a reverse proxy that leads here: /rebalance.")
     require_token: bool = Field(default=False, description="Also where only this machine can ask.")
+    token_later: bool = Field(
+        default=False, description="Starts though no token lets anybody in yet: it is made beside it."
+    )
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Names that the service answers to, beside this machine's own."
     )
@@ -87,6 +94,7 @@ class Settings(BaseSettings):
     )
     max_writes_per_second: float | None = Field(default=None, gt=0, le=1e6)
     log_format: LogFormat = "text"
+    log_to_stderr: bool = Field(default=False, description="Instead of logs/service.log, as containers do.")
     job_python: str = Field(default="python", min_length=1)
 
     @field_validator("data_roots", mode="before")

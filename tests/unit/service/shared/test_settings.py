@@ -158,3 +158,12 @@ def test_a_url_file_that_cannot_be_used(
     assert f"{url_file}: No such file" in told()
     monkeypatch.setenv("REBALANCE_DATABASE_URL", "sqlite:///x.db")
     assert "allowed: one of the two" in told()
+
+
+def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A compose file hands on what is not set as empty text."""
+    for name in ("MAX_CLUSTER", "MLFLOW_PUBLIC_URL", "PORT", "DATA_ROOTS"):
+        monkeypatch.setenv(f"REBALANCE_{name}", "")
+    settings = load_settings(data_dir=tmp_path)
+    assert (settings.max_cluster, settings.mlflow_public_url, settings.port) == (None, None, 8000)
+    assert settings.data_roots == ()
