@@ -58,11 +58,16 @@ class _LogFile(logging.FileHandler):
             print(f"rebalance: cannot write to {self.baseFilename}: {sys.exc_info()[1]}", file=sys.stderr)
 
 
-def log_to(path: Path) -> logging.Handler:
-    """Sends everything logged in this process to a file, appended. Close the handler when done."""
+def log_to(path: Path | None) -> logging.Handler:
+    """Sends all that is logged in this process to a file, appended; None: to stderr. Close it when done."""
+    if path is None:
+        return _added(logging.StreamHandler())
     with full_disk_told(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handler = _LogFile(path, encoding="utf-8")
+        return _added(_LogFile(path, encoding="utf-8"))
+
+
+def _added(handler: logging.Handler) -> logging.Handler:
     handler.setFormatter(_Lines("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)
