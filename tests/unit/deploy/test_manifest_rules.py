@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -112,6 +113,15 @@ def test_no_secret_is_in_the_repository() -> None:
         ["git", "ls-files", directory], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert known.stdout == ""
+
+
+def test_the_files_of_secrets_are_those_that_are_made(tmp_path: Path) -> None:
+    """`sh scripts/secrets.sh deploy/kuberay/credentials` leaves nothing to be made by hand."""
+    done = subprocess.run(
+        ["sh", ROOT / "scripts/secrets.sh", tmp_path], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert {file.name for file in (tmp_path / "secrets").iterdir()} == secret_files()
 
 
 def test_the_heads_jobs_have_no_token_of_kubernetes(rendered: Rendered) -> None:
