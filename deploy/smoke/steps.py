@@ -103,7 +103,7 @@ class Smoke:
         try:
             return _finished(server, run)
         except (NobodyAnswers, Refused) as error:
-            return f"run {run}, by the service's word; from here: {error} (--mlflow URL asks there, logged in)"
+            return f"run {run}, by the service's word; from here: {error} (--mlflow asks there, logged in)"
 
     def cancel(self) -> str:
         """One that would train for long ends soon after it is asked to."""
