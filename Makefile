@@ -9,7 +9,7 @@ BIN := .venv/bin
 # Tests start some hundred Pythons: compiled files are kept, whatever the shell says.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo serve check lint test golden bench campaign clean distclean
+.PHONY: help setup demo serve check lint test golden bench campaign deploy-campaign clean distclean
 
 help:
 	@echo "make demo       three experiments on the built-in data, and their comparison"
@@ -19,6 +19,7 @@ help:
 	@echo "make golden     rewrites tests/golden/ and trainer/spec/catalogue/ from the code as it is; then read the difference"
 	@echo "make bench      every benchmark in benchmarks/"
 	@echo "make campaign   CAMVID=DIR SEEDS=$(SEEDS) DATA_DIR=$(DATA_DIR): docs/results/{faults,kills}.json, recipes.md, table1-camvid.md again"
+	@echo "make deploy-campaign  faults of hosts and links between them: docs/results/deploy.json again; needs root"
 	@echo "make clean      caches and build outputs; distclean also .venv; neither touches DATA_DIR"
 
 setup:
@@ -62,6 +63,9 @@ campaign: setup
 	CATALOGUE=all $(PY) -m pytest -q tests/unit/trainer/mmseg_adapter/shipped/test_catalogue.py
 	KILLS=20 KILLS_WRITE=docs/results/kills.json $(PY) -m pytest -q -s tests/integration/test_kills.py
 	$(PY) scripts/campaign.py --camvid "$(CAMVID)" --seeds $(SEEDS) --data-dir "$(DATA_DIR)" --write docs/results/table1-camvid.md
+
+deploy-campaign: setup
+	HOSTS=all HOSTS_WRITE=docs/results/deploy.json $(PY) -m pytest -q -s tests/deploy/hosts
 
 clean:
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
