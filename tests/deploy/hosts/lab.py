@@ -88,10 +88,13 @@ class Lab:
     def undisturbed(self, *, workers: int) -> Work:
         """The same experiment as `post` gives, left alone; run once."""
         if workers not in self._undisturbed:
-            work = self.post(workers=workers)
-            assert work.ended().state == "completed"
-            self._undisturbed[workers] = work
+            self.compare_with(self.post(workers=workers), workers=workers)
         return self._undisturbed[workers]
+
+    def compare_with(self, work: Work, *, workers: int) -> None:
+        """Takes an experiment that is left alone for what the others must be equal to, once it has ended."""
+        assert work.ended().state == "completed"
+        self._undisturbed[workers] = work
 
     def in_midst(self, work: Work) -> int:
         """Waits until the training is at a drawn step, not beyond half of a short one; which."""

@@ -10,7 +10,7 @@ from service.shared.states import State
 from tests.deploy.hosts.lab import Counts, Lab, let_pass, seconds_until
 from tests.deploy.hosts.work import Work, document
 
-_LONGER_THAN_TCP = 40.0  # seconds: the service's connections give a silent database up after 30
+_LONGER_THAN_TCP = 40.0  # seconds: the service's connections give a silent database up after 15
 
 
 def worker_replaced(lab: Lab) -> Counts:
