@@ -34,6 +34,22 @@ class BadPicture(RegionRebalanceError):
         self.problem = problem
 
 
+class TooOften(RegionRebalanceError):
+    """The caller has sent more `what` than is allowed; it may again after `retry_after_seconds`."""
+
+    def __init__(self, what: str, retry_after_seconds: int) -> None:
+        super().__init__(what, retry_after_seconds)
+        self.what = what
+        self.retry_after_seconds = retry_after_seconds
+
+    def __str__(self) -> str:
+        return f"too many {self.what} of one caller; again in {self.retry_after_seconds} s"
+
+
+class QueueFull(RegionRebalanceError):
+    """So much waits already that nothing more is taken for a while; the message says how much."""
+
+
 class NothingThere(RegionRebalanceError):
     """What has this name was never made, or is gone; the message says which there are."""
 

@@ -53,6 +53,9 @@ class Progress(Public):
     iteration: int
     iterations: int
     loss: float | None = None
+    expected_end: AwareDatetime | None = Field(
+        default=None, description="Of the training at its present pace, evaluations aside."
+    )
 
 
 class OverridePublic(Public):
@@ -254,6 +257,12 @@ class Readiness(Public):
     checks: dict[str, str] = Field(
         default={}, description="For each part `ok`, or why it is not; empty for who shows no token."
     )
+    role: Literal["leader", "follower"] | None = Field(
+        default=None, description="Whether this service acts, or another one on the same database."
+    )
+    lead: int | None = Field(
+        default=None, description="On Postgres, of a leader: grows with each that leads."
+    )
 
     def troubles(self) -> dict[str, str]:
         """The parts that are not well, and why."""
@@ -267,6 +276,9 @@ class ProblemDetail(Public):
     title: str
     status: int
     detail: str
+    instance: str | None = Field(
+        default=None, description="urn:region-rebalance:request:ID; the service's log has lines of that id."
+    )
     errors: tuple[ProblemItem, ...] = ()
 
 

@@ -12,9 +12,10 @@ pytestmark = pytest.mark.integration
 
 
 def test_the_server_is_told_when_a_silent_client_is_gone(postgres: Server) -> None:
-    """The lead of a service whose host was switched off ends with its session: not after Postgres' two hours.
+    """A transaction that was open on a host that was switched off ends soon, not after Postgres' two hours.
 
-    A Unix socket has no such times, and the server shows 0 there, but also who has set them.
+    It may hold the row of the lease, by which another service would lead. A Unix socket has no such times,
+    and the server shows 0 there, but also who has set them.
     """
     url = postgres.create("silent")
     engine = make_engine(url.replace("postgresql://", "postgresql+psycopg://"))

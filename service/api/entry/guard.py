@@ -23,7 +23,7 @@ from trainer.base.text import printable
 
 ALIVE = "/healthz"  # asked often, and when the database is away: no token is looked at
 READY = "/readyz"  # answers everybody, but with its details only those who may read
-_READS = frozenset({"GET", "HEAD"})
+READS = frozenset({"GET", "HEAD"})  # they change nothing
 _LONGEST_PATH = 200  # characters, in the log
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
-        needed = tokens.Scope.VIEWER if request.method in _READS else tokens.Scope.USER
+        needed = tokens.Scope.VIEWER if request.method in READS else tokens.Scope.USER
         try:
             caller = await run_in_threadpool(self._caller, request)
             _check(caller, needed)
