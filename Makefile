@@ -81,6 +81,7 @@ deploy-test: setup
 	$(PY) -m pytest -q -s -m deploy tests/deploy/containers/test_containers.py
 
 deploy-campaign: setup
+	HOSTS=all HOSTS_WRITE=docs/results/deploy.json $(PY) -m pytest -q -s tests/deploy/hosts
 	DEPLOY_WRITE=docs/results/deploy.json $(PY) -m pytest -q -s -m deploy tests/deploy/containers/test_faults.py
 
 clean:

@@ -15,16 +15,19 @@ BUSY_TIMEOUT_MS = 10_000
 _SQLITE_FULL, _SQLITE_BROKEN = "database or disk is full", "disk I/O error"
 _LITTLE_BYTES = 64 * 1024  # SQLite asks for so much at a time for what its processes share
 _MIGRATION_KEY = 220401970  # any constant: the name of an advisory lock on Postgres
-# Of libpq, unless the URL says otherwise. A host that went away is noticed in half a minute, not two hours:
-# a leader must not believe for so long that it still is one.
+# Of libpq, unless the URL says otherwise. A host that went away is noticed in a quarter of a minute, not two
+# hours: a leader must not believe for so long that it still is one, and who asks gets an answer in time.
+# `options` has the server's side of it: a transaction that was open on a host that was switched off ends,
+# and no longer keeps the next leader from the row of the lease.
 _PATIENCE: dict[str, str | int] = {
     "application_name": "region-rebalance",
     "client_encoding": "utf8",
     "connect_timeout": 5,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 4,
-    "tcp_user_timeout": 30_000,
+    "keepalives_idle": 5,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+    "options": "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=3 -c tcp_keepalives_count=3",
 }
 
 

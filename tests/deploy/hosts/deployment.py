@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import sys
@@ -36,14 +37,21 @@ _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 class Deployment:
     """Its parts, as far as they were started."""
 
-    def __init__(self, network: Network, *, ray_patience: Mapping[str, str] = SOON) -> None:
-        """`ray_patience`: Ray's variables that say how long a silent node is waited for."""
+    def __init__(self, network: Network, *, ray_patience: Mapping[str, str], max_cluster: str) -> None:
+        """Nothing runs yet.
+
+        Args:
+            network: its own; the directory that its hosts share has the storage.
+            ray_patience: Ray's variables that say how long a silent node is waited for.
+            max_cluster: what REBALANCE_MAX_CLUSTER declares; empty for nothing.
+        """
         self.network = network
         self.storage = Storage.at(network.shared / "storage")
         self._token_file = network.directory / "ray_token"
         self._token_file.touch(mode=0o600)
         self._token_file.write_text(secrets.token_hex(32))
         self._patience = dict(ray_patience)
+        self._declared = {"REBALANCE_MAX_CLUSTER": max_cluster} if max_cluster else {}
         self._token = ""
         self.postgres: Server
         self.database: Host
@@ -108,7 +116,7 @@ class Deployment:
             REBALANCE_POLL_SECONDS="0.5",
             REBALANCE_REPORT_GRACE_SECONDS="2",
             REBALANCE_MAX_RUNNING="4",
-            REBALANCE_MAX_CLUSTER="cpus=4",
+            **self._declared,
         )
         program = [sys.executable, "-m", "service.cli"]
         if not self._token:
@@ -154,6 +162,13 @@ class Deployment:
         uri = f"http://{self.mlflow.address}:{_MLFLOW_PORT}/api/2.0/mlflow"
         with self.mlflow.reached(), httpx.Client(base_url=uri, trust_env=False) as http:
             yield http
+
+    def smoke(self, service: Host, script: Path) -> dict[str, Any]:
+        """What deploy/smoke.sh measures, run where the service is."""
+        command = ["sh", str(script), f"http://127.0.0.1:{_API_PORT}"]
+        environment = self.environment(service, REBALANCE_TOKEN=self._token)
+        found: dict[str, Any] = json.loads(service.run(command, environment, seconds=600))
+        return found
 
     def wait(self, service: Host, *, cpus: int) -> None:
         """Returns once the service says that all is well, and so many CPUs are there to train on."""

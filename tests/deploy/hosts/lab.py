@@ -30,6 +30,7 @@ class Lab:
         seed: int,
         iterations: int,
         ray_patience: Mapping[str, str] = SOON,
+        max_cluster: str = "cpus=2",
     ) -> None:
         """Begins to start all of it; see `whole`.
 
@@ -37,16 +38,17 @@ class Lab:
             programs: of Postgres.
             workers: hosts that train, and how many CPUs each has.
             seed: of all that is drawn.
-            iterations: of each training.
-            ray_patience: see `Deployment`.
+            iterations: of each training with two workers. One with one, which is faster and goes on where
+                the other would stand still, has eight times as many.
+            ray_patience, max_cluster: see `Deployment`.
         """
         self.chance = random.Random(seed)
-        self.iterations = iterations
+        self.iterations = {1: 8 * iterations, 2: iterations}
         self.network = Network()
         self.workers: dict[str, Host] = {}
         self._undisturbed: dict[int, Work] = {}
         try:
-            self.deployment = Deployment(self.network, ray_patience=ray_patience)
+            self.deployment = Deployment(self.network, ray_patience=ray_patience, max_cluster=max_cluster)
             self.deployment.start_head()
             self.deployment.start_mlflow()
             self.deployment.start_postgres(programs)
@@ -80,19 +82,24 @@ class Lab:
 
     def post(self, *, workers: int) -> Work:
         """An experiment, accepted."""
-        return Work(self.deployment, self.service, document(workers=workers, iterations=self.iterations))
+        spec = document(workers=workers, iterations=self.iterations[workers])
+        return Work(self.deployment, self.service, spec)
 
     def undisturbed(self, *, workers: int) -> Work:
         """The same experiment as `post` gives, left alone; run once."""
         if workers not in self._undisturbed:
-            work = self.post(workers=workers)
-            assert work.ended().state == "completed"
-            self._undisturbed[workers] = work
+            self.compare_with(self.post(workers=workers), workers=workers)
         return self._undisturbed[workers]
 
+    def compare_with(self, work: Work, *, workers: int) -> None:
+        """Takes an experiment that is left alone for what the others must be equal to, once it has ended."""
+        assert work.ended().state == "completed"
+        self._undisturbed[workers] = work
+
     def in_midst(self, work: Work) -> int:
-        """Waits until the training is at a drawn step in its first half; which."""
-        step = self.chance.randint(self.iterations // 10, self.iterations // 2)
+        """Waits until the training is at a drawn step, not beyond half of a short one; which."""
+        most = self.iterations[2] // 2
+        step = self.chance.randint(most // 5, most)
         work.reached(step)
         return step
 
@@ -104,6 +111,10 @@ class Lab:
         """The one host that has the worker of a training with one."""
         (host,) = until(lambda: work.trains_on(), seconds=FAULT_SECONDS, what=f"{work.id} trains")
         return host
+
+    def goes_on(self, work: Work, since: float) -> float:
+        """Waits for the first word of its second attempt's training; seconds `since`."""
+        return seconds_until(lambda: 2 in work.attempts and work.records(2), since, f"{work.id} goes on")
 
     def node_is_dead(self, count: int, since: float) -> float:
         """Waits until Ray has but `count` nodes; seconds `since`."""

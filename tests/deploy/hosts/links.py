@@ -33,7 +33,7 @@ def cut_long(lab: Lab) -> Counts:
     lab.workers["w2"].heal()
     healed = time.monotonic()
     back = seconds_until(lambda: lab.deployment.cpus() == 2, healed, "the node is back")
-    resumed = seconds_until(lambda: len(work.attempts) > 1 and work.steps(2), healed, "it goes on")
+    resumed = lab.goes_on(work, healed)
     counts = lab.checked(work, workers=2)
     assert counts["attempts"] == 2
     return {
@@ -53,7 +53,7 @@ def cut_off_writer(lab: Lab) -> Counts:
     host.cut()
     begun = time.monotonic()
     dead = lab.node_is_dead(2, begun)
-    resumed = seconds_until(lambda: len(work.attempts) > 1 and work.steps(2), begun, "it goes on")
+    resumed = lab.goes_on(work, begun)
     host.heal()
     counts = lab.checked(work, workers=1)
     assert counts["attempts"] == 2
