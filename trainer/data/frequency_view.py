@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from trainer.base.files import write_where_asked
 from trainer.base.text import printable
-from trainer.data.frequency import imbalance_factor
 from trainer.data.frequency_tables import FrequencyTable
-from trainer.results.metrics import frequency_groups
+from trainer.results.metrics import frequency_groups, imbalance_factor
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
