@@ -25,6 +25,7 @@ from service.api.routes import (
     experiments,
     health,
     outputs,
+    reports,
     sweep_table,
     sweeps,
     tokens,
@@ -32,6 +33,7 @@ from service.api.routes import (
 from service.api.routes.trained import checkpoints, evaluations, exports, followups, predictions
 from service.api.trained.pruning import PruneRequest
 from service.api.views.mlflow_facts import RunFacts
+from service.api.views.report_cache import ReportCache
 from service.api.views.table_cache import TableCache
 from service.reconcile.cluster import Backend, RunCloser
 from service.reconcile.mlflow_runs import MlflowRuns
@@ -100,6 +102,7 @@ def create_app(
             app.state.reconciler = loop
             app.state.run_facts = RunFacts(mlflow)
             app.state.tables = TableCache()
+            app.state.reports = ReportCache()
             loop.start()
             opened.callback(loop.stop)
             yield
@@ -139,7 +142,7 @@ def _add_entry(app: FastAPI, settings: Settings, probe: str | None) -> None:
 def _add_routes(app: FastAPI, settings: Settings) -> None:
     """All parts of the API, in the order of its documents."""
     trained = (checkpoints, evaluations, predictions, exports, followups)
-    for part in (experiments, outputs, *trained, events, sweeps, sweep_table, comparisons):
+    for part in (experiments, outputs, *trained, events, sweeps, sweep_table, comparisons, reports):
         _include(app, part.router, HTTPStatus(422), HTTPStatus.SERVICE_UNAVAILABLE)
     _include(app, catalogue.router, HTTPStatus(422))
     if settings.closed:

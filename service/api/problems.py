@@ -18,6 +18,7 @@ from service.api.requests import (
     BadParameter,
     BadPicture,
     BodyTooLarge,
+    Busy,
     InvalidToken,
     NoPicture,
     NotAcceptable,
@@ -93,6 +94,7 @@ _STATUS: dict[type[RegionRebalanceError], HTTPStatus] = {
     BadPicture: HTTPStatus(422),
     StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     BackendUnreachable: HTTPStatus.SERVICE_UNAVAILABLE,
+    Busy: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 _TITLES: dict[type[RegionRebalanceError], str] = {
     BadCursor: "Unknown cursor",
@@ -124,7 +126,9 @@ _TITLES: dict[type[RegionRebalanceError], str] = {
     BadPicture: "Unusable picture",
     StoreUnavailable: "Database unavailable",
     BackendUnreachable: "Cluster unreachable",
+    Busy: "Busy",
 }
+_AGAIN: dict[type[RegionRebalanceError], str] = {Busy: "5"}  # Retry-After, in seconds
 # RFC 6750, section 3: how a client is told that it must show a token, or another one.
 _CHALLENGES: dict[type[RegionRebalanceError], str] = {
     NoToken: 'Bearer realm="region-rebalance"',
@@ -182,6 +186,8 @@ def problem_of(_request: Request, error: Exception) -> Response:
     told = problem(_STATUS[known], _TITLES[known], _detail(error), kind=name, errors=errors)
     if known in _CHALLENGES:
         told.headers["WWW-Authenticate"] = _CHALLENGES[known]
+    if known in _AGAIN:
+        told.headers["Retry-After"] = _AGAIN[known]
     return told
 
 

@@ -14,6 +14,7 @@ from service.cli.dataset_options import add_dataset_options
 from service.cli.failure import fail
 from service.cli.instance_options import add_demo_options, add_migrate_options, add_serve_options
 from service.cli.option_types import identifier
+from service.cli.report_options import add_report_options
 from service.cli.tokens import add_token_actions
 from service.cli.trained.options import add_trained_options, contradiction
 from service.shared.followup_ids import is_followup_id
@@ -39,6 +40,7 @@ _API_COMMANDS = {
     "show": ("experiments:show", "one experiment and what happened to it"),
     "logs": ("experiments:logs", "the log of an experiment's job"),
     "compare": ("experiments:compare", "completed experiments side by side; the first is the reference"),
+    "report": ("reports:report", "figures and tables of experiments, or of a sweep, as one HTML file"),
     "cancel": ("experiments:cancel", "ask an experiment to stop"),
     "retry": ("experiments:retry", "another attempt at one that failed or was cancelled"),
     "track": ("experiments:track", "send everything that experiments have measured to MLflow again"),
@@ -212,6 +214,7 @@ def build_parser() -> argparse.ArgumentParser:
         added[name] = _api_command(commands, name, *about, ask=_locally)
     add_trained_options(added)
     added["compare"].add_argument("id", metavar="ID", type=identifier, nargs="+")
+    add_report_options(added["report"])
     added["track"].add_argument("id", metavar="ID", type=identifier, nargs="+")
     added["compare"].add_argument("--classes", action="store_true", help="also class by class: IoU, Remark 1")
     added["compare"].add_argument("--mode", metavar="MODE", help="way of scoring (the reference's first)")
