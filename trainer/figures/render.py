@@ -11,7 +11,7 @@ import vl_convert
 
 from trainer.figures.palette import LIGHT_PAPER
 
-VEGALITE = "6.1"  # the version that Altair writes; `test_render.py` holds it against Altair's own
+VEGALITE = "6.4"  # the version that Altair writes; `test_drawings.py` holds it against Altair's own
 _PNG_SCALE = 2.0
 _NUMBERS = re.compile(r' (?:d|transform|x|y|x1|x2|y1|y2|width|height|cx|cy|r)="[^"]*"')
 _LONG = re.compile(r"-?\d+\.\d{3,}(?:e-?\d+)?")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from trainer.base.text import printable
 from trainer.results.comparability import difference, ground_of, key_of, why_apart
 from trainer.results.grids import Grid
 from trainer.results.report import AttemptReport, ClassScore, Scores
@@ -167,8 +166,3 @@ def class_deltas(setting: Setting, base: Setting, field: str) -> dict[ClassKey, 
     """`iou` or `acc` of each class against the reference's, in points: a difference of means over seeds."""
     theirs = base.class_means(field)
     return {key: difference(value, theirs.get(key)) for key, value in setting.class_means(field).items()}
-
-
-def shown(name: str) -> str:
-    """A name from outside as figures show it: in one line, hidden letters as escapes."""
-    return printable(name)

@@ -68,6 +68,6 @@ def _panel(rows: Sequence[Row], dataset: str, frequency: str, span: float) -> An
 
 def _title(rows: Sequence[Row], dataset: str, frequency: str) -> str:
     ours, papers = factors(rows)[dataset, frequency]
-    told = "undefined" if ours is None else f"{ours:,.0f}" if ours >= 100 else f"{ours:.1f}"
+    told = "undefined" if ours is None else f"{ours:,.1f}"
     beside = f" (the paper: {papers:,})" if papers is not None else ""
     return f"{_SHORT[frequency]} {told}{beside}"
