@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from sweeps.document.spec import SweepSpec
 from sweeps.results.formats import class_grid, score_grid
 from sweeps.results.table import Row, Table
+from trainer.base.text import printable
 from trainer.figures.sources import Source
 from trainer.figures.study import Setting, Study
 from trainer.figures.study import Table as TextTable
@@ -63,8 +64,8 @@ def _setting(table: Table, mode: str, row: Row, sources: Sequence[Source]) -> Se
     if not runs:
         return None
     return Setting(
-        label=row.row,
-        reference=table.reference_of(row),
+        label=printable(row.row),
+        reference=printable(table.reference_of(row)),
         runs=tuple(runs),
         delta=row.delta,
         p_value=row.p_value,

@@ -69,4 +69,4 @@ def _caution(settings: Sequence[Setting]) -> list[str]:
     least = min(len(setting.runs) for setting in settings)
     if least == 1:
         return ["One seed: differences of a few points can be chance."]
-    return [f"Means and intervals rest on {least} seeds: a hint, no more."] if least < _FEW_SEEDS else []
+    return [f"Only {least} seeds: a hint, no more."] if least < _FEW_SEEDS else []

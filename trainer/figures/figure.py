@@ -12,6 +12,7 @@ from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
+from trainer.base.text import printable
 from trainer.figures import render
 from trainer.figures.captions import caption
 from trainer.figures.catalogue import KINDS, Kind
@@ -92,6 +93,7 @@ def figure_of(study: Study, kind: Kind) -> Figure | Absent:
     rows = kind.rows(study)
     if isinstance(rows, Missing):
         return Absent(kind, rows.needs)
+    rows = [readable(row) for row in rows]
     under = caption(kind, study, rows)
     if kind.name not in _CHARTS:
         return _of_pictures(study, kind, rows, under)
@@ -102,6 +104,11 @@ def figure_of(study: Study, kind: Kind) -> Figure | Absent:
     except ValueError as error:
         log.warning("%s cannot be drawn: %s", kind.name, error)
         return Absent(kind, "numbers that can be drawn; these could not")
+
+
+def readable(row: Row) -> Row:
+    """Its words without hidden letters, which no XML has, or which turn others around."""
+    return {name: printable(cell) if isinstance(cell, str) else cell for name, cell in row.items()}
 
 
 def _of_pictures(study: Study, kind: Kind, rows: Sequence[Row], under: str) -> Figure | Absent:

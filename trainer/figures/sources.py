@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainer.base.errors import ReportError
+from trainer.base.text import printable
 from trainer.figures.study import Run, Setting, Study, Table, may_subtract
 from trainer.results.comparability import difference
 from trainer.results.compare import Comparison, compare
@@ -120,7 +121,7 @@ def _labels(firsts: Sequence[Run]) -> list[str]:
         for run in firsts
     ]
     for number in range(1, 5):
-        labels = [", ".join(each[:number]) for each in words]
+        labels = [printable(", ".join(each[:number])) for each in words]
         if len(set(labels)) == len(labels):
             break
     return labels

@@ -13,6 +13,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from trainer.base.text import printable
 from trainer.figures.captions import about
 from trainer.figures.charts.parts import ROWS
 from trainer.figures.figure import Absent, Figure, figures_of
@@ -78,10 +79,13 @@ def _table(rows: Sequence[Row]) -> dict[str, Any]:
 
 @cache
 def _template() -> Any:
-    loader = PackageLoader("trainer.figures.document", "")
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined).get_template(
-        "report.html.j2"
+    found = Environment(
+        loader=PackageLoader("trainer.figures.document", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=lambda value: printable(value) if type(value) is str else value,  # what is `safe` is ours
     )
+    return found.get_template("report.html.j2")
 
 
 @cache

@@ -122,7 +122,7 @@ def test_captions_say_what_stands_behind() -> None:
     told = about(two_by_two())
     assert told.startswith("n = 4 runs: 2 settings, seeds 0, 1; digit_scenes, 10 pictures scored")
     assert "1,000 iterations of batch 16, crops of 64×64" in told
-    assert "rest on 2 seeds" in drawn("seeds", two_by_two()).caption
+    assert "Only 2 seeds" in drawn("seeds", two_by_two()).caption
     one = study_of([Source(report_of("a", BASE))])
     assert "One seed" in drawn("seeds", one).caption
 
