@@ -9,10 +9,8 @@ from sweeps.results.formats import class_grid, score_grid
 from sweeps.results.table import Row, Table
 from trainer.base.text import printable
 from trainer.figures.sources import Source
-from trainer.figures.study import Setting, Study
+from trainer.figures.study import MOST_SETTINGS, Setting, Study
 from trainer.figures.study import Table as TextTable
-
-MOST_SETTINGS = 24  # that are drawn: more can be told apart by nobody
 
 
 def study_of_sweep(

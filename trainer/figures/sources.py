@@ -8,7 +8,7 @@ from pathlib import Path
 
 from trainer.base.errors import ReportError
 from trainer.base.text import printable
-from trainer.figures.study import Run, Setting, Study, Table, may_subtract
+from trainer.figures.study import MOST_SETTINGS, Run, Setting, Study, Table, may_subtract
 from trainer.results.comparability import difference
 from trainer.results.compare import Comparison, compare
 from trainer.results.grids import comparison_class_grid, comparison_grid
@@ -76,14 +76,16 @@ def study_of(sources: Sequence[Source], mode: str | None = None) -> Study:
     groups, repeats = _grouped(runs)
     base = next(iter(groups))
     settings = [Setting(label, base, tuple(group)) for label, group in groups.items()]
+    left = len(settings) - MOST_SETTINGS
+    told = f"figures show the first {MOST_SETTINGS} settings; {left} more are in the tables"
     names = [run.experiment for run in runs]
     return Study(
         title=f"Comparison of {len(names)} experiments" if len(names) > 1 else f"Experiment {names[0]}",
         subject=", ".join(names),
-        settings=tuple(_with_difference(setting, settings[0]) for setting in settings),
+        settings=tuple(_with_difference(setting, settings[0]) for setting in settings[:MOST_SETTINGS]),
         mode=comparison.mode,
         tables=_tables(comparison),
-        notes=(*comparison.notes, *repeats),
+        notes=(*comparison.notes, *repeats, *([told] if left > 0 else [])),
     )
 
 

@@ -15,6 +15,7 @@ from trainer.spec.spec import ExperimentSpec
 from trainer.storage.directories import AttemptDir, FollowupDir
 
 ClassKey = tuple[int, str]
+MOST_SETTINGS = 24  # that are drawn: more can be told apart by nobody
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from tests.unit.trainer.figures.studies import (
 from trainer.figures.catalogue import KINDS
 from trainer.figures.rows.row import Missing, Row
 from trainer.figures.sources import Source, source_at, study_of
-from trainer.figures.study import Study
+from trainer.figures.study import MOST_SETTINGS, Study
 from trainer.spec.recipes import recipes
 
 
@@ -257,3 +257,11 @@ def test_one_experiment_alone() -> None:
     study = of({})
     drawn = {name for name, kind in KINDS.items() if not isinstance(kind.rows(study), Missing)}
     assert drawn == {"seeds", "figure4", "figure5", "cost"}
+
+
+def test_very_many_settings_are_not_all_drawn() -> None:
+    """The first are; the notes say how many are left."""
+    study = of(*({"method": {**RR, "lambda": number / 100}} for number in range(MOST_SETTINGS + 2)))
+    assert len(study.settings) == MOST_SETTINGS
+    assert study.notes[-1] == f"figures show the first {MOST_SETTINGS} settings; 2 more are in the tables"
+    assert len(study.tables[0].grid.rows) == MOST_SETTINGS + 2

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from sweeps.results.formats import class_grid, score_grid
-from sweeps.results.study_of_sweep import MOST_SETTINGS, study_of_sweep
+from sweeps.results.study_of_sweep import study_of_sweep
 from sweeps.results.table import Entry, Row, make_table
 from tests.unit.sweeps.driver.stubs import sweep_of
 from tests.unit.trainer.figures.studies import BASE, BETTER, RR, report_of
 from trainer.figures.rows import classes, remark, seeds
 from trainer.figures.rows.row import Missing
 from trainer.figures.sources import Source, study_of
+from trainer.figures.study import MOST_SETTINGS
 from trainer.results.compare import compare
 from trainer.results.report import AttemptReport
 
