@@ -8,11 +8,11 @@ from typing import Any
 import altair as alt
 
 from trainer.figures.charts import parts
-from trainer.figures.rows.correlations import means
+from trainer.figures.rows.correlations import Frequency, means
 from trainer.figures.rows.row import Row
 from trainer.figures.study import Study
 
-_WORDS = {"pixel": "training pixels", "region": "training pictures with the class"}
+_WORDS: dict[Frequency, str] = {"pixel": "training pixels", "region": "training pictures with the class"}
 
 
 def chart(rows: Sequence[Row], study: Study) -> Any:
@@ -23,7 +23,7 @@ def chart(rows: Sequence[Row], study: Study) -> Any:
     return parts.Steered(alt.hconcat(*panels, data=parts.source()), picked)
 
 
-def _panel(frequency: str, study: Study, *, named: bool) -> Any:
+def _panel(frequency: Frequency, study: Study, *, named: bool) -> Any:
     field = f"{frequency}_frequency"
     known = {
         label: "undefined" if value is None else f"{value:.1f} %"

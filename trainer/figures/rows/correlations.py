@@ -2,41 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Literal
 
-from trainer.figures.rows.row import Row
-from trainer.figures.study import Study
+from trainer.figures.study import Setting, Study
 from trainer.results.grids import Grid, fixed
 from trainer.results.statistics import mean
 from trainer.spec.catalogue.published import correlation
 
-
-def rows(study: Study) -> list[Row]:
-    """Pearson's coefficient with training pixels and training pictures, in percent; None where undefined."""
-    return [
-        {
-            "setting": setting.label,
-            "seed": run.seed,
-            "pixel": run.scores.pearson_pixel,
-            "region": run.scores.pearson_region,
-        }
-        for setting, run in study.runs
-    ]
+Frequency = Literal["pixel", "region"]
 
 
-def means(study: Study, frequency: str) -> dict[str, float | None]:
-    """Of each setting, over the seeds that have one."""
-    return {
-        setting.label: mean([value for value in _values(setting.runs, frequency) if value is not None])
-        for setting in study.settings
-    }
+def means(study: Study, frequency: Frequency) -> dict[str, float | None]:
+    """Pearson's coefficient of each setting in percent, over the seeds that have one."""
+    return {setting.label: mean(_known(setting, frequency)) for setting in study.settings}
 
 
 def grid(study: Study) -> Grid:
-    """A line for each run, and the paper's where it has the data set."""
+    """A line for each run, and the paper's where it has the data set; empty where undefined."""
     lines = [
-        [str(row["setting"]), str(row["seed"]), *(fixed(_number(row[name])) for name in ("pixel", "region"))]
-        for row in rows(study)
+        [setting.label, str(run.seed), fixed(run.scores.pearson_pixel), fixed(run.scores.pearson_region)]
+        for setting, run in study.runs
     ]
     dataset = study.settings[0].spec.dataset.name
     papers = [correlation(dataset, frequency) for frequency in ("pixel", "region")]
@@ -45,9 +30,7 @@ def grid(study: Study) -> Grid:
     return Grid(["", "seed", "Acc and pixels, %", "Acc and pictures, %"], lines, words=1)
 
 
-def _values(runs: Sequence[object], frequency: str) -> list[float | None]:
-    return [getattr(run.scores, f"pearson_{frequency}") for run in runs]  # type: ignore[attr-defined]
-
-
-def _number(value: object) -> float | None:
-    return value if isinstance(value, float) else None
+def _known(setting: Setting, frequency: Frequency) -> list[float]:
+    scores = [run.scores for run in setting.runs]
+    found = [one.pearson_pixel if frequency == "pixel" else one.pearson_region for one in scores]
+    return [value for value in found if value is not None]
