@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from tests.browser import Seen, browser, watched  # noqa: F401 - a fixture
@@ -114,7 +115,7 @@ def test_without_scripts(browser: Browser, page_file: Path) -> None:  # noqa: F8
     """Every figure and table is there; what only scripts can do is not offered."""
     with watched(browser, network=False, scripts=False) as seen:
         seen.page.goto(page_file.as_uri())
-        assert seen.page.locator(f"{SECTIONS} .drawing > svg").count() == seen.page.locator(SECTIONS).count()
+        assert seen.page.locator(f"{SECTIONS} .drawn > svg").count() == seen.page.locator(SECTIONS).count()
         assert seen.page.locator("table").count() == 3
         assert seen.page.locator(".controls:visible").count() == 0
         assert seen.page.locator(".files:visible").count() == 0
@@ -133,6 +134,16 @@ def test_light_dark_and_print(browser: Browser, page_file: Path) -> None:  # noq
             assert seen.page.evaluate(ink) == "rgb(0, 0, 0)"
             assert seen.page.locator("nav").is_hidden()
     assert inks == ["rgb(26, 26, 26)", "rgb(232, 232, 232)"]
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_screen_reader_finds_its_way(browser: Browser, page_file: Path, dark: bool) -> None:  # noqa: F811
+    """axe-core has nothing serious to say of it, with every figure live, in light and dark."""
+    with watched(browser, network=False, dark=dark, bypass_csp=True) as seen:  # axe is put into the page
+        seen.page.goto(page_file.as_uri())
+        enliven(seen.page)
+        found = Axe().run(seen.page).response["violations"]
+        assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == []
 
 
 def test_on_a_phone(browser: Browser, page_file: Path) -> None:  # noqa: F811

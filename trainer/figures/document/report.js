@@ -72,6 +72,7 @@
     const place = section.querySelector(".drawing");
     const controls = section.querySelector(".controls");
     const live = document.createElement("div");
+    live.setAttribute("aria-hidden", "true"); // the drawing as a whole has a name and a description
     const view = new vega.View(vega.parse(data.chart, null, { ast: true }), {
       expr: vegaInterpreter.expressionInterpreter,
       renderer: "svg",
@@ -83,7 +84,7 @@
     });
     await view.runAsync();
     controls.hidden = !controls.hasChildNodes();
-    place.replaceChildren(live);
+    place.querySelector(".drawn").replaceChildren(live);
     place.classList.add("live");
     offerFiles(section, data.table, view);
   }
