@@ -28,6 +28,7 @@ from service.api.routes import (
     health,
     metrics,
     outputs,
+    reports,
     streams,
     sweep_table,
     sweeps,
@@ -36,6 +37,7 @@ from service.api.routes import (
 from service.api.routes.trained import checkpoints, evaluations, exports, followups, predictions
 from service.api.trained.pruning import PruneRequest
 from service.api.views.mlflow_facts import RunFacts
+from service.api.views.report_cache import ReportCache
 from service.api.views.table_cache import TableCache
 from service.api.views.waiting import Queue
 from service.api.watching.feed import Feed
@@ -141,6 +143,7 @@ def _fill_state(
     app.state.run_facts = RunFacts(mlflow)
     app.state.queue = Queue(store, settings)
     app.state.tables = TableCache()
+    app.state.reports = ReportCache()
     app.state.room = QueueRoom((store, store.sweeps, store.followups), settings.max_queued)
     app.state.feed = Feed({"experiment": store, "sweep": store.sweeps, "followup": store.followups})
     known = app.state.run_facts if mlflow is not None else None
@@ -168,7 +171,7 @@ def _add_entry(app: FastAPI, settings: Settings, probe: str | None) -> None:
 def _add_routes(app: FastAPI, settings: Settings) -> None:
     """All parts of the API, in the order of its documents."""
     trained = (checkpoints, evaluations, predictions, exports, followups)
-    for part in (experiments, outputs, *trained, events, streams, sweeps, sweep_table, comparisons):
+    for part in (experiments, outputs, *trained, events, streams, sweeps, sweep_table, comparisons, reports):
         _include(app, part.router, HTTPStatus(422), HTTPStatus.SERVICE_UNAVAILABLE)
     _include(app, catalogue.router, HTTPStatus(422))
     if settings.closed:

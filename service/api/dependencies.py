@@ -11,6 +11,7 @@ from service.api.entry.queue_room import QueueRoom
 from service.api.fastapi_compat import query_parameters
 from service.api.requests import BadParameter
 from service.api.views.mlflow_facts import RunFacts
+from service.api.views.report_cache import ReportCache
 from service.api.views.table_cache import TableCache
 from service.api.views.waiting import Queue
 from service.reconcile.cluster import Backend, BackendUnreachable
@@ -49,6 +50,10 @@ def _queue(request: Request) -> Queue:
 
 def _tables(request: Request) -> TableCache:
     return cast(TableCache, request.app.state.tables)
+
+
+def _reports(request: Request) -> ReportCache:
+    return cast(ReportCache, request.app.state.reports)
 
 
 def _machines(request: Request) -> Callable[[object], Machines | None]:
@@ -93,6 +98,7 @@ StoreDep = Annotated[Store, Depends(_store)]
 BackendDep = Annotated[Backend, Depends(_backend)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
 TablesDep = Annotated[TableCache, Depends(_tables)]
+ReportsDep = Annotated[ReportCache, Depends(_reports)]
 ReconcilerDep = Annotated[ReconcilerLoop, Depends(_reconciler)]
 MachinesDep = Annotated[Callable[[object], Machines | None], Depends(_machines)]
 FactsDep = Annotated[RunFacts, Depends(_facts)]

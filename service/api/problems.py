@@ -18,6 +18,7 @@ from service.api.requests import (
     BadParameter,
     BadPicture,
     BodyTooLarge,
+    Busy,
     InvalidToken,
     NoPicture,
     NotAcceptable,
@@ -98,6 +99,7 @@ _STATUS: dict[type[RegionRebalanceError], HTTPStatus] = {
     QueueFull: HTTPStatus.SERVICE_UNAVAILABLE,
     StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     BackendUnreachable: HTTPStatus.SERVICE_UNAVAILABLE,
+    Busy: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 _TITLES: dict[type[RegionRebalanceError], str] = {
     BadCursor: "Unknown cursor",
@@ -131,6 +133,7 @@ _TITLES: dict[type[RegionRebalanceError], str] = {
     QueueFull: "The queue is full",
     StoreUnavailable: "Database unavailable",
     BackendUnreachable: "Cluster unreachable",
+    Busy: "Busy",
 }
 # RFC 6750, section 3: how a client is told that it must show a token, or another one.
 _CHALLENGES: dict[type[RegionRebalanceError], str] = {

@@ -58,6 +58,10 @@ class NoPicture(RegionRebalanceError):
     """A prediction came to no picture; the message says why."""
 
 
+class Busy(RegionRebalanceError):
+    """Too many ask for the same at once; the message says what for, and to come again."""
+
+
 class NotAcceptable(RegionRebalanceError):
     """The answer exists in none of the forms that Accept names; the message says which there are."""
 

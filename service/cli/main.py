@@ -15,6 +15,7 @@ from service.cli.experiment_options import add_experiment_options
 from service.cli.failure import fail
 from service.cli.instance_options import INSTANCE_COMMANDS
 from service.cli.option_types import identifier
+from service.cli.report_options import add_report_options
 from service.cli.tokens import add_token_actions
 from service.cli.trained.options import add_trained_options, contradiction
 from service.shared.followup_ids import is_followup_id
@@ -41,6 +42,7 @@ _API_COMMANDS = {
     "logs": ("experiments:logs", "the log of an experiment's job"),
     "watch": ("watching:watch", "a table of experiments that is kept up to date, to their end"),
     "compare": ("experiments:compare", "completed experiments side by side; the first is the reference"),
+    "report": ("reports:report", "figures and tables of experiments, or of a sweep, as one HTML file"),
     "cancel": ("experiments:cancel", "ask an experiment to stop"),
     "retry": ("experiments:retry", "another attempt at one that failed or was cancelled"),
     "track": ("experiments:track", "send everything that experiments have measured to MLflow again"),
@@ -195,6 +197,7 @@ def build_parser() -> argparse.ArgumentParser:
         added[name] = _api_command(commands, name, *about, ask=_locally)
     add_trained_options(added)
     add_experiment_options(added)
+    add_report_options(added["report"])
     _reproduce(added["reproduce"])
     _recipes(commands.add_parser("recipes", help="the paper's rows, which a spec can name"))
     _sweep(commands.add_parser("sweep", help="grids and searches of experiments"))

@@ -12,7 +12,8 @@ A sweep is read in one direction:
 7. The search reads evaluations there; a scheduler's verdict is a permit to go on, or `BegunTrials.stop`.
 8. `TrialLife` reads how it ended: another attempt follows a lost worker, else `Board.ended` records the end.
 9. `Board` rewrites the table, from reports alone; MLflow gets a copy (`ParentRun`).
-10. When the source is exhausted and every trial has ended, the last table and `SweepReport` are written.
+10. When the source is exhausted and every trial has ended, the last table, the page of figures
+    (`report_page.py`) and `SweepReport` are written.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from sweeps.driver.begun_trials import BegunTrials
 from sweeps.driver.looked_at import looked_at
 from sweeps.driver.mlflow_parent import ParentRun
 from sweeps.driver.remaining import source_of
+from sweeps.driver.report_page import write_page
 from sweeps.driver.summary import Board
 from sweeps.driver.sweep_task import SweepTask
 from sweeps.driver.trial_records import read_trials
@@ -35,6 +37,7 @@ from sweeps.execution.cluster import RayCluster
 from sweeps.execution.pool import Pool
 from sweeps.results.formats import to_markdown
 from sweeps.results.report import SweepReport, write_sweep_report
+from sweeps.results.table import Table
 from sweeps.search.candidates import Source
 from trainer.base.ends import End, ExitCode
 from trainer.base.errors import Cancelled, SpecError
@@ -115,12 +118,20 @@ class Driver:
         table = board.show_last(limit)
         if table is not None:
             print(f"\n{to_markdown(table)}", flush=True)
+            self._show_page(board, table)
         counts = {name: count for name, count in board.counts().model_dump().items() if count}
         told = ", ".join(f"{count} {name}" for name, count in counts.items())
         best = board.best()
         if best is not None:
             told += f"; best {self._task.sweep.metric} {best.value:.2f}: {best.row} ({best.experiment})"
         print(f"{told}\ntable: {self._task.directory.tables['markdown']}", flush=True)
+
+    def _show_page(self, board: Board, table: Table) -> None:
+        task = self._task
+        if write_page(task.sweep, task.identifier, task.storage, table, board.ended_trials()):
+            print(f"report: {task.directory.page}", flush=True)
+            if self._parent is not None:
+                self._parent.show_page()
 
     def _report(self, error: Exception | None) -> SweepReport:
         document: dict[str, Any] = {

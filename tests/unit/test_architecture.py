@@ -40,6 +40,7 @@ BREAKERS = {
     "workers-call-nobody": ("trainer/run/worker.py", "import httpx"),
     "sql-behind-the-store": ("service/api/routes/experiments.py", "import sqlalchemy"),
     "http-at-the-edge": ("service/store/experiments.py", "import fastapi"),
+    "charts-in-figures": ("trainer/results/compare.py", "import altair"),
     "processes-behind-one-file": ("service/reconcile/reconciler.py", "import psutil"),
 }
 ROOMS = next(contract for contract in CONTRACTS if contract["id"] == "rooms")

@@ -124,6 +124,16 @@ class SweepDir:
         return self.folder.file("comparison.json")
 
     @property
+    def page(self) -> StoredFile:
+        """The report as one HTML file, written when the sweep's job has come to its end."""
+        return self.folder.file("report.html")
+
+    @property
+    def figures(self) -> StoredFolder:
+        """Each of its figures as SVG, PNG and CSV."""
+        return self.folder.folder("figures")
+
+    @property
     def pause(self) -> StoredFile:
         """While this file exists no trial is started; those that run finish."""
         return self.folder.file("pause")
