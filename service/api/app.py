@@ -33,6 +33,8 @@ from service.api.routes.trained import checkpoints, evaluations, exports, follow
 from service.api.trained.pruning import PruneRequest
 from service.api.views.mlflow_facts import RunFacts
 from service.api.views.table_cache import TableCache
+from service.api.web import install as web
+from service.api.web.errors import told
 from service.reconcile.cluster import Backend, RunCloser
 from service.reconcile.mlflow_runs import MlflowRuns
 from service.reconcile.ray_backend import RayBackend
@@ -129,7 +131,7 @@ def _everywhere(settings: Settings) -> tuple[HTTPStatus, ...]:
 def _add_entry(app: FastAPI, settings: Settings, probe: str | None) -> None:
     """What a request passes before the routes, the last one first."""
     if settings.closed:
-        app.add_middleware(Guard, probe)
+        app.add_middleware(Guard, probe, told)
     let_pages_in(app, settings)
     app.add_middleware(OwnHosts, settings)
     # Only this machine's processes reach loopback: such a header is of a reverse proxy here.
@@ -146,6 +148,7 @@ def _add_routes(app: FastAPI, settings: Settings) -> None:
         _include(app, tokens.router, HTTPStatus(422), HTTPStatus.SERVICE_UNAVAILABLE)
     for part in (health, docs):
         app.include_router(part.router)
+    web.install(app, settings)
 
 
 def _include(app: FastAPI, router: APIRouter, *problem: HTTPStatus) -> None:

@@ -18,14 +18,17 @@ from service.api.requests import (
     BadParameter,
     BadPicture,
     BodyTooLarge,
+    ForeignForm,
     InvalidToken,
     NoPicture,
     NotAcceptable,
+    NotForm,
     NothingThere,
     NotJson,
     NoToken,
     NotPicture,
     ScopeTooSmall,
+    TooManyLogins,
     UnknownRecipe,
 )
 from service.reconcile.cluster import BackendUnreachable
@@ -70,6 +73,8 @@ _STATUS: dict[type[RegionRebalanceError], HTTPStatus] = {
     NoToken: HTTPStatus.UNAUTHORIZED,
     InvalidToken: HTTPStatus.UNAUTHORIZED,
     ScopeTooSmall: HTTPStatus.FORBIDDEN,
+    ForeignForm: HTTPStatus.FORBIDDEN,
+    TooManyLogins: HTTPStatus.TOO_MANY_REQUESTS,
     UnknownExperiment: HTTPStatus.NOT_FOUND,
     UnknownSweep: HTTPStatus.NOT_FOUND,
     UnknownFollowup: HTTPStatus.NOT_FOUND,
@@ -87,6 +92,7 @@ _STATUS: dict[type[RegionRebalanceError], HTTPStatus] = {
     BodyTooLarge: HTTPStatus(413),  # its name changed in Python 3.13
     NotJson: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     NotPicture: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    NotForm: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     SpecError: HTTPStatus(422),
     DataError: HTTPStatus(422),
     BadParameter: HTTPStatus(422),
@@ -101,6 +107,8 @@ _TITLES: dict[type[RegionRebalanceError], str] = {
     NoToken: "A token is needed",
     InvalidToken: "Not a token that counts",
     ScopeTooSmall: "Not with this token",
+    ForeignForm: "Not a form of this page",
+    TooManyLogins: "Too many wrong tokens",
     UnknownExperiment: "No such experiment",
     UnknownSweep: "No such sweep",
     UnknownFollowup: "No such follow-up",
@@ -118,6 +126,7 @@ _TITLES: dict[type[RegionRebalanceError], str] = {
     BodyTooLarge: "Body too large",
     NotJson: "Not JSON",
     NotPicture: "Not a picture",
+    NotForm: "Not a form",
     SpecError: "Invalid spec",
     DataError: "Unusable data",
     BadParameter: "Invalid parameter",
@@ -182,6 +191,8 @@ def problem_of(_request: Request, error: Exception) -> Response:
     told = problem(_STATUS[known], _TITLES[known], _detail(error), kind=name, errors=errors)
     if known in _CHALLENGES:
         told.headers["WWW-Authenticate"] = _CHALLENGES[known]
+    if isinstance(error, TooManyLogins):
+        told.headers["Retry-After"] = str(error.seconds)
     return told
 
 

@@ -22,6 +22,25 @@ class NotJson(RegionRebalanceError):
     """The body is declared as something that is not JSON, or as nothing; the message is that type."""
 
 
+class NotForm(RegionRebalanceError):
+    """The body is declared as something that is no form; the message says as what."""
+
+
+class ForeignForm(RegionRebalanceError):
+    """A form that was not sent by one of our pages in this session; the message says what to do."""
+
+
+class TooManyLogins(RegionRebalanceError):
+    """Too many wrong tokens came from one address; the argument is after how many seconds to try again."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+    def __str__(self) -> str:
+        return f"too many wrong tokens came from your address; try again in {self.seconds} s"
+
+
 class NotPicture(RegionRebalanceError):
     """The body is declared as something that is no PNG or JPEG; the message is that type."""
 
