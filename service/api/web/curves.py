@@ -68,7 +68,7 @@ def _svg(title: str, points: Points) -> str:
         altair.Chart(altair.InlineData(values=values))
         .mark_line(interpolate="linear", point=len(points) < 30)
         .encode(
-            x=altair.X("iteration:Q", title="iteration"),
+            x=altair.X("iteration:Q", title="iteration", scale=altair.Scale(zero=True)),
             y=altair.Y("value:Q", title=title, scale=altair.Scale(zero=False)),
         )
         .properties(width=_WIDTH, height=_HEIGHT)

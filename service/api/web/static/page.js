@@ -1,34 +1,45 @@
-// What htmx does not do by itself: say that the service does not answer, and keep a log at its end.
+// What htmx does not do by itself: say that the service does not answer, and leave a reader where he was.
 (() => {
   "use strict";
-  const trouble = () => document.getElementById("trouble");
-  const clock = () => new Date().toLocaleTimeString();
-  let since = clock();
+  let since = new Date();
 
   const say = (text) => {
-    const place = trouble();
+    const place = document.getElementById("trouble");
     if (place.textContent !== text) place.textContent = text;
     place.hidden = text === "";
   };
   document.addEventListener("htmx:afterRequest", (event) => {
     const status = event.detail.xhr ? event.detail.xhr.status : 0;
     if (event.detail.successful) {
-      since = clock();
+      since = new Date();
       say("");
     } else if (status === 401) {
       say("You are logged out. Load the page again to log in.");
     } else if (status === 0 || status >= 500) {
-      say(`The service does not answer. What is shown is of ${since}.`);
+      say(`The service does not answer. What is shown is of ${since.toLocaleTimeString()}.`);
     }
   });
 
-  const atEnd = (log) => log.scrollHeight - log.scrollTop - log.clientHeight < 8;
-  const toEnd = (within) => within.querySelectorAll("pre.log").forEach((log) => { log.scrollTop = log.scrollHeight; });
-  let follow = true;
+  // A part that is put anew opens what was open, scrolls to where it was, and a log to its end, if it was there.
+  const atEnd = (part) => part.scrollHeight - part.scrollTop - part.clientHeight < 8;
+  let places = [];
   document.addEventListener("htmx:beforeSwap", (event) => {
-    const log = event.detail.target && event.detail.target.querySelector("pre.log");
-    follow = !log || atEnd(log);
+    places = [...event.detail.target.querySelectorAll("[id]")].map((part) => ({
+      id: part.id,
+      open: part.open === true,
+      left: part.scrollLeft,
+      top: atEnd(part) ? Infinity : part.scrollTop,
+    }));
   });
-  document.addEventListener("htmx:afterSettle", () => { if (follow) toEnd(document); });
-  document.addEventListener("DOMContentLoaded", () => toEnd(document));
+  document.addEventListener("htmx:afterSettle", () => {
+    for (const { id, open, left, top } of places) {
+      const part = document.getElementById(id);
+      if (!part) continue;
+      if (open) part.open = true;
+      part.scrollLeft = left;
+      part.scrollTop = Math.min(top, part.scrollHeight);
+    }
+    places = [];
+  });
+  document.querySelectorAll("pre.log").forEach((log) => { log.scrollTop = log.scrollHeight; });
 })();
