@@ -20,7 +20,7 @@ from service.reconcile.reconciler import utc_now
 router = APIRouter()
 
 # A page of ours and nothing else: neither another host's nor one of the API's.
-_OWN_PAGE = re.compile(r"/(ui(/[A-Za-z0-9._~-]+)*)?(\?[\x21-\x5b\x5d-\x7e]*)?", re.ASCII)
+_OWN_PAGE = re.compile(r"/(ui(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*)?(\?[\x21-\x5b\x5d-\x7e]*)?", re.ASCII)
 
 log = logging.getLogger(__name__)
 
