@@ -7,6 +7,7 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
+from service.api.entry.queue_room import QueueRoom
 from service.api.fastapi_compat import query_parameters
 from service.api.requests import BadParameter
 from service.api.views.mlflow_facts import RunFacts
@@ -60,6 +61,10 @@ def _machines(request: Request) -> Callable[[object], Machines | None]:
     return of
 
 
+def _room(request: Request) -> Callable[[], None]:
+    return cast(QueueRoom, request.app.state.room).check
+
+
 def _wake(request: Request) -> Callable[[], None]:
     return _reconciler(request).wake
 
@@ -86,4 +91,5 @@ TablesDep = Annotated[TableCache, Depends(_tables)]
 ReconcilerDep = Annotated[ReconcilerLoop, Depends(_reconciler)]
 MachinesDep = Annotated[Callable[[object], Machines | None], Depends(_machines)]
 FactsDep = Annotated[RunFacts, Depends(_facts)]
+RoomDep = Annotated[Callable[[], None], Depends(_room)]
 WakeDep = Annotated[Callable[[], None], Depends(_wake)]

@@ -27,11 +27,13 @@ from service.api.requests import (
     NotJson,
     NoToken,
     NotPicture,
+    QueueFull,
     ScopeTooSmall,
-    TooManyLogins,
+    TooOften,
     UnknownRecipe,
 )
 from service.reconcile.cluster import BackendUnreachable
+from service.shared.log_lines import REQUEST_ID
 from service.shared.schemas import ProblemDetail
 from service.store.records import (
     BadCursor,
@@ -74,7 +76,6 @@ _STATUS: dict[type[RegionRebalanceError], HTTPStatus] = {
     InvalidToken: HTTPStatus.UNAUTHORIZED,
     ScopeTooSmall: HTTPStatus.FORBIDDEN,
     ForeignForm: HTTPStatus.FORBIDDEN,
-    TooManyLogins: HTTPStatus.TOO_MANY_REQUESTS,
     UnknownExperiment: HTTPStatus.NOT_FOUND,
     UnknownSweep: HTTPStatus.NOT_FOUND,
     UnknownFollowup: HTTPStatus.NOT_FOUND,
@@ -97,6 +98,8 @@ _STATUS: dict[type[RegionRebalanceError], HTTPStatus] = {
     DataError: HTTPStatus(422),
     BadParameter: HTTPStatus(422),
     BadPicture: HTTPStatus(422),
+    TooOften: HTTPStatus.TOO_MANY_REQUESTS,
+    QueueFull: HTTPStatus.SERVICE_UNAVAILABLE,
     StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     BackendUnreachable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
@@ -108,7 +111,6 @@ _TITLES: dict[type[RegionRebalanceError], str] = {
     InvalidToken: "Not a token that counts",
     ScopeTooSmall: "Not with this token",
     ForeignForm: "Not a form of this page",
-    TooManyLogins: "Too many wrong tokens",
     UnknownExperiment: "No such experiment",
     UnknownSweep: "No such sweep",
     UnknownFollowup: "No such follow-up",
@@ -131,6 +133,8 @@ _TITLES: dict[type[RegionRebalanceError], str] = {
     DataError: "Unusable data",
     BadParameter: "Invalid parameter",
     BadPicture: "Unusable picture",
+    TooOften: "Too many requests",
+    QueueFull: "The queue is full",
     StoreUnavailable: "Database unavailable",
     BackendUnreachable: "Cluster unreachable",
 }
@@ -140,6 +144,9 @@ _CHALLENGES: dict[type[RegionRebalanceError], str] = {
     InvalidToken: 'Bearer realm="region-rebalance", error="invalid_token"',
     ScopeTooSmall: 'Bearer realm="region-rebalance", error="insufficient_scope"',
 }
+
+
+_LATER = {"Retry-After": "10"}  # seconds: what is away comes back by itself, or somebody sees to it
 
 
 def install(app: FastAPI) -> None:
@@ -156,14 +163,17 @@ def problem(
     status: HTTPStatus, title: str, detail: str, *, kind: str | None = None, errors: Iterable[Problem] = ()
 ) -> Response:
     """One answer of type application/problem+json (RFC 9457), whatever is in its texts."""
+    request = REQUEST_ID.get()
     document = {
         "type": f"urn:region-rebalance:problem:{kind}" if kind else "about:blank",
         "title": title,
         "status": int(status),
         "detail": printable(detail),
+        "instance": f"urn:region-rebalance:request:{request}" if request else None,
         "errors": [{name: printable(text) for name, text in asdict(each).items()} for each in errors],
     }
-    return JSONResponse(document, status_code=int(status), media_type=MEDIA_TYPE)
+    headers = _LATER if status is HTTPStatus.SERVICE_UNAVAILABLE else None
+    return JSONResponse(document, status_code=int(status), media_type=MEDIA_TYPE, headers=headers)
 
 
 def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
@@ -191,8 +201,8 @@ def problem_of(_request: Request, error: Exception) -> Response:
     told = problem(_STATUS[known], _TITLES[known], _detail(error), kind=name, errors=errors)
     if known in _CHALLENGES:
         told.headers["WWW-Authenticate"] = _CHALLENGES[known]
-    if isinstance(error, TooManyLogins):
-        told.headers["Retry-After"] = str(error.seconds)
+    if isinstance(error, TooOften):
+        told.headers["Retry-After"] = str(error.retry_after_seconds)
     return told
 
 

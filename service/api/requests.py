@@ -30,17 +30,6 @@ class ForeignForm(RegionRebalanceError):
     """A form that was not sent by one of our pages in this session; the message says what to do."""
 
 
-class TooManyLogins(RegionRebalanceError):
-    """Too many wrong tokens came from one address; the argument is after how many seconds to try again."""
-
-    def __init__(self, seconds: int) -> None:
-        super().__init__(seconds)
-        self.seconds = seconds
-
-    def __str__(self) -> str:
-        return f"too many wrong tokens came from your address; try again in {self.seconds} s"
-
-
 class NotPicture(RegionRebalanceError):
     """The body is declared as something that is no PNG or JPEG; the message is that type."""
 
@@ -51,6 +40,22 @@ class BadPicture(RegionRebalanceError):
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem)
         self.problem = problem
+
+
+class TooOften(RegionRebalanceError):
+    """The caller has sent more `what` than is allowed; it may again after `retry_after_seconds`."""
+
+    def __init__(self, what: str, retry_after_seconds: int) -> None:
+        super().__init__(what, retry_after_seconds)
+        self.what = what
+        self.retry_after_seconds = retry_after_seconds
+
+    def __str__(self) -> str:
+        return f"too many {self.what} of one caller; again in {self.retry_after_seconds} s"
+
+
+class QueueFull(RegionRebalanceError):
+    """So much waits already that nothing more is taken for a while; the message says how much."""
 
 
 class NothingThere(RegionRebalanceError):

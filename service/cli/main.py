@@ -38,6 +38,7 @@ _API_COMMANDS = {
     "list": ("experiments:list_", "experiments, newest first"),
     "show": ("experiments:show", "one experiment and what happened to it"),
     "logs": ("experiments:logs", "the log of an experiment's job"),
+    "watch": ("watching:watch", "a table of experiments that is kept up to date, to their end"),
     "compare": ("experiments:compare", "completed experiments side by side; the first is the reference"),
     "cancel": ("experiments:cancel", "ask an experiment to stop"),
     "retry": ("experiments:retry", "another attempt at one that failed or was cancelled"),
@@ -211,6 +212,8 @@ def build_parser() -> argparse.ArgumentParser:
     for name, about in _LOCAL_COMMANDS.items():
         added[name] = _api_command(commands, name, *about, ask=_locally)
     add_trained_options(added)
+    text = "none: whatever has not ended, until Ctrl-C"
+    added["watch"].add_argument("id", metavar="ID", type=identifier, nargs="*", help=text)
     added["compare"].add_argument("id", metavar="ID", type=identifier, nargs="+")
     added["track"].add_argument("id", metavar="ID", type=identifier, nargs="+")
     added["compare"].add_argument("--classes", action="store_true", help="also class by class: IoU, Remark 1")

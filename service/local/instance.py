@@ -99,7 +99,9 @@ class Embedded:
         stack.enter_context(self.directory.locked())
         self._remove_addresses()
         bound = stack.enter_context(contextlib.closing(bind(self._settings.host, self._settings.port)))
-        stack.enter_context(contextlib.closing(log_to(self.directory.logs / "service.log")))
+        stack.enter_context(
+            contextlib.closing(log_to(self.directory.logs / "service.log", self._settings.log_format))
+        )
         need_a_token(self._settings)
         stack.enter_context(_environment(self._own_environment(bound)))
         builders = self._builders()

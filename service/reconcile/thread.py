@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from service.reconcile.reconciler import Reconciler, utc_now
 from service.store.experiments import Store
@@ -14,6 +15,15 @@ from service.store.records import StoreUnavailable
 log = logging.getLogger(__name__)
 
 _STALE_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Pass:
+    """The last pass over what is not yet as it should be."""
+
+    seconds: float  # it took
+    age_seconds: float  # since it ended
+    well: bool  # the reconciler lives, and the pass came to its end
 
 
 class ReconcilerLoop:
@@ -27,6 +37,7 @@ class ReconcilerLoop:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reconciler", daemon=True)
         self._last_pass = time.monotonic()
+        self._took = 0.0
         self._trouble: str | None = None
 
     def start(self) -> None:
@@ -52,6 +63,10 @@ class ReconcilerLoop:
             return f"the reconciler's pass has been going on for {silent:.0f} s"
         return self._trouble
 
+    def last_pass(self) -> Pass:
+        """How the last pass went, and how long ago that was."""
+        return Pass(self._took, time.monotonic() - self._last_pass, self.trouble() is None)
+
     def _run(self) -> None:
         try:
             with self._store.leadership() as ours:
@@ -64,6 +79,7 @@ class ReconcilerLoop:
             log.exception("reconciler died")
 
     def _pass(self, ours: Callable[[], bool]) -> None:
+        began = time.monotonic()
         try:
             if ours():
                 self._reconciler.run_once(utc_now(), ours)
@@ -73,3 +89,4 @@ class ReconcilerLoop:
             self._trouble = f"{type(error).__name__}: {error}"
             log.warning("pass given up", extra={"reason": str(error)})
         self._last_pass = time.monotonic()
+        self._took = self._last_pass - began

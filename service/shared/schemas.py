@@ -53,6 +53,9 @@ class Progress(Public):
     iteration: int
     iterations: int
     loss: float | None = None
+    expected_end: AwareDatetime | None = Field(
+        default=None, description="Of the training at its present pace, evaluations aside."
+    )
 
 
 class OverridePublic(Public):
@@ -267,6 +270,9 @@ class ProblemDetail(Public):
     title: str
     status: int
     detail: str
+    instance: str | None = Field(
+        default=None, description="urn:region-rebalance:request:ID; the service's log has lines of that id."
+    )
     errors: tuple[ProblemItem, ...] = ()
 
 

@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.shared.hosts import host_pattern, is_loopback, origin
+from service.shared.log_lines import LogFormat
 from trainer.base.data_roots import DataRoot, absolute_root, parse_root, parse_roots, refuse_twins
 from trainer.base.errors import RegionRebalanceError
 from trainer.spec.capacity import parse_machines
@@ -76,6 +77,14 @@ class Settings(BaseSettings):
     max_picture_bytes: int = Field(
         default=64 << 20, ge=1024, le=1 << 31, description="A picture to be labelled must be smaller."
     )
+    max_queued: int = Field(
+        default=10_000, ge=1, le=10_000_000, description="Beyond it requests are refused for a while."
+    )
+    max_reads_per_second: float | None = Field(
+        default=None, gt=0, le=1e6, description="Of each caller; none where nothing is set."
+    )
+    max_writes_per_second: float | None = Field(default=None, gt=0, le=1e6)
+    log_format: LogFormat = "text"
     job_python: str = Field(default="python", min_length=1)
 
     @field_validator("data_roots", mode="before")

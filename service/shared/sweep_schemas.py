@@ -65,6 +65,9 @@ class SweepPublic(Public):
     updated_at: AwareDatetime
     started_at: AwareDatetime | None = None
     ended_at: AwareDatetime | None = None
+    expected_end: AwareDatetime | None = Field(
+        default=None, description="At the pace of the trials that have ended; null before there are any."
+    )
     cancel_requested_at: AwareDatetime | None = None
     error: ErrorPublic | None = None
     counts: TrialCounts

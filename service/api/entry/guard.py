@@ -27,7 +27,7 @@ ALIVE = "/healthz"  # asked often, and when the database is away: no token is lo
 READY = "/readyz"  # answers everybody, but with its details only those who may read
 # They answer everybody too: with the form to log in, and with what that looks like.
 _DOORS = frozenset({"", HOME, LOGIN, LOGOUT})
-_READS = frozenset({"GET", "HEAD"})
+READS = frozenset({"GET", "HEAD"})  # they change nothing
 _LONGEST_PATH = 200  # characters, in the log
 
 log = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
-        needed = tokens.Scope.VIEWER if request.method in _READS else tokens.Scope.USER
+        needed = tokens.Scope.VIEWER if request.method in READS else tokens.Scope.USER
         try:
             caller = await run_in_threadpool(self._caller, request)
             request.state.caller = caller
@@ -167,7 +167,7 @@ def _shown(request: Request) -> str:
 def _in_cookie(request: Request) -> str:
     """The token of a browser's log-in, where one counts. Other programs show a header."""
     secret = request.cookies.get(TOKEN_COOKIE)
-    if secret and (request.method in _READS or is_page(request)):
+    if secret and (request.method in READS or is_page(request)):
         return secret
     raise NoToken("send Authorization: Bearer TOKEN; the command line takes it from REBALANCE_TOKEN")
 

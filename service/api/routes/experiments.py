@@ -15,6 +15,7 @@ from service.api.bodies import JsonBodyDep, json_body
 from service.api.dependencies import (
     FactsDep,
     MachinesDep,
+    RoomDep,
     SettingsDep,
     StoreDep,
     WakeDep,
@@ -90,6 +91,7 @@ def create(
     body: JsonBodyDep,
     store: StoreDep,
     settings: SettingsDep,
+    room: RoomDep,
     wake: WakeDep,
     facts: FactsDep,
     response: Response,
@@ -106,6 +108,7 @@ def create(
         if validate_only:
             response.status_code = HTTPStatus.OK
             return experiment_preview(spec, settings)
+        room()
         spec = resolve_spec(
             spec, data_roots=settings.data_roots, storage=settings.layout, most=settings.max_cluster
         )

@@ -13,6 +13,7 @@ from service.api.bodies import JsonBodyDep, json_body
 from service.api.dependencies import (
     FactsDep,
     MachinesDep,
+    RoomDep,
     SettingsDep,
     StoreDep,
     WakeDep,
@@ -94,6 +95,7 @@ def create(
     store: StoreDep,
     settings: SettingsDep,
     facts: FactsDep,
+    room: RoomDep,
     wake: WakeDep,
     response: Response,
     idempotency_key: KeyDep,
@@ -116,6 +118,7 @@ def create(
         if validate_only:
             response.status_code = HTTPStatus.OK
             return _preview(spec, trials, settings)
+        room()
         now = utc_now()
         new = new_sweep(spec, now=now, key=idempotency_key, request_hash=asked)
         # What optuna draws is known only when it has drawn it: see service/reconcile/trial_follower.py.

@@ -6,38 +6,19 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from service.reconcile.run_directories import log_slice
-from service.shared.schemas import ExperimentPublic
 from service.shared.settings import Settings
 from service.shared.states import State
-from service.shared.sweep_schemas import SweepPublic
 from service.store.experiments import Store
 from service.store.records import Experiment, JobRow
 from trainer.base.text import printable_lines
 from trainer.storage.directories import AttemptDir
-from trainer.storage.sink import last_record
 
 TAIL_BYTES = 64 * 1024
 
 
-def seconds_left(experiment: ExperimentPublic, settings: Settings, now: datetime) -> float | None:
-    """Of training, at the pace of the last record; None where nothing tells. Evaluations are not in it."""
-    if experiment.state is not State.RUNNING or experiment.progress is None:
-        return None
-    record = last_record(settings.layout.attempt(experiment.id, experiment.attempt).metrics, "train") or {}
-    pace, at, iteration = (record.get(name) for name in ("seconds_per_iteration", "time", "iteration"))
-    if not all(isinstance(each, int | float) for each in (pace, at, iteration)):
-        return None
-    left = (experiment.progress.iterations - iteration) * pace  # type: ignore[operator]
-    return max(0.0, float(left) - (now.timestamp() - at))  # type: ignore[operator]
-
-
-def sweep_seconds_left(sweep: SweepPublic, now: datetime) -> float | None:
-    """At the pace of the trials that have ended; None before the first, and while nothing runs."""
-    counts = sweep.counts
-    ended = counts.completed + counts.failed + counts.stopped + counts.cancelled
-    if sweep.state is not State.RUNNING or sweep.paused or sweep.started_at is None or not ended:
-        return None
-    return (now - sweep.started_at).total_seconds() / ended * (counts.total - ended)
+def seconds_left(expected_end: datetime | None, now: datetime) -> float | None:
+    """Until it is expected to end; None where nothing tells."""
+    return None if expected_end is None else max(0.0, (expected_end - now).total_seconds())
 
 
 def log_tail(attempts: Iterable[AttemptDir], most: int = TAIL_BYTES) -> str:

@@ -12,6 +12,7 @@ from service.api.dependencies import (
     FactsDep,
     MachinesDep,
     ReconcilerDep,
+    RoomDep,
     SettingsDep,
     StoreDep,
     TablesDep,
@@ -35,6 +36,7 @@ class Here:
     store: Store
     settings: Settings
     facts: RunFacts
+    room: Callable[[], None]
     wake: Callable[[], None]
     machines: Callable[[object], Machines | None]
     tables: TableCache
@@ -59,12 +61,13 @@ def _here(
     store: StoreDep,
     settings: SettingsDep,
     facts: FactsDep,
+    room: RoomDep,
     wake: WakeDep,
     machines: MachinesDep,
     tables: TablesDep,
     reconciler: ReconcilerDep,
 ) -> Here:
-    return Here(request, store, settings, facts, wake, machines, tables, reconciler)
+    return Here(request, store, settings, facts, room, wake, machines, tables, reconciler)
 
 
 HereDep = Annotated[Here, Depends(_here)]

@@ -84,6 +84,8 @@ def print_experiment(
     grid.add_row("schedule", cell(compact(each.spec.get("schedule"))))
     if each.progress:
         grid.add_row("progress", f"{each.progress.iteration}/{each.progress.iterations}")
+    if each.progress and each.progress.expected_end:
+        grid.add_row("ends about", f"{each.progress.expected_end.astimezone():%H:%M, %d %b}")
     if each.error:
         grid.add_row("error", f"[red]{cell(each.error.type)}[/]: {cell(each.error.message)}")
     for notice in each.notices:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 
 from service.api.bodies import JsonBodyDep, json_body
-from service.api.dependencies import SettingsDep, StoreDep, WakeDep
+from service.api.dependencies import RoomDep, SettingsDep, StoreDep, WakeDep
 from service.api.problems import LOCATION, documented
 from service.api.requests import NothingThere
 from service.api.routes.idempotency import KeyDep
@@ -41,6 +41,7 @@ def create(
     body: JsonBodyDep,
     store: StoreDep,
     settings: SettingsDep,
+    room: RoomDep,
     wake: WakeDep,
     response: Response,
     idempotency_key: KeyDep,
@@ -54,6 +55,7 @@ def create(
         "evaluation",
         document,
         idempotency_key,
+        room,
         lambda: evaluation_of(document, experiment_id, store, settings),
     )
     wake()

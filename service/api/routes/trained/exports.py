@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 
 from service.api.bodies import JsonBodyDep, json_body
-from service.api.dependencies import SettingsDep, StoreDep, WakeDep
+from service.api.dependencies import RoomDep, SettingsDep, StoreDep, WakeDep
 from service.api.problems import LOCATION, documented
 from service.api.requests import NothingThere
 from service.api.routes.idempotency import KeyDep
@@ -43,6 +43,7 @@ def create(
     body: JsonBodyDep,
     store: StoreDep,
     settings: SettingsDep,
+    room: RoomDep,
     wake: WakeDep,
     response: Response,
     idempotency_key: KeyDep,
@@ -56,6 +57,7 @@ def create(
         "export",
         document,
         idempotency_key,
+        room,
         lambda: export_of(document, experiment_id, settings.layout),
     )
     wake()

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Header, Query, Response
 
 from service.api.bodies import PICTURE_BODY, PictureBodyDep
-from service.api.dependencies import SettingsDep, StoreDep, WakeDep
+from service.api.dependencies import RoomDep, SettingsDep, StoreDep, WakeDep
 from service.api.negotiation import accepted
 from service.api.problems import LOCATION, documented
 from service.api.requests import NoPicture
@@ -45,6 +45,7 @@ def create(
     body: PictureBodyDep,
     store: StoreDep,
     settings: SettingsDep,
+    room: RoomDep,
     wake: WakeDep,
     response: Response,
     idempotency_key: KeyDep,
@@ -60,6 +61,7 @@ def create(
         "prediction",
         sent,
         idempotency_key,
+        room,
         lambda: prediction_of(body, checkpoint, mode, experiment_id, settings.layout),
         picture=body,
     )

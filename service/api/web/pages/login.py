@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from service.api.dependencies import StoreDep
 from service.api.entry.guard import caller_of
 from service.api.entry.sessions import HOME, LOGIN, LOGOUT, TOKEN_COOKIE, set_cookie
-from service.api.requests import InvalidToken, TooManyLogins
+from service.api.requests import InvalidToken, TooOften
 from service.api.web.errors import login_page
 from service.api.web.forms import FormDep
 from service.api.web.limits import WrongTokens
@@ -39,7 +39,7 @@ def login(request: Request, sent: FormDep, store: StoreDep) -> Response:
     way_back = sent.get("way_back", "")
     way_back = way_back if _OWN_PAGE.fullmatch(way_back) else HOME
     if seconds := wrong.wait_seconds(address):
-        raise TooManyLogins(seconds)
+        raise TooOften("wrong tokens", seconds)
     secret = sent.get("token", "").strip()
     try:
         caller = caller_of(secret, store, utc_now())

@@ -69,6 +69,7 @@ def _create(
         json.dumps(document).encode(),
         here.store,
         here.settings,
+        here.room,
         here.wake,
         here.facts,
         Response(),

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 
 from service.api.attempts import attempts_of
 from service.api.routes import events, sweeps
-from service.api.web.followed import log_tail, ray_page, sweep_seconds_left
+from service.api.web.followed import log_tail, ray_page, seconds_left
 from service.api.web.here import Here, HereDep
 from service.api.web.render import live_answer, live_part, page
 from service.reconcile.reconciler import utc_now
@@ -54,7 +54,7 @@ def _found(sweep_id: str, here: Here) -> dict[str, Any]:
     return {
         "sweep": sweep,
         "state": "paused" if sweep.paused and not sweep.state.ended else sweep.state,
-        "left": sweep_seconds_left(sweep, utc_now()),
+        "left": seconds_left(sweep.expected_end, utc_now()),
         "table": table,
         "grids": _grids(table),
         "tail": log_tail((folder.attempt(each) for each in attempts_of(row, None)), _TAIL_BYTES),

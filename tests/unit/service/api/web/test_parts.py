@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.api.views.experiments import experiment_public
 from service.api.web.asked import DOCUMENT, POINTERS, asked_for, by_field, field_of
 from service.api.web.curves import curves
 from service.api.web.differences import differences
@@ -18,8 +17,7 @@ from service.api.web.followed import log_tail, seconds_left
 from service.api.web.limits import MOST_WRONG, WINDOW_SECONDS, WrongTokens
 from service.api.web.words import compact, duration, pretty, size, time_text
 from service.shared.settings import Settings
-from service.shared.states import State
-from tests.unit.service.conftest import START, new_row
+from tests.unit.service.conftest import START
 from trainer.base.errors import Problem, SpecError
 from trainer.spec.spec import parse_spec
 
@@ -174,16 +172,11 @@ def test_a_long_curve_keeps_its_last_point() -> None:
     assert len(loss.svg) < 40_000
 
 
-def test_time_left_follows_the_last_record(settings: Settings) -> None:
-    """At its pace, less what has gone by since; nothing where the record does not say, or nothing runs."""
-    row = new_row("e1", state=State.RUNNING)
-    file = settings.layout.attempt("e1", 1).metrics
-    record = {"kind": "train", "iteration": 400, "seconds_per_iteration": 0.5, "time": START.timestamp() - 10}
-    file.write(json.dumps(record) + "\n")
-    assert seconds_left(experiment_public(row, settings), settings, START) == pytest.approx(290)
-    file.write(json.dumps({"kind": "train", "iteration": 400}) + "\n")
-    assert seconds_left(experiment_public(row, settings), settings, START) is None
-    assert seconds_left(experiment_public(new_row("e2"), settings), settings, START) is None
+def test_time_left_is_until_the_expected_end() -> None:
+    """Never less than none; nothing where nothing tells."""
+    assert seconds_left(START + timedelta(seconds=90), START) == 90
+    assert seconds_left(START - timedelta(seconds=90), START) == 0
+    assert seconds_left(None, START) is None
 
 
 def test_the_end_of_a_log_is_whole_lines(settings: Settings) -> None:
