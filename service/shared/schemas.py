@@ -257,6 +257,12 @@ class Readiness(Public):
     checks: dict[str, str] = Field(
         default={}, description="For each part `ok`, or why it is not; empty for who shows no token."
     )
+    role: Literal["leader", "follower"] | None = Field(
+        default=None, description="Whether this service acts, or another one on the same database."
+    )
+    lead: int | None = Field(
+        default=None, description="On Postgres, of a leader: grows with each that leads."
+    )
 
     def troubles(self) -> dict[str, str]:
         """The parts that are not well, and why."""
