@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from functools import cache, lru_cache
 from http import HTTPStatus
 from importlib import resources
@@ -56,9 +57,10 @@ def page(request: Request, template: str, status: int = HTTPStatus.OK, /, **cont
 def live_part(request: Request, template: str, path: str, /, *, on: bool, **context: Any) -> Markup:
     """The part of a page that asks for itself again while it is `on`, at `path`; see `live_answer`.
 
-    Context `state`, where there is one, is what a screen reader is told when it has changed.
+    Context `state`, where there is one, is what a screen reader is told when it has changed; `stream`, the
+    path of server-sent events, at each of which it asks at once.
     """
-    return _wrapped(request, _part(request, template, context), path, on=on, state=context.get("state", ""))
+    return _wrapped(request, _part(request, template, context), path, on=on, context=context)
 
 
 def live_answer(
@@ -69,11 +71,11 @@ def live_answer(
     Args:
         changed: a template of what else is put in its place, where the state is no longer the page's.
     """
-    part, asked, state = _part(request, template, context), request.query_params, context.get("state", "")
+    part, asked = _part(request, template, context), request.query_params
     if asked.get("seen") == _digest(part):
         return Response(status_code=HTTPStatus.NO_CONTENT, headers=HEADERS)
-    answer = _wrapped(request, part, path, on=on, state=state)
-    if changed is not None and asked.get("state") != str(state):
+    answer = _wrapped(request, part, path, on=on, context=context)
+    if changed is not None and asked.get("state") != str(context.get("state", "")):
         answer += _part(request, changed, context)
     return HTMLResponse(answer, headers=HEADERS)
 
@@ -110,10 +112,17 @@ def _part(request: Request, template: str, context: dict[str, Any]) -> Markup:
     return Markup(_render(request, template, context))  # escaped by its template
 
 
-def _wrapped(request: Request, part: Markup, path: str, *, on: bool, state: object) -> Markup:
-    query = urlencode({"seen": _digest(part), "state": str(state)})
-    ask = f"{base(request)}{path}?{query}"
-    return _part(request, "live.html", {"inner": part, "ask": ask, "on": on, "seconds": LIVE_SECONDS})
+def _wrapped(request: Request, part: Markup, path: str, *, on: bool, context: Mapping[str, Any]) -> Markup:
+    here, stream = base(request), context.get("stream")
+    query = urlencode({"seen": _digest(part), "state": str(context.get("state", ""))})
+    around = {
+        "inner": part,
+        "on": on,
+        "ask": f"{here}{path}?{query}",
+        "events": f"{here}{stream}" if stream else None,
+        "seconds": LIVE_SECONDS,
+    }
+    return _part(request, "live.html", around)
 
 
 def _digest(part: str) -> str:

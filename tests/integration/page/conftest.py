@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 import pytest
+from playwright.sync_api import expect
 
 from service.shared.tokens import Scope
 from service.store.experiments import Store
@@ -14,6 +15,8 @@ from tests.browser import browser  # noqa: F401 - a fixture
 from tests.integration.page.lab import Lab, lab_of
 from tests.unit.service.conftest import bearer, make_token
 from tests.unit.service.served import serving
+
+expect.set_options(timeout=20_000)  # milliseconds: a busy machine is no failure
 
 
 @pytest.fixture(scope="module")

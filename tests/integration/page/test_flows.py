@@ -96,6 +96,7 @@ def test_a_training_is_watched_to_its_end(browser: Browser, lab: Lab) -> None:
         expect(page.locator(".facts")).to_contain_text(re.compile("queued|submitted"))
         lab.start(experiment)
         lab.train(experiment, 600)
+        assert f"{lab.service.url}/experiments/{experiment}/events/stream" in seen.requests
         expect(page.get_by_role("status")).to_have_text("State: running")
         expect(page.locator(".facts")).to_contain_text("600 / 2,000")
         expect(page.locator(".facts")).to_contain_text("about")
@@ -126,8 +127,10 @@ def test_the_log_is_followed(browser: Browser, lab: Lab) -> None:
         expect(page.locator("#log")).to_contain_text("iteration 400")
         lab.train(experiment, 2000)
         expect(page.locator("#log")).to_contain_text("iteration 2000")
-        rest = "document.querySelector('#log').scrollHeight - document.querySelector('#log').scrollTop"
-        assert page.evaluate(f"{rest} - document.querySelector('#log').clientHeight") < 8
+        page.wait_for_function(
+            "() => { const log = document.querySelector('#log');"
+            " return log.scrollHeight - log.scrollTop - log.clientHeight < 8; }"
+        )
         assert not seen.errors
 
 

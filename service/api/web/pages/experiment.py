@@ -95,6 +95,7 @@ def _found(experiment_id: str, here: Here) -> dict[str, Any]:
     return {
         "experiment": experiment,
         "state": experiment.state,
+        "stream": f"/experiments/{row.id}/events/stream",
         "left": seconds_left(experiment.progress.expected_end if experiment.progress else None, utc_now()),
         "curves": curves(metric_lines(here.settings.layout, row.id, every)),
         "tail": log_tail(_attempts(row, here), _SHOWN_TAIL),

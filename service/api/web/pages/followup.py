@@ -48,6 +48,7 @@ def _found(followup_id: str, here: Here) -> dict[str, Any]:
     return {
         "followup": followup,
         "state": followup.state,
+        "stream": f"/followups/{row.id}/events/stream",
         "pictures": tuple(each for each in names if each.endswith(_PICTURES)),
         "tail": log_tail((place.attempt(each) for each in attempts_of(row, None)), _TAIL_BYTES),
         "events": events.of_followup(followup_id, here.store, cursor=0, limit=_MOST_EVENTS).items,

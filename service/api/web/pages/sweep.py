@@ -54,6 +54,7 @@ def _found(sweep_id: str, here: Here) -> dict[str, Any]:
     return {
         "sweep": sweep,
         "state": "paused" if sweep.paused and not sweep.state.ended else sweep.state,
+        "stream": f"/sweeps/{row.id}/events/stream",
         "left": seconds_left(sweep.expected_end, utc_now()),
         "table": table,
         "grids": _grids(table),

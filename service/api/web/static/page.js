@@ -41,5 +41,18 @@
     }
     places = [];
   });
+  // At each event the part asks at once. A hidden page listens to nothing: browsers share few connections.
+  let stream = null;
+  const listen = () => {
+    if (stream) stream.close();
+    const part = document.querySelector("[data-events]");
+    stream = part && !document.hidden ? new EventSource(part.dataset.events) : null;
+    if (!stream) return;
+    stream.addEventListener("event", () => document.querySelector(".live").dispatchEvent(new Event("happened")));
+    stream.addEventListener("end", () => stream.close());
+  };
+  document.addEventListener("visibilitychange", listen);
+  listen();
+
   document.querySelectorAll("pre.log").forEach((log) => { log.scrollTop = log.scrollHeight; });
 })();

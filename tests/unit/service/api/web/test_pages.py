@@ -22,7 +22,7 @@ from tests.unit.service.sweep_job import sweep_document
 from trainer.results.report import write_report
 
 _LINK = re.compile(r'(?:href|src|action|hx-get|hx-post)="([^"]+)"')
-_ELSEWHERE = ("/report", "/ui/diff")  # a route of its own; what a form fills in
+_ELSEWHERE = ("/report", "/stream", "/ui/diff")  # a route of its own; what a form fills in
 
 
 def _store(client: TestClient, **changes: object) -> str:
@@ -80,7 +80,7 @@ def test_what_has_not_changed_is_not_sent_again(client: TestClient, cluster: Clu
     assert changed.status_code == 200
     assert "State: running" in changed.text
     assert 'hx-swap-oob="innerHTML"' in changed.text
-    assert 'hx-trigger="every 2s"' in changed.text
+    assert 'hx-trigger="every 2s,' in changed.text
     write_report(failed_report(identifier), cluster.settings.layout.attempt(identifier, 1).report)
     cluster.backend.finish(f"{identifier}-1")
     cluster.step()
