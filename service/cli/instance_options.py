@@ -33,6 +33,14 @@ def add_migrate_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="machine-readable output on stdout")
 
 
+def add_keeping_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of `rebalance backup` and `rebalance restore`."""
+    parser.add_argument("file", metavar="FILE", help="the backup, such as rebalance-2026-01-31.gz")
+    parser.add_argument("--data-dir", metavar="DIR", help="of `rebalance serve` (~/.rebalance)")
+    _database(parser)
+    parser.add_argument("--json", action="store_true", help="machine-readable output on stdout")
+
+
 def _database(parser: argparse.ArgumentParser) -> None:
     text = "instead of SQLite in the data directory; no password here"
     parser.add_argument("--database-url", metavar="URL", help=text)

@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from service.cli.dataset_options import add_dataset_options
 from service.cli.failure import fail
-from service.cli.instance_options import add_demo_options, add_migrate_options, add_serve_options
+from service.cli.instance_options import (
+    add_demo_options,
+    add_keeping_options,
+    add_migrate_options,
+    add_serve_options,
+)
 from service.cli.option_types import identifier
 from service.cli.tokens import add_token_actions
 from service.cli.trained.options import add_trained_options, contradiction
@@ -66,6 +71,11 @@ _SWEEP_COMMANDS = {
     "cancel": ("sweeps:cancel", "ask a sweep to stop"),
     "pause": ("sweeps:pause", "start no more trials; those that run finish"),
     "resume": ("sweeps:resume", "start trials again"),
+}
+# On the database itself, whether or not a service runs on it.
+_KEEPING = {
+    "backup": "the database as one file",
+    "restore": "a backup into an empty database",
 }
 # Commands that are programs of the trainer, and take its flags.
 _PROGRAMS = {
@@ -231,6 +241,10 @@ def build_parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="start Ray, MLflow and the API, until Ctrl-C")
     serve.set_defaults(func=partial(_call, "serve:serve_command"))
     add_serve_options(serve)
+    for name, text in _KEEPING.items():
+        kept = commands.add_parser(name, help=text)
+        kept.set_defaults(func=partial(_call, f"keeping:{name}"))
+        add_keeping_options(kept)
     migrate = commands.add_parser("migrate", help="bring the database to this version's schema")
     migrate.set_defaults(func=partial(_call, "serve:migrate_command"))
     add_migrate_options(migrate)
