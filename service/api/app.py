@@ -44,6 +44,8 @@ from service.api.watching.feed import Feed
 from service.api.watching.metrics import Metrics
 from service.api.watching.request_log import RequestLog
 from service.api.watching.sources import sources_of
+from service.api.web import install as web
+from service.api.web.errors import told
 from service.reconcile.cluster import Backend, RunCloser
 from service.reconcile.mlflow_runs import MlflowRuns
 from service.reconcile.ray_backend import RayBackend
@@ -158,9 +160,9 @@ def _everywhere(settings: Settings) -> tuple[HTTPStatus, ...]:
 
 def _add_entry(app: FastAPI, settings: Settings, probe: str | None) -> None:
     """What a request passes before the routes, the last one first."""
-    app.add_middleware(Throttle, settings.max_reads_per_second, settings.max_writes_per_second)
+    app.add_middleware(Throttle, settings.max_reads_per_second, settings.max_writes_per_second, told)
     if settings.closed:
-        app.add_middleware(Guard, probe)
+        app.add_middleware(Guard, probe, told)
     let_pages_in(app, settings)
     app.add_middleware(OwnHosts, settings)
     app.add_middleware(RequestLog, app.state.metrics)
@@ -178,6 +180,7 @@ def _add_routes(app: FastAPI, settings: Settings) -> None:
         _include(app, tokens.router, HTTPStatus(422), HTTPStatus.SERVICE_UNAVAILABLE)
     for part in (health, metrics, docs):
         app.include_router(part.router)
+    web.install(app, settings)
 
 
 def _include(app: FastAPI, router: APIRouter, *problem: HTTPStatus) -> None:

@@ -22,6 +22,14 @@ class NotJson(RegionRebalanceError):
     """The body is declared as something that is not JSON, or as nothing; the message is that type."""
 
 
+class NotForm(RegionRebalanceError):
+    """The body is declared as something that is no form; the message says as what."""
+
+
+class ForeignForm(RegionRebalanceError):
+    """A form that was not sent by one of our pages in this session; the message says what to do."""
+
+
 class NotPicture(RegionRebalanceError):
     """The body is declared as something that is no PNG or JPEG; the message is that type."""
 

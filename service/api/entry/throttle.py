@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fastapi import Request
+from fastapi import Request, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api import problems
@@ -55,8 +55,16 @@ class Throttle:
     Each replica counts for itself.
     """
 
-    def __init__(self, app: ASGIApp, reads: float | None, writes: float | None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        reads: float | None,
+        writes: float | None,
+        told: Callable[[Request, Exception], Response] = problems.problem_of,
+    ) -> None:
+        """`told`: how a refusal is answered."""
         self._app = app
+        self._told = told
         self._rates = {
             "reads": Rate(reads) if reads else None,
             "writes": Rate(writes) if writes else None,
@@ -72,7 +80,7 @@ class Throttle:
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         wait = rate.wait_seconds(_who(request)) if rate is not None and path not in (ALIVE, READY) else 0.0
         if wait > 0:
-            await problems.problem_of(request, TooOften(kind, math.ceil(wait)))(scope, receive, send)
+            await self._told(request, TooOften(kind, math.ceil(wait)))(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
