@@ -9,7 +9,8 @@ BIN := .venv/bin
 # Tests start some hundred Pythons: compiled files are kept, whatever the shell says.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo serve check lint test golden bench campaign clean distclean
+.PHONY: help setup demo serve check lint test golden bench campaign images push secrets deploy-test \
+	deploy-campaign clean distclean
 
 help:
 	@echo "make demo       three experiments on the built-in data, and their comparison"
@@ -19,6 +20,10 @@ help:
 	@echo "make golden     rewrites tests/golden/ and trainer/spec/catalogue/ from the code as it is; then read the difference"
 	@echo "make bench      every benchmark in benchmarks/"
 	@echo "make campaign   CAMVID=DIR SEEDS=$(SEEDS) DATA_DIR=$(DATA_DIR): docs/results/{faults,kills}.json, recipes.md, table1-camvid.md again"
+	@echo "make images     the container images; REGISTRY=HOST/PATH before their names, CUDA=1 the trainer for GPUs, too; make push also pushes"
+	@echo "make secrets    secrets/ and .env for docker compose; what is there is kept"
+	@echo "make deploy-test      images and docker-compose.yml in an engine of its own: up, smoke test, kills, down; needs root"
+	@echo "make deploy-campaign  the same with more faults: docs/results/deploy.json again"
 	@echo "make clean      caches and build outputs; distclean also .venv; neither touches DATA_DIR"
 
 setup:
@@ -43,7 +48,7 @@ check: lint
 test: check
 	$(PY) -m pytest -q -n 2 --dist loadfile -m slow tests/unit
 	$(PY) -m pytest -q -n 2 --dist loadfile --database postgres tests/unit/service/reconcile -m "not slow"
-	$(PY) -m pytest -q tests --ignore=tests/unit
+	$(PY) -m pytest -q tests --ignore=tests/unit -m "not deploy"
 
 golden: setup
 	$(PY) -m trainer.mmseg_adapter.shipped
@@ -62,6 +67,22 @@ campaign: setup
 	CATALOGUE=all $(PY) -m pytest -q tests/unit/trainer/mmseg_adapter/shipped/test_catalogue.py
 	KILLS=20 KILLS_WRITE=docs/results/kills.json $(PY) -m pytest -q -s tests/integration/test_kills.py
 	$(PY) scripts/campaign.py --camvid "$(CAMVID)" --seeds $(SEEDS) --data-dir "$(DATA_DIR)" --write docs/results/table1-camvid.md
+
+images:
+	@sh scripts/images.sh
+
+push:
+	@sh scripts/images.sh push
+
+secrets:
+	@sh scripts/secrets.sh
+
+deploy-test: setup
+	$(PY) -m pytest -q -s -m deploy tests/deploy/containers/test_containers.py
+
+deploy-campaign: setup
+	HOSTS=all HOSTS_WRITE=docs/results/deploy.json $(PY) -m pytest -q -s tests/deploy/hosts
+	DEPLOY_WRITE=docs/results/deploy.json $(PY) -m pytest -q -s -m deploy tests/deploy/containers/test_faults.py
 
 clean:
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -9,6 +9,7 @@ import argparse
 import hashlib
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from sweeps.document.cost import cost_of
@@ -50,9 +51,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sweep = _sweep(options)
         name = options.sweep or sweep_id(sweep)
         _refuse_another(storage, name, sweep)
-        trials = resolve_trials(
-            sweep, expand(sweep), data_roots=options.data_root, storage=storage, most=options.max_cluster
+        look = partial(
+            resolve_trials,
+            sweep,
+            data_roots=options.data_root,
+            storage=storage,
+            most=options.max_cluster,
         )
+        here = options.list or not _joins_cluster()
+        trials = look(expand(sweep)) if here else expand(sweep)
     except (SpecError, OSError, MalformedDocument) as error:
         return _refuse(options, storage, error)
     if options.list:
@@ -75,11 +82,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         total=count_trials(sweep),
         data_roots=names_in(options.data_root or ()),
         max_cluster=options.max_cluster,
-        resolve=lambda trial: resolve_trials(sweep, [trial], data_roots=options.data_root, storage=storage)[
-            0
-        ],
+        resolve=lambda trial: look([trial])[0],
+        look=None if here else look,
     )
     return Driver(task).run()
+
+
+def _joins_cluster() -> bool:
+    """Whether trials' data sets are looked at where they are, once the driver has joined: see `looked_at`."""
+    from trainer.run import launch
+
+    return launch.joins_cluster()
 
 
 def _sweep(options: argparse.Namespace) -> SweepSpec:

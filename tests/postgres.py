@@ -32,7 +32,6 @@ _NEEDED = ("initdb", "postgres")
 _START_SECONDS, _STOP_SECONDS = 30.0, 20.0
 _SUPERUSER = "tests"  # let in without a password, by the socket's directory alone
 _CONFIGURATION = {
-    "listen_addresses": "",
     "fsync": "off",
     "full_page_writes": "off",
     "synchronous_commit": "off",
@@ -112,9 +111,20 @@ def _programs(directory: Path, why: str) -> Programs:
 class Server:
     """A running server. One is enough for a whole run of tests."""
 
-    def __init__(self, programs: Programs) -> None:
-        """Starts it; some 2 s. Raises NoPostgres."""
+    def __init__(self, programs: Programs, *, address: str = "", prefix: Sequence[str] = ()) -> None:
+        """Starts it; some 2 s.
+
+        Args:
+            programs: the server's.
+            address: where it listens for `service` besides its socket; nowhere unless told.
+            prefix: what its command line begins with, where it shall run in other namespaces.
+
+        Raises:
+            NoPostgres: it cannot run here.
+        """
         user = _user()
+        self._address = address
+        self._prefix = tuple(prefix)
         self._user = (str(user.pw_uid), str(user.pw_gid))
         self.directory = Path(tempfile.mkdtemp(prefix="rr-pg-", dir=_open_directory()))
         self._process: subprocess.Popen[bytes] | None = None
@@ -132,11 +142,20 @@ class Server:
     def start(self) -> None:
         """Returns when it answers."""
         options = [word for name, value in _CONFIGURATION.items() for word in ("-c", f"{name}={value}")]
-        options += ["-c", f"unix_socket_directories={self.directory}"]
+        options += [
+            "-c",
+            f"unix_socket_directories={self.directory}",
+            "-c",
+            f"listen_addresses={self._address}",
+        ]
         with (self.directory / "log").open("ab") as log:
             command = self._as_user("postgres", "-D", str(self.directory / "data"), *options)
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=_environment()
+                [*self._prefix, *command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=_environment(),
             )
         pause, end = threading.Event(), time.monotonic() + _START_SECONDS
         while True:
@@ -168,6 +187,10 @@ class Server:
     def log(self) -> str:
         """What the server has said so far."""
         return (self.directory / "log").read_text(errors="replace")
+
+    def network_url(self, database: str) -> str:
+        """As REBALANCE_DATABASE_URL has it on another host."""
+        return f"postgresql://service:{self.password}@{self._address}/{database}"
 
     def url(self, database: str, *, user: str = _SUPERUSER, password: str = "") -> str:
         """As REBALANCE_DATABASE_URL has it."""
@@ -215,7 +238,9 @@ class Server:
         )
         if done.returncode != 0:
             raise NoPostgres(f"no Postgres: initdb failed: {done.stderr.strip()}")
-        rules = f"local all {_SUPERUSER} trust\nlocal all all scram-sha-256\n"
+        rules = (
+            f"local all {_SUPERUSER} trust\nlocal all all scram-sha-256\nhost all service all scram-sha-256\n"
+        )
         (data / "pg_hba.conf").write_text(rules)
 
     def _as_user(self, program: str, *arguments: str) -> list[str]:

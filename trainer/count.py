@@ -111,7 +111,7 @@ def _run(options: argparse.Namespace) -> int:
     from trainer.data.labels.notices import label_notices
 
     if options.figure is not None:
-        _require_matplotlib()
+        _require_charts()
     facts: dict[str, Any]
     notices: Sequence[Notice] = ()
     if options.table:
@@ -128,19 +128,12 @@ def _run(options: argparse.Namespace) -> int:
     if options.write is not None:
         write_table(options.write, table)
     if options.figure is not None:
-        from trainer.data.frequency_view import write_figure
+        from trainer.figures.frequency_figure import write_frequency_figure
 
-        write_figure(options.figure, table, title=title)
+        write_frequency_figure(options.figure, table, title=title, dataset=options.dataset)
     lines = [f"notice: {each}" for each in notices]
     _show(table, facts, [title, *summary(table), *lines], as_json=options.json)
     return 0
-
-
-def _require_matplotlib() -> None:
-    from importlib.util import find_spec
-
-    if find_spec("matplotlib") is None:
-        raise DataError("--figure needs matplotlib; it comes with region-rebalance[train]")
 
 
 def _read(name: str) -> FrequencyTable:
@@ -205,6 +198,13 @@ def _ray_counter(address: str, processes: int, stack: contextlib.ExitStack) -> C
         return count_with_ray(chunks, ids)
 
     return counter
+
+
+def _require_charts() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("altair") is None or find_spec("vl_convert") is None:
+        raise DataError("--figure needs altair and vl-convert-python; they come with region-rebalance[train]")
 
 
 def _show(table: FrequencyTable, facts: dict[str, Any], lines: Sequence[str], *, as_json: bool) -> None:

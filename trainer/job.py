@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from trainer.base.documents import MalformedDocument, read_document
 from trainer.base.ends import ExitCode
 from trainer.base.errors import DataError, RegionRebalanceError, SpecError
 from trainer.base.text import make_streams_printable
-from trainer.data.folders import resolve_spec
+from trainer.data.folders import resolve_spec, unfit
 from trainer.run.arguments import (
     add_shared_options,
     attempt_number,
@@ -33,6 +34,7 @@ from trainer.storage.layout import Storage
 from trainer.task import Task
 
 if TYPE_CHECKING:
+    from trainer.plan import Plan
     from trainer.run.worker import WorkerResult
 
 
@@ -42,15 +44,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_options(_parser(), arguments)
     storage = storage_at(options.storage)
     try:
-        spec = resolve_spec(
-            _parse(options), data_roots=options.data_root, storage=storage, most=options.max_cluster
-        )
+        spec, make = _look(_parse(options), options, storage)
     except (SpecError, OSError, MalformedDocument) as error:
         return _refuse(options, storage, error)
     make_storage(storage)
     experiment = options.experiment or f"job-{datetime.now(UTC):%Y%m%d-%H%M%S}-{spec_hash(spec)[:6]}"
     attempt = _attempt(options, spec, storage, experiment)
-    return _print_plan(attempt) if options.plan_only else JobProcess(attempt).run(_train)
+    return _print_plan(attempt) if options.plan_only else JobProcess(attempt).run(partial(_train, make=make))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -111,6 +111,28 @@ def _attempt(options: argparse.Namespace, spec: ExperimentSpec, storage: Storage
     return Attempt(task, begun=process_start())
 
 
+def _look(
+    spec: ExperimentSpec, options: argparse.Namespace, storage: Storage
+) -> tuple[ExperimentSpec, Callable[[Task], Plan]]:
+    """The spec after what can be checked here, and how its plan is made.
+
+    On a cluster the data set is looked at where it is, once the job has joined: see `near_data`.
+
+    Raises:
+        SpecError: with every problem found.
+    """
+    from trainer.run import launch
+    from trainer.run.near_data import planned, resolved_and_planned
+
+    roots, most = options.data_root, options.max_cluster
+    if options.plan_only or not launch.joins_cluster():
+        return resolve_spec(spec, data_roots=roots, storage=storage, most=most), planned
+    problems = unfit(spec, storage=storage, most=most)
+    if problems:
+        raise SpecError(tuple(problems))
+    return spec, partial(resolved_and_planned, data_roots=roots)
+
+
 def _print_plan(attempt: Attempt) -> int:
     """`--plan-only`: what would run, as JSON on stdout."""
     try:
@@ -122,10 +144,10 @@ def _print_plan(attempt: Attempt) -> int:
     return ExitCode.DONE
 
 
-def _train(attempt: Attempt) -> WorkerResult:
+def _train(attempt: Attempt, make: Callable[[Task], Plan]) -> WorkerResult:
     from trainer.run import launch
 
-    return launch.run_attempt(attempt)
+    return launch.run_attempt(attempt, make=make)
 
 
 if __name__ == "__main__":

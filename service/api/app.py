@@ -15,6 +15,8 @@ from service.api import problems
 from service.api.dependencies import known_parameters
 from service.api.entry.guard import ALIVE, READY, Guard
 from service.api.entry.hosts import OwnHosts, let_pages_in
+from service.api.entry.queue_room import QueueRoom
+from service.api.entry.throttle import Throttle
 from service.api.openapi import add_bearer, add_schemas
 from service.api.prefix import Prefix
 from service.api.routes import (
@@ -24,7 +26,10 @@ from service.api.routes import (
     events,
     experiments,
     health,
+    metrics,
     outputs,
+    reports,
+    streams,
     sweep_table,
     sweeps,
     tokens,
@@ -32,7 +37,15 @@ from service.api.routes import (
 from service.api.routes.trained import checkpoints, evaluations, exports, followups, predictions
 from service.api.trained.pruning import PruneRequest
 from service.api.views.mlflow_facts import RunFacts
+from service.api.views.report_cache import ReportCache
 from service.api.views.table_cache import TableCache
+from service.api.views.waiting import Queue
+from service.api.watching.feed import Feed
+from service.api.watching.metrics import Metrics
+from service.api.watching.request_log import RequestLog
+from service.api.watching.sources import sources_of
+from service.api.web import install as web
+from service.api.web.errors import told
 from service.reconcile.cluster import Backend, RunCloser
 from service.reconcile.mlflow_runs import MlflowRuns
 from service.reconcile.ray_backend import RayBackend
@@ -94,12 +107,7 @@ def create_app(
                 mlflow = opened.enter_context(closing(MlflowRuns(settings.mlflow_server)))
             reconciler = Reconciler(store, cluster, settings, runs=mlflow)
             loop = ReconcilerLoop(reconciler, store, poll_seconds=settings.poll_seconds)
-            app.state.settings = settings
-            app.state.store = store
-            app.state.backend = cluster
-            app.state.reconciler = loop
-            app.state.run_facts = RunFacts(mlflow)
-            app.state.tables = TableCache()
+            _fill_state(app, settings, store, cluster, loop, mlflow)
             loop.start()
             opened.callback(loop.stop)
             yield
@@ -113,11 +121,35 @@ def create_app(
         redoc_url=None,
         responses=problems.documented(*_everywhere(settings)),
     )
+    app.state.metrics = Metrics(app.version)
     problems.install(app)
     _add_entry(app, settings, probe)
     _add_routes(app, settings)
     _complete_openapi(app, settings)
     return app
+
+
+def _fill_state(
+    app: FastAPI,
+    settings: Settings,
+    store: Store,
+    cluster: Backend,
+    loop: ReconcilerLoop,
+    mlflow: RunCloser | None,
+) -> None:
+    """What routes are given: see dependencies.py."""
+    app.state.settings = settings
+    app.state.store = store
+    app.state.backend = cluster
+    app.state.reconciler = loop
+    app.state.run_facts = RunFacts(mlflow)
+    app.state.queue = Queue(store, settings)
+    app.state.tables = TableCache()
+    app.state.reports = ReportCache()
+    app.state.room = QueueRoom((store, store.sweeps, store.followups), settings.max_queued)
+    app.state.feed = Feed({"experiment": store, "sweep": store.sweeps, "followup": store.followups})
+    known = app.state.run_facts if mlflow is not None else None
+    app.state.metrics.watch(sources_of(store, loop, cluster, known))
 
 
 def _everywhere(settings: Settings) -> tuple[HTTPStatus, ...]:
@@ -128,10 +160,12 @@ def _everywhere(settings: Settings) -> tuple[HTTPStatus, ...]:
 
 def _add_entry(app: FastAPI, settings: Settings, probe: str | None) -> None:
     """What a request passes before the routes, the last one first."""
+    app.add_middleware(Throttle, settings.max_reads_per_second, settings.max_writes_per_second, told)
     if settings.closed:
-        app.add_middleware(Guard, probe)
+        app.add_middleware(Guard, probe, told)
     let_pages_in(app, settings)
     app.add_middleware(OwnHosts, settings)
+    app.add_middleware(RequestLog, app.state.metrics)
     # Only this machine's processes reach loopback: such a header is of a reverse proxy here.
     app.add_middleware(Prefix, settings.root_path, forwarded=settings.on_loopback)
 
@@ -139,13 +173,14 @@ def _add_entry(app: FastAPI, settings: Settings, probe: str | None) -> None:
 def _add_routes(app: FastAPI, settings: Settings) -> None:
     """All parts of the API, in the order of its documents."""
     trained = (checkpoints, evaluations, predictions, exports, followups)
-    for part in (experiments, outputs, *trained, events, sweeps, sweep_table, comparisons):
+    for part in (experiments, outputs, *trained, events, streams, sweeps, sweep_table, comparisons, reports):
         _include(app, part.router, HTTPStatus(422), HTTPStatus.SERVICE_UNAVAILABLE)
     _include(app, catalogue.router, HTTPStatus(422))
     if settings.closed:
         _include(app, tokens.router, HTTPStatus(422), HTTPStatus.SERVICE_UNAVAILABLE)
-    for part in (health, docs):
+    for part in (health, metrics, docs):
         app.include_router(part.router)
+    web.install(app, settings)
 
 
 def _include(app: FastAPI, router: APIRouter, *problem: HTTPStatus) -> None:

@@ -17,27 +17,28 @@ _DRAIN_BYTES = 8 * BODY_LIMIT_BYTES  # beyond the limit
 
 async def _json_body(request: Request) -> bytes:
     """The body, if it is declared as JSON and below the limit; never more than that is kept."""
-    kind = _declared(request)
+    kind = declared_type(request)
     # A web page elsewhere can make a browser send forms and plain text here unasked, but not JSON.
     if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
         raise NotJson(kind)
-    return await _body(request, BODY_LIMIT_BYTES)
+    return await body_of(request, BODY_LIMIT_BYTES)
 
 
 async def _picture_body(request: Request, settings: SettingsDep) -> bytes:
     """The same of a picture, which may be larger."""
-    kind = _declared(request)
+    kind = declared_type(request)
     if kind not in PICTURES:
         raise NotPicture(kind)
-    return await _body(request, settings.max_picture_bytes)
+    return await body_of(request, settings.max_picture_bytes)
 
 
-def _declared(request: Request) -> str:
+def declared_type(request: Request) -> str:
+    """The media type that the body is declared as, in lower case, without parameters; empty for none."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-async def _body(request: Request, limit: int) -> bytes:
-    """The body, if it is smaller than `limit`."""
+async def body_of(request: Request, limit: int) -> bytes:
+    """The body, if it is smaller than `limit` bytes; never more than that is kept. Raises BodyTooLarge."""
     declared = request.headers.get("content-length", "")
     too_large = declared.isdigit() and int(declared) >= limit
     if too_large and int(declared) > limit + _DRAIN_BYTES:

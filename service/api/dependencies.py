@@ -7,10 +7,13 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
+from service.api.entry.queue_room import QueueRoom
 from service.api.fastapi_compat import query_parameters
 from service.api.requests import BadParameter
 from service.api.views.mlflow_facts import RunFacts
+from service.api.views.report_cache import ReportCache
 from service.api.views.table_cache import TableCache
+from service.api.views.waiting import Queue
 from service.reconcile.cluster import Backend, BackendUnreachable
 from service.reconcile.thread import ReconcilerLoop
 from service.shared.settings import Settings
@@ -41,8 +44,16 @@ def _facts(request: Request) -> RunFacts:
     return cast(RunFacts, request.app.state.run_facts)
 
 
+def _queue(request: Request) -> Queue:
+    return cast(Queue, request.app.state.queue)
+
+
 def _tables(request: Request) -> TableCache:
     return cast(TableCache, request.app.state.tables)
+
+
+def _reports(request: Request) -> ReportCache:
+    return cast(ReportCache, request.app.state.reports)
 
 
 def _machines(request: Request) -> Callable[[object], Machines | None]:
@@ -58,6 +69,10 @@ def _machines(request: Request) -> Callable[[object], Machines | None]:
             return None
 
     return of
+
+
+def _room(request: Request) -> Callable[[], None]:
+    return cast(QueueRoom, request.app.state.room).check
 
 
 def _wake(request: Request) -> Callable[[], None]:
@@ -83,7 +98,10 @@ StoreDep = Annotated[Store, Depends(_store)]
 BackendDep = Annotated[Backend, Depends(_backend)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
 TablesDep = Annotated[TableCache, Depends(_tables)]
+ReportsDep = Annotated[ReportCache, Depends(_reports)]
 ReconcilerDep = Annotated[ReconcilerLoop, Depends(_reconciler)]
 MachinesDep = Annotated[Callable[[object], Machines | None], Depends(_machines)]
 FactsDep = Annotated[RunFacts, Depends(_facts)]
+QueueDep = Annotated[Queue, Depends(_queue)]
+RoomDep = Annotated[Callable[[], None], Depends(_room)]
 WakeDep = Annotated[Callable[[], None], Depends(_wake)]

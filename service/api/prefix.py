@@ -50,6 +50,11 @@ class Prefix:
         return given if given and _PREFIX.fullmatch(given) else str(scope.get("root_path", ""))
 
 
+def path_below(scope: Scope) -> str:
+    """The path as the routes have it, without that of a reverse proxy."""
+    return str(scope["path"]).removeprefix(scope.get("root_path", ""))
+
+
 def _is_below(path: str, prefix: str) -> bool:
     return path == prefix or path.startswith((f"{prefix}/", f"{prefix}?"))
 

@@ -18,17 +18,23 @@ from service.api.requests import (
     BadParameter,
     BadPicture,
     BodyTooLarge,
+    Busy,
+    ForeignForm,
     InvalidToken,
     NoPicture,
     NotAcceptable,
+    NotForm,
     NothingThere,
     NotJson,
     NoToken,
     NotPicture,
+    QueueFull,
     ScopeTooSmall,
+    TooOften,
     UnknownRecipe,
 )
 from service.reconcile.cluster import BackendUnreachable
+from service.shared.log_lines import REQUEST_ID
 from service.shared.schemas import ProblemDetail
 from service.store.records import (
     BadCursor,
@@ -70,6 +76,7 @@ _STATUS: dict[type[RegionRebalanceError], HTTPStatus] = {
     NoToken: HTTPStatus.UNAUTHORIZED,
     InvalidToken: HTTPStatus.UNAUTHORIZED,
     ScopeTooSmall: HTTPStatus.FORBIDDEN,
+    ForeignForm: HTTPStatus.FORBIDDEN,
     UnknownExperiment: HTTPStatus.NOT_FOUND,
     UnknownSweep: HTTPStatus.NOT_FOUND,
     UnknownFollowup: HTTPStatus.NOT_FOUND,
@@ -87,12 +94,16 @@ _STATUS: dict[type[RegionRebalanceError], HTTPStatus] = {
     BodyTooLarge: HTTPStatus(413),  # its name changed in Python 3.13
     NotJson: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     NotPicture: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    NotForm: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     SpecError: HTTPStatus(422),
     DataError: HTTPStatus(422),
     BadParameter: HTTPStatus(422),
     BadPicture: HTTPStatus(422),
+    TooOften: HTTPStatus.TOO_MANY_REQUESTS,
+    QueueFull: HTTPStatus.SERVICE_UNAVAILABLE,
     StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     BackendUnreachable: HTTPStatus.SERVICE_UNAVAILABLE,
+    Busy: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 _TITLES: dict[type[RegionRebalanceError], str] = {
     BadCursor: "Unknown cursor",
@@ -101,6 +112,7 @@ _TITLES: dict[type[RegionRebalanceError], str] = {
     NoToken: "A token is needed",
     InvalidToken: "Not a token that counts",
     ScopeTooSmall: "Not with this token",
+    ForeignForm: "Not a form of this page",
     UnknownExperiment: "No such experiment",
     UnknownSweep: "No such sweep",
     UnknownFollowup: "No such follow-up",
@@ -118,12 +130,16 @@ _TITLES: dict[type[RegionRebalanceError], str] = {
     BodyTooLarge: "Body too large",
     NotJson: "Not JSON",
     NotPicture: "Not a picture",
+    NotForm: "Not a form",
     SpecError: "Invalid spec",
     DataError: "Unusable data",
     BadParameter: "Invalid parameter",
     BadPicture: "Unusable picture",
+    TooOften: "Too many requests",
+    QueueFull: "The queue is full",
     StoreUnavailable: "Database unavailable",
     BackendUnreachable: "Cluster unreachable",
+    Busy: "Busy",
 }
 # RFC 6750, section 3: how a client is told that it must show a token, or another one.
 _CHALLENGES: dict[type[RegionRebalanceError], str] = {
@@ -131,6 +147,9 @@ _CHALLENGES: dict[type[RegionRebalanceError], str] = {
     InvalidToken: 'Bearer realm="region-rebalance", error="invalid_token"',
     ScopeTooSmall: 'Bearer realm="region-rebalance", error="insufficient_scope"',
 }
+
+
+_LATER = {"Retry-After": "10"}  # seconds: what is away comes back by itself, or somebody sees to it
 
 
 def install(app: FastAPI) -> None:
@@ -147,14 +166,17 @@ def problem(
     status: HTTPStatus, title: str, detail: str, *, kind: str | None = None, errors: Iterable[Problem] = ()
 ) -> Response:
     """One answer of type application/problem+json (RFC 9457), whatever is in its texts."""
+    request = REQUEST_ID.get()
     document = {
         "type": f"urn:region-rebalance:problem:{kind}" if kind else "about:blank",
         "title": title,
         "status": int(status),
         "detail": printable(detail),
+        "instance": f"urn:region-rebalance:request:{request}" if request else None,
         "errors": [{name: printable(text) for name, text in asdict(each).items()} for each in errors],
     }
-    return JSONResponse(document, status_code=int(status), media_type=MEDIA_TYPE)
+    headers = _LATER if status is HTTPStatus.SERVICE_UNAVAILABLE else None
+    return JSONResponse(document, status_code=int(status), media_type=MEDIA_TYPE, headers=headers)
 
 
 def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
@@ -182,6 +204,8 @@ def problem_of(_request: Request, error: Exception) -> Response:
     told = problem(_STATUS[known], _TITLES[known], _detail(error), kind=name, errors=errors)
     if known in _CHALLENGES:
         told.headers["WWW-Authenticate"] = _CHALLENGES[known]
+    if isinstance(error, TooOften):
+        told.headers["Retry-After"] = str(error.retry_after_seconds)
     return told
 
 

@@ -22,6 +22,14 @@ class NotJson(RegionRebalanceError):
     """The body is declared as something that is not JSON, or as nothing; the message is that type."""
 
 
+class NotForm(RegionRebalanceError):
+    """The body is declared as something that is no form; the message says as what."""
+
+
+class ForeignForm(RegionRebalanceError):
+    """A form that was not sent by one of our pages in this session; the message says what to do."""
+
+
 class NotPicture(RegionRebalanceError):
     """The body is declared as something that is no PNG or JPEG; the message is that type."""
 
@@ -34,12 +42,32 @@ class BadPicture(RegionRebalanceError):
         self.problem = problem
 
 
+class TooOften(RegionRebalanceError):
+    """The caller has sent more `what` than is allowed; it may again after `retry_after_seconds`."""
+
+    def __init__(self, what: str, retry_after_seconds: int) -> None:
+        super().__init__(what, retry_after_seconds)
+        self.what = what
+        self.retry_after_seconds = retry_after_seconds
+
+    def __str__(self) -> str:
+        return f"too many {self.what} of one caller; again in {self.retry_after_seconds} s"
+
+
+class QueueFull(RegionRebalanceError):
+    """So much waits already that nothing more is taken for a while; the message says how much."""
+
+
 class NothingThere(RegionRebalanceError):
     """What has this name was never made, or is gone; the message says which there are."""
 
 
 class NoPicture(RegionRebalanceError):
     """A prediction came to no picture; the message says why."""
+
+
+class Busy(RegionRebalanceError):
+    """Too many ask for the same at once; the message says what for, and to come again."""
 
 
 class NotAcceptable(RegionRebalanceError):

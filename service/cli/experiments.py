@@ -113,6 +113,10 @@ def list_(args: argparse.Namespace, client: RebalanceClient) -> int:
 
 def logs(args: argparse.Namespace, client: RebalanceClient) -> int:
     """The job's log; with --follow until the experiment has ended."""
+    if args.follow and args.attempt is None:
+        for text in client.log_as_written(args.id):
+            _print_log(text.encode(), as_json=args.json)
+        return 0
     return follow_log(
         args,
         lambda: client.experiment(args.id).state.ended,

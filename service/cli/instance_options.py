@@ -1,8 +1,9 @@
-"""Options of the commands that start an instance, `serve` and `demo`, and of `migrate`, for one."""
+"""The commands that work on this machine: they start an instance, or see to its database."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 
 from trainer.base.commands import positive
 
@@ -33,6 +34,22 @@ def add_migrate_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="machine-readable output on stdout")
 
 
+def add_keeping_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of `rebalance backup` and `rebalance restore`."""
+    parser.add_argument("file", metavar="FILE", help="the backup, such as rebalance-2026-01-31.gz")
+    parser.add_argument("--data-dir", metavar="DIR", help="of `rebalance serve` (~/.rebalance)")
+    _database(parser)
+    parser.add_argument("--json", action="store_true", help="machine-readable output on stdout")
+
+
+def add_adopt_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of `rebalance adopt`."""
+    parser.add_argument("--data-dir", metavar="DIR", help="of `rebalance serve` (~/.rebalance)")
+    parser.add_argument("--storage", metavar="DIR", help="where runs/ and sweeps/ lie (DATA_DIR/storage)")
+    _database(parser)
+    parser.add_argument("--json", action="store_true", help="machine-readable output on stdout")
+
+
 def _database(parser: argparse.ArgumentParser) -> None:
     text = "instead of SQLite in the data directory; no password here"
     parser.add_argument("--database-url", metavar="URL", help=text)
@@ -50,3 +67,23 @@ def _instance(parser: argparse.ArgumentParser, data_dir: str) -> None:
     parser.add_argument("--data-root", metavar="[NAME=]DIR", action="append", dest="data_roots", help=text)
     parser.add_argument("--max-running", type=positive, metavar="N", help="experiments at a time (2)")
     parser.add_argument("--json", action="store_true", help="machine-readable output on stdout")
+
+
+Options = Callable[[argparse.ArgumentParser], None]
+# Those that work here, not over the API: the function, as `module:name` in this folder, why, and its flags.
+INSTANCE_COMMANDS: dict[str, tuple[str, str, Options]] = {
+    "serve": ("serve:serve_command", "start Ray, MLflow and the API, until Ctrl-C", add_serve_options),
+    "migrate": ("serve:migrate_command", "bring the database to this version's schema", add_migrate_options),
+    "backup": ("keeping:backup", "the database as one file", add_keeping_options),
+    "restore": ("keeping:restore", "a backup into an empty database", add_keeping_options),
+    "adopt": (
+        "keeping:adopt",
+        "rows for what lies in the storage and the database does not know",
+        add_adopt_options,
+    ),
+    "demo": (
+        "demo:demo_command",
+        "three experiments on the built-in data, and their comparison",
+        add_demo_options,
+    ),
+}

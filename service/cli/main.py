@@ -11,9 +11,11 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from service.cli.dataset_options import add_dataset_options
+from service.cli.experiment_options import add_experiment_options
 from service.cli.failure import fail
-from service.cli.instance_options import add_demo_options, add_migrate_options, add_serve_options
+from service.cli.instance_options import INSTANCE_COMMANDS
 from service.cli.option_types import identifier
+from service.cli.report_options import add_report_options
 from service.cli.tokens import add_token_actions
 from service.cli.trained.options import add_trained_options, contradiction
 from service.shared.followup_ids import is_followup_id
@@ -38,7 +40,9 @@ _API_COMMANDS = {
     "list": ("experiments:list_", "experiments, newest first"),
     "show": ("experiments:show", "one experiment and what happened to it"),
     "logs": ("experiments:logs", "the log of an experiment's job"),
+    "watch": ("watching:watch", "a table of experiments that is kept up to date, to their end"),
     "compare": ("experiments:compare", "completed experiments side by side; the first is the reference"),
+    "report": ("reports:report", "figures and tables of experiments, or of a sweep, as one HTML file"),
     "cancel": ("experiments:cancel", "ask an experiment to stop"),
     "retry": ("experiments:retry", "another attempt at one that failed or was cancelled"),
     "track": ("experiments:track", "send everything that experiments have measured to MLflow again"),
@@ -189,51 +193,21 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     added = {name: _api_command(commands, name, *about) for name, about in _API_COMMANDS.items()}
-    added["submit"].add_argument("spec", metavar="SPEC.json", help="the spec's file; - for stdin")
-    either = added["submit"].add_mutually_exclusive_group()
-    either.add_argument("--validate-only", action="store_true", help="only say what it would be")
-    either.add_argument("--wait", action="store_true", help="stay until it has ended")
-    added["submit"].add_argument("--idempotency-key", metavar="KEY", help="the same key stores it only once")
-    for name in ("state", "method", "dataset", "tag"):
-        text = f"only this {name}; repeat for more" if name != "tag" else "only with KEY or KEY:VALUE"
-        added["list"].add_argument(f"--{name}", action="append", default=[], help=text)
-    added["list"].add_argument("--limit", type=positive, default=50, help="how many at most (50)")
-    text = "only its trials; repeat for more"
-    added["list"].add_argument(
-        "--sweep", action="append", default=[], type=identifier, metavar="ID", help=text
-    )
-    for name in ("show", "logs", "cancel", "retry"):
-        added[name].add_argument("id", metavar="ID", type=identifier)
-    for name in ("cancel", "retry"):
-        added[name].add_argument("--wait", action="store_true", help="stay until it has ended")
-    added["logs"].add_argument("-f", "--follow", action="store_true", help="stay until it has ended")
-    added["logs"].add_argument("--attempt", type=positive, metavar="N", help="only this attempt")
     for name, about in _LOCAL_COMMANDS.items():
         added[name] = _api_command(commands, name, *about, ask=_locally)
     add_trained_options(added)
-    added["compare"].add_argument("id", metavar="ID", type=identifier, nargs="+")
-    added["track"].add_argument("id", metavar="ID", type=identifier, nargs="+")
-    added["compare"].add_argument("--classes", action="store_true", help="also class by class: IoU, Remark 1")
-    added["compare"].add_argument("--mode", metavar="MODE", help="way of scoring (the reference's first)")
-    text = "of all pixels, or of single pictures with head, body and tail by pictures (headline)"
-    added["compare"].add_argument("--scores", choices=("headline", "picture"), help=text)
-    text = "mmsegmentation's configurations with all of these words; nobody is asked"
-    added["models"].add_argument("--search", metavar="TEXT", help=text)
+    add_experiment_options(added)
+    add_report_options(added["report"])
     _reproduce(added["reproduce"])
     _recipes(commands.add_parser("recipes", help="the paper's rows, which a spec can name"))
     _sweep(commands.add_parser("sweep", help="grids and searches of experiments"))
-    for name, (_, options) in _PROGRAMS.items():
-        options.add_options(commands.add_parser(name, help=options.ABOUT, description=options.ABOUT))
+    for name, (_, program) in _PROGRAMS.items():
+        program.add_options(commands.add_parser(name, help=program.ABOUT, description=program.ABOUT))
     add_token_actions(commands.add_parser("token", help="who may ask the API"), _ask, _Parser)
-    serve = commands.add_parser("serve", help="start Ray, MLflow and the API, until Ctrl-C")
-    serve.set_defaults(func=partial(_call, "serve:serve_command"))
-    add_serve_options(serve)
-    migrate = commands.add_parser("migrate", help="bring the database to this version's schema")
-    migrate.set_defaults(func=partial(_call, "serve:migrate_command"))
-    add_migrate_options(migrate)
-    demo = commands.add_parser("demo", help="three experiments on the built-in data, and their comparison")
-    demo.set_defaults(func=partial(_call, "demo:demo_command"))
-    add_demo_options(demo)
+    for name, (function, text, options) in INSTANCE_COMMANDS.items():
+        command = commands.add_parser(name, help=text)
+        command.set_defaults(func=partial(_call, function))
+        options(command)
     return parser
 
 

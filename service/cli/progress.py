@@ -93,7 +93,7 @@ class ProgressView(LiveBars):
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
-        self._told: dict[str, tuple[State, int, int]] = {}
+        self._told: dict[str, tuple[State, int, int, str]] = {}
 
     def update(self, experiment: ExperimentPublic) -> None:
         """Shows the experiment as it stands now."""
@@ -117,15 +117,18 @@ class ProgressView(LiveBars):
     def _tell(self, experiment: ExperimentPublic) -> None:
         total, done, loss = _numbers(experiment)
         tenth = int(done / total / _PLAIN_STEP) if total else 0
-        news = (experiment.state, experiment.attempt, tenth)
+        why = experiment.waiting.reason if experiment.waiting else ""
+        news = (experiment.state, experiment.attempt, tenth, why)
         if self._told.get(experiment.id) == news:
             return
         self._told[experiment.id] = news
         where = f" {done}/{total}" if total and experiment.state is State.RUNNING and done else ""
         measured = f", loss {loss:.4f}" if loss is not None and where else ""
+        waits = f", waits: {why}" if why else ""
         again = f" (attempt {experiment.attempt})" if experiment.attempt > 1 else ""
         self._console.print(
-            f"{experiment.id}  {experiment.name}: {experiment.state}{again}{where}{measured}", markup=False
+            f"{experiment.id}  {experiment.name}: {experiment.state}{again}{where}{measured}{waits}",
+            markup=False,
         )
 
 

@@ -42,6 +42,7 @@ _FLAGS = (
     "require_token",
     "allowed_hosts",
     "cors_origins",
+    "storage",
 )
 
 log = logging.getLogger(__name__)

@@ -27,6 +27,8 @@ from service.client.http import (
     segment,
 )
 from service.client.logs import LogPiece, log_piece
+from service.client.reports import ReportCalls
+from service.client.streams import follow
 from service.client.sweeps import SweepCalls
 from service.client.tokens import TokenCalls
 from service.shared.schemas import (
@@ -52,7 +54,7 @@ class _Object(RootModel[dict[str, Any]]):
     """Any JSON object."""
 
 
-class RebalanceClient(SweepCalls, FollowupCalls, TokenCalls):
+class RebalanceClient(SweepCalls, FollowupCalls, ReportCalls, TokenCalls):
     """Speaks to one service. Close it, or use it in a `with` statement."""
 
     def submit(
@@ -109,6 +111,24 @@ class RebalanceClient(SweepCalls, FollowupCalls, TokenCalls):
     def logs(self, experiment_id: str, *, offset: int = 0, attempt: int | None = None) -> LogPiece:
         """The log from `offset` bytes on; of all attempts in a row, or of one."""
         return log_piece(self, f"/experiments/{segment(experiment_id)}", offset, attempt)
+
+    def log_as_written(self, experiment_id: str) -> Iterator[str]:
+        """The log as it is written, in pieces, until the experiment has ended, over dropped connections."""
+        for each in follow(self, f"/experiments/{segment(experiment_id)}/logs/stream"):
+            if each.kind == "log":
+                yield each.data
+
+    def metrics_as_measured(self, experiment_id: str) -> Iterator[dict[str, Any]]:
+        """What the job measures, record by record, until the experiment has ended."""
+        for each in follow(self, f"/experiments/{segment(experiment_id)}/metrics/stream"):
+            if each.kind == "metrics":
+                yield each.data
+
+    def events_as_they_happen(self, experiment_id: str) -> Iterator[EventPublic]:
+        """Every change of the experiment's state, oldest first, until it has ended."""
+        for each in follow(self, f"/experiments/{segment(experiment_id)}/events/stream"):
+            if each.kind == "event":
+                yield EventPublic.model_validate(each.data)
 
     def metrics(
         self, experiment_id: str, *, kind: Literal["train", "eval", "event"] | None = None, after: int = 0

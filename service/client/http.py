@@ -141,9 +141,9 @@ class ApiCaller:
         raise ApiError(response.status_code, _problem_of(response))
 
     @contextmanager
-    def streaming(self, method: str, path: str) -> Iterator[Iterator[bytes]]:
+    def streaming(self, method: str, path: str, **request: Any) -> Iterator[Iterator[bytes]]:
         """A body that is too large to be kept, piece by piece; one that breaks off is ApiUnreachable."""
-        with self._mapped_errors(), self._http.stream(method, path) as response:
+        with self._mapped_errors(), self._http.stream(method, path, **request) as response:
             if not response.is_success:
                 response.read()
                 raise ApiError(response.status_code, _problem_of(response))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -11,10 +10,10 @@ from urllib.parse import urlsplit
 from service.shared.hosts import is_loopback
 from service.shared.tokens import well_formed
 from trainer.base.errors import RegionRebalanceError
+from trainer.base.secret_files import SecretRefused, read_secret
 
 VARIABLE, FILE_VARIABLE, HTTP_VARIABLE = "REBALANCE_TOKEN", "REBALANCE_TOKEN_FILE", "REBALANCE_ALLOW_HTTP"
 DEFAULT_FILE = Path("~/.config/rebalance/token")
-_LONGEST = 4096  # characters of a file that are read
 
 
 class TokenRefused(RegionRebalanceError):
@@ -50,21 +49,16 @@ def _find(environment: Mapping[str, str]) -> _Found | None:
     if VARIABLE in environment:
         return _Found(environment[VARIABLE].strip(), VARIABLE)
     if named := environment.get(FILE_VARIABLE):
-        return _Found(_read(Path(named).expanduser(), f"{FILE_VARIABLE}: "), FILE_VARIABLE)
+        return _Found(_read(Path(named), f"{FILE_VARIABLE}: "), FILE_VARIABLE)
     usual = DEFAULT_FILE.expanduser()
     return _Found(_read(usual, ""), str(usual)) if usual.exists() else None
 
 
 def _read(file: Path, source: str) -> str:
     try:
-        mode = file.stat().st_mode
-        if not stat.S_ISREG(mode):
-            raise TokenRefused(f"{source}{file}: is no file; allowed: a file that holds a token")
-        if mode & (stat.S_IRWXG | stat.S_IRWXO):
-            raise TokenRefused(f"{source}{file}: others can use this file; allowed: chmod 600 {file}")
-        return file.read_text(encoding="utf-8", errors="replace")[:_LONGEST].strip()
-    except OSError as error:
-        raise TokenRefused(f"{source}{file}: {error.strerror}; allowed: a file that holds a token") from None
+        return read_secret(file, "a token")
+    except SecretRefused as error:
+        raise TokenRefused(f"{source}{error}") from None
 
 
 def _may_go_to(url: str, source: str, environment: Mapping[str, str]) -> None:

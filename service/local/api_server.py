@@ -17,6 +17,7 @@ from urllib.error import HTTPError, URLError
 
 from service.local.data_dir import url_of
 from service.local.supervisor import StopAsked
+from service.shared.log_lines import LogFormat, formatter
 from service.shared.schemas import Readiness
 from trainer.base.errors import RegionRebalanceError
 from trainer.base.files import full_disk_told
@@ -27,23 +28,12 @@ if TYPE_CHECKING:
 _GRACE_SECONDS = 3  # for open requests when we stop
 _END_SECONDS = 60.0  # for the reconciler to finish its pass
 _POLL = 0.05
-_STANDARD = {*logging.makeLogRecord({}).__dict__, "message", "asctime", "taskName", "color_message"}
 
 log = logging.getLogger(__name__)
 
 
 class ApiFailed(RegionRebalanceError):
     """The API did not start, is not ready, or ended by itself."""
-
-
-class _Lines(logging.Formatter):
-    """One event, one line: `extra` fields follow the message as name=value."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        extra = {
-            name: value for name, value in record.__dict__.items() if name not in _STANDARD and name[0] != "_"
-        }
-        return super().format(record) + "".join(f" {name}={value}" for name, value in extra.items())
 
 
 class _LogFile(logging.FileHandler):
@@ -58,12 +48,17 @@ class _LogFile(logging.FileHandler):
             print(f"rebalance: cannot write to {self.baseFilename}: {sys.exc_info()[1]}", file=sys.stderr)
 
 
-def log_to(path: Path) -> logging.Handler:
-    """Sends everything logged in this process to a file, appended. Close the handler when done."""
+def log_to(path: Path | None, style: LogFormat = "text") -> logging.Handler:
+    """Sends all that is logged in this process to a file, appended; None: to stderr. Close it when done."""
+    if path is None:
+        return _added(logging.StreamHandler(), style)
     with full_disk_told(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handler = _LogFile(path, encoding="utf-8")
-    handler.setFormatter(_Lines("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        return _added(_LogFile(path, encoding="utf-8"), style)
+
+
+def _added(handler: logging.Handler, style: LogFormat) -> logging.Handler:
+    handler.setFormatter(formatter(style))
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(logging.INFO)
@@ -91,6 +86,7 @@ class ApiServer:
         config = uvicorn.Config(
             self._app,
             log_config=None,  # the root logger's handlers take it
+            access_log=False,  # ours says more: service/api/watching/request_log.py
             lifespan="on",
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )

@@ -99,7 +99,8 @@ class Embedded:
         stack.enter_context(self.directory.locked())
         self._remove_addresses()
         bound = stack.enter_context(contextlib.closing(bind(self._settings.host, self._settings.port)))
-        stack.enter_context(contextlib.closing(log_to(self.directory.logs / "service.log")))
+        log_file = None if self._settings.log_to_stderr else self.directory.logs / "service.log"
+        stack.enter_context(contextlib.closing(log_to(log_file, self._settings.log_format)))
         need_a_token(self._settings)
         stack.enter_context(_environment(self._own_environment(bound)))
         builders = self._builders()

@@ -34,7 +34,9 @@ _RAY_PORTS = (
 # What only the API may know: jobs inherit Ray's environment.
 _NOT_THEIRS: dict[str, str | None] = {
     "REBALANCE_DATABASE_URL": None,
+    "REBALANCE_DATABASE_URL_FILE": None,
     "PGPASSWORD": None,
+    "PGPASSFILE": None,
     "REBALANCE_TOKEN": None,
 }
 _RAY_PORT_VARIABLES = ("AUTOSCALER_METRIC_PORT", "DASHBOARD_METRIC_PORT")

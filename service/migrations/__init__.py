@@ -27,8 +27,10 @@ def alembic_config(url: str) -> Config:
     return config
 
 
-def migrate(settings: Settings) -> tuple[str, ...]:
+def migrate(settings: Settings, *, to: str = "head") -> tuple[str, ...]:
     """Brings the database to the newest schema, creating it where there is none: the revisions applied.
+
+    `to`: another revision, for what is to be filled from a backup of then.
 
     Any number may do so at once: one applies them, the others find all done.
 
@@ -43,7 +45,7 @@ def migrate(settings: Settings) -> tuple[str, ...]:
         if encoding != "UTF8":
             raise SchemaRefused(f"{where} cannot be used: it is encoded in {encoding}; allowed: UTF8")
         config = alembic_config(settings.database)
-        command.upgrade(config, "head")
+        command.upgrade(config, to)
     except DBAPIError as error:
         raise StoreUnavailable(f"{where} cannot be used: {words_of(error, url)}") from error
     except CommandError as error:

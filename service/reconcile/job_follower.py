@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
 from service.reconcile import run_directories
@@ -34,6 +34,8 @@ from service.store.records import Conflict, JobRow, StoreUnavailable
 from trainer.base.errors import ReportError
 from trainer.storage.layout import mlflow_ids
 from trainer.storage.notices import read_notices
+from trainer.storage.port import StoredFile
+from trainer.storage.waiting import Waiting, no_longer_waiting, note_waiting, read_waiting
 
 log = logging.getLogger(__name__)
 
@@ -41,14 +43,21 @@ Row = TypeVar("Row", bound=JobRow)
 
 
 class BackendLink:
-    """The backend, asked no more in a pass in which it did not answer: one timeout a pass is enough."""
+    """The backend, asked no more in a pass in which it did not answer: one timeout a pass is enough.
 
-    def __init__(self, backend: Backend) -> None:
+    `note` is a file that says since when it does not, for who asks why something waits.
+    """
+
+    def __init__(self, backend: Backend, note: StoredFile) -> None:
         self.backend = backend
         self.reachable = self._was_reachable = True
+        self._note = note
+        self._now = datetime.now(UTC)
 
-    def new_pass(self) -> None:
-        self._was_reachable, self.reachable = self.reachable, True
+    def new_pass(self, now: datetime) -> None:
+        self._was_reachable, self.reachable, self._now = self.reachable, True, now
+        if self._was_reachable:
+            no_longer_waiting(self._note)
 
     def look(self, job_id: str) -> JobObservation:
         """How the job stands; UNREACHABLE without asking where nobody answered in this pass."""
@@ -62,7 +71,18 @@ class BackendLink:
     def note_unreachable(self, reason: str) -> None:
         if self.reachable and self._was_reachable:  # once, not in every pass
             log.warning("cluster unreachable", extra={"reason": reason})
+        if self.reachable and read_waiting(self._note) is None:
+            note_waiting(self._note, _unreachable(reason, self._now))
         self.reachable = False
+
+
+def _unreachable(reason: str, now: datetime) -> Waiting:
+    return Waiting(
+        code="unreachable",
+        reason=f"Ray cannot be reached: {reason}",
+        would_run="once it answers: nothing is lost meanwhile",
+        since=now,
+    )
 
 
 class Mishaps:

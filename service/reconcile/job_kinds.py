@@ -74,6 +74,8 @@ class ExperimentWork:
     def progress(self, row: Experiment, *, completed: bool) -> dict[str, Any] | None:
         iterations = json.loads(row.spec)["schedule"]["iterations"]
         found = run_directories.progress_of(self._storage, row.id, row.attempt, iterations)
+        if found is not None:
+            found.pop("expected_end", None)  # of one that goes on
         if not completed:
             return found
         return {"loss": None, **(found or {}), "iteration": iterations, "iterations": iterations}

@@ -15,6 +15,7 @@ import httpx
 from service.reconcile.cluster import AlreadySubmitted, BackendError, BackendUnreachable
 from service.shared.http_transport import transport_of
 from service.shared.proxies import way_to
+from trainer.base.secret_files import SecretRefused, read_secret
 
 _CONNECT_SECONDS = 3.0
 _LONGEST_WORDS = 500
@@ -112,19 +113,18 @@ class RayToken(httpx.Auth):
         """The token as it is now; None where none is asked for.
 
         Raises:
-            BackendUnreachable: the file that should have it cannot be read, or what is there is no token.
-                Names the variable, never the text.
+            BackendUnreachable: the file that should have it cannot be read or is open to others (Ray's own
+                is, as Ray makes it), or what is there is no token. Names the variable, never the text.
         """
         if self._value:
             return _checked(self._value, _VALUE)
         if self._file is None:
             return None
         try:
-            found = self._file.expanduser().read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError, RuntimeError) as error:
-            why = error.strerror if isinstance(error, OSError) else "cannot be read"
-            raise BackendUnreachable(f"{self._file_from}: {self._file}: {why}") from None
-        return _checked(found.strip(), f"{self._file_from}: {self._file}")
+            found = read_secret(self._file, "Ray's token")
+        except SecretRefused as error:
+            raise BackendUnreachable(f"{self._file_from}: {error}") from None
+        return _checked(found, f"{self._file_from}: {self._file}")
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Adds the header. Raises what `token` raises."""

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
 from service.reconcile.cluster import AccessRefused, BackendUnreachable, RunFact
 from service.shared.http_transport import transport_of
 from service.shared.proxies import way_to
+from trainer.tracking.credentials import (
+    PASSWORD,
+    PASSWORD_FILE,
+    USERNAME,
+    CredentialsRefused,
+    mlflow_credentials,
+)
 
 _TIMEOUT_SECONDS = 5.0
+_WHERE = f"{USERNAME} and {PASSWORD} or {PASSWORD_FILE} must name them"
 _OPEN = frozenset({"RUNNING", "SCHEDULED"})
 
 
@@ -21,11 +30,16 @@ class MlflowRuns:
     """The `RunCloser` of a tracking server."""
 
     def __init__(self, uri: str, *, transport: httpx.BaseTransport | None = None) -> None:
-        """Raises ProxyRefused where the environment names a proxy for `uri` that cannot be used."""
+        """Raises ProxyRefused where the environment names a proxy for `uri` that cannot be used.
+
+        The credentials are those of the environment: see `trainer.tracking.credentials`.
+        """
+        self._name = f"MLflow at {urlsplit(uri).hostname}"
         self._client = httpx.Client(
             base_url=f"{uri.rstrip('/')}/api/2.0/mlflow",
             timeout=_TIMEOUT_SECONDS,
             transport=transport or transport_of(way_to(uri, os.environ)),
+            auth=_Credentials(os.environ),
         )
 
     def close(self) -> None:
@@ -83,15 +97,32 @@ class MlflowRuns:
             answer = self._client.request(method, path, **arguments)
             if answer.status_code in (httpx.codes.NOT_FOUND, httpx.codes.BAD_REQUEST):
                 return None
-            if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-                raise AccessRefused(
-                    f"MLflow at {self._client.base_url.host} refuses this service: {_said(answer)}"
-                )
+            if answer.status_code == httpx.codes.UNAUTHORIZED:
+                raise AccessRefused(f"{self._name} refuses the credentials: {_said(answer)} ({_WHERE})")
+            if answer.status_code == httpx.codes.FORBIDDEN:
+                raise AccessRefused(f"{self._name} refuses this service: {_said(answer)}")
             answer.raise_for_status()
             document = answer.json()
+        except CredentialsRefused as error:
+            raise AccessRefused(f"{self._name} is shown no credentials: {error}") from None
         except (httpx.HTTPError, ValueError) as error:
-            raise BackendUnreachable(f"MLflow at {self._client.base_url.host}: {error}") from error
+            raise BackendUnreachable(f"{self._name}: {error}") from error
         return document if isinstance(document, dict) else {}
+
+
+class _Credentials(httpx.Auth):
+    """Shows name and password with each request, as they are then: new ones need no restart."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Raises CredentialsRefused."""
+        found = mlflow_credentials(self._environment)
+        if found is None:
+            yield request
+        else:
+            yield from httpx.BasicAuth(*found).auth_flow(request)
 
 
 def _fact(stage: str | None) -> RunFact:

@@ -41,7 +41,7 @@ class Reconciler:
     ) -> None:
         self._store = store
         self._settings = settings
-        self._cluster = BackendLink(backend)
+        self._cluster = BackendLink(backend, settings.layout.waiting)
         self._mishaps = Mishaps()
         self._trials = Trials(store, settings, self._mishaps.confined)
         rules = Rules(settings.max_attempts, timedelta(seconds=settings.report_grace_seconds))
@@ -63,7 +63,7 @@ class Reconciler:
             StoreUnavailable: the database does not answer, or we lead no more; the next pass goes on.
         """
         self._leads = leads
-        self._cluster.new_pass()
+        self._cluster.new_pass(now)
         for follower in self._followers:
             for row in self._while_leading(follower.ledger.in_states(*WITH_JOB)):
                 follower.follow(row, now)

@@ -4,8 +4,9 @@ where the job wrote none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from service.store.records import Followup
@@ -119,13 +120,28 @@ def metric_lines(storage: Storage, experiment: str, attempts: range) -> Iterator
 
 
 def progress_of(storage: Storage, experiment: str, attempt: int, iterations: int) -> dict[str, Any] | None:
-    """{"iteration", "iterations", "loss"} of the attempt, None before its first logged iteration."""
+    """{"iteration", "iterations", "loss"} of the attempt, None before its first logged iteration.
+
+    With "expected_end" where its pace is known: when the last iteration is done at it, evaluations aside.
+    """
     line = last_record(storage.attempt(experiment, attempt).metrics, "train")
     if line is None or not isinstance(line.get("iteration"), int):
         return None
     loss = line.get("loss")
-    return {
+    found = {
         "iteration": line["iteration"],
         "iterations": iterations,
         "loss": float(loss) if isinstance(loss, (int, float)) else None,
     }
+    ends = _expected_end(line, iterations - line["iteration"])
+    return found if ends is None else {**found, "expected_end": ends.isoformat()}
+
+
+def _expected_end(line: Mapping[str, Any], left: int) -> datetime | None:
+    pace, written_at = line.get("seconds_per_iteration"), line.get("time")
+    if not isinstance(pace, (int, float)) or not isinstance(written_at, (int, float)):
+        return None
+    try:
+        return datetime.fromtimestamp(written_at + max(0, left) * pace, UTC)
+    except (ValueError, OverflowError, OSError):  # of a pace that no calendar has a date for
+        return None

@@ -5,15 +5,27 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
 
 from service.reconcile.reconciler import Reconciler, utc_now
+from service.store.database import Lead
 from service.store.experiments import Store
 from service.store.records import StoreUnavailable
 
 log = logging.getLogger(__name__)
 
 _STALE_SECONDS = 120.0
+Role = Literal["leader", "follower"]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """The last pass over what is not yet as it should be."""
+
+    seconds: float  # it took
+    age_seconds: float  # since it ended
+    well: bool  # the reconciler lives, and the pass came to its end
 
 
 class ReconcilerLoop:
@@ -27,7 +39,10 @@ class ReconcilerLoop:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reconciler", daemon=True)
         self._last_pass = time.monotonic()
+        self._took = 0.0
         self._trouble: str | None = None
+        self._role: Role = "follower"
+        self._number: int | None = None
 
     def start(self) -> None:
         self._thread.start()
@@ -52,6 +67,14 @@ class ReconcilerLoop:
             return f"the reconciler's pass has been going on for {silent:.0f} s"
         return self._trouble
 
+    def role(self) -> tuple[Role, int | None]:
+        """Whether this service acts or another one; of a leader on Postgres also the number of its lead."""
+        return self._role, self._number
+
+    def last_pass(self) -> Pass:
+        """How the last pass went, and how long ago that was."""
+        return Pass(self._took, time.monotonic() - self._last_pass, self.trouble() is None)
+
     def _run(self) -> None:
         try:
             with self._store.leadership() as ours:
@@ -63,9 +86,12 @@ class ReconcilerLoop:
             self._trouble = f"the reconciler died: {type(error).__name__}: {error}"
             log.exception("reconciler died")
 
-    def _pass(self, ours: Callable[[], bool]) -> None:
+    def _pass(self, ours: Lead) -> None:
+        began = time.monotonic()
         try:
-            if ours():
+            leads = ours()
+            self._role, self._number = ("leader", ours.number) if leads else ("follower", None)
+            if leads:
                 self._reconciler.run_once(utc_now(), ours)
             self._trouble = None
         except (StoreUnavailable, OSError) as error:
@@ -73,3 +99,4 @@ class ReconcilerLoop:
             self._trouble = f"{type(error).__name__}: {error}"
             log.warning("pass given up", extra={"reason": str(error)})
         self._last_pass = time.monotonic()
+        self._took = self._last_pass - began

@@ -53,6 +53,9 @@ class Progress(Public):
     iteration: int
     iterations: int
     loss: float | None = None
+    expected_end: AwareDatetime | None = Field(
+        default=None, description="Of the training at its present pace, evaluations aside."
+    )
 
 
 class OverridePublic(Public):
@@ -99,6 +102,15 @@ class TrialOf(Public):
     detached: bool = Field(description="It was retried by itself, and runs in a job of its own.")
 
 
+class WaitingPublic(Public):
+    """Why something does not go on, and what would let it."""
+
+    code: str = Field(description="For programs, such as max_running, unreachable, nodes, room, paused.")
+    reason: str
+    would_run: str | None = None
+    since: AwareDatetime
+
+
 class ExperimentPublic(Public):
     """One experiment as the API shows it."""
 
@@ -118,6 +130,9 @@ class ExperimentPublic(Public):
     error: ErrorPublic | None = None
     headline: Headline | None = None
     progress: Progress | None = None
+    waiting: WaitingPublic | None = Field(
+        default=None, description="While it waits; gone as soon as it goes on."
+    )
     mlflow_run_id: str | None = None
     notices: tuple[NoticePublic, ...] = Field(
         default=(), description="What was noticed in all attempts, each once; events say when."
@@ -254,6 +269,12 @@ class Readiness(Public):
     checks: dict[str, str] = Field(
         default={}, description="For each part `ok`, or why it is not; empty for who shows no token."
     )
+    role: Literal["leader", "follower"] | None = Field(
+        default=None, description="Whether this service acts, or another one on the same database."
+    )
+    lead: int | None = Field(
+        default=None, description="On Postgres, of a leader: grows with each that leads."
+    )
 
     def troubles(self) -> dict[str, str]:
         """The parts that are not well, and why."""
@@ -267,6 +288,9 @@ class ProblemDetail(Public):
     title: str
     status: int
     detail: str
+    instance: str | None = Field(
+        default=None, description="urn:region-rebalance:request:ID; the service's log has lines of that id."
+    )
     errors: tuple[ProblemItem, ...] = ()
 
 

@@ -9,9 +9,12 @@ from typing import Annotated, Any, NamedTuple, Self
 from urllib.parse import quote, urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from service.shared.database_url import database_in, has_password, known_database
 from service.shared.hosts import host_pattern, is_loopback, origin
+from service.shared.log_lines import LogFormat
 from trainer.base.data_roots import DataRoot, absolute_root, parse_root, parse_roots, refuse_twins
 from trainer.base.errors import RegionRebalanceError
 from trainer.spec.capacity import parse_machines
@@ -19,13 +22,7 @@ from trainer.spec.recipes import Machines
 from trainer.storage.layout import Storage
 
 _PREFIX = "REBALANCE_"
-# As SQLAlchemy reads it. An @ anywhere else would make part of a password the host or the database's name,
-# and those stand in messages.
-_POSTGRES = re.compile(
-    r"postgresql(\+psycopg)?://([^:/@]*(:(?P<password>[^@]*))?@)?(\[[^]@]*\]|[^/:@?]*)(:\d{1,5})?"
-    r"(/[^?@]*)?(\?(?P<query>.*))?",
-    re.DOTALL,
-)
+_URL_FILE = "REBALANCE_DATABASE_URL_FILE"
 ROOT_PATH = r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*"
 _LONGEST_BYTES = 512  # below it lie run directories and SQLite's files
 
@@ -45,7 +42,11 @@ class Settings(BaseSettings):
     """Everything the service is told from outside. Fields that may hold a secret stay out of `repr`."""
 
     model_config = SettingsConfigDict(
-        env_prefix=_PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True
+        env_prefix=_PREFIX,
+        env_ignore_empty=True,  # compose files hand an unset variable on as an empty one
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,
     )
 
     data_dir: Path = Path("~/.rebalance")
@@ -53,6 +54,9 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65_535)
     root_path: str = Field(default="", description="Path of a reverse proxy that leads here: /rebalance.")
     require_token: bool = Field(default=False, description="Also where only this machine can ask.")
+    token_later: bool = Field(
+        default=False, description="Starts though no token lets anybody in yet: it is made beside it."
+    )
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Names that the service answers to, beside this machine's own."
     )
@@ -60,9 +64,15 @@ class Settings(BaseSettings):
         default=(), description="Web pages of these origins may ask the API in a browser."
     )
     database_url: str | None = Field(default=None, repr=False)
+    database_url_file: Path | None = Field(
+        default=None, description="A file that holds the URL, instead; read at the start."
+    )
     storage: Path | None = None
     ray_address: str | None = Field(default=None, description="URL of the Jobs API.")
     mlflow_uri: str | None = Field(default=None, description="Tracking URI, as the jobs can reach it.")
+    mlflow_public_url: str | None = Field(
+        default=None, description="Where browsers find it, if not at the tracking URI."
+    )
     data_roots: Annotated[tuple[DataRoot, ...], NoDecode] = ()
     max_running: int = Field(default=2, ge=1, le=10_000)
     max_cluster: Annotated[Machines | None, NoDecode] = Field(
@@ -76,6 +86,15 @@ class Settings(BaseSettings):
     max_picture_bytes: int = Field(
         default=64 << 20, ge=1024, le=1 << 31, description="A picture to be labelled must be smaller."
     )
+    max_queued: int = Field(
+        default=10_000, ge=1, le=10_000_000, description="Beyond it requests are refused for a while."
+    )
+    max_reads_per_second: float | None = Field(
+        default=None, gt=0, le=1e6, description="Of each caller; none where nothing is set."
+    )
+    max_writes_per_second: float | None = Field(default=None, gt=0, le=1e6)
+    log_format: LogFormat = "text"
+    log_to_stderr: bool = Field(default=False, description="Instead of logs/service.log, as containers do.")
     job_python: str = Field(default="python", min_length=1)
 
     @field_validator("data_roots", mode="before")
@@ -146,15 +165,13 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _known_database(cls, url: str | None) -> str | None:
-        if url is None or url.startswith("sqlite:///"):
-            return url
-        if not url.startswith(("postgresql://", "postgresql+psycopg://")):
-            raise ValueError("allowed: sqlite:///FILE, postgresql://… or postgresql+psycopg://…")
-        if _POSTGRES.fullmatch(url) is None:
-            raise ValueError(
-                "allowed: postgresql://USER:PASSWORD@HOST:PORT/DATABASE, an @ in one of them written as %40"
-            )
-        return url
+        return None if url is None else known_database(url)
+
+    @field_validator("database_url_file", mode="before")
+    @classmethod
+    def _named_file(cls, file: Any) -> Any:
+        """An empty variable names none."""
+        return file or None
 
     @field_validator("ray_address")
     @classmethod
@@ -177,13 +194,33 @@ class Settings(BaseSettings):
             )
         return uri.rstrip("/") if uri is not None else None
 
+    @field_validator("mlflow_public_url")
+    @classmethod
+    def _page_url(cls, url: str | None) -> str | None:
+        """It stands in documents that every viewer reads."""
+        parts = urlsplit(url or "")
+        if url and (parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc):
+            raise ValueError("allowed: a URL such as https://mlflow.lab.example, no user or password in it")
+        return url.rstrip("/") if url else None
+
     @model_validator(mode="after")
     def _fill_defaults(self) -> Self:
         if self.storage is None:
             object.__setattr__(self, "storage", self.data_dir / "storage")
         if self.database_url is None:
-            object.__setattr__(self, "database_url", self.own_database.url)
+            object.__setattr__(self, "database_url", self._database_told())
+        elif self.database_url_file is not None:
+            raise ValueError(f"{_URL_FILE}: not with REBALANCE_DATABASE_URL; allowed: one of the two")
         return self
+
+    def _database_told(self) -> str:
+        """The URL that the file holds, else the data directory's own."""
+        if self.database_url_file is None:
+            return self.own_database.url
+        try:
+            return database_in(self.database_url_file)
+        except ValueError as error:
+            raise ValueError(f"{_URL_FILE}: {error}") from None
 
     @property
     def own_database(self) -> OwnDatabase:
@@ -219,13 +256,10 @@ class Settings(BaseSettings):
         uri = self.mlflow_uri
         return uri if uri is not None and uri.startswith(("http://", "https://")) else None
 
-
-def has_password(database_url: str) -> bool:
-    """Whether somebody who sees the URL sees a password."""
-    found = _POSTGRES.fullmatch(database_url)
-    if found is None:
-        return "@" in database_url
-    return bool(found["password"]) or "password=" in (found["query"] or "")
+    @property
+    def mlflow_pages(self) -> str | None:
+        """Where a browser finds MLflow's pages, if a server has them."""
+        return self.mlflow_server and (self.mlflow_public_url or self.mlflow_server)
 
 
 def refuse_password(flag: str | None) -> None:
@@ -237,7 +271,7 @@ def refuse_password(flag: str | None) -> None:
     if flag is not None and has_password(flag):
         raise SettingsError(
             "--database-url: a password on the command line can be read by everybody on this machine; "
-            "set REBALANCE_DATABASE_URL, or keep the password in ~/.pgpass"
+            "set REBALANCE_DATABASE_URL or …_URL_FILE, or keep the password in ~/.pgpass"
         )
 
 
@@ -247,11 +281,18 @@ def load_settings(**given: Any) -> Settings:
     Raises:
         SettingsError: naming each refused variable.
     """
+    told = {name: value for name, value in given.items() if value is not None}
+    if "database_url" in told:  # before both variables
+        told["database_url_file"] = None
     try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})
+        return Settings(**told)
     except ValidationError as error:
-        lines = [
-            f"{_PREFIX}{'_'.join(str(part) for part in detail['loc'][:1]).upper()}: {detail['msg']}"
-            for detail in error.errors(include_url=False, include_input=False)
-        ]
-        raise SettingsError("; ".join(lines).replace(": Value error, ", ": ")) from None
+        lines = [_line(detail) for detail in error.errors(include_url=False, include_input=False)]
+        raise SettingsError("; ".join(lines)) from None
+
+
+def _line(detail: ErrorDetails) -> str:
+    """One problem by its variable; what concerns several names them itself."""
+    text = detail["msg"].removeprefix("Value error, ")
+    name = "_".join(str(part) for part in detail["loc"][:1]).upper()
+    return f"{_PREFIX}{name}: {text}" if name else text

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import AwareDatetime, Field, JsonValue
 
-from service.shared.schemas import ErrorPublic, NoticePublic, Progress, Public
+from service.shared.schemas import ErrorPublic, NoticePublic, Progress, Public, WaitingPublic
 from service.shared.states import State
 from sweeps.document.cost import Cost
 
@@ -65,8 +65,12 @@ class SweepPublic(Public):
     updated_at: AwareDatetime
     started_at: AwareDatetime | None = None
     ended_at: AwareDatetime | None = None
+    expected_end: AwareDatetime | None = Field(
+        default=None, description="At the pace of the trials that have ended; null before there are any."
+    )
     cancel_requested_at: AwareDatetime | None = None
     error: ErrorPublic | None = None
+    waiting: WaitingPublic | None = Field(default=None, description="Of its job, while it waits.")
     counts: TrialCounts
     best: TrialPublic | None = Field(default=None, description="The completed trial with the best value.")
     running: tuple[TrialPublic, ...] = Field(default=(), description="At most 20 that train now.")

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from service.store import engine
+from service.store.leadership import Leadership, leadership_of
 from service.store.records import StoreUnavailable
+
+
+class Lead:
+    """Whether we lead, and with which number: it grows with each service that does."""
+
+    def __init__(self, leadership: Leadership, mapped: Callable[[], AbstractContextManager[None]]) -> None:
+        self._leadership = leadership
+        self._mapped = mapped
+
+    def __call__(self) -> bool:
+        with self._mapped():
+            return self._leadership.acquire()
+
+    @property
+    def number(self) -> int | None:
+        return self._leadership.number
 
 
 class Database:
@@ -19,22 +37,23 @@ class Database:
     def __init__(self, url: str) -> None:
         self._engine = engine.make_engine(url)
         self._writer = engine.writing(self._engine)
+        self._own = threading.local()
 
     def close(self) -> None:
         self._engine.dispose()
 
     @contextmanager
-    def leadership(self) -> Iterator[Callable[[], bool]]:
-        """A question to repeat: are we the one reconciler of this database? Given up with the block."""
-        lead = engine.Leadership(self._engine)
+    def leadership(self) -> Iterator[Lead]:
+        """A question to repeat: are we the one reconciler of this database? Given up with the block.
 
-        def ours() -> bool:
-            with self._mapped_errors():
-                return lead.acquire()
-
+        What this thread writes within the block counts only while nobody else has led since.
+        """
+        lead = leadership_of(self._engine)
+        self._own.lead = lead
         try:
-            yield ours
+            yield Lead(lead, self._mapped_errors)
         finally:
+            self._own.lead = None
             lead.release()
 
     @contextmanager
@@ -45,7 +64,10 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """One transaction, given back whole where the block raises."""
+        lead: Leadership | None = getattr(self._own, "lead", None)
         with self._mapped_errors(), self._writer.begin() as connection:
+            if lead is not None:
+                lead.fence(connection)
             yield connection
 
     @contextmanager

@@ -1,14 +1,12 @@
-"""How the database is reached: engines for SQLite and Postgres, and the locks between services."""
+"""How the database is reached: engines for SQLite and Postgres, and the lock between migrations."""
 
 from __future__ import annotations
 
-import fcntl
 import json
 import math
 import os
-from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select, text
 from sqlalchemy.exc import DBAPIError
@@ -16,18 +14,20 @@ from sqlalchemy.exc import DBAPIError
 BUSY_TIMEOUT_MS = 10_000
 _SQLITE_FULL, _SQLITE_BROKEN = "database or disk is full", "disk I/O error"
 _LITTLE_BYTES = 64 * 1024  # SQLite asks for so much at a time for what its processes share
-_LEADER_KEY = 220401969  # any constants: the names of advisory locks on Postgres
-_MIGRATION_KEY = 220401970
-# Of libpq, unless the URL says otherwise. A host that went away is noticed in half a minute, not two hours:
-# a leader must not believe for so long that it still is one.
+_MIGRATION_KEY = 220401970  # any constant: the name of an advisory lock on Postgres
+# Of libpq, unless the URL says otherwise. A host that went away is noticed in a quarter of a minute, not two
+# hours: a leader must not believe for so long that it still is one, and who asks gets an answer in time.
+# `options` has the server's side of it: a transaction that was open on a host that was switched off ends,
+# and no longer keeps the next leader from the row of the lease.
 _PATIENCE: dict[str, str | int] = {
     "application_name": "region-rebalance",
     "client_encoding": "utf8",
     "connect_timeout": 5,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 4,
-    "tcp_user_timeout": 30_000,
+    "keepalives_idle": 5,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+    "options": "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=3 -c tcp_keepalives_count=3",
 }
 
 
@@ -111,55 +111,6 @@ def alone(connection: Connection) -> None:
     """
     if connection.dialect.name != "sqlite":
         connection.execute(select(func.pg_advisory_xact_lock(_MIGRATION_KEY)))
-
-
-class Leadership:
-    """A lock that at most one process holds for a database; its end, even by SIGKILL, gives it back."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._file: IO[bytes] | None = None
-        self._connection: Connection | None = None
-
-    def acquire(self) -> bool:
-        """True if the lock is ours, now or since earlier; does not wait."""
-        if self._engine.dialect.name == "sqlite":
-            return self._file is not None or self._lock_file()
-        if self._connection is None:
-            self._connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        try:
-            # Taken again by its holder it only counts up; a new connection has to win it anew.
-            return bool(self._connection.scalar(select(func.pg_try_advisory_lock(_LEADER_KEY))))
-        except DBAPIError:
-            self.release()
-            raise
-
-    def release(self) -> None:
-        """Gives the lock back, if it was ours."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-        if self._connection is not None:
-            if not self._connection.invalidated:
-                with suppress(DBAPIError):  # the end of the connection does the same, only later
-                    self._connection.execute(select(func.pg_advisory_unlock_all()))
-            # Not back into the pool: the lock belongs to the session and would live on there.
-            self._connection.invalidate()
-            self._connection.close()
-            self._connection = None
-
-    def _lock_file(self) -> bool:
-        database = self._engine.url.database
-        if not database or database == ":memory:":
-            return True
-        stream = Path(f"{database}.leader").open("wb")  # noqa: SIM115 - open as long as the lock is held
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            stream.close()
-            return False
-        self._file = stream
-        return True
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

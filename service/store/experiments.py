@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, select, update
 
 from service.shared.states import LIVE, State
 from service.store.changes import changes_of, event
-from service.store.database import Database
+from service.store.database import Database, Lead
 from service.store.experiment_rows import ExperimentRows
 from service.store.followups import FollowupStore
 from service.store.records import Experiment, Filters, Move, StoreUnavailable
@@ -36,7 +36,7 @@ class Store(ExperimentRows):
     def close(self) -> None:
         self._database.close()
 
-    def leadership(self) -> AbstractContextManager[Callable[[], bool]]:
+    def leadership(self) -> AbstractContextManager[Lead]:
         """See `Database.leadership`."""
         return self._database.leadership()
 
@@ -73,10 +73,10 @@ class Store(ExperimentRows):
         """
         return self.listed(_conditions(filters), cursor=cursor, limit=limit)
 
-    def create(self, new: Experiment, *, new_tags: Mapping[str, str]) -> Experiment:
+    def create(self, new: Experiment, *, new_tags: Mapping[str, str], reason: str = "stored") -> Experiment:
         """Stores `new` and its first event, or gives the experiment that has its idempotency key."""
         row = (new, new_tags)
-        return self.store_once(new, lambda connection: self.insert_tagged(connection, [row], "stored"))
+        return self.store_once(new, lambda connection: self.insert_tagged(connection, [row], reason))
 
     def _changes_of_retry(self, row: Experiment) -> dict[str, Any]:
         """A trial gets a job of its own."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -14,17 +14,20 @@ from sqlalchemy import (
     Select,
     Table,
     and_,
+    func,
     literal,
     or_,
     select,
 )
 
-from service.shared.states import State
+from service.shared.states import WITH_JOB, State
 from service.store.database import Database
 from service.store.records import Cursor, Event, JobRow
 from trainer.base.errors import RegionRebalanceError
 
 Row = TypeVar("Row", bound=JobRow)
+
+_NEWS = 5000
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,43 @@ class Rows(Generic[Row]):
     def queued(self, *, limit: int) -> list[Row]:
         """Rows to submit, oldest first."""
         return self.in_states(State.QUEUED, cancel_requested=False, limit=limit)
+
+    def news(self, after: Mapping[str, int]) -> tuple[dict[str, tuple[State, int]], list[tuple[str, Event]]]:
+        """State and attempt of the rows that `after` names, and their events beyond the id given for each.
+
+        Two questions, however many rows; at most `_NEWS` events, the rest the next time.
+        """
+        if not after:
+            return {}, []
+        events, owner, table = self._kind.events, self._kind.owner, self._table
+        named = list(after)
+        here = select(table.c.id, table.c.state, table.c.attempt).where(table.c.id.in_(named))
+        beyond = events.c.id > literal(min(after.values()), BigInteger())
+        happened = select(events).where(owner.in_(named), beyond).order_by(events.c.id).limit(_NEWS)
+        with self._database.reading() as connection:
+            # Events first: a row seen to have ended has no event behind those that were read before it.
+            rows = [row._asdict() for row in connection.execute(happened)]
+            states = {each.id: (State(each.state), each.attempt) for each in connection.execute(here)}
+        found = [(row.pop(owner.name), row) for row in rows]
+        return states, [(who, Event.from_row(row)) for who, row in found if row["id"] > after[who]]
+
+    def by_state(self) -> dict[State, int]:
+        """How many rows are in each state; those that are not there are left out."""
+        counted = select(self._table.c.state, func.count()).group_by(self._table.c.state)
+        with self._database.reading() as connection:
+            return {State(state): number for state, number in connection.execute(counted)}
+
+    def waiting(self, *, most: int) -> int:
+        """How many rows wait to be submitted, counted up to `most`."""
+        here = select(literal(1)).where(self._table.c.state == State.QUEUED, self._own_job).limit(most)
+        with self._database.reading() as connection:
+            return int(connection.scalar(select(func.count()).select_from(here.subquery())) or 0)
+
+    def busy(self) -> int:
+        """How many rows have a job of theirs, and so take a place each."""
+        here = select(func.count()).where(self._table.c.state.in_(WITH_JOB), self._own_job)
+        with self._database.reading() as connection:
+            return int(connection.scalar(here) or 0)
 
     def with_mlflow_due(self, *, limit: int | None) -> list[Row]:
         """Rows whose MLflow run has still to be given its final status."""

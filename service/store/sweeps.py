@@ -33,14 +33,14 @@ class SweepStore(Ledger[Sweep]):
         conditions = [sweeps.c.state.in_(states)] if states else []
         return self.listed(conditions, cursor=cursor, limit=limit)
 
-    def create(self, new: Sweep, trials: Sequence[Tagged]) -> Sweep:
+    def create(self, new: Sweep, trials: Sequence[Tagged], *, reason: str = "stored") -> Sweep:
         """Stores `new` with all its trials, or gives the sweep that has its idempotency key."""
 
         def write(connection: Connection) -> None:
-            self.insert(connection, [new], "stored")
+            self.insert(connection, [new], reason)
             for start in range(0, len(trials), _AT_ONCE):
                 part = trials[start : start + _AT_ONCE]
-                self._trials.insert_tagged(connection, part, f"stored with sweep {new.id}")
+                self._trials.insert_tagged(connection, part, f"{reason} with sweep {new.id}")
 
         return self.store_once(new, write)
 

@@ -24,7 +24,7 @@ from sqlalchemy.types import TypeDecorator
 
 from trainer.base.text import storable
 
-SCHEMA = "0006"  # the newest of service/migrations/versions, which these tables are
+SCHEMA = "0008"  # the newest of service/migrations/versions, which these tables are
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -195,4 +195,14 @@ tokens = Table(
     Column("expires_at", UtcDateTime),
     Column("revoked_at", UtcDateTime),
     Column("last_used_at", UtcDateTime),
+)
+
+# Postgres only: beside SQLite's file there is a lock, see `leadership.py`.
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("holder", String(200), nullable=False),
+    Column("number", Integer, nullable=False),  # grows with each holder
+    Column("expires_at", DateTime(timezone=True), nullable=False),
 )

@@ -42,8 +42,7 @@ def resolve_trials(
     problems: list[Problem] = []
     resolved = []
     for trial in trials:
-        key = f"{trial.spec.dataset.model_dump_json()} {trial.spec.schedule.crop_size} {_begins_with(trial)}"
-        key += trial.spec.resources.model_dump_json()
+        key = kind_of(trial)
         if key not in found:
             try:
                 found[key] = resolve(trial.spec, data_roots=data_roots, storage=storage, most=most)
@@ -58,9 +57,12 @@ def resolve_trials(
     return tuple(resolved)
 
 
-def _begins_with(trial: Trial) -> str:
-    """What decides which pretrained weights must be there."""
-    return f"{trial.spec.weights} {trial.spec.model.model_dump_json()}"
+def kind_of(trial: Trial) -> str:
+    """What `resolve_trials` checks of a trial: the same for trials that need be looked at but once."""
+    spec = trial.spec
+    parts = (spec.dataset, spec.model, spec.resources, spec.evaluation)
+    told = " ".join(part.model_dump_json() for part in parts)
+    return f"{told} {spec.schedule.crop_size} {spec.weights}"
 
 
 def _unreported(sweep: SweepSpec, trials: Sequence[Trial], named: Mapping[str, str]) -> Iterator[Problem]:

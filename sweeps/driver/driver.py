@@ -2,7 +2,8 @@
 
 A sweep is read in one direction:
 
-1. `sweeps.job`: the document, its trials expanded and resolved: a `SweepTask`, which `Driver.run` drives.
+1. `sweeps.job`: the document, its trials expanded: a `SweepTask`, which `Driver.run` drives; on a cluster
+   `looked_at` resolves their data sets, where the data are.
 2. `remaining.source_of`: what is left of it, as a `Source` of trials (`sweeps.search.candidates`).
 3. `sweeps.search.tune.run_search` asks the source for the next trial while the driver has room for one …
 4. … and the driver to begin it: `BegunTrials.begin`; `sweeps.search.protocol` is all that it can ask.
@@ -11,7 +12,8 @@ A sweep is read in one direction:
 7. The search reads evaluations there; a scheduler's verdict is a permit to go on, or `BegunTrials.stop`.
 8. `TrialLife` reads how it ended: another attempt follows a lost worker, else `Board.ended` records the end.
 9. `Board` rewrites the table, from reports alone; MLflow gets a copy (`ParentRun`).
-10. When the source is exhausted and every trial has ended, the last table and `SweepReport` are written.
+10. When the source is exhausted and every trial has ended, the last table, the page of figures
+    (`report_page.py`) and `SweepReport` are written.
 """
 
 from __future__ import annotations
@@ -20,11 +22,14 @@ import os
 import signal
 import time
 from contextlib import closing
+from functools import partial
 from typing import Any, NoReturn
 
 from sweeps.driver.begun_trials import BegunTrials
+from sweeps.driver.looked_at import looked_at
 from sweeps.driver.mlflow_parent import ParentRun
 from sweeps.driver.remaining import source_of
+from sweeps.driver.report_page import write_page
 from sweeps.driver.summary import Board
 from sweeps.driver.sweep_task import SweepTask
 from sweeps.driver.trial_records import read_trials
@@ -32,12 +37,13 @@ from sweeps.execution.cluster import RayCluster
 from sweeps.execution.pool import Pool
 from sweeps.results.formats import to_markdown
 from sweeps.results.report import SweepReport, write_sweep_report
+from sweeps.results.table import Table
 from sweeps.search.candidates import Source
-from trainer.base.ends import End
-from trainer.base.errors import Cancelled
+from trainer.base.ends import End, ExitCode
+from trainer.base.errors import Cancelled, SpecError
 from trainer.base.tee import tee_output
 from trainer.run import launch
-from trainer.run.reported import attempt_error, utc_now_text
+from trainer.run.reported import attempt_error, said_waiting, utc_now_text
 
 
 class Driver:
@@ -68,13 +74,16 @@ class Driver:
             if self._parent is not None:
                 self._parent.close(report.state)
             write_sweep_report(report, self._dir.report)
-        return report.state.exit_code
+        refused = report.error is not None and report.error.type == SpecError.__name__
+        return ExitCode.BAD_INPUT if refused else report.state.exit_code
 
     def _run(self) -> None:
         task = self._task
         print(f"sweep {task.identifier}, attempt {task.attempt}: {task.directory}", flush=True)
         self._owns_cluster = launch.connect(show_workers=False)
         self._catch_signals()  # Ray has put its own handlers over ours
+        waits = partial(said_waiting, self._dir)
+        task = self._task = looked_at(task, waits)
         self._parent = ParentRun(task.sweep, task.identifier, task.storage, task.mlflow_uri)
         known = task.trials or read_trials(task.directory)
         self._board = Board(
@@ -91,7 +100,7 @@ class Driver:
             pool=Pool(
                 most=task.sweep.limits.concurrent_trials,
                 paused=task.directory.pause.exists,
-                cluster=RayCluster(task.max_cluster),
+                cluster=RayCluster(task.max_cluster, waits),
             ),
             watcher=self._board,
             parent=self._parent,
@@ -109,12 +118,20 @@ class Driver:
         table = board.show_last(limit)
         if table is not None:
             print(f"\n{to_markdown(table)}", flush=True)
+            self._show_page(board, table)
         counts = {name: count for name, count in board.counts().model_dump().items() if count}
         told = ", ".join(f"{count} {name}" for name, count in counts.items())
         best = board.best()
         if best is not None:
             told += f"; best {self._task.sweep.metric} {best.value:.2f}: {best.row} ({best.experiment})"
         print(f"{told}\ntable: {self._task.directory.tables['markdown']}", flush=True)
+
+    def _show_page(self, board: Board, table: Table) -> None:
+        task = self._task
+        if write_page(task.sweep, task.identifier, task.storage, table, board.ended_trials()):
+            print(f"report: {task.directory.page}", flush=True)
+            if self._parent is not None:
+                self._parent.show_page()
 
     def _report(self, error: Exception | None) -> SweepReport:
         document: dict[str, Any] = {

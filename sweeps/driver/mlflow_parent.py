@@ -79,6 +79,12 @@ class ParentRun:
         finally:
             self._telling.release()
 
+    def show_page(self) -> None:
+        """Sends the report and its figures, as they lie in storage."""
+        if self._uri is not None:
+            with self._telling:
+                self._tell(self._log_page)
+
     def close(self, end: End) -> None:
         """Gives the run its final status."""
         if self._tracker is not None:
@@ -112,6 +118,12 @@ class ParentRun:
         if last or time.monotonic() - self._shown > _SECONDS_BETWEEN_TABLES:
             self._log_tables(table, tracker)
             self._shown = time.monotonic()
+
+    def _log_page(self) -> None:
+        tracker, figures = self._tracker or self._open(), self._directory.figures
+        tracker.log_file(self._directory.page.local)
+        for name in figures.names():
+            tracker.log_file(figures.file(name).local, figures.name)
 
     def _info(self) -> RunInfo:
         sweep = self._sweep

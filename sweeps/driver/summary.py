@@ -92,6 +92,11 @@ class Board:
         """The trial's report, None until it has ended."""
         return self._reports.get(number)
 
+    def ended_trials(self) -> list[tuple[Trial, AttemptReport]]:
+        """Each trial that has ended, with its report, by number."""
+        trials = sorted(self._trials.items())
+        return [(trial, report) for number, trial in trials if (report := self._reports[number])]
+
     def counts(self) -> EndCounts:
         """How many trials stand how. Takes no lock: a signal's handler asks."""
         reports = [report for report in list(self._reports.values()) if report is not None]

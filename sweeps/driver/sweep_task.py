@@ -17,6 +17,8 @@ from trainer.task import Task
 class SweepTask:
     """`trials` are all of a grid or random search; optuna makes its own, which `resolve` fills in.
 
+    `look`: where nobody has looked at the trials' data sets yet, what does (see `looked_at`); it survives
+    pickling.
     `data_roots`: the directories of those that specs name.
     """
 
@@ -30,6 +32,7 @@ class SweepTask:
     data_roots: Mapping[str, str]
     max_cluster: Machines | None
     resolve: Callable[[Trial], Trial]
+    look: Callable[[Sequence[Trial]], Sequence[Trial]] | None = None
 
     @property
     def directory(self) -> SweepDir:

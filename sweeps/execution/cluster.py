@@ -10,6 +10,7 @@ import ray
 from trainer.run import cluster
 from trainer.spec.recipes import Machines
 from trainer.spec.resources import Resources
+from trainer.storage.waiting import Waits
 
 
 class Cluster(Protocol):
@@ -30,10 +31,14 @@ class Cluster(Protocol):
 
 
 class RayCluster:
-    """The one that this process is connected to; `most`: what it may grow to, where that is declared."""
+    """The one that this process is connected to.
 
-    def __init__(self, most: Machines | None = None) -> None:
+    `most`: what it may grow to, where that is declared; `waits`: told why, while nodes are waited for.
+    """
+
+    def __init__(self, most: Machines | None = None, waits: Waits = cluster.printed) -> None:
         self._most = most
+        self._waits = waits
 
     def resources(self) -> Mapping[str, float]:
         found: dict[str, float] = ray.cluster_resources()
@@ -43,4 +48,4 @@ class RayCluster:
         return cluster.places(cpus, gpus)
 
     def require(self, resources: Resources) -> None:
-        cluster.require_resources(resources, self._most)
+        cluster.require_nodes(resources, self._most, waits=self._waits)

@@ -7,9 +7,9 @@ import io
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from sweeps.results.table import Block, Cell, Table
+from trainer.results.grids import Grid, fixed, signed
 from trainer.results.scores import HEADLINE, column_title
 from trainer.spec.evaluation import ScoreName
 
@@ -36,14 +36,6 @@ _LATEX = str.maketrans(
 )  # fmt: skip
 
 
-class Grid(NamedTuple):
-    """Cells as text, empty where there is no number. The first `words` columns are words."""
-
-    titles: list[str]
-    rows: list[list[str]]
-    words: int
-
-
 def score_grid(table: Table, block: Block, plus_minus: str = " ± ") -> Grid:
     """A row's name, scores, difference, p-value, seeds, and the paper's number if any row has one."""
     columns = _COLUMNS if table.metric in _COLUMNS else {table.metric: table.metric, **_COLUMNS}
@@ -60,10 +52,10 @@ def score_grid(table: Table, block: Block, plus_minus: str = " ± ") -> Grid:
         [
             row.row,
             *(_spread(row.scores[column], plus_minus) for column in columns),
-            _signed(row.delta),
+            signed(row.delta),
             _p_value(row.p_value),
             str(len(row.seeds)),
-            *([_fixed(row.published)] if published else []),
+            *([fixed(row.published)] if published else []),
         ]
         for row in block.rows
     ]
@@ -81,7 +73,7 @@ def class_grid(table: Table, block: Block) -> Grid | None:
             one.name,
             one.group,
             *(
-                _fixed(iou) + ("" if delta is None or is_one else f" ({_signed(delta)})")
+                fixed(iou) + ("" if delta is None or is_one else f" ({signed(delta)})")
                 for is_one, iou, delta in zip(are_references, one.iou, one.delta_iou, strict=True)
             ),
         ]
@@ -199,16 +191,8 @@ def _tabular(grid: Grid) -> list[str]:
 def _spread(cell: Cell, plus_minus: str) -> str:
     """Mean and standard deviation, the mean alone for one seed, empty without any."""
     if cell.mean is None or cell.std is None:
-        return _fixed(cell.mean)
+        return fixed(cell.mean)
     return f"{cell.mean:.2f}{plus_minus}{cell.std:.2f}"
-
-
-def _fixed(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f}"
-
-
-def _signed(value: float | None) -> str:
-    return "" if value is None else f"{value:+.2f}"
 
 
 def _p_value(value: float | None) -> str:

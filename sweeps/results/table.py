@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
-from sweeps.results import statistics
 from sweeps.results.comparability import Measured, class_lists, few_seeds, missing, unlike
 from trainer.base.strict_model import StrictModel
+from trainer.results import statistics
 from trainer.results.comparability import ClassKey, difference, ground_of, key_of
 from trainer.results.metrics import Group
 from trainer.results.notice_notes import notice_notes

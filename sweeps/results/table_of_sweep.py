@@ -81,8 +81,8 @@ def _preset_notes(sweep: SweepSpec, preset: Preset, entries: Sequence[Entry]) ->
     else:
         yield recipe_note(base.model_dump(mode="json"))
     if preset.correlations is not None:
-        pixel, region = preset.correlations
-        told = f"with pixel frequency {pixel:.1f} %, with region frequency {region:.1f} %"
+        pixel, region = map(_percent, preset.correlations)
+        told = f"with pixel frequency {pixel}, with region frequency {region}"
         yield f"paper: {_CORRELATION} {told}"
         yield from _correlations(entries)
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from sweeps.document.expand import Settings, Trial, draw, make_trial, num_draws, points_of
 from sweeps.document.json_fields import identity, rounded
 from sweeps.document.spec import Axis, SweepSpec
-from sweeps.results import statistics
 from trainer.base.errors import SpecError
+from trainer.results import statistics
 
 if TYPE_CHECKING:
     import optuna

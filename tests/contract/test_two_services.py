@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import threading
@@ -23,6 +24,8 @@ from tests.postgres import Server
 pytestmark = pytest.mark.integration
 
 LIMIT_SECONDS = 60.0
+_CUT = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+          WHERE datname = 'two' AND pid <> pg_backend_pid()"""
 
 
 def until(condition: Callable[[], Any], what: str) -> Any:
@@ -117,14 +120,32 @@ def test_both_start_and_one_acts(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("pair", ["postgres"], indirect=True)
-def test_a_cut_connection_makes_nobody_act_twice(pair: Pair, postgres: Server) -> None:
-    """Each time the leader's connection is cut, one of the two leads on, and no job is taken by both."""
+def test_cut_connections_make_nobody_act_twice(pair: Pair, postgres: Server) -> None:
+    """Each time all connections are cut, one of the two leads on, and no job is taken by both."""
     for number in range(5):
-        held = "FROM pg_locks WHERE locktype = 'advisory' AND granted"
-        assert postgres.run(f"SELECT pg_terminate_backend(pid) {held}", database="two") == [(True,)]
+        postgres.run(_CUT, database="two")
         pair.add(f"cut{number}")
     taken = [line for service in pair.services for line in service.lines if line != "ready"]
     assert len(taken) == len(set(taken))
+
+
+@pytest.mark.parametrize("pair", ["postgres"], indirect=True)
+def test_a_leader_that_stands_still_is_followed_and_then_follows(pair: Pair, postgres: Server) -> None:
+    """Stopped beyond its lease, as by a partition, it holds nobody up; when it goes on, it does not act."""
+    first = pair.add("still0")
+    (before,) = postgres.run("SELECT number FROM leases", database="two")
+    first.process.send_signal(signal.SIGSTOP)
+    stopped = time.monotonic()
+    try:
+        second = pair.add("still1")
+        assert second is pair.other(first)
+        assert time.monotonic() - stopped < 15
+    finally:
+        first.process.send_signal(signal.SIGCONT)
+    for number in range(2, 5):
+        assert pair.add(f"still{number}") is second
+    (after,) = postgres.run("SELECT number FROM leases", database="two")
+    assert after[0] == before[0] + 1
 
 
 def test_the_second_leads_after_the_first_was_killed(pair: Pair) -> None:

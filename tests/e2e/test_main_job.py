@@ -13,8 +13,10 @@ import numpy as np
 import psutil
 import pytest
 from PIL import Image
+from playwright.sync_api import Browser, expect
 
 from service.shared.schemas import ExperimentPublic
+from tests.browser import watched
 from tests.e2e.instance import RUN_SECONDS, Instance, until
 from tests.factories import tiny_document
 from trainer.storage.layout import Storage
@@ -169,6 +171,34 @@ def test_the_comparison(instance: Instance, completed: dict[str, ExperimentPubli
     assert second.mIoU is not None
     assert second.delta_mIoU == pytest.approx(second.mIoU - first.mIoU)
     assert len(table.classes) == 11
+
+
+def test_the_page_from_the_form_to_the_runs_own_pages(browser: Browser, instance: Instance) -> None:
+    """A form is filled in, the training is watched to its scores without a reload, and its links lead to the
+    very run in MLflow and the very job in Ray.
+    """
+    with watched(browser) as seen:
+        page = seen.page
+        page.goto(f"{instance.endpoints.api}/ui/submit")
+        page.get_by_label("Name", exact=True).fill("from the page")
+        for label, value in (("Data set", "digit_scenes"), ("Method", "baseline")):
+            page.get_by_label(label, exact=True).select_option(value)
+        page.get_by_label("Model").fill("small")
+        page.get_by_label("Iterations").fill("20")
+        page.get_by_text("More, as JSON").click()
+        small = {"dataset": {"train_images": 50, "eval_images": 50}, "schedule": {"batch_size": 4}}
+        page.get_by_label("Everything else, as JSON").fill(json.dumps(small))
+        page.get_by_role("button", name="Submit", exact=True).click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("from the page")
+        identifier = page.url.rpartition("/")[2]
+        expect(page.get_by_role("status")).to_have_text("State: completed", timeout=RUN_SECONDS * 1000)
+        expect(page.locator(".facts")).to_contain_text("mIoU")
+        assert not seen.errors
+        ray = str(page.get_by_role("link", name="Ray job").get_attribute("href"))
+        assert ray == f"{instance.endpoints.ray}/#/jobs/{identifier}-1"
+        page.reload()  # MLflow's answer is asked for again
+        page.get_by_role("link", name="MLflow run").click()
+        expect(page.get_by_text("from the page").first).to_be_visible(timeout=60_000)
 
 
 def test_ray_job_submit_without_the_service(instance: Instance, tmp_path: Path) -> None:

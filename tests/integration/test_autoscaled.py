@@ -130,8 +130,8 @@ def test_it_waits_for_nodes_and_says_so(tmp_path: Path, growing: str) -> None:
     done, storage = train(tmp_path, growing, "cpus=2", workers=1)
     assert done.returncode == 0, done.stdout + done.stderr
     log = storage.attempt("e1", 1).log.local.read_text()
-    assert "waiting for nodes: /resources asks for 1 CPU, the cluster has 0" in log
-    assert "nodes have come after" in log
+    assert "waiting for nodes: reading the data asks for 1 CPU, the cluster has 0" in log
+    assert "nodes: no longer waited for, after" in log
 
 
 def test_beyond_the_maximum_it_is_refused(tmp_path: Path) -> None:

@@ -76,6 +76,9 @@ def _tracked_below_one_run(uri: str, report: SweepReport, trial: AttemptReport) 
     assert parent.data.metrics["trials/completed"] == 4
     paths = {item.path for item in client.list_artifacts(parent.info.run_id)}
     assert {"comparison.json", "table.json", "table.md", "table.csv", "table.tex"} <= paths
+    assert {"report.html", "figures"} <= paths
+    drawn = {item.path for item in client.list_artifacts(parent.info.run_id, "figures")}
+    assert {"figures/figure3.svg", "figures/figure3.png", "figures/figure3.csv"} <= drawn
     child = client.get_run(trial.mlflow_run_id)
     assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
     assert child.data.tags["rebalance.row"] == "lambda=0.3"

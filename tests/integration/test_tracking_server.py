@@ -9,9 +9,10 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import psutil
@@ -34,8 +35,16 @@ LIMIT_SECONDS = 300.0
 class Mlflow:
     """`mlflow server` over one directory, started and stopped at will on one port."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        options: Sequence[str] = (),
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._directory = directory
+        self._options = options
+        self._environment = environment
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self._port = probe.getsockname()[1]
@@ -45,14 +54,14 @@ class Mlflow:
     def start(self) -> None:
         command = [sys.executable, "-m", "mlflow", "server", "--port", str(self._port), "--workers", "1"]
         command += ["--backend-store-uri", f"sqlite:///{self._directory}/mlflow.db"]
-        command += ["--artifacts-destination", str(self._directory / "artifacts")]
+        command += ["--artifacts-destination", str(self._directory / "artifacts"), *self._options]
         with (self._directory / "mlflow.log").open("ab") as log:
             self._process = subprocess.Popen(
                 command,
                 stdout=log,
                 stderr=log,
                 cwd=self._directory,
-                env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+                env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **self._environment},
             )
         pause, end = threading.Event(), time.monotonic() + LIMIT_SECONDS
         while not self._healthy():

@@ -34,7 +34,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("answering", "kind", "words"),
     [
-        (always(401, "<html>who are you</html>"), Trouble.REFUSED, "401"),
+        (always(401, "<html>who are you</html>"), Trouble.LOCKED, "401"),
         (
             always(403, {"error_code": "PERMISSION_DENIED", "message": "not yours"}),
             Trouble.REFUSED,

@@ -61,6 +61,24 @@ def test_evaluation(repository: Path) -> None:
     assert result["whole_model"]["small"].keys() == {"single_scale", "multi_scale"}
 
 
+@pytest.mark.slow
+def test_report(repository: Path) -> None:
+    """Small, it prints what the target is of, and how it grows in both directions."""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.report", "--json", "--small"],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    assert done.returncode == 0, done.stderr
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    assert (result["classes"], result["experiments"]) == (5, 3)
+    assert result["megabytes"] < 8
+    assert result["by_classes"].keys() == {"3", "5"}
+    assert result["by_experiments"].keys() == {"2", "3"}
+
+
 def test_scheduling(repository: Path) -> None:
     """Small, it prints all figures with a target, and the cluster is full."""
     done = subprocess.run(

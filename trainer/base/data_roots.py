@@ -114,6 +114,16 @@ def place_of(root: str, named: Mapping[str, str]) -> Path | Problem:
     return Path(named[name], *parts)
 
 
+def root_by_name(place: Path, named: Mapping[str, str]) -> str | None:
+    """`data:NAME/SUB` for a real path in a root that has a name, the innermost; None where there is none."""
+    real = {name: Path(directory).resolve() for name, directory in named.items()}
+    inside = [name for name in real if place.is_relative_to(real[name])]
+    if not inside:
+        return None
+    name = max(inside, key=lambda each: len(real[each].parts))
+    return "/".join((f"{_SCHEME}{name}", *place.relative_to(real[name]).parts))
+
+
 def told_place(root: Path | None, flags: Sequence[str] | None, variable: str) -> Path | None:
     """The directory that a command's --root is, by name or not.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from trainer.base.data_roots import DataRoot, is_named, names_in, place_of
+from trainer.base.data_roots import DataRoot, is_named, names_in, place_of, root_by_name
 from trainer.base.errors import DataError, Problem, SpecError
 from trainer.data.class_names import CLASSES_FILE, class_names, read_classes
 from trainer.data.containers import Size
@@ -45,7 +45,8 @@ def resolve_spec(
 ) -> ExperimentSpec:
     """`spec` with its data set's root absolute and real, after everything that headers can tell was checked.
 
-    A root by name, `data:NAME`, stays as it is: where it lies is each deployment's own business.
+    A root by name, `data:NAME`, stays as it is: where it lies is each deployment's own business. One that was
+    left out becomes one by name where it was found in a data root that has one.
 
     Args:
         data_roots: directories in which roots may lie, symbolic links followed; None allows any, for
@@ -56,9 +57,7 @@ def resolve_spec(
     Raises:
         SpecError: with every problem found.
     """
-    problems = capacity_problems(spec.resources, most)
-    if storage is not None:
-        problems += weights_problems(spec.weights, entry_of(spec.model).pretrained, storage)
+    problems = unfit(spec, storage=storage, most=most)
     try:
         resolved = _resolve_data(spec, data_roots)
     except SpecError as error:
@@ -66,6 +65,14 @@ def resolve_spec(
     if problems:
         raise SpecError(tuple(problems))
     return resolved
+
+
+def unfit(spec: ExperimentSpec, *, storage: Storage | None, most: Machines | None) -> list[Problem]:
+    """What `resolve_spec` refuses without a look at the data set; with the same arguments."""
+    problems = capacity_problems(spec.resources, most)
+    if storage is not None:
+        problems += weights_problems(spec.weights, entry_of(spec.model).pretrained, storage)
+    return problems
 
 
 def _resolve_data(spec: ExperimentSpec, data_roots: Sequence[DataRoot] | None) -> ExperimentSpec:
@@ -127,7 +134,8 @@ def _looked_at(
         sizes.add(facts.picture_size)
     if dataset.root is not None and is_named(dataset.root):
         return dataset, problems, sizes
-    return dataset.model_copy(update={"root": str(root)}), problems, sizes
+    called = root_by_name(root, names_in(data_roots or ())) if dataset.root is None else None
+    return dataset.model_copy(update={"root": called or str(root)}), problems, sizes
 
 
 def scaled_size(size: Size, scale: float) -> Size:

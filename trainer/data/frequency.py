@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from trainer.base.content_key import ContentKey
@@ -156,12 +156,6 @@ def _counted(masks: MaskSet, total: Tally) -> Counted:
     regions = tuple(total.class_region[:num_classes])
     frequencies = Frequencies(tuple(pixel[:num_classes]), regions, total.images)
     return Counted(masks.split, frequencies, tuple(total.pixel), tuple(total.region))
-
-
-def imbalance_factor(class_counts: Sequence[int]) -> float | None:
-    """Largest over smallest count of the classes that occur (arXiv 2204.01969, Fig. 5b); None without any."""
-    present = [count for count in class_counts if count > 0]
-    return max(present) / min(present) if present else None
 
 
 def _faults(masks: MaskSet, tally: Tally) -> list[str]:

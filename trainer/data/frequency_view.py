@@ -1,26 +1,19 @@
-"""Class frequencies shown: as a document, a table in a terminal, and the paper's Figure 5.
+"""Class frequencies shown: as a document and as a table in a terminal.
 
 Letters: K classes.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer.base.files import write_where_asked
 from trainer.base.text import printable
-from trainer.data.frequency import imbalance_factor
 from trainer.data.frequency_tables import FrequencyTable
-from trainer.results.metrics import frequency_groups
+from trainer.results.metrics import frequency_groups, imbalance_factor
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from rich.table import Table
-
-_NAMED_BARS = 40  # above this, names below the bars could not be read
 
 
 def document(table: FrequencyTable, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,54 +71,6 @@ def summary(table: FrequencyTable) -> list[str]:
     if absent:
         lines.append(f"{absent} of {len(table.pixel)} classes never occur")
     return [printable(line) for line in lines]
-
-
-def write_figure(path: Path, table: FrequencyTable, *, title: str) -> None:
-    """Pixel and region frequency of the classes, each sorted, on a log scale (arXiv 2204.01969, Fig. 5a).
-
-    Args:
-        path: ends in .png or .svg. The same table gives the same bytes with one version of matplotlib.
-    """
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    kind = path.suffix.lower().removeprefix(".")
-    # Not pyplot, which keeps figures and may open windows; fixed seeds of ids, and no date.
-    with mpl.rc_context(
-        {"svg.hashsalt": "region-rebalance", "svg.fonttype": "none", "axes.unicode_minus": False}
-    ):
-        figure = Figure(figsize=(12, 4.5), layout="constrained")
-        figure.suptitle(_plain(title))
-        left, right = figure.subplots(1, 2)
-        # Both panels span the same factor, so that the steeper one is the more unbalanced.
-        span = max(imbalance_factor(counts) or 1.0 for counts in (table.pixel, table.region))
-        _draw(left, table.pixel, table.classes, ("pixel", "pixels"), span)
-        _draw(right, table.region, table.classes, ("region", "pictures with the class"), span)
-        content = io.BytesIO()
-        figure.savefig(content, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)
-    write_where_asked(path, content.getvalue())
-
-
-def _draw(
-    axes: Axes, counts: Sequence[int], classes: Sequence[str], words: tuple[str, str], span: float
-) -> None:
-    word, unit = words
-    order = [k for k in _most_first(counts) if counts[k]]  # log 0 is nowhere
-    axes.bar(range(len(order)), [counts[k] for k in order], width=0.9)
-    axes.set_yscale("log")
-    axes.set_ylim(max(counts) / span / 2, max(counts) * 1.5)
-    axes.set_ylabel(unit)
-    axes.set_title(f"{word} frequency, imbalance factor {_factor_text(imbalance_factor(counts))}")
-    if len(order) <= _NAMED_BARS:
-        names = [_plain(classes[k]) for k in order]
-        axes.set_xticks(range(len(order)), names, rotation=60, ha="right", fontsize=8)
-    else:
-        axes.set_xlabel(f"{len(order)} classes, most frequent first")
-
-
-def _plain(text: str) -> str:
-    """`text` as matplotlib shows it as it is: no formula between two dollars, no letter that fonts lack."""
-    return printable(text).replace("$", r"\$")
 
 
 def _most_first(counts: Sequence[int]) -> list[int]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from trainer.drawing.labels import Pixels, Where
+from trainer.drawing.labels import Box, Pixels, Where
 from trainer.drawing.palette import distinct_colours
 from trainer.spec.data.class_list import Colour
 from trainer.spec.data.datasets import IGNORE_INDEX
@@ -21,6 +21,26 @@ _AGREE, _VOID, _OTHERWISE, _DIFFER = (255, 255, 255), (200, 200, 200), (60, 60, 
 def one_right(ours: Pixels, other: Pixels, target: Pixels) -> Where:
     """(H, W) bool: what `RULE` says."""
     found: Where = (target != IGNORE_INDEX) & ((ours == target) != (other == target))
+    return found
+
+
+def windows(where: Where, most: int, *, share: float = 0.25) -> list[Box]:
+    """The windows with the most pixels of a mask (H, W), greatest first; none overlaps one before it.
+
+    A window's sides are `share` of the picture's. Of equals the upper one, then the left; none is empty.
+    """
+    height, width = (max(1, round(side * share)) for side in where.shape)
+    found: list[Box] = []
+    blocked = np.zeros((where.shape[0] - height + 1, where.shape[1] - width + 1), np.bool_)
+    sums = np.pad(where.astype(np.int64).cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+    counts = sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width] + sums[:-height, :-width]
+    while len(found) < most:
+        open_counts = np.where(blocked, 0, counts)
+        top, left = divmod(int(open_counts.argmax()), counts.shape[1])
+        if not open_counts[top, left]:
+            break
+        found.append((left, top, left + width, top + height))
+        blocked[max(0, top - height + 1) : top + height, max(0, left - width + 1) : left + width] = True
     return found
 
 

@@ -17,6 +17,7 @@ from trainer.spec.data.datasets import IGNORE_INDEX
 
 Pixels = NDArray[np.uint8]
 Where = NDArray[np.bool_]
+Box = tuple[int, int, int, int]  # left, top, right, bottom, the last two outside
 
 _SHADE = np.linspace(64, 255, 256).astype(np.uint8) // 2  # of each grey, under the colours
 _EDGE = (255, 255, 255)

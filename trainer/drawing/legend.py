@@ -13,6 +13,24 @@ from trainer.spec.data.class_list import Colour
 _GAP, _SWATCH = 12, 36  # pixels
 
 
+def swatches(entries: Sequence[tuple[str, Colour]], width: int) -> Pixels:
+    """(h, `width`, 3) uint8: names beside their colours, in as many lines as they need."""
+    places: list[tuple[int, int]] = []
+    left, line = _GAP, 0
+    for name, _ in entries:
+        wide = _SWATCH + _GAP + width_of(name) + _GAP
+        if left > _GAP and left + wide > width:
+            left, line = _GAP, line + 1
+        places.append((left, line))
+        left += wide + _GAP
+    picture, draw = blank(width, _GAP + LINE * (line + 1) + _GAP)
+    for (name, colour), (left, line) in zip(entries, places, strict=True):
+        top = _GAP + LINE * line
+        draw.rectangle((left, top + 2, left + _SWATCH, top + LINE - 4), fill=colour, outline=INK)
+        draw.text((left + _SWATCH + _GAP, top), name, fill=INK, font=font())
+    return np.asarray(picture)
+
+
 def legend(names: Sequence[str], palette: Sequence[Colour], pixels: Mapping[str, Sequence[int]]) -> Pixels:
     """A line for each class that is there: colour, id, name, and its share of the pixels; largest first.
 

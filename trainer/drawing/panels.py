@@ -10,11 +10,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from trainer.drawing.disagreement import difference, model_colour
-from trainer.drawing.labels import Pixels, overlay
+from trainer.drawing.labels import Box, Pixels, overlay
 from trainer.drawing.text import INK, LINE, blank, font, wrapped
 from trainer.spec.data.class_list import Colour
-
-Box = tuple[int, int, int, int]  # left, top, right, bottom, the last two outside
 
 _GAP = 8  # pixels
 _LONGEST, _SHORTEST = 1200, 280  # a panel's long side and its width, at most and at least
@@ -54,7 +52,7 @@ def comparison(
         colour = model_colour(number) if target is not None and len(labels) > 1 else None
         panels.append(Panel(name, overlay(picture, each, palette), colour))
     drawn, words = difference([each for _, each in labels], target)
-    return side_by_side([*panels, Panel(words, _boxed(drawn, boxes))])
+    return side_by_side([*panels, Panel(words, boxed(drawn, boxes))])
 
 
 def side_by_side(panels: Sequence[Panel]) -> Pixels:
@@ -74,6 +72,26 @@ def side_by_side(panels: Sequence[Panel]) -> Pixels:
         top = _GAP + number // columns * (head + height + _GAP)
         _write_title(draw, lines, panel.colour, left, top)
         whole.paste(_resized(panel.picture, width, height), (left, top + head))
+    return np.asarray(whole)
+
+
+def boxed(picture: Pixels, boxes: Sequence[Box]) -> Pixels:
+    """The picture with the boxes' outlines, two pixels thick."""
+    whole = Image.fromarray(picture)
+    draw = ImageDraw.Draw(whole)
+    for left, top, right, bottom in boxes:
+        draw.rectangle((left, top, right - 1, bottom - 1), outline=_BOX, width=2)
+    return np.asarray(whole)
+
+
+def stacked(pictures: Sequence[Pixels]) -> Pixels:
+    """(h, w, 3) uint8: pictures below each other, the narrower ones with white beside them."""
+    width = max(picture.shape[1] for picture in pictures)
+    whole, _ = blank(width, sum(picture.shape[0] for picture in pictures))
+    top = 0
+    for picture in pictures:
+        whole.paste(Image.fromarray(picture), (0, top))
+        top += picture.shape[0]
     return np.asarray(whole)
 
 
@@ -101,12 +119,3 @@ def _resized(picture: Pixels, width: int, height: int) -> Image.Image:
     way = Image.Resampling.NEAREST if larger else Image.Resampling.LANCZOS
     whole = Image.fromarray(picture)
     return whole if whole.size == (width, height) else whole.resize((width, height), way)
-
-
-def _boxed(picture: Pixels, boxes: Sequence[Box]) -> Pixels:
-    """The picture with the boxes' outlines, two pixels thick."""
-    whole = Image.fromarray(picture)
-    draw = ImageDraw.Draw(whole)
-    for left, top, right, bottom in boxes:
-        draw.rectangle((left, top, right - 1, bottom - 1), outline=_BOX, width=2)
-    return np.asarray(whole)

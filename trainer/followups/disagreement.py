@@ -20,9 +20,9 @@ from torch import Tensor
 
 from trainer.base.files import write_atomically
 from trainer.drawing.disagreement import RULE, one_right
-from trainer.drawing.labels import Pixels, Where, label_png, png
+from trainer.drawing.labels import Box, Pixels, Where, label_png, png
 from trainer.drawing.palette import palette_of
-from trainer.drawing.panels import Box, comparison
+from trainer.drawing.panels import comparison
 from trainer.followups.labelling import label_picture, read_picture
 from trainer.followups.task import FollowupPlan
 from trainer.mmseg_adapter.scoring.predictor import Predictor

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainer.base.errors import ReportError
+from trainer.results.metrics import Counts
 from trainer.results.split_counts import SplitCounts
 from trainer.storage.port import StoredFile
 
@@ -70,14 +71,34 @@ def read_confusion(file: StoredFile) -> ConfusionFile:
         raise ReportError(f"{file.name}: is damaged, or no file of counts: {error}") from None
 
 
+def read_matrix(file: StoredFile, mode: str) -> Counts | None:
+    """Only the (K, K) confusion counts of one mode, without those of single pictures; None: not in this mode.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ReportError: it is damaged, or holds something else.
+    """
+    with file.reading() as content:
+        try:
+            with np.load(content, allow_pickle=False) as arrays:
+                name, classes = f"{mode}/confusion", len(_names(arrays, "classes"))
+                return _matrix(arrays, name, (classes, classes)) if name in arrays.files else None
+        except _DAMAGE as error:
+            raise ReportError(f"{file.name}: is damaged, or no file of counts: {error}") from None
+
+
 def _counts(arrays: Mapping[str, Array], mode: str, classes: int) -> SplitCounts:
     names = _names(arrays, f"{mode}/pictures")
-    found = {name: arrays[f"{mode}/{name}"] for name in _COUNTS}
-    for name, array in found.items():
-        shape = (classes if name == "confusion" else len(names), classes)
-        if array.shape != shape or array.dtype != np.int64:
-            raise ValueError(f"{mode}/{name} is {array.dtype} {array.shape}, not int64 {shape}")
+    rows = {name: classes if name == "confusion" else len(names) for name in _COUNTS}
+    found = {name: _matrix(arrays, f"{mode}/{name}", (rows[name], classes)) for name in _COUNTS}
     return SplitCounts(names=names, **found)
+
+
+def _matrix(arrays: Mapping[str, Array], name: str, shape: tuple[int, int]) -> Counts:
+    array = arrays[name]
+    if array.shape != shape or array.dtype != np.int64:
+        raise ValueError(f"{name} is {array.dtype} {array.shape}, not int64 {shape}")
+    return array
 
 
 def _names(arrays: Mapping[str, Any], key: str) -> tuple[str, ...]:

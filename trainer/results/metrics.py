@@ -90,6 +90,12 @@ def _standardised(values: Sequence[float]) -> list[float]:
     return [value / length for value in centred]
 
 
+def imbalance_factor(class_counts: Sequence[int]) -> float | None:
+    """Largest over smallest count of the classes that occur (arXiv 2204.01969, Fig. 5b); None without any."""
+    present = [count for count in class_counts if count > 0]
+    return max(present) / min(present) if present else None
+
+
 def frequency_groups(counts: Sequence[int], boundaries: tuple[float, float] | None = None) -> list[Group]:
     """Group of each class: by falling training frequency, cut after the shares `boundaries` of K.
 

@@ -22,9 +22,9 @@ _LAST_LINES_SECONDS = 1.0
 class WorkerActor:
     """A process of a worker's own."""
 
-    def work(self, function: Callable[[str], Any], plan: str) -> Any:
-        """What the function makes of the plan as JSON."""
-        return function(plan)
+    def work(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """What the function makes of the arguments."""
+        return function(*arguments)
 
 
 def train_in_actor(plan: Plan) -> WorkerResult:
@@ -32,7 +32,7 @@ def train_in_actor(plan: Plan) -> WorkerResult:
 
     Raises: see `answer_of`.
     """
-    outcome: WorkerResult = in_actor(_train, plan.model_dump_json(), plan.spec.resources)
+    outcome: WorkerResult = in_actor(_train, plan.spec.resources, plan.model_dump_json())
     return outcome
 
 
@@ -42,15 +42,17 @@ def _train(plan: str) -> WorkerResult:
     return {**outcome, "marks": [("worker", begun), *outcome["marks"]]}
 
 
-def in_actor(function: Callable[[str], Any], plan: str, resources: Resources) -> Any:
-    """What a module's function makes of a plan, as JSON, in an actor with the resources of one worker.
+def in_actor(function: Callable[..., Any], resources: Resources, *arguments: Any) -> Any:
+    """What a function makes of the arguments, in an actor with the resources of one worker.
+
+    All of them survive pickling: a module's function, a plan as JSON.
 
     Raises: see `answer_of`.
     """
     actor = start_actor(WorkerActor, cpus=resources.cpus_per_worker, gpus=resources.gpus_per_worker)
     nodes = alive_nodes()
     try:
-        return answer_of(actor.work.remote(function, plan), nodes)
+        return answer_of(actor.work.remote(function, *arguments), nodes)
     finally:
         ray.kill(actor)  # what it holds is free at once
         time.sleep(_LAST_LINES_SECONDS)

@@ -37,9 +37,14 @@ class Attempt(ReportedWork["WorkerResult", AttemptReport]):
 
         return make_plan(self.task, say)
 
-    def prepare(self) -> Plan:
-        """Makes the plan, keeps it beside the report, and says what was noticed of the data."""
-        plan = self.make_plan(say)
+    def prepare(self, make: Callable[[Task], Plan] | None = None) -> Plan:
+        """Makes the plan, keeps it beside the report, and says what was noticed of the data.
+
+        Args:
+            make: makes it elsewhere, or of a spec whose data set it resolves first.
+        """
+        plan = self.make_plan(say) if make is None else make(self.task)
+        self.task = self.task.model_copy(update={"spec": plan.spec})
         for each in plan.notices:
             self.notice(each)
         self.dir.plan.write(plan.model_dump_json(indent=1) + "\n")

@@ -7,8 +7,8 @@ import signal
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from trainer.base.ends import Reported
-from trainer.base.errors import Cancelled
+from trainer.base.ends import ExitCode, Reported
+from trainer.base.errors import Cancelled, SpecError
 from trainer.run.reported import ReportedWork
 
 
@@ -59,4 +59,5 @@ def process_start() -> float:
 
 def _exit_code(report: Any) -> int:
     state: Reported = report.state
-    return int(state.exit_code)
+    refused = report.error is not None and report.error.type == SpecError.__name__
+    return int(ExitCode.BAD_INPUT if refused else state.exit_code)

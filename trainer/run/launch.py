@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import ray
@@ -12,11 +13,13 @@ import ray
 from trainer.plan import Plan
 from trainer.run.actor import train_in_actor
 from trainer.run.attempt import Attempt
-from trainer.run.cluster import alive_nodes, loss_of, require_resources
+from trainer.run.cluster import alive_nodes, loss_of, require_nodes, require_room
+from trainer.run.near_data import near_data, planned
 from trainer.run.ray_compat import lean_trainer, unwrapped
 from trainer.run.worker import WorkerResult, ray_worker
 from trainer.spec.resources import Resources
 from trainer.storage.directories import AttemptDir
+from trainer.task import Task
 
 # The controller asks its workers how they are at this interval; the default of 2 s is added to each run.
 _ENVIRONMENT = {
@@ -25,6 +28,11 @@ _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",  # prints through a logger what quiet_imports would keep quiet
 }
+
+
+def joins_cluster() -> bool:
+    """Whether `connect` joins a cluster that is there already, and does not start one."""
+    return bool(os.environ.get("RAY_ADDRESS"))
 
 
 def connect(*, show_workers: bool = True) -> bool:
@@ -64,10 +72,23 @@ def launch(plan: Plan) -> WorkerResult:
     return train_in_actor(plan) if plan.spec.resources.workers == 1 else train_under_ray_train(plan)
 
 
-def run_attempt(attempt: Attempt, train: Callable[[Plan], WorkerResult] = launch) -> WorkerResult:
-    """Prepares and trains an attempt on the cluster that this process is connected to."""
-    plan = attempt.prepare()
-    require_resources(plan.spec.resources, plan.max_cluster)
+def run_attempt(
+    attempt: Attempt,
+    train: Callable[[Plan], WorkerResult] = launch,
+    *,
+    make: Callable[[Task], Plan] = planned,
+) -> WorkerResult:
+    """Prepares and trains an attempt on the cluster that this process is connected to.
+
+    Args:
+        make: makes the plan, where the data are; survives pickling.
+
+    Raises: see `near_data`, `require_nodes`, `launch`.
+    """
+    most = attempt.task.max_cluster
+    plan = attempt.prepare(lambda task: near_data(partial(make, task), most=most, waits=attempt.waits))
+    require_nodes(plan.spec.resources, most, waits=attempt.waits)
+    require_room(plan.spec.resources, waits=attempt.waits)
     attempt.mark("plan")
     print(
         f"training {plan.spec.schedule.iterations} iterations on {plan.spec.resources.workers} worker(s)",

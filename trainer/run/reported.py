@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import UTC, datetime
 from typing import Any, Generic, Self, TypeVar
 
@@ -21,6 +21,7 @@ from trainer.storage.layout import mlflow_ids
 from trainer.storage.notices import Notice, add_notice, read_notices
 from trainer.storage.port import StoredFile
 from trainer.storage.reserve import free_reserve, take_reserve
+from trainer.storage.waiting import waiting
 
 log = logging.getLogger(__name__)
 Outcome = TypeVar("Outcome")  # what the work gives
@@ -70,6 +71,10 @@ class ReportedWork(ABC, Generic[Outcome, Report]):
         """Keeps a fact that a person must see, and prints it where it is new."""
         if add_notice(self.dir, notice):
             say(f"notice: {notice}")
+
+    def waits(self, code: str, reason: str, would_run: str) -> AbstractContextManager[None]:
+        """Says why the attempt does not go on: see `said_waiting`."""
+        return said_waiting(self.dir, code, reason, would_run)
 
     def run(
         self, work: Callable[[Self], Outcome], *, unreported: tuple[type[Exception], ...] = ()
@@ -146,6 +151,16 @@ class ReportedWork(ABC, Generic[Outcome, Report]):
             "mlflow_run_id": mlflow_ids(self._mlflow_run).get("run_id"),
             "notices": read_notices(self.dir),
         }
+
+
+@contextmanager
+def said_waiting(directory: AttemptDir, code: str, reason: str, would_run: str) -> Iterator[None]:
+    """Says why an attempt does not go on while the block does, in its log and in waiting.json."""
+    say(f"waiting for {code}: {reason}; {would_run}")
+    begun = time.monotonic()
+    with waiting(directory.waiting, code, reason, would_run):
+        yield
+    say(f"{code}: no longer waited for, after {time.monotonic() - begun:.0f} s")
 
 
 def attempt_error(error: BaseException) -> AttemptError:

@@ -21,6 +21,7 @@ _PRIOR: Any = Field(
 class Baseline(StrictModel):
     """Pixel cross-entropy."""
 
+    region_weight: ClassVar[float] = 0.0  # no region branch
     kind: Literal["baseline"] = "baseline"
 
 
@@ -202,6 +203,12 @@ def label(method: AnyMethod) -> str:
     extras = method.model_dump(exclude={"kind"}, exclude_defaults=True)
     shown = ", ".join(f"{name}={value}" for name, value in extras.items())
     return f"{method.kind} ({shown})" if shown else method.kind
+
+
+def branch_weight(method: AnyMethod) -> float | None:
+    """λ of the region branch, 0 where plain pixel cross-entropy is all there is; None of other methods."""
+    weight: float | None = getattr(method, "region_weight", None)
+    return weight
 
 
 def of_a_batch(method: AnyMethod) -> str | None:

@@ -48,6 +48,11 @@ class AttemptDir:
         return self.folder.file("notices.jsonl")
 
     @property
+    def waiting(self) -> StoredFile:
+        """Why it does not go on, while that is so: see `trainer.storage.waiting`."""
+        return self.folder.file("waiting.json")
+
+    @property
     def reserve(self) -> StoredFile:
         """Room on the disk for the report: see `trainer.storage.reserve`."""
         return self.folder.file(".reserve")
@@ -117,6 +122,16 @@ class SweepDir:
     def comparison(self) -> StoredFile:
         """The table in the form that MLflow's table view shows."""
         return self.folder.file("comparison.json")
+
+    @property
+    def page(self) -> StoredFile:
+        """The report as one HTML file, written when the sweep's job has come to its end."""
+        return self.folder.file("report.html")
+
+    @property
+    def figures(self) -> StoredFolder:
+        """Each of its figures as SVG, PNG and CSV."""
+        return self.folder.folder("figures")
 
     @property
     def pause(self) -> StoredFile:

@@ -96,6 +96,11 @@ class Storage:
         """The highest number among those requests, 0 where there is none."""
         return newest_number(self.track_requests(experiment))
 
+    @property
+    def waiting(self) -> StoredFile:
+        """Why the service hands nothing to the cluster, while that is so: see `trainer.storage.waiting`."""
+        return self.folder.file("waiting.json")
+
     def stop(self, experiment: str) -> StoredFile:
         """A file that asks the experiment to end: its training loop looks for it at every record."""
         return self.experiment(experiment).file("stop")

@@ -20,6 +20,7 @@ class Trouble(StrEnum):
     """Why MLflow did not take what was sent."""
 
     DELETED = "deleted"  # the run or its experiment lies in its bin
+    LOCKED = "locked"  # it wants other credentials
     REFUSED = "refused"
     UNREACHABLE = "unreachable"
     FULL = "full"
@@ -34,6 +35,7 @@ class Trouble(StrEnum):
 
 _SAID = {
     Trouble.DELETED: "has deleted the run or its experiment",
+    Trouble.LOCKED: "refuses the credentials",
     Trouble.REFUSED: "refused",
     Trouble.UNREACHABLE: "was not reached",
     Trouble.FULL: "could not store it, a disk being full",

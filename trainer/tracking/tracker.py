@@ -15,6 +15,7 @@ from trainer.base.own_machine import without_proxy
 from trainer.storage.layout import mlflow_ids
 from trainer.storage.port import StoredFile
 from trainer.storage.tracking import Trouble
+from trainer.tracking.credentials import show_credentials
 from trainer.tracking.mlflow_compat import LOGGED_ARTIFACTS, PARENT_RUN
 from trainer.tracking.mlflow_models import send_model
 from trainer.tracking.mlflow_words import words_of
@@ -99,9 +100,12 @@ class MlflowTracker:
     """The port on MLflow's client; mlflow is imported when the first of these is made (about 2 s)."""
 
     def __init__(self, uri: str) -> None:
+        """Raises TrackerError: its credentials cannot be used."""
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         os.environ.update(without_proxy(os.environ, [uri]))  # a server on this machine is reached straight
+        with translated():
+            show_credentials(os.environ)
         import mlflow
 
         self._mlflow = mlflow

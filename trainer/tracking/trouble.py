@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from trainer.base.files import is_disk_full
 from trainer.storage.tracking import Trouble
+from trainer.tracking.credentials import CredentialsRefused
 
 Value = TypeVar("Value")
 _MOST_CHARACTERS = 240
@@ -19,7 +20,8 @@ _CLASS = re.compile(r"^\w+\(['\"]?")
 _FULL = ("disk is full", "no space left", "disk full", "quota exceeded", "insufficient storage", "code 507")
 _SLOW = ("timed out", "timeout", "readtimeouterror")
 _DELETED = ("current state is deleted", "must be in the 'active' state")
-_REFUSED = frozenset({"PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"})
+_LOCKED = frozenset({"UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"})
+_REFUSED = frozenset({"PERMISSION_DENIED"})
 _ABOUT_THIS = frozenset({"INVALID_PARAMETER_VALUE", "INVALID_STATE", "RESOURCE_DOES_NOT_EXIST"})
 _NO_WORDS = " error responses"
 _UNREACHABLE = ("connection", "max retries exceeded", "name or service not known", "name resolution")
@@ -28,7 +30,8 @@ _WORDS: tuple[tuple[Trouble, tuple[str, ...]], ...] = (
     (Trouble.FULL, _FULL),
     (Trouble.DELETED, _DELETED),
     (Trouble.BROKEN, ("error code 404",)),  # a page of something that is no MLflow
-    (Trouble.REFUSED, ("error code 401", "error code 403", "401 client error", "403 client error")),
+    (Trouble.LOCKED, ("error code 401", "401 client error")),
+    (Trouble.REFUSED, ("error code 403", "403 client error")),
     (Trouble.SLOW, _SLOW),
     (Trouble.BROKEN, (_NO_WORDS,)),
     (Trouble.UNREACHABLE, _UNREACHABLE),
@@ -77,7 +80,7 @@ def trouble_of(error: BaseException) -> TrackerError:
 def only_about_this(error: BaseException) -> bool:
     """Whether another run, or group of runs, may be had where this one could not be looked at or restored.
 
-    Not while the server is in trouble: the run is there when it is back.
+    Not while the server is in trouble, or the credentials are: the run is there when they are well.
     """
     kind = trouble_of(error).kind
     if kind is Trouble.BROKEN:
@@ -94,6 +97,8 @@ def _kind_of(error: BaseException) -> Trouble:
     for kind, words in _WORDS[:3]:
         if any(word in text for word in words):
             return kind
+    if code in _LOCKED or isinstance(error, CredentialsRefused):
+        return Trouble.LOCKED
     if code in _REFUSED:
         return Trouble.REFUSED
     if code == "RESOURCE_DOES_NOT_EXIST":

@@ -21,24 +21,30 @@ from trainer.results.report import AttemptReport
 router = APIRouter(tags=["comparisons"])
 
 _MOST = 100
+Ids = Annotated[str, Query(description="Experiments, separated by commas; the first is the reference.")]
+Mode = Annotated[
+    str | None,
+    Query(max_length=40, description="Way of scoring; left out: the first one of the reference."),
+]
 
 
 @router.get("/comparisons", responses=documented(*map(HTTPStatus, (404, 409))))
-def compare(
-    ids: Annotated[str, Query(description="Experiments, separated by commas; the first is the reference.")],
-    store: StoreDep,
-    settings: SettingsDep,
-    mode: Annotated[
-        str | None,
-        Query(max_length=40, description="Way of scoring; left out: the first one of the reference."),
-    ] = None,
-) -> Comparison:
+def compare(ids: Ids, store: StoreDep, settings: SettingsDep, mode: Mode = None) -> Comparison:
     """Scores of completed experiments, and their differences from the first."""
+    return compare_reports([_report(each, store, settings) for each in wanted_ids(ids)], mode)
+
+
+def wanted_ids(ids: str) -> list[str]:
+    """The ids between commas.
+
+    Raises:
+        BadParameter: there are none, too many, or one twice.
+    """
     wanted = [part.strip() for part in ids.split(",")]
     if not 1 <= len(wanted) <= _MOST or "" in wanted or len(set(wanted)) < len(wanted):
         allowed = f"1 to {_MOST} different ids, separated by commas"
         raise BadParameter((Problem("/query/ids", f"{ids[:80]!r} is refused", allowed),))
-    return compare_reports([_report(each, store, settings) for each in wanted], mode)
+    return wanted
 
 
 def _report(experiment_id: str, store: Store, settings: Settings) -> AttemptReport:

@@ -15,6 +15,8 @@ from service.api.bodies import JsonBodyDep, json_body
 from service.api.dependencies import (
     FactsDep,
     MachinesDep,
+    QueueDep,
+    RoomDep,
     SettingsDep,
     StoreDep,
     WakeDep,
@@ -90,8 +92,10 @@ def create(
     body: JsonBodyDep,
     store: StoreDep,
     settings: SettingsDep,
+    room: RoomDep,
     wake: WakeDep,
     facts: FactsDep,
+    queue: QueueDep,
     response: Response,
     idempotency_key: KeyDep,
     machines: MachinesDep,
@@ -106,6 +110,7 @@ def create(
         if validate_only:
             response.status_code = HTTPStatus.OK
             return experiment_preview(spec, settings)
+        room()
         spec = resolve_spec(
             spec, data_roots=settings.data_roots, storage=settings.layout, most=settings.max_cluster
         )
@@ -115,12 +120,16 @@ def create(
         same_request(row, asked)
         wake()
     response.headers["Location"] = f"/experiments/{row.id}"
-    return experiment_public(row, settings, facts)
+    return experiment_public(row, settings, facts, queue)
 
 
 @router.get("/experiments", responses=documented(HTTPStatus.BAD_REQUEST))
 def find(
-    query: Annotated[ExperimentQuery, Query()], store: StoreDep, settings: SettingsDep, facts: FactsDep
+    query: Annotated[ExperimentQuery, Query()],
+    store: StoreDep,
+    settings: SettingsDep,
+    facts: FactsDep,
+    queue: QueueDep,
 ) -> Page[ExperimentPublic]:
     """Experiments, newest first."""
     filters = Filters(
@@ -132,19 +141,26 @@ def find(
     )
     rows, next_cursor = store.page(filters, cursor=query.cursor, limit=query.limit)
     facts.of(runs_in(settings.layout.mlflow_run(row.id) for row in rows))  # all at once
-    items = tuple(experiment_public(row, settings, facts) for row in rows)
+    items = tuple(experiment_public(row, settings, facts, queue) for row in rows)
     return Page[ExperimentPublic](items=items, next_cursor=next_cursor)
 
 
 @router.get("/experiments/{experiment_id}", responses=documented(HTTPStatus.NOT_FOUND))
-def show(experiment_id: str, store: StoreDep, settings: SettingsDep, facts: FactsDep) -> ExperimentPublic:
+def show(
+    experiment_id: str, store: StoreDep, settings: SettingsDep, facts: FactsDep, queue: QueueDep
+) -> ExperimentPublic:
     """One experiment."""
-    return experiment_public(store.get(experiment_id), settings, facts)
+    return experiment_public(store.get(experiment_id), settings, facts, queue)
 
 
 @router.post("/experiments/{experiment_id}/cancel", **CHANGE)
 def cancel(
-    experiment_id: str, store: StoreDep, settings: SettingsDep, wake: WakeDep, facts: FactsDep
+    experiment_id: str,
+    store: StoreDep,
+    settings: SettingsDep,
+    wake: WakeDep,
+    facts: FactsDep,
+    queue: QueueDep,
 ) -> ExperimentPublic:
     """Asks for its end. The state follows when the job has ended; a result that was faster stays.
 
@@ -152,12 +168,17 @@ def cancel(
     """
     row = store.request_cancel(experiment_id, now=utc_now())
     wake()
-    return experiment_public(row, settings, facts)
+    return experiment_public(row, settings, facts, queue)
 
 
 @router.post("/experiments/{experiment_id}/retry", **CHANGE)
 def retry(
-    experiment_id: str, store: StoreDep, settings: SettingsDep, wake: WakeDep, facts: FactsDep
+    experiment_id: str,
+    store: StoreDep,
+    settings: SettingsDep,
+    wake: WakeDep,
+    facts: FactsDep,
+    queue: QueueDep,
 ) -> ExperimentPublic:
     """Queues one that failed or was cancelled again; it resumes from its last checkpoint.
 
@@ -165,12 +186,17 @@ def retry(
     """
     row = retry_experiment(store, settings.layout, store.get(experiment_id), utc_now())
     wake()
-    return experiment_public(row, settings, facts)
+    return experiment_public(row, settings, facts, queue)
 
 
 @router.post("/experiments/{experiment_id}/track", **CHANGE)
 def track(
-    experiment_id: str, store: StoreDep, settings: SettingsDep, wake: WakeDep, facts: FactsDep
+    experiment_id: str,
+    store: StoreDep,
+    settings: SettingsDep,
+    wake: WakeDep,
+    facts: FactsDep,
+    queue: QueueDep,
 ) -> ExperimentPublic:
     """Sends all that an experiment that has ended left behind to MLflow again, by a small job.
 
@@ -178,7 +204,7 @@ def track(
     """
     row = ask_to_track(store, settings, store.get(experiment_id), utc_now())
     wake()
-    return experiment_public(row, settings, facts)
+    return experiment_public(row, settings, facts, queue)
 
 
 def _tag(position: int, text: str) -> tuple[str, str | None]:

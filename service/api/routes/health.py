@@ -62,7 +62,9 @@ def readyz(
         told = "; ".join(f"{name}: {why}" for name, why in failed.items())
         errors = [Problem(f"/checks/{name}", why, "ok") for name, why in failed.items()]
         return problem(HTTPStatus.SERVICE_UNAVAILABLE, "Not ready", told, kind="not-ready", errors=errors)
-    found = Readiness(status="degraded" if failed else "ok", checks=dict.fromkeys(checks, "ok") | failed)
+    role, lead = reconciler.role()
+    checked = dict.fromkeys(checks, "ok") | failed
+    found = Readiness(status="degraded" if failed else "ok", checks=checked, role=role, lead=lead)
     return JSONResponse(found.model_dump(mode="json"))
 
 

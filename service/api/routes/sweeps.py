@@ -13,6 +13,8 @@ from service.api.bodies import JsonBodyDep, json_body
 from service.api.dependencies import (
     FactsDep,
     MachinesDep,
+    QueueDep,
+    RoomDep,
     SettingsDep,
     StoreDep,
     WakeDep,
@@ -23,6 +25,7 @@ from service.api.routes.idempotency import KeyDep, earlier, same_request
 from service.api.views.mlflow_facts import RunFacts
 from service.api.views.sweeps import sweep_preview, sweep_public
 from service.api.views.tracking import runs_in
+from service.api.views.waiting import Queue
 from service.reconcile.reconciler import utc_now
 from service.reconcile.trial_follower import set_pause
 from service.shared.schemas import Page
@@ -94,6 +97,8 @@ def create(
     store: StoreDep,
     settings: SettingsDep,
     facts: FactsDep,
+    queue: QueueDep,
+    room: RoomDep,
     wake: WakeDep,
     response: Response,
     idempotency_key: KeyDep,
@@ -116,6 +121,7 @@ def create(
         if validate_only:
             response.status_code = HTTPStatus.OK
             return _preview(spec, trials, settings)
+        room()
         now = utc_now()
         new = new_sweep(spec, now=now, key=idempotency_key, request_hash=asked)
         # What optuna draws is known only when it has drawn it: see service/reconcile/trial_follower.py.
@@ -125,18 +131,22 @@ def create(
         same_request(row, asked)
         wake()
     response.headers["Location"] = f"/sweeps/{row.id}"
-    return _current(row.id, store, settings, facts, trials=0)
+    return _current(row.id, store, settings, facts, queue, trials=0)
 
 
 @router.get("/sweeps", responses=documented(HTTPStatus.BAD_REQUEST))
 def find(
-    query: Annotated[SweepQuery, Query()], store: StoreDep, settings: SettingsDep, facts: FactsDep
+    query: Annotated[SweepQuery, Query()],
+    store: StoreDep,
+    settings: SettingsDep,
+    facts: FactsDep,
+    queue: QueueDep,
 ) -> Page[SweepPublic]:
     """Sweeps, newest first."""
     rows, next_cursor = store.sweeps.page(query.state, cursor=query.cursor, limit=query.limit)
     counted = store.sweeps.counts([row.id for row in rows])
     facts.of(runs_in(settings.layout.sweep(row.id).mlflow for row in rows))  # all at once
-    items = tuple(sweep_public(row, store, settings, facts, counted=counted) for row in rows)
+    items = tuple(sweep_public(row, store, settings, facts, queue, counted=counted) for row in rows)
     return Page[SweepPublic](items=items, next_cursor=next_cursor)
 
 
@@ -146,54 +156,70 @@ def show(
     store: StoreDep,
     settings: SettingsDep,
     facts: FactsDep,
+    queue: QueueDep,
     trials: Annotated[int, Query(ge=0, le=MAX_TRIALS, description="At most so many, by number.")] = 1000,
 ) -> SweepPublic:
     """One sweep: how far it is, its trials, the best so far."""
     row, counted = store.sweeps.get(sweep_id), store.sweeps.counts([sweep_id])
-    return sweep_public(row, store, settings, facts, counted=counted, trials=trials)
+    return sweep_public(row, store, settings, facts, queue, counted=counted, trials=trials)
 
 
 @router.post("/sweeps/{sweep_id}/cancel", **CHANGE)
 def cancel(
-    sweep_id: str, store: StoreDep, settings: SettingsDep, facts: FactsDep, wake: WakeDep
+    sweep_id: str, store: StoreDep, settings: SettingsDep, facts: FactsDep, queue: QueueDep, wake: WakeDep
 ) -> SweepPublic:
     """Asks for its end. What has completed stays; its other trials are cancelled with it."""
     store.sweeps.request_cancel(sweep_id, now=utc_now())
     wake()
-    return _current(sweep_id, store, settings, facts)
+    return _current(sweep_id, store, settings, facts, queue)
 
 
 @router.post("/sweeps/{sweep_id}/pause", **CHANGE)
 def pause(
-    sweep_id: str, store: StoreDep, settings: SettingsDep, facts: FactsDep, wake: WakeDep
+    sweep_id: str, store: StoreDep, settings: SettingsDep, facts: FactsDep, queue: QueueDep, wake: WakeDep
 ) -> SweepPublic:
     """From now on no trial is started; those that run finish."""
-    return _hold(sweep_id, store, settings, facts, wake, paused=True)
+    return _hold(sweep_id, store, settings, facts, queue, wake, paused=True)
 
 
 @router.post("/sweeps/{sweep_id}/resume", **CHANGE)
 def resume(
-    sweep_id: str, store: StoreDep, settings: SettingsDep, facts: FactsDep, wake: WakeDep
+    sweep_id: str, store: StoreDep, settings: SettingsDep, facts: FactsDep, queue: QueueDep, wake: WakeDep
 ) -> SweepPublic:
     """Trials are started again."""
-    return _hold(sweep_id, store, settings, facts, wake, paused=False)
+    return _hold(sweep_id, store, settings, facts, queue, wake, paused=False)
 
 
 def _hold(
-    sweep_id: str, store: Store, settings: Settings, facts: RunFacts, wake: WakeDep, *, paused: bool
+    sweep_id: str,
+    store: Store,
+    settings: Settings,
+    facts: RunFacts,
+    queue: Queue,
+    wake: WakeDep,
+    *,
+    paused: bool,
 ) -> SweepPublic:
     store.sweeps.pause(sweep_id, paused=paused, now=utc_now())
     with suppress(OSError):  # the reconciler does it when storage is back
         set_pause(settings.layout, sweep_id, paused=paused)
     wake()
-    return _current(sweep_id, store, settings, facts)
+    return _current(sweep_id, store, settings, facts, queue)
 
 
 def _current(
-    sweep_id: str, store: Store, settings: Settings, facts: RunFacts, *, trials: int | None = None
+    sweep_id: str,
+    store: Store,
+    settings: Settings,
+    facts: RunFacts,
+    queue: Queue,
+    *,
+    trials: int | None = None,
 ) -> SweepPublic:
     row = store.sweeps.get(sweep_id)
-    return sweep_public(row, store, settings, facts, counted=store.sweeps.counts([sweep_id]), trials=trials)
+    return sweep_public(
+        row, store, settings, facts, queue, counted=store.sweeps.counts([sweep_id]), trials=trials
+    )
 
 
 def _request_hash(document: object) -> str:

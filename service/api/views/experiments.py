@@ -8,6 +8,7 @@ from typing import Any
 
 from service.api.views.mlflow_facts import RunFacts
 from service.api.views.tracking import mlflow_page, tracking_public
+from service.api.views.waiting import Queue
 from service.reconcile import run_directories
 from service.shared.schemas import (
     ErrorPublic,
@@ -30,9 +31,12 @@ NOBODY_ASKED = RunFacts(None)
 
 
 def experiment_public(
-    row: Experiment, settings: Settings, facts: RunFacts = NOBODY_ASKED
+    row: Experiment, settings: Settings, facts: RunFacts = NOBODY_ASKED, queue: Queue | None = None
 ) -> ExperimentPublic:
-    """The experiment as clients see it; while it runs, its progress is read from its run directory."""
+    """The experiment as clients see it; while it runs, its progress is read from its run directory.
+
+    `queue` knows why it waits; None: that is not said.
+    """
     spec: dict[str, Any] = json.loads(row.spec)
     progress = row.progress
     if row.state is State.RUNNING:
@@ -54,6 +58,7 @@ def experiment_public(
         error=error_public(row),
         headline=Headline(**row.headline) if row.headline else None,
         progress=Progress(**progress) if progress else None,
+        waiting=queue.of_experiment(row) if queue else None,
         mlflow_run_id=row.mlflow_run_id,
         # Of MLflow only what is so now: see `tracking`. Events have what was.
         notices=tuple(each for each in notices_public(row) if each.code != CODE),

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from service.api.views.experiments import error_public, notices_public
+from service.api.views.waiting import Queue
 from service.shared.followup_schemas import CheckpointPublic, FollowupLinks, FollowupPublic, ScorePublic
 from service.shared.schemas import Headline
 from service.store.records import Followup
@@ -19,8 +20,8 @@ PLACES: dict[FollowupKind, str] = {
 }
 
 
-def followup_public(row: Followup) -> FollowupPublic:
-    """The follow-up as clients see it."""
+def followup_public(row: Followup, queue: Queue | None = None) -> FollowupPublic:
+    """The follow-up as clients see it; `queue` knows why it waits, None: that is not said."""
     return FollowupPublic(
         id=row.id,
         kind=row.kind,
@@ -34,6 +35,7 @@ def followup_public(row: Followup) -> FollowupPublic:
         ended_at=row.ended_at,
         cancel_requested_at=row.cancel_requested_at,
         error=error_public(row),
+        waiting=queue.of_followup(row) if queue else None,
         scores={mode: Headline(**each) for mode, each in row.headline.items()} if row.headline else None,
         notices=notices_public(row),
         links=_links(row),

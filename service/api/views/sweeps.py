@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 from service.api.views.experiments import error_public, notices_public
 from service.api.views.mlflow_facts import RunFacts
 from service.api.views.tracking import mlflow_page
+from service.api.views.waiting import Queue
 from service.reconcile import run_directories
+from service.reconcile.reconciler import utc_now
 from service.shared.schemas import Progress
 from service.shared.settings import Settings
 from service.shared.states import State
@@ -36,6 +39,7 @@ def sweep_public(
     store: Store,
     settings: Settings,
     facts: RunFacts,
+    queue: Queue | None = None,
     *,
     counted: Sequence[StateCount],
     trials: int | None = None,
@@ -43,12 +47,14 @@ def sweep_public(
     """The sweep as clients see it, with at most so many `trials`; None for none, as in lists.
 
     Args:
+        queue: knows why it waits; None: that is not said.
         counted: its trials by state, see `SweepStore.counts`.
     """
     spec = SweepSpec.model_validate_json(row.spec)
     best = store.sweeps.best(row.id, spec.metric, spec.direction)
     busy = [] if row.state.ended else store.trials(row.id, states=[State.RUNNING], limit=_MOST_RUNNING)
     listed = store.trials(row.id, limit=trials) if trials else []
+    counts = _counts(row, spec, counted)
     return SweepPublic(
         id=row.id,
         name=row.name,
@@ -60,9 +66,11 @@ def sweep_public(
         updated_at=row.updated_at,
         started_at=row.started_at,
         ended_at=row.ended_at,
+        expected_end=_expected_end(row, counts, utc_now()),
         cancel_requested_at=row.cancel_requested_at,
         error=error_public(row),
-        counts=_counts(row, spec, counted),
+        waiting=queue.of_sweep(row) if queue else None,
+        counts=counts,
         best=trial_public(best, spec, settings) if best else None,
         running=tuple(trial_public(each, spec, settings) for each in busy),
         trials=None if trials is None else tuple(trial_public(each, spec, settings) for each in listed),
@@ -70,6 +78,14 @@ def sweep_public(
         notices=notices_public(row),
         links=_links(row, settings, facts),
     )
+
+
+def _expected_end(row: Sweep, counts: TrialCounts, now: datetime) -> datetime | None:
+    """When its last trial would have ended, if the rest go as those that have ended; None where none has."""
+    ended = counts.total - counts.waiting - counts.running
+    if row.state is not State.RUNNING or row.paused or row.started_at is None or ended < 1:
+        return None
+    return now + (now - row.started_at) / ended * (counts.total - ended)
 
 
 def trial_public(row: Experiment, sweep: SweepSpec, settings: Settings) -> TrialPublic:

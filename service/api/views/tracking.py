@@ -73,7 +73,7 @@ def mlflow_page(row: JobRow, settings: Settings, note: StoredFile, facts: RunFac
     Args:
         note: the mlflow.json of an experiment or sweep.
     """
-    server, runs = settings.mlflow_server, runs_in([note])
+    server, runs = settings.mlflow_pages, runs_in([note])
     if server is None or not runs or row.mlflow_run_id is None:
         return None
     ((run_id, group),) = runs.items()

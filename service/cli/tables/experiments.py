@@ -28,10 +28,19 @@ if TYPE_CHECKING:
         Headline,
         NoticePublic,
         TrackingPublic,
+        WaitingPublic,
     )
 
 Document = Mapping[str, Any]
 NONE = "–"
+_WAITS = {  # by code, in a list; `show` has the reason
+    "max_running": "for a place",
+    "unreachable": "for Ray",
+    "nodes": "for nodes",
+    "room": "for room on the cluster",
+    "sweep": "for its sweep",
+    "paused": "for its sweep",
+}
 
 
 def cell(text: str) -> str:
@@ -78,12 +87,16 @@ def print_experiment(
     grid.add_row("id", each.id)
     grid.add_row("name", cell(each.name))
     grid.add_row("state", _state(each) + (f", attempt {each.attempt}" if each.attempt > 1 else ""))
+    if each.waiting:
+        grid.add_row("waits", cell(waiting_text(each.waiting)))
     grid.add_row("method", cell(compact(each.spec.get("method"))))
     grid.add_row("data set", cell(compact(each.spec.get("dataset"))))
     grid.add_row("model", cell(compact(each.spec.get("model"))))
     grid.add_row("schedule", cell(compact(each.spec.get("schedule"))))
     if each.progress:
         grid.add_row("progress", f"{each.progress.iteration}/{each.progress.iterations}")
+    if each.progress and each.progress.expected_end:
+        grid.add_row("ends about", f"{each.progress.expected_end.astimezone():%H:%M, %d %b}")
     if each.error:
         grid.add_row("error", f"[red]{cell(each.error.type)}[/]: {cell(each.error.message)}")
     for notice in each.notices:
@@ -115,6 +128,12 @@ def events_table(events: Sequence[EventPublic]) -> Table:
 def notice_text(notice: NoticePublic) -> str:
     """What is so, and what would mend it."""
     return f"{notice.text}; hint: {notice.hint}" if notice.hint else notice.text
+
+
+def waiting_text(waiting: WaitingPublic) -> str:
+    """Why it waits, since when, and what would let it go on."""
+    then = f"; {waiting.would_run}" if waiting.would_run else ""
+    return f"{waiting.reason}{then} (since {waiting.since.astimezone():%H:%M, %d %b})"
 
 
 def tracking_text(tracking: TrackingPublic) -> str:
@@ -180,7 +199,9 @@ def make_table(*columns: str, right: int | None = None, fold: Sequence[int] = ()
 
 def _state(each: ExperimentPublic) -> str:
     asked = ", cancel requested" if each.cancel_requested_at and not each.state.ended else ""
-    return f"[{COLOURS[each.state]}]{each.state}[/]{asked}"
+    code = each.waiting.code if each.waiting else None
+    waits = f", waits {_WAITS.get(code, code)}" if code else ""
+    return f"[{COLOURS[each.state]}]{each.state}[/]{cell(waits)}{asked}"
 
 
 def _named(value: Any, key: str) -> str:

@@ -18,6 +18,7 @@ from service.cli.tables.experiments import (
     make_table,
     notice_text,
     number,
+    waiting_text,
 )
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ def print_followup(console: Console, each: FollowupPublic, events: Sequence[Even
     grid.add_row("experiment", cell(each.experiment))
     grid.add_row("kind", each.kind)
     grid.add_row("state", _state(each) + (f", attempt {each.attempt}" if each.attempt > 1 else ""))
+    if each.waiting:
+        grid.add_row("waits", cell(waiting_text(each.waiting)))
     grid.add_row("request", cell(compact(each.request)))
     if each.error:
         grid.add_row("error", f"[red]{cell(each.error.type)}[/]: {cell(each.error.message)}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from service.cli.progress import COLOURS, LiveBars
-from service.cli.tables.experiments import age, cell, make_table, notice_text, number
+from service.cli.tables.experiments import age, cell, make_table, notice_text, number, waiting_text
 from service.shared.states import State
 from trainer.base.schema_words import counted
 from trainer.base.text import printable
@@ -105,6 +105,8 @@ def print_sweep(console: Console, sweep: SweepPublic) -> None:
     grid.add_row("id", sweep.id)
     grid.add_row("name", cell(sweep.name))
     grid.add_row("state", cell(_standing(sweep)))
+    if sweep.waiting:
+        grid.add_row("waits", cell(waiting_text(sweep.waiting)))
     if sweep.error:
         grid.add_row("error", f"[red]{cell(sweep.error.type)}[/]: {cell(sweep.error.message)}")
     for notice in sweep.notices:

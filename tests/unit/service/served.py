@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from service.migrations import migrate
 from service.reconcile.reconciler import Reconciler, utc_now
 from service.shared.endpoints import Endpoints
 from service.shared.settings import Settings
+from service.shared.tokens import new_secret
 from service.store.experiments import Store
 from service.store.records import Followup
 from tests.fakes import FakeBackend
@@ -88,20 +90,29 @@ class Service:
     settings: Settings
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+@contextmanager
+def serving(directory: Path, **changes: Any) -> Iterator[Service]:
     """The real application under uvicorn, over a fake cluster that is ready but starts nothing."""
-    directory = tmp_path_factory.mktemp("data")
-    settings = Settings(data_dir=directory, poll_seconds=3600, max_running=1000)
+    settings = Settings(data_dir=directory, poll_seconds=3600, max_running=1000, **changes)
     migrate(settings)
-    backend = FakeBackend()
+    backend, probe = FakeBackend(), new_secret()
     bound: socket.socket = bind("127.0.0.1", 0)
-    server = ApiServer(create_app(settings, backend), bound, directory / "service.log")
+    app = create_app(settings, backend, probe=probe)
+    server = ApiServer(app, bound, directory / "service.log", probe=probe)
     server.start()
     server.wait(threading.Event(), LIMIT_SECONDS)
     write_endpoints(DataDir(directory), Endpoints(url_of(bound), "http://mlflow", "http://ray"))
-    yield Service(url_of(bound), directory, backend, settings)
-    server.stop()
+    try:
+        yield Service(url_of(bound), directory, backend, settings)
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """An open service."""
+    with serving(tmp_path_factory.mktemp("data")) as served:
+        yield served
 
 
 def ended_followup(service: Service, identifier: str, work: Callable[[Followup], None]) -> None:

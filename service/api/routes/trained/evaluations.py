@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 
 from service.api.bodies import JsonBodyDep, json_body
-from service.api.dependencies import SettingsDep, StoreDep, WakeDep
+from service.api.dependencies import QueueDep, RoomDep, SettingsDep, StoreDep, WakeDep
 from service.api.problems import LOCATION, documented
 from service.api.requests import NothingThere
 from service.api.routes.idempotency import KeyDep
@@ -40,7 +40,9 @@ def create(
     experiment_id: str,
     body: JsonBodyDep,
     store: StoreDep,
+    queue: QueueDep,
     settings: SettingsDep,
+    room: RoomDep,
     wake: WakeDep,
     response: Response,
     idempotency_key: KeyDep,
@@ -54,11 +56,12 @@ def create(
         "evaluation",
         document,
         idempotency_key,
+        room,
         lambda: evaluation_of(document, experiment_id, store, settings),
     )
     wake()
     response.headers["Location"] = place_of(row)
-    return followup_public(row)
+    return followup_public(row, queue)
 
 
 @router.get(
@@ -66,16 +69,16 @@ def create(
     responses=documented(HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND),
 )
 def find(
-    experiment_id: str, query: Annotated[FollowupQuery, Query()], store: StoreDep
+    experiment_id: str, query: Annotated[FollowupQuery, Query()], store: StoreDep, queue: QueueDep
 ) -> Page[FollowupPublic]:
     """Its evaluations, newest first."""
-    return followup_page(store, experiment_id, "evaluation", query)
+    return followup_page(store, experiment_id, "evaluation", query, queue)
 
 
 @router.get("/experiments/{experiment_id}/evaluations/{followup_id}", responses=_NOT_FOUND)
-def show(experiment_id: str, followup_id: str, store: StoreDep) -> FollowupPublic:
+def show(experiment_id: str, followup_id: str, store: StoreDep, queue: QueueDep) -> FollowupPublic:
     """One evaluation, with its scores by mode once it has completed."""
-    return followup_public(followup_there(store, experiment_id, "evaluation", followup_id))
+    return followup_public(followup_there(store, experiment_id, "evaluation", followup_id), queue)
 
 
 @router.get("/experiments/{experiment_id}/evaluations/{followup_id}/pictures", responses=_NOT_FOUND)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 
 from service.api.bodies import JsonBodyDep, json_body
-from service.api.dependencies import SettingsDep, StoreDep, WakeDep
+from service.api.dependencies import QueueDep, RoomDep, SettingsDep, StoreDep, WakeDep
 from service.api.problems import LOCATION, documented
 from service.api.requests import NothingThere
 from service.api.routes.idempotency import KeyDep
@@ -42,7 +42,9 @@ def create(
     experiment_id: str,
     body: JsonBodyDep,
     store: StoreDep,
+    queue: QueueDep,
     settings: SettingsDep,
+    room: RoomDep,
     wake: WakeDep,
     response: Response,
     idempotency_key: KeyDep,
@@ -56,11 +58,12 @@ def create(
         "export",
         document,
         idempotency_key,
+        room,
         lambda: export_of(document, experiment_id, settings.layout),
     )
     wake()
     response.headers["Location"] = place_of(row)
-    return followup_public(row)
+    return followup_public(row, queue)
 
 
 @router.get(
@@ -68,16 +71,16 @@ def create(
     responses=documented(HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND),
 )
 def find(
-    experiment_id: str, query: Annotated[FollowupQuery, Query()], store: StoreDep
+    experiment_id: str, query: Annotated[FollowupQuery, Query()], store: StoreDep, queue: QueueDep
 ) -> Page[FollowupPublic]:
     """Its exports, newest first."""
-    return followup_page(store, experiment_id, "export", query)
+    return followup_page(store, experiment_id, "export", query, queue)
 
 
 @router.get("/experiments/{experiment_id}/exports/{followup_id}", responses=_NOT_FOUND)
-def show(experiment_id: str, followup_id: str, store: StoreDep) -> FollowupPublic:
+def show(experiment_id: str, followup_id: str, store: StoreDep, queue: QueueDep) -> FollowupPublic:
     """One export."""
-    return followup_public(followup_there(store, experiment_id, "export", followup_id))
+    return followup_public(followup_there(store, experiment_id, "export", followup_id), queue)
 
 
 @router.get(

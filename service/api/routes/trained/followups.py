@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
 from service.api.attempts import LOG, LogOfAttempt, Offset, ReportOfAttempt, attempts_of, log_answer
-from service.api.dependencies import SettingsDep, StoreDep, WakeDep
+from service.api.dependencies import QueueDep, SettingsDep, StoreDep, WakeDep
 from service.api.problems import CHANGE, documented
 from service.api.views.followups import followup_public
 from service.reconcile import run_directories
@@ -24,26 +24,28 @@ _NOT_FOUND = documented(HTTPStatus.NOT_FOUND)
 
 
 @router.get("/followups/{followup_id}", responses=_NOT_FOUND)
-def show(followup_id: str, store: StoreDep) -> FollowupPublic:
+def show(followup_id: str, store: StoreDep, queue: QueueDep) -> FollowupPublic:
     """One follow-up, and which experiment it is of."""
-    return followup_public(store.followups.get(followup_id))
+    return followup_public(store.followups.get(followup_id), queue)
 
 
 @router.post("/followups/{followup_id}/cancel", **CHANGE)
-def cancel(followup_id: str, store: StoreDep, wake: WakeDep) -> FollowupPublic:
+def cancel(followup_id: str, store: StoreDep, queue: QueueDep, wake: WakeDep) -> FollowupPublic:
     """Asks for its end. The state follows when the job has ended; a result that was faster stays."""
     row = store.followups.request_cancel(followup_id, now=utc_now())
     wake()
-    return followup_public(row)
+    return followup_public(row, queue)
 
 
 @router.post("/followups/{followup_id}/retry", **CHANGE)
-def retry(followup_id: str, store: StoreDep, settings: SettingsDep, wake: WakeDep) -> FollowupPublic:
+def retry(
+    followup_id: str, store: StoreDep, queue: QueueDep, settings: SettingsDep, wake: WakeDep
+) -> FollowupPublic:
     """Queues one that failed or was cancelled again; it begins anew."""
     row = store.followups.get(followup_id)
     row = retry_followup(store.followups, settings.layout, row, utc_now())
     wake()
-    return followup_public(row)
+    return followup_public(row, queue)
 
 
 @router.get(

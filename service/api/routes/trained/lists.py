@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, Field
 
 from service.api.views.followups import followup_public
+from service.api.views.waiting import Queue
 from service.shared.followup_schemas import FollowupPublic
 from service.shared.schemas import Page
 from service.shared.states import State
@@ -22,7 +23,7 @@ class FollowupQuery(BaseModel):
 
 
 def followup_page(
-    store: Store, experiment: str, kind: FollowupKind, query: FollowupQuery
+    store: Store, experiment: str, kind: FollowupKind, query: FollowupQuery, queue: Queue
 ) -> Page[FollowupPublic]:
     """One page, newest first.
 
@@ -34,7 +35,9 @@ def followup_page(
     rows, following = store.followups.page(
         experiment, kind, query.state, cursor=query.cursor, limit=query.limit
     )
-    return Page[FollowupPublic](items=tuple(map(followup_public, rows)), next_cursor=following)
+    return Page[FollowupPublic](
+        items=tuple(followup_public(row, queue) for row in rows), next_cursor=following
+    )
 
 
 def followup_there(store: Store, experiment: str, kind: FollowupKind, followup: str) -> Followup:

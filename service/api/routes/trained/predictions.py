@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Header, Query, Response
 
 from service.api.bodies import PICTURE_BODY, PictureBodyDep
-from service.api.dependencies import SettingsDep, StoreDep, WakeDep
+from service.api.dependencies import QueueDep, RoomDep, SettingsDep, StoreDep, WakeDep
 from service.api.negotiation import accepted
 from service.api.problems import LOCATION, documented
 from service.api.requests import NoPicture
@@ -44,7 +44,9 @@ def create(
     experiment_id: str,
     body: PictureBodyDep,
     store: StoreDep,
+    queue: QueueDep,
     settings: SettingsDep,
+    room: RoomDep,
     wake: WakeDep,
     response: Response,
     idempotency_key: KeyDep,
@@ -60,12 +62,13 @@ def create(
         "prediction",
         sent,
         idempotency_key,
+        room,
         lambda: prediction_of(body, checkpoint, mode, experiment_id, settings.layout),
         picture=body,
     )
     wake()
     response.headers["Location"] = place_of(row)
-    return followup_public(row)
+    return followup_public(row, queue)
 
 
 @router.get(
@@ -73,10 +76,10 @@ def create(
     responses=documented(HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND),
 )
 def find(
-    experiment_id: str, query: Annotated[FollowupQuery, Query()], store: StoreDep
+    experiment_id: str, query: Annotated[FollowupQuery, Query()], store: StoreDep, queue: QueueDep
 ) -> Page[FollowupPublic]:
     """Its predictions, newest first."""
-    return followup_page(store, experiment_id, "prediction", query)
+    return followup_page(store, experiment_id, "prediction", query, queue)
 
 
 @router.get(
@@ -95,6 +98,7 @@ def show(
     experiment_id: str,
     followup_id: str,
     store: StoreDep,
+    queue: QueueDep,
     settings: SettingsDep,
     view: Annotated[View, Query(description="labels: a PNG of class ids.")] = "labels",
     # OpenAPI tells of Accept by the types of the answers, and ignores a parameter of this name.
@@ -103,9 +107,9 @@ def show(
     """The picture's labels as a PNG, 202 while there are none. `Accept: application/json`: the document."""
     row = followup_there(store, experiment_id, "prediction", followup_id)
     if accepted(accept, (_PNG, _JSON)) == _JSON:
-        return followup_public(row)
+        return followup_public(row, queue)
     if not row.state.ended:
-        body = followup_public(row).model_dump_json()
+        body = followup_public(row, queue).model_dump_json()
         again = {"Retry-After": str(_LOOK_AGAIN)}
         return Response(body, HTTPStatus.ACCEPTED, again, media_type=_JSON)
     if row.state is not State.COMPLETED:

@@ -21,6 +21,7 @@ def store_followup(
     kind: FollowupKind,
     sent: object,
     key: str | None,
+    room: Callable[[], None],
     checked: Callable[[], AnyRequest],
     picture: bytes | None = None,
 ) -> Followup:
@@ -32,6 +33,7 @@ def store_followup(
 
     Raises:
         UnknownExperiment: there is none of this id.
+        QueueFull: too much waits.
         KeyReused: the key came with something else.
         OSError: storage does not answer, or is full; nothing stays.
     """
@@ -40,6 +42,7 @@ def store_followup(
     row = earlier(store.followups, key, asked)
     if row is not None:
         return row
+    room()
     new = new_followup(experiment, checked(), now=utc_now(), key=key, request_hash=asked)
     row = _stored(store, storage, new, picture)
     same_request(row, asked)

@@ -20,6 +20,10 @@ def test_the_mlflow_link_opens_the_page_for_training(tmp_path: Path) -> None:
     settings.layout.mlflow_run("e1").write('{"run_id": "m1", "experiment_id": "7"}')
     page = "http://127.0.0.1:5000/#/experiments/7/runs/m1?workflowType=machine_learning"
     assert experiment_public(row, settings).links.mlflow == page
+    told = settings.model_copy(update={"mlflow_public_url": "https://lab.example/mlflow"})
+    assert experiment_public(row, told).links.mlflow == page.replace(
+        "http://127.0.0.1:5000", "https://lab.example/mlflow"
+    )
     file_store = Settings(data_dir=tmp_path, mlflow_uri="sqlite:///x.db")
     assert experiment_public(row, file_store).links.mlflow is None
 

@@ -26,7 +26,7 @@ from sweeps.results.table import Entry, make_table
 from tests.data_factories import make_report, scores_of, write_folder
 from trainer.count import main
 from trainer.data.frequency_tables import FrequencyTable
-from trainer.data.frequency_view import write_figure
+from trainer.figures.frequency_figure import write_frequency_figure
 from trainer.results.compare import compare
 from trainer.results.report import AttemptReport
 from trainer.storage.notices import Notice
@@ -136,5 +136,5 @@ def test_frequencies_and_their_figure(tmp_path: Path, capsys: pytest.CaptureFixt
     assert [name for name in SEEN if name not in printed] == []
     assert all(letter.isprintable() or letter == "\n" for letter in printed)
     count = tuple(100 - k for k in range(len(ODD)))
-    write_figure(tmp_path / "f.svg", FrequencyTable(ODD, count, count), title="odd\x1b[31m")
+    write_frequency_figure(tmp_path / "f.svg", FrequencyTable(ODD, count, count), title="odd\x1b[31m")
     assert ElementTree.parse(tmp_path / "f.svg").getroot().tag.endswith("svg")

@@ -175,3 +175,11 @@ def test_which_tokens_let_a_service_start(migrated: Settings) -> None:
         need_a_token(settings)
     make_token(settings, "user")
     need_a_token(settings)
+
+
+def test_a_token_may_be_made_beside_a_running_service(
+    migrated: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where that is said, as containers do: it starts, and its log says that nobody comes in yet."""
+    need_a_token(migrated.model_copy(update={"host": "0.0.0.0", "token_later": True}))
+    assert "no token lets anybody in yet" in caplog.text

@@ -14,6 +14,7 @@ from service.reconcile.jobs_api import RayToken
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "token"
+    path.touch(mode=0o600)
     path.write_text("of-the-file\n", encoding="utf-8")
     return path
 
@@ -36,10 +37,17 @@ def test_where_it_is_found(variables: dict[str, str], token: str | None, file: P
 
 
 def test_the_file_of_ray_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the mode alone it is ~/.ray/auth_token, where `ray get-auth-token --generate` writes it."""
+    """With the mode alone it is ~/.ray/auth_token, where `ray get-auth-token --generate` writes it: open to
+    others, which is told with the command that closes it.
+    """
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / ".ray").mkdir()
-    (tmp_path / ".ray/auth_token").write_text("own", encoding="utf-8")
+    own = tmp_path / ".ray/auth_token"
+    own.write_text("own", encoding="utf-8")
+    own.chmod(0o644)
+    with pytest.raises(BackendUnreachable, match=f"chmod 600 {own}"):
+        RayToken({"RAY_AUTH_MODE": "token"}).token()
+    own.chmod(0o600)
     assert RayToken({"RAY_AUTH_MODE": "token"}).token() == "own"
     assert RayToken({}).token() is None
 

@@ -84,6 +84,22 @@ def test_progress_is_the_newest_training_line(storage: Storage) -> None:
     }
 
 
+def test_when_training_will_have_ended(storage: Storage) -> None:
+    """From the newest line alone: a pace of before a pause says nothing about now."""
+    line = {"kind": "train", "iteration": 40, "time": 1000.0, "seconds_per_iteration": 0.5}
+    storage.attempt("e1", 1).metrics.write(json.dumps(line) + "\n")
+    found = run_directories.progress_of(storage, "e1", 1, 100)
+    assert found is not None
+    assert found["expected_end"] == "1970-01-01T00:17:10+00:00"  # 1000 s and 60 iterations of 0.5 s
+
+
+@pytest.mark.parametrize("pace", [None, "fast", 1e300])
+def test_a_pace_that_is_none_gives_no_end(storage: Storage, pace: object) -> None:
+    line = {"kind": "train", "iteration": 40, "time": 1000.0, "seconds_per_iteration": pace}
+    storage.attempt("e1", 1).metrics.write(json.dumps(line) + "\n")
+    assert "expected_end" not in (run_directories.progress_of(storage, "e1", 1, 100) or {})
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"run_id": 3}'])
 def test_mlflow_json_that_is_not_ready_is_no_run(storage: Storage, content: str) -> None:
     """A file just being written gives nothing, not an error."""

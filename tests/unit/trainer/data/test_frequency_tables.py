@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from tests.data_factories import CLASSES, make_spec, write_folder
 from trainer.base.errors import DataError, SpecError
 from trainer.data.folders import resolve_spec
-from trainer.data.frequency import imbalance_factor
 from trainer.data.frequency_tables import (
     HEADER,
     FrequencyTable,
@@ -26,6 +25,7 @@ from trainer.data.frequency_tables import (
     write_table,
 )
 from trainer.plan import make_plan
+from trainer.results.metrics import imbalance_factor
 from trainer.task import Task
 
 HEAD = ",".join(HEADER)

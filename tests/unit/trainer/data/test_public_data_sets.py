@@ -12,6 +12,7 @@ from PIL import Image
 
 from tests.data_factories import make_spec, make_task, write_public
 from tests.factories import ListSink
+from trainer.base.data_roots import NamedRoot
 from trainer.base.errors import DataError, SpecError
 from trainer.data.folders import resolve_spec
 from trainer.data.splits import list_pairs
@@ -68,6 +69,26 @@ def test_found_in_a_data_root(tmp_path: Path, name: str, below: str) -> None:
         resolved = resolve_spec(spec_of(name), data_roots=[tmp_path / "empty", data_root])
         assert resolved.dataset.root == str(root)  # type: ignore[union-attr]
     assert resolved.dataset.frequency_table == name  # type: ignore[union-attr]
+
+
+def test_found_in_a_data_root_with_a_name(tmp_path: Path) -> None:
+    """What is stored is the name, so that it runs where another deployment has the data; a path that was
+    given stays a path. Of a root in a root the inner one's name is taken, also behind a link.
+    """
+    root = write(tmp_path / "data/sets/ade20k", "ade20k")
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    outer, inner = NamedRoot("all", tmp_path / "link"), NamedRoot("ade", root)
+    unnamed = tmp_path / "data/sets"
+    for data_roots, stored in (
+        ([outer, unnamed], "data:all/sets/ade20k"),
+        ([outer, inner], "data:ade"),
+        ([NamedRoot("other", tmp_path / "elsewhere"), unnamed], str(root)),
+    ):
+        resolved = resolve_spec(spec_of("ade20k"), data_roots=data_roots)
+        assert resolved.dataset.root == stored  # type: ignore[union-attr]
+        assert resolve_spec(resolved, data_roots=data_roots) == resolved
+        given = resolve_spec(spec_of("ade20k", root), data_roots=data_roots)
+        assert given.dataset.root == str(root)  # type: ignore[union-attr]
 
 
 def test_not_found_in_a_data_root(tmp_path: Path) -> None:

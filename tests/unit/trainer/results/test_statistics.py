@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from sweeps.results.statistics import deviation, mean, paired_p_value
+from trainer.results.statistics import deviation, interval, mean, paired_p_value
 
 
 @given(st.lists(st.floats(-100, 100), min_size=2, max_size=30))
@@ -50,3 +50,18 @@ def test_a_difference_of_single_pixels_is_one() -> None:
     """What one pixel of a large split changes is more than rounding."""
     differences = [1e-8, 2e-8, 4e-8]
     assert paired_p_value(differences) == pytest.approx(stats.ttest_1samp(differences, 0).pvalue)
+
+
+@given(st.lists(st.integers(-100, 100), min_size=2, max_size=30).filter(lambda values: len({*values}) > 1))
+def test_interval(values: list[int]) -> None:
+    """Equal to SciPy's: the 95 % that Student's t gives around the mean."""
+    found = interval(values)
+    assert found is not None
+    wanted = stats.t.interval(0.95, len(values) - 1, loc=sum(values) / len(values), scale=stats.sem(values))
+    assert tuple(found) == pytest.approx(wanted, rel=1e-9, abs=1e-9)
+
+
+def test_no_interval_of_one_value() -> None:
+    """One value says nothing of how far others lie; equal ones have an interval of no width."""
+    assert interval([3.0]) is None
+    assert interval([3.0, 3.0]) == (3.0, 3.0)

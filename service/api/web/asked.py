@@ -1,0 +1,96 @@
+"""The form of an experiment: from its fields to what POST /experiments takes, from problems to fields."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from trainer.base.documents import MalformedDocument, parse_document
+from trainer.base.errors import Problem
+from trainer.spec.models import CATALOGUE
+
+DOCUMENT = "document"  # the field with JSON, for all that has no field of its own
+POINTERS = {
+    "name": "/name",
+    "recipe": "/recipe",
+    "dataset": "/dataset/name",
+    "root": "/dataset/root",
+    "model": "/model",
+    "method": "/method/kind",
+    "lambda": "/method/lambda",
+    "iterations": "/schedule/iterations",
+    "seed": "/seed",
+}
+_NUMBERS = frozenset({"lambda", "iterations", "seed"})
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
+_DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?", re.ASCII)
+
+
+class Asked(NamedTuple):
+    """What the fields say, as the document to send, and why they cannot be put together, if so."""
+
+    document: dict[str, Any]
+    problems: tuple[Problem, ...]
+
+
+def asked_for(fields: Mapping[str, str]) -> Asked:
+    """The document; a field that is empty says nothing, and the JSON says whatever has no field."""
+    try:
+        sent = parse_document(fields[DOCUMENT].encode()) if fields.get(DOCUMENT, "").strip() else {}
+    except (MalformedDocument, UnicodeEncodeError) as error:
+        return Asked({}, (Problem("", str(error), "a JSON object, or nothing"),))
+    if not isinstance(sent, dict):
+        return Asked({}, (Problem("", "the JSON is no object", "an object, such as {}"),))
+    problems: list[Problem] = []
+    for name, pointer in POINTERS.items():
+        text = fields.get(name, "").strip()
+        if text and not _put(sent, pointer, _value(name, text)):
+            problems.append(Problem(pointer, "is in the JSON below as well", "one of the two places"))
+    return Asked(sent, tuple(problems))
+
+
+def field_of(pointer: str) -> str:
+    """Which field a problem is shown at: the one whose part of the document it is in, else the JSON."""
+    parts = pointer.split("/")
+    for name, own in POINTERS.items():
+        if own.split("/") == parts[: own.count("/") + 1]:
+            return name
+    whole = {f"/{own.split('/')[1]}": name for name, own in reversed(POINTERS.items()) if own.count("/") > 1}
+    return whole.get(pointer, DOCUMENT)
+
+
+def by_field(problems: Sequence[Problem]) -> dict[str, list[str]]:
+    """What is said at each field, in the words of the API."""
+    told: dict[str, list[str]] = {}
+    for each in problems:
+        name = field_of(each.pointer)
+        where = f"{each.pointer}: " if name == DOCUMENT and each.pointer else ""
+        told.setdefault(name, []).append(f"{where}{each.got}; allowed: {each.allowed}")
+    return told
+
+
+def _value(name: str, text: str) -> Any:
+    """A number where it looks like one: what does not is refused by the spec, which says what is allowed."""
+    if name == "model":
+        return text if text in CATALOGUE else {"mmseg": text}
+    if name in _NUMBERS and _INTEGER.fullmatch(text):
+        return int(text)
+    if name in _NUMBERS and _DECIMAL.fullmatch(text) and math.isfinite(float(text)):
+        return float(text)
+    return text
+
+
+def _put(document: dict[str, Any], pointer: str, value: Any) -> bool:
+    """Puts a value where nothing is yet; False, and nothing is changed, where something is."""
+    *parents, last = pointer.split("/")[1:]
+    for each in parents:
+        inner = document.setdefault(each, {})
+        if not isinstance(inner, dict):
+            return False
+        document = inner
+    if last in document:
+        return False
+    document[last] = value
+    return True

@@ -1,0 +1,44 @@
+"""Forms that pages send: read, bounded, and proven to be ours before anybody looks into them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+from urllib.parse import parse_qsl
+
+from fastapi import Depends, Request
+
+from service.api.bodies import body_of, declared_type
+from service.api.entry.sessions import FORM_HEADER, FORM_TOKEN, refuse_foreign
+from service.api.requests import BODY_LIMIT_BYTES, NotForm
+from trainer.base.documents import MalformedDocument
+
+_FORM = "application/x-www-form-urlencoded"
+_MOST_FIELDS = 100
+
+
+async def _own_form(request: Request) -> Mapping[str, str]:
+    """The fields by name, without the proof; of one that came twice the last.
+
+    Raises:
+        ForeignForm: it was not sent from one of our pages, in this session.
+        NotForm, BodyTooLarge, MalformedDocument: it is no form that a page sends.
+    """
+    kind = declared_type(request)
+    if kind not in (_FORM, ""):
+        raise NotForm(f"the body came with {kind[:100]!r}; send the form from its page")
+    text = await body_of(request, BODY_LIMIT_BYTES)
+    try:
+        fields = parse_qsl(
+            text.decode("ascii"), keep_blank_values=True, max_num_fields=_MOST_FIELDS, errors="strict"
+        )
+    except ValueError as error:
+        raise MalformedDocument(f"no form that a page of this service sends: {error}") from None
+    sent = dict(fields)
+    refuse_foreign(request, request.headers.get(FORM_HEADER) or sent.pop(FORM_TOKEN, ""))
+    sent.pop(FORM_TOKEN, None)
+    return sent
+
+
+OWN_FORM = Depends(_own_form)  # of every route that changes something
+FormDep = Annotated[Mapping[str, str], OWN_FORM]

@@ -1,0 +1,77 @@
+"""What pages are given: everything that the JSON routes take, in one value, and who asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from service.api.dependencies import (
+    FactsDep,
+    MachinesDep,
+    QueueDep,
+    ReconcilerDep,
+    RoomDep,
+    SettingsDep,
+    StoreDep,
+    TablesDep,
+    WakeDep,
+)
+from service.api.entry.guard import Caller
+from service.api.views.mlflow_facts import RunFacts
+from service.api.views.table_cache import TableCache
+from service.api.views.waiting import Queue
+from service.reconcile.thread import ReconcilerLoop
+from service.shared.settings import Settings
+from service.shared.tokens import Scope
+from service.store.experiments import Store
+from trainer.spec.recipes import Machines
+
+
+@dataclass(frozen=True)
+class Here:
+    """One request for a page, and what it is answered from."""
+
+    request: Request
+    store: Store
+    settings: Settings
+    facts: RunFacts
+    queue: Queue
+    room: Callable[[], None]
+    wake: Callable[[], None]
+    machines: Callable[[object], Machines | None]
+    tables: TableCache
+    reconciler: ReconcilerLoop
+
+
+def caller_of(request: Request) -> Caller | None:
+    """Whose token came with the request; None where none is asked for, or none came."""
+    found: Caller | None = getattr(request.state, "caller", None)
+    return found
+
+
+def may_change(request: Request) -> bool:
+    """Whether who asks may submit, cancel and so on: their pages have the buttons, others' have not."""
+    settings: Settings = request.app.state.settings
+    caller = caller_of(request)
+    return not settings.closed if caller is None else caller.scope.includes(Scope.USER)
+
+
+def _here(
+    request: Request,
+    store: StoreDep,
+    settings: SettingsDep,
+    facts: FactsDep,
+    queue: QueueDep,
+    room: RoomDep,
+    wake: WakeDep,
+    machines: MachinesDep,
+    tables: TablesDep,
+    reconciler: ReconcilerDep,
+) -> Here:
+    return Here(request, store, settings, facts, queue, room, wake, machines, tables, reconciler)
+
+
+HereDep = Annotated[Here, Depends(_here)]

@@ -1,0 +1,104 @@
+"""/ui/submit: the form of an experiment, with what is wrong at the field that it is in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from service.api.requests import BadParameter, document_hash
+from service.api.routes import experiments
+from service.api.web.asked import DOCUMENT, POINTERS, asked_for, by_field
+from service.api.web.forms import FormDep
+from service.api.web.here import Here, HereDep
+from service.api.web.render import go_to, page
+from service.shared.schemas import ExperimentPreview, ExperimentPublic
+from trainer.base.documents import MalformedDocument
+from trainer.base.errors import Problem, SpecError
+from trainer.spec.data.datasets import DATASETS
+from trainer.spec.methods import METHODS
+from trainer.spec.models import CATALOGUE
+from trainer.spec.recipes import recipes
+
+router = APIRouter()
+
+_ONCE = "once"  # a form that is sent twice stores one experiment
+_CHECK = "check"  # the button that only looks
+
+
+@router.get("/ui/submit")
+def form(here: HereDep) -> Response:
+    """The form, empty; filled with what the address has, and with the spec of the experiment `like`."""
+    given = {name: here.request.query_params.get(name, "") for name in (*POINTERS, DOCUMENT)}
+    like = here.request.query_params.get("like")
+    if like:
+        spec = experiments.show(like, here.store, here.settings, here.facts, here.queue).spec
+        given[DOCUMENT] = json.dumps(spec, ensure_ascii=False, indent=2)
+    return _form(here, given)
+
+
+@router.post("/ui/submit")
+def send(here: HereDep, sent: FormDep) -> Response:
+    """Stores the experiment and goes to its page; or says what it would be, or what is wrong."""
+    asked = asked_for(sent)
+    if asked.problems:
+        return _form(here, sent, problems=asked.problems)
+    try:
+        made = _create(here, asked.document, sent)
+    except (SpecError, BadParameter) as error:
+        return _form(here, sent, problems=error.problems)
+    except MalformedDocument as error:
+        return _form(here, sent, problems=(Problem("", str(error), "a JSON object"),))
+    if isinstance(made, ExperimentPreview):
+        problems = [Problem(each.pointer, each.got, each.allowed) for each in made.problems]
+        return _form(here, sent, problems=problems, preview=made)
+    return go_to(here.request, f"/ui/experiments/{made.id}")
+
+
+def _create(
+    here: Here, document: dict[str, Any], sent: Mapping[str, str]
+) -> ExperimentPublic | ExperimentPreview:
+    """As POST /experiments does. Sent again as it is, a form stores nothing more; changed, it does."""
+    once = hashlib.sha256(f"{sent.get(_ONCE, '')} {document_hash(document)}".encode()).hexdigest()
+    return experiments.create(
+        json.dumps(document).encode(),
+        here.store,
+        here.settings,
+        here.room,
+        here.wake,
+        here.facts,
+        here.queue,
+        Response(),
+        once if sent.get(_ONCE) else None,
+        here.machines,
+        validate_only=_CHECK in sent,
+    )
+
+
+def _form(
+    here: Here,
+    given: Mapping[str, str],
+    *,
+    problems: Sequence[Problem] = (),
+    preview: ExperimentPreview | None = None,
+) -> Response:
+    told = by_field(problems)
+    status = HTTPStatus(422) if problems and preview is None else HTTPStatus.OK
+    return page(
+        here.request,
+        "submit.html",
+        status,
+        given={name: given.get(name, "") for name in (*POINTERS, DOCUMENT)},
+        once=given.get(_ONCE) or secrets.token_urlsafe(16),
+        told={name: told[name] for name in (*POINTERS, DOCUMENT) if name in told},
+        preview=preview,
+        recipes=list(recipes().values()),
+        datasets=[(name, entry.title) for name, entry in DATASETS.items()],
+        models=list(CATALOGUE),
+        methods=[(name, name.replace("_", " ")) for name in METHODS],
+    )

@@ -1,0 +1,42 @@
+"""What the environment asks of the tests on hosts, and where their counts are kept.
+
+HOSTS=all tries every fault, HOSTS=NAME,NAME those; HOSTS_SEED draws the steps at which, and HOSTS_WRITE=FILE
+keeps what was counted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.hosts.lab import Counts
+from tests.deploy.hosts.namespaces import NoNamespaces, require_namespaces
+from tests.postgres import NoPostgres, Programs, find_programs
+
+ASKED = frozenset(filter(None, os.environ.get("HOSTS", "").split(",")))
+ALL = "all" in ASKED
+SEED = int(os.environ.get("HOSTS_SEED", "0"))
+ITERATIONS = 120 if ASKED else 60
+
+
+def programs_or_skip(config: pytest.Config) -> Programs:
+    """Postgres' programs, where hosts can be made and it can run on one; else skips, and says why."""
+    try:
+        require_namespaces()
+        return find_programs(config.getoption("postgres"))
+    except (NoNamespaces, NoPostgres) as missing:
+        pytest.skip(str(missing))
+
+
+def keep(name: str, counts: Counts) -> None:
+    """Prints what was counted, and keeps it where a campaign asks for it."""
+    print(json.dumps({name: counts}))
+    if wanted := os.environ.get("HOSTS_WRITE"):
+        file = Path(wanted)
+        kept = json.loads(file.read_text()) if file.exists() else {}
+        hosts = kept.setdefault("hosts", {})
+        hosts |= {"seed": SEED, "iterations": ITERATIONS, name: counts}
+        file.write_text(json.dumps(kept, indent=1) + "\n")

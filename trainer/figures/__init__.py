@@ -1,0 +1,1 @@
+"""The paper's figures, and others, from what run directories have: rows first, then charts of them."""

@@ -1,0 +1,1 @@
+"""Charts from rows, by Altair: one file for each figure."""

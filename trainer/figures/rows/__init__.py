@@ -1,0 +1,1 @@
+"""What each figure shows, as plain rows: its CSV, and all that its chart is drawn from."""
