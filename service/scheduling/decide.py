@@ -31,7 +31,8 @@ class Decisions:
     preempt: tuple[Preemption, ...]
     expire: tuple[str, ...]  # have waited longer than they wanted to
     overdue: tuple[str, ...]  # run longer than they may
-    reasons: Mapping[str, Reason]  # in the order of their turns
+    reasons: Mapping[str, Reason]  # likewise
+    turns: tuple[str, ...]  # of all that were looked at, whether they begin or wait
 
     def remedy(self, identifier: str, snapshot: Snapshot) -> Remedy:
         """What would let a waiting one begin: were it so, `decide` would admit it."""
@@ -82,8 +83,9 @@ class _Turns:
         expired = [
             each.id for each in waiting if each.max_wait and self._now - each.queued_at >= each.max_wait
         ]
-        gone = set(expired)
+        gone, order = set(expired), []
         for one in turns(self._snapshot, [each for each in waiting if each.id not in gone], self._usage):
+            order.append(one.id)
             reason = self._reason(one)
             if reason is None:
                 self._admit(one)
@@ -96,6 +98,7 @@ class _Turns:
             expire=tuple(expired),
             overdue=tuple(sorted(late)),
             reasons=self._reasons,
+            turns=tuple(order),
         )
 
     def _admit(self, one: Waiting) -> None:
@@ -108,9 +111,9 @@ class _Turns:
     def _reason(self, one: Waiting) -> Reason | None:
         """Why it waits; None where it begins."""
         exceeded = self._usage.exceeded(one)
-        fits = one.request.within(self._free)
-        if not fits and not one.request.within(self._snapshot.maximum):
+        if not one.request.within(self._snapshot.maximum):
             return self._too_large(one, exceeded)
+        fits = one.request.within(self._free)
         allowed = self._reservation is None or self._reservation.allows(one, self._now)
         if exceeded:
             after_others = not (fits and allowed) and self._others

@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError
 
 from service.scheduling.amounts import UNLIMITED, Amount
 from service.scheduling.snapshot import Account, Rules
-from trainer.base.errors import RegionRebalanceError
+from service.shared.settings import SettingsError
 from trainer.base.pointers import problems_of
 from trainer.base.strict_model import StrictModel
 from trainer.spec.resources import ProjectName, Span
@@ -29,7 +29,7 @@ UserName = Annotated[str, Field(min_length=1, max_length=100)]
 log = logging.getLogger(__name__)
 
 
-class PolicyError(RegionRebalanceError):
+class PolicyError(SettingsError):
     """The file cannot be used; the message names it, each place in it, and what is allowed there."""
 
 
@@ -137,7 +137,8 @@ def parse_policy(document: Mapping[str, Any], where: str) -> Policy:
         return Policy.model_validate(document)
     except ValidationError as error:
         problems = problems_of(error, document, _schema())
-        raise PolicyError("; ".join(f"{where}: {problem}" for problem in problems)) from None
+        told = "; ".join(f"{where}: {problem}" for problem in problems)
+        raise PolicyError(f"REBALANCE_POLICY: {told}") from None
 
 
 @cache
@@ -160,14 +161,17 @@ def _read(path: Path) -> Current:
     except OSError as error:
         raise _unreadable(path, error) from None
     if len(content) > _LARGEST_BYTES:
-        raise PolicyError(f"{path}: is larger than {_LARGEST_BYTES:,} bytes; allowed: a smaller file")
+        raise PolicyError(
+            f"REBALANCE_POLICY: {path}: is larger than {_LARGEST_BYTES:,} bytes; allowed: a smaller file"
+        )
     try:
         document = tomllib.loads(content.decode())
     except ValueError as error:  # not UTF-8, or not TOML
-        raise PolicyError(f"{path}: {error}; allowed: TOML in UTF-8") from None
+        raise PolicyError(f"REBALANCE_POLICY: {path}: {error}; allowed: TOML in UTF-8") from None
     policy = parse_policy(document, str(path))
     return Current(policy.rules(), policy.count_capacity)
 
 
 def _unreadable(path: Path, error: OSError) -> PolicyError:
-    return PolicyError(f"{path}: cannot be read ({error.strerror}); allowed: a file in TOML")
+    told = f"cannot be read ({error.strerror}); allowed: a file in TOML"
+    return PolicyError(f"REBALANCE_POLICY: {path}: {told}")

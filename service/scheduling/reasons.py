@@ -65,7 +65,8 @@ class Reason(NamedTuple):
             case Code.TOO_LARGE:
                 return f"asks for {self.request}; the cluster has, or may have, {self._of(self.capacity)}"
             case Code.MAX_RUNNING:
-                return f"{self.capacity.places:g} run, and no more may at once"
+                places = self.capacity.places
+                return f"{places - self.free.places:g} of {places:g} are running"
             case Code.CAPACITY:
                 return f"asks for {self.request}; {self._of(self.free)} of {self._of(self.capacity)} are free"
             case Code.BEHIND:
@@ -78,20 +79,22 @@ class Reason(NamedTuple):
     @property
     def would_run(self) -> str | None:
         """For people, what would let it begin."""
+        if self.code is Code.MAX_RUNNING:
+            return "once one of them ends"
         needed = [_raise_text(each) for each in self.exceeded]
         if self.after_others:
-            needed.append("those before it begun or gone")
+            needed.append("those before it have begun")
         if any(self.more):
-            when = f" (expected by {_time(self.expected)})" if self.expected is not None else ""
-            needed.append(f"{_more_text(self.more)} more {self._where}{when}")
-        told = ", and ".join(needed)
-        if self.code is Code.RESERVED and self.expected is not None:
-            told += f"; or a max_duration with which it ends before {_time(self.expected)}"
-        return told or None
+            when = f", which is expected by {_time(self.expected)}" if self.expected is not None else ""
+            needed.append(f"{self._there} {_more_text(self.more)} more{when}")
+        told = "once " + ", and ".join(needed) if needed else None
+        if told and self.code is Code.RESERVED and self.expected is not None:
+            told += f"; or with a max_duration that ends before {_time(self.expected)}"
+        return told
 
     @property
-    def _where(self) -> str:
-        return "in the cluster" if self.code is Code.TOO_LARGE else "free"
+    def _there(self) -> str:
+        return "the cluster has" if self.code is Code.TOO_LARGE else "there is room for"
 
     def _of(self, there: Amount) -> str:
         """What there is of the kinds that are asked for."""
@@ -112,7 +115,7 @@ def _quota_text(each: Exceeded) -> str:
 
 
 def _raise_text(each: Exceeded) -> str:
-    return f"{_more_text(each.missing)} less in use by {each.account}, or so much more as its quota"
+    return f"{each.account} has {_more_text(each.missing)} less in use, or so much more as quota"
 
 
 def _more_text(missing: Amount) -> str:

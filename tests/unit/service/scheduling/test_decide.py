@@ -93,10 +93,16 @@ def test_nothing_is_idle_that_somebody_could_use(taken: Snapshot) -> None:
             assert {Code.CAPACITY, Code.MAX_RUNNING} & set(codes)
 
 
-def under(taken: Snapshot, identifier: str) -> Snapshot:
-    """The snapshot, were it as a reason in it asks for.
+def begins_before(decisions: Decisions, identifier: str) -> set[str]:
+    """Those that are admitted before its turn."""
+    return {*decisions.turns[: decisions.turns.index(identifier)]} & {*decisions.admit}
 
-    Of those before it who was promised room has begun, somewhere else; the others have left, not their users.
+
+def under(taken: Snapshot, identifier: str) -> Snapshot:
+    """The snapshot, were it as a reason in it asks for, and its turn.
+
+    Of those before it who was promised room has begun, somewhere else; the others have left. Those behind it
+    are left aside: who begins changes shares, and by them the order of turns.
     """
     decisions = decide(taken)
     remedy, reason = decisions.remedy(identifier, taken), decisions.reasons[identifier]
@@ -104,6 +110,7 @@ def under(taken: Snapshot, identifier: str) -> Snapshot:
     projects = {a.name: limit for a, limit in remedy.quotas.items() if a.kind == "project"}
     rules = taken.rules
     before = [each for each in taken.waiting if each.id in remedy.gone]
+    beginning = {*begins_before(decisions, identifier), identifier}
     begun = []
     for each in before:
         promised = decisions.reasons[each.id].code is Code.MAKING_ROOM
@@ -115,18 +122,18 @@ def under(taken: Snapshot, identifier: str) -> Snapshot:
         capacity=total([taken.capacity, remedy.more, *(each.request for each in begun)]),
         running=(*taken.running, *begun),
         maximum=taken.maximum.plus(remedy.more if reason.code is Code.TOO_LARGE else NOTHING),
-        waiting=tuple(each for each in taken.waiting if each not in before),
+        waiting=tuple(each for each in taken.waiting if each.id in beginning),
         rules=replace(rules, users={**rules.users, **users}, projects={**rules.projects, **projects}),
     )
 
 
 @given(Snapshots)
 def test_every_reason_is_true(taken: Snapshot) -> None:
-    """Were what it names so, all else being as it is, that one would begin."""
+    """Were what it names so, that one would begin in its turn, and all that begin before it as well."""
     for identifier, reason in decide(taken).reasons.items():
         changed = decide(under(taken, identifier))
         if reason.code is not Code.TOO_LARGE:
-            assert identifier in changed.admit, (reason, changed.reasons.get(identifier))
+            assert set(changed.admit) == {*begins_before(decide(taken), identifier), identifier}, reason
         elif identifier in changed.reasons:  # possible by now; its turn may still come late
             assert changed.reasons[identifier].code is not Code.TOO_LARGE
 

@@ -72,7 +72,7 @@ def test_a_quota_bounds_what_one_may_come_to_hold() -> None:
     reason = decisions.reasons["sweep"]
     assert reason.code is Code.QUOTA
     assert reason.text == "user ann has 1 of 4 GPUs, its quota"
-    assert reason.would_run == "5 GPUs less in use by user ann, or so much more as its quota"
+    assert reason.would_run == "once user ann has 5 GPUs less in use, or so much more as quota"
 
 
 def test_quotas_by_name_go_before_the_general_one() -> None:
@@ -93,10 +93,10 @@ def test_words_of_the_first_and_of_those_behind_it() -> None:
     rows = [running("held", 6), waiting("first", 4, ago=2 * HOUR), waiting("second", 3)]
     first, second = decide(snapshot(*rows)).reasons.values()
     assert first.text == "asks for 4 GPUs and 1 CPU; 2 GPUs and 31 CPUs of 8 GPUs and 32 CPUs are free"
-    assert first.would_run == "2 GPUs more free"
+    assert first.would_run == "once there is room for 2 GPUs more"
     assert second.code is Code.BEHIND
     assert second.text == "asks for 3 GPUs and 1 CPU, and others come before it"
-    assert second.would_run == "those before it begun or gone, and 1 GPU more free"
+    assert second.would_run == "once those before it have begun, and there is room for 1 GPU more"
 
 
 def test_words_where_all_places_are_taken() -> None:
@@ -104,8 +104,8 @@ def test_words_where_all_places_are_taken() -> None:
     rows = [running(f"r{n}", 0) for n in range(6)] + [waiting("w", 1)]
     (reason,) = decide(snapshot(*rows)).reasons.values()
     assert reason.code is Code.MAX_RUNNING
-    assert reason.text == "6 run, and no more may at once"
-    assert reason.would_run == "1 place more free"
+    assert reason.text == "6 of 6 are running"
+    assert reason.would_run == "once one of them ends"
 
 
 def test_what_the_cluster_can_never_give() -> None:
@@ -114,7 +114,7 @@ def test_what_the_cluster_can_never_give() -> None:
     assert decisions.admit == ("small",)
     reason = decisions.reasons["huge"]
     assert reason.text == "asks for 9 GPUs and 1 CPU; the cluster has, or may have, 8 GPUs and 32 CPUs"
-    assert reason.would_run == "1 GPU more in the cluster"
+    assert reason.would_run == "once the cluster has 1 GPU more"
 
 
 def test_shorter_ones_pass_where_they_put_nothing_off() -> None:
@@ -131,9 +131,11 @@ def test_shorter_ones_pass_where_they_put_nothing_off() -> None:
     reason = decisions.reasons["long"]
     assert reason.text == "there is room, but it is kept for a larger one that comes before it"
     assert reason.would_run == (
-        "those before it begun or gone; or a max_duration with which it ends before 2026-01-02 14:00 UTC"
+        "once those before it have begun; or with a max_duration that ends before 2026-01-02 14:00 UTC"
     )
-    assert decisions.reasons["large"].would_run == "6 GPUs more free (expected by 2026-01-02 14:00 UTC)"
+    assert decisions.reasons["large"].would_run == (
+        "once there is room for 6 GPUs more, which is expected by 2026-01-02 14:00 UTC"
+    )
 
 
 def test_what_the_large_one_leaves_may_be_used_for_long() -> None:
@@ -150,7 +152,7 @@ def test_without_durations_others_pass_for_a_while() -> None:
     later = decide(snapshot(*rows, now=NOW + HOUR))
     assert later.admit == ()
     assert later.reasons["small"].code is Code.RESERVED
-    assert later.reasons["small"].would_run == "those before it begun or gone"
+    assert later.reasons["small"].would_run == "once those before it have begun"
 
 
 def test_what_the_large_one_does_not_need_is_never_kept() -> None:
@@ -240,4 +242,4 @@ def test_without_limits_everything_begins() -> None:
     unknown = Amount(UNLIMITED.gpus, UNLIMITED.cpus, 2)
     decisions = decide(snapshot(*[waiting(f"w{n}", 64) for n in range(3)], capacity=unknown))
     assert decisions.admit == ("w0", "w1")
-    assert decisions.reasons["w2"].text == "2 run, and no more may at once"
+    assert decisions.reasons["w2"].text == "2 of 2 are running"

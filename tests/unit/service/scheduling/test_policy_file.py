@@ -81,7 +81,7 @@ def test_what_is_refused(file: Path, text: str, said: str) -> None:
     file.write_bytes(text.encode("utf-8", "surrogatepass"))
     with pytest.raises(PolicyError) as caught:
         PolicyFile(file)
-    assert str(caught.value).startswith(f"{file}: ")
+    assert str(caught.value).startswith(f"REBALANCE_POLICY: {file}: ")
     assert said in str(caught.value)
 
 
