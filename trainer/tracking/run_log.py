@@ -151,11 +151,24 @@ def replay(attempt: Task, tracker: Tracker) -> None:
     tracker.log_points(points_in(attempt.attempt_dir))
 
 
+def send_cut_off(attempt: Task, tracker: Tracker) -> None:
+    """Sends again what attempts before this one have measured that left no report: what was under way when
+    they were killed may not have arrived. Raises TrackerError.
+    """
+    for number in range(1, attempt.attempt):
+        if not attempt.layout.attempt(attempt.experiment, number).report.exists():
+            _send_one(attempt, number, tracker)
+
+
 def _send_earlier(attempt: Task, tracker: Tracker) -> None:
     for number in range(1, attempt.attempt):
-        here = attempt.layout.attempt(attempt.experiment, number)
-        tracker.log_points(points_in(here))
-        _send_files(here, number, tracker)
+        _send_one(attempt, number, tracker)
+
+
+def _send_one(attempt: Task, number: int, tracker: Tracker) -> None:
+    here = attempt.layout.attempt(attempt.experiment, number)
+    tracker.log_points(points_in(here))
+    _send_files(here, number, tracker)
 
 
 def _send_files(here: AttemptDir, number: int, tracker: Tracker) -> None:
