@@ -78,18 +78,27 @@ class BackgroundTracker:
                     self.lost, self._given_up = True, True
 
     def _run(self) -> None:
-        while (point := self._queue.get()) is not None and not self._given_up:
-            if self.lost and self._clock() < self._again_at:
+        over = False
+        while not over and not self._given_up:
+            points, over = self._waiting()
+            if not points or (self.lost and self._clock() < self._again_at):
                 continue
             try:
-                self._deliver(point)
+                self._deliver(points)
             except Exception as error:  # noqa: BLE001 - the thread's outermost frame: training knows nothing of it
                 self._note(error if isinstance(error, TrackerError) else trouble_of(error))
 
-    def _deliver(self, point: Point) -> None:
+    def _waiting(self) -> tuple[list[Point], bool]:
+        """Waits for a point; it and those behind it, for one request, and whether none follows."""
+        found = [self._queue.get()]
+        while not self._queue.empty():
+            found.append(self._queue.get())
+        return [point for point in found if point is not None], None in found
+
+    def _deliver(self, points: list[Point]) -> None:
         tracker = self._tracker or self._source.open()
         if self.lost:
-            self._source.replay(tracker)  # this point too: it is in the file already
+            self._source.replay(tracker)  # these points too: they are in the file already
             with self._telling:
                 if self._given_up:
                     return
@@ -97,7 +106,7 @@ class BackgroundTracker:
                 self.lost = False
             self._pause = _FIRST_PAUSE
         else:
-            tracker.log_points([point])
+            tracker.log_points(points)
         self._tracker = tracker
 
     def _note(self, error: TrackerError) -> None:
