@@ -27,7 +27,7 @@ from trainer.spec.evaluation import Evaluation
 from trainer.spec.methods import METHODS
 from trainer.spec.models import CATALOGUE
 from trainer.spec.recipes import Machines
-from trainer.spec.resources import Resources
+from trainer.spec.resources import Resources, Scheduling
 from trainer.spec.schedule import Schedule
 from trainer.spec.spec import ExperimentSpec, parse_spec
 
@@ -161,6 +161,7 @@ def expected_rows() -> dict[str, list[tuple[str, str, str]]]:
         "Resources": list(rows_of(Resources, "/resources")),
         "Evaluation": list(rows_of(Evaluation, "/evaluation")),
         "Checkpoints": list(rows_of(Checkpoints, "/checkpoints")),
+        "Scheduling": list(rows_of(Scheduling, "/scheduling")),
     }
     for name, entry in DATASETS.items():
         rows[f"Data set `{name}`"] = rows_of_choice(entry.parameters, "/dataset", "name")
