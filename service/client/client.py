@@ -31,6 +31,7 @@ from service.client.reports import ReportCalls
 from service.client.streams import follow
 from service.client.sweeps import SweepCalls
 from service.client.tokens import TokenCalls
+from service.shared.health_schemas import Readiness
 from service.shared.schemas import (
     CatalogueItem,
     EventPublic,
@@ -38,7 +39,6 @@ from service.shared.schemas import (
     ExperimentPublic,
     MetricsPage,
     Page,
-    Readiness,
     RecipePublic,
 )
 

@@ -5,7 +5,6 @@ They ignore fields they do not know, so that an older client can read a newer se
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -262,25 +261,6 @@ class ShippedPublic(Public):
     )
 
 
-class Readiness(Public):
-    """What /readyz found. `degraded`: experiments are taken, and wait for a part that is not well."""
-
-    status: Literal["ok", "degraded"]
-    checks: dict[str, str] = Field(
-        default={}, description="For each part `ok`, or why it is not; empty for who shows no token."
-    )
-    role: Literal["leader", "follower"] | None = Field(
-        default=None, description="Whether this service acts, or another one on the same database."
-    )
-    lead: int | None = Field(
-        default=None, description="On Postgres, of a leader: grows with each that leads."
-    )
-
-    def troubles(self) -> dict[str, str]:
-        """The parts that are not well, and why."""
-        return {name: why for name, why in self.checks.items() if why != "ok"}
-
-
 class ProblemDetail(Public):
     """application/problem+json (RFC 9457)."""
 
@@ -292,11 +272,3 @@ class ProblemDetail(Public):
         default=None, description="urn:region-rebalance:request:ID; the service's log has lines of that id."
     )
     errors: tuple[ProblemItem, ...] = ()
-
-
-class Health(Public):
-    """What /healthz says: the process answers."""
-
-    status: str = "ok"
-    version: str
-    time: datetime

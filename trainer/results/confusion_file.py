@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from trainer.base.errors import ReportError
+from trainer.base.npz import DAMAGE as _DAMAGE
+from trainer.base.npz import names_in as _names
 from trainer.results.metrics import Counts
-from trainer.results.npz import DAMAGE as _DAMAGE
-from trainer.results.npz import names_in as _names
 from trainer.results.split_counts import SplitCounts
 from trainer.storage.port import StoredFile
 

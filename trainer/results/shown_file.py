@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainer.base.errors import ReportError
-from trainer.results.npz import DAMAGE, names_in
+from trainer.base.npz import DAMAGE, names_in
 from trainer.storage.port import StoredFile
 
 Labels = npt.NDArray[np.uint8]
