@@ -145,7 +145,7 @@ def build_runner(plan: Plan, sink: Sink, evaluations: Evaluations) -> Runner:
             SeedingHook(plan.spec.seed),
             ProgressHook(plan.log_interval, sink.emit),
             StepHook(sink.emit),
-            EvaluationHook(evaluations.add),
+            EvaluationHook(evaluations.add, evaluations.shown.see),
             CheckpointHook(checkpoints, plan.checkpoint_interval, sink.emit, partial(_was_evaluated, plan)),
         ],
         cfg=Config({**config, "model_wrapper_cfg": _ddp()} if distributed else config),
