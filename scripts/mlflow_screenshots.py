@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
 from playwright.sync_api import Page, sync_playwright
 
-_SIZE = {"width": 1500, "height": 900}
+_WIDTH = 1500
 _LIMIT = 120_000  # milliseconds
-_TABLES = "compareRunsMode=ARTIFACT&workflowType=machine_learning"
+_TRAINING = "workflowType=machine_learning"
 _COLOURS = 96
+_REST = 5000  # milliseconds
 
 
 def main() -> None:
@@ -28,7 +27,7 @@ def main() -> None:
     group = _experiment_of(options.url, options.sweep)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-        page = browser.new_page(viewport=_SIZE)
+        page = browser.new_page(viewport={"width": _WIDTH, "height": 1000})
         page.set_default_timeout(_LIMIT)
         _take(page, options.url, group, options.sweep, options.directory)
         browser.close()
@@ -44,42 +43,46 @@ def _experiment_of(url: str, sweep: str) -> str:
 
 
 def _take(page: Page, url: str, group: str, sweep: str, out: Path) -> None:
-    runs = f"{url}/#/experiments/{group}/runs?workflowType=machine_learning"
-    view = f"viewStateShareKey=rebalance-{sweep}"
-    page.goto(f"{runs}&{view}&compareRunsMode=CHART")
-    page.get_by_text("delta_mIoU").first.wait_for()
-    _quiet(page)
+    below = f"{url}/#/experiments/{group}"
+    runs = f"{below}/runs?{_TRAINING}&viewStateShareKey=rebalance-{sweep}"
+    _open(page, f"{runs}&compareRunsMode=CHART")
+    page.locator("img[src*='overlays']").nth(2).wait_for()
     page.locator(".barlayer .point").first.wait_for()
-    _keep(page, out / "mlflow_compare.png")
-    for title in ("Its trials compared", "train", "eval"):
-        _fold(page, title)
-    page.get_by_text("overlays (").first.scroll_into_view_if_needed()
-    page.locator("img[src*='overlays']").first.wait_for()
-    page.wait_for_load_state("load")
-    _keep(page, out / "mlflow_overlays.png")
-    chosen = quote(f"tags.`rebalance.sweep` = '{sweep}' AND tags.`rebalance.row` LIKE '%'")
+    _keep(page, out / "mlflow_compare.png", height=1150)
+    _open(page, runs)
+    _keep(page, out / "mlflow_runs.png", height=520)
+    _open(page, f"{runs}&compareRunsMode=ARTIFACT")
+    _choose(page, "Table: ", "per_class_single_scale.json")
+    _choose(page, "Group by: ", "class")
+    _choose(page, "Compare: ", "IoU")
+    _keep(page, out / "mlflow_table.png", height=900)
+    _open(page, f"{below}/models?{_TRAINING}")
+    _keep(page, out / "mlflow_models.png", height=520)
+
+
+def _open(page: Page, address: str) -> None:
+    """A page anew, with what the interface says of itself closed."""
     page.goto("about:blank")
-    page.goto(f"{runs}&{_TABLES.partition('&')[0]}&searchFilter={chosen}&orderByKey=metrics.`mIoU`")
-    _keep(page, out / "mlflow_table.png")
-
-
-def _quiet(page: Page) -> None:
-    """Closes what the interface says of itself."""
-    for name in ("Close assistant", "Close"):
-        for each in page.get_by_label(name, exact=True).all():
+    page.goto(address)
+    page.get_by_text("lambda=").first.wait_for()
+    for label in ("Close", "Hide banner"):
+        for each in page.get_by_label(label, exact=True).all():
             each.click()
 
 
-def _fold(page: Page, title: str) -> None:
-    head: Any = page.get_by_text(f"{title} (").first
-    if head.count():
-        head.click()
+def _choose(page: Page, title: str, choice: str) -> None:
+    """Chooses from one of the lists above a table."""
+    page.get_by_text(title).first.click()
+    page.get_by_role("option", name=choice, exact=True).first.click()
+    page.keyboard.press("Escape")
 
 
-def _keep(page: Page, path: Path) -> None:
-    """As a PNG of few colours: screens have few, and it is small."""
+def _keep(page: Page, path: Path, *, height: int) -> None:
+    """The page once it is at rest, as a PNG of few colours: screens have few, and it is small."""
     from PIL import Image
 
+    page.set_viewport_size({"width": _WIDTH, "height": height})
+    page.wait_for_timeout(_REST)
     page.screenshot(path=path)
     Image.open(path).convert("RGB").quantize(_COLOURS).save(path, optimize=True)
 

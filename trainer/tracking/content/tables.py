@@ -8,6 +8,8 @@ from typing import Any
 from trainer.results.report import ClassScore, Scores
 from trainer.spec.evaluation import SINGLE_SCALE
 
+_DIGITS = 2
+
 
 def prefix_of(mode: str) -> str:
     """What stands before the names of scores in a mode: nothing for whole pictures at one size."""
@@ -21,10 +23,14 @@ def measured_of(scores: Scores) -> dict[str, float]:
 
 
 def per_class_columns(scores: Scores) -> dict[str, list[Any]]:
-    """The per-class table, a column for each score and count."""
+    """The per-class table, a column for each score and count; scores rounded: report.json has all digits."""
     names = ("id", "name", "group", "iou", "acc", "tp", "fp", "fn", "pixel_frequency", "region_frequency")
     heads = {"name": "class", "iou": "IoU", "acc": "Acc", "tp": "TP", "fp": "FP", "fn": "FN"}
-    return {heads.get(name, name): [getattr(row, name) for row in scores.classes] for name in names}
+    return {heads.get(name, name): [_shown(getattr(row, name)) for row in scores.classes] for name in names}
+
+
+def _shown(value: Any) -> Any:
+    return round(value, _DIGITS) if isinstance(value, float) else value
 
 
 def frequency_columns(classes: Sequence[ClassScore]) -> dict[str, list[Any]]:
