@@ -49,6 +49,7 @@ def write_log_in() -> None:
     _LOG_IN.write_text(
         "[mlflow]\n"
         "default_permission = READ\n"
+        "auth_cache_ttl_seconds = 60\n"  # else every point of a curve costs a hash made to be slow
         f"database_uri = {variable('MLFLOW_AUTH_DATABASE_URI')}\n"
         f"admin_username = {os.environ.get('MLFLOW_AUTH_ADMIN_USERNAME') or 'admin'}\n",
         encoding="utf-8",

@@ -203,7 +203,7 @@ def test_schedules_are_as_documented() -> None:
 
 
 def make_targets() -> set[str]:
-    return set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    return set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
 def test_named_make_targets_exist() -> None:
@@ -211,7 +211,7 @@ def test_named_make_targets_exist() -> None:
     named = {
         word
         for _, line in shell_lines()
-        for match in re.findall(r"\bmake((?: [A-Z_]+=\S+| [a-z]+\b)+)", line.split("#")[0])
+        for match in re.findall(r"\bmake((?: [A-Z_]+=\S+| [a-z-]+\b)+)", line.split("#")[0])
         for word in match.split()
         if "=" not in word
     }

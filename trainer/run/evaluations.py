@@ -14,6 +14,7 @@ from trainer.plan import Plan
 from trainer.results.from_counts import make_scores
 from trainer.results.report import Scores
 from trainer.results.split_counts import SplitCounts
+from trainer.run.shown import Shown
 from trainer.storage.sink import Sink
 
 
@@ -27,6 +28,7 @@ class Evaluations:
         self.scores: dict[str, Scores] = {}  # in the order of the spec, once complete
         self.counts: dict[str, SplitCounts] = {}
         self.seconds = 0.0
+        self.shown = Shown(plan)
         self._watcher: Callable[[int, Scores], None] = lambda _, __: None
 
     def watch(self, watcher: Callable[[int, Scores], None]) -> None:

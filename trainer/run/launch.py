@@ -22,6 +22,8 @@ from trainer.storage.directories import AttemptDir
 from trainer.task import Task
 
 # The controller asks its workers how they are at this interval; the default of 2 s is added to each run.
+# Source: gloo's transport/tcp/pair.cc; "Errors" in NCCL's documentation.
+_CUT = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "ncclRemoteError")
 _ENVIRONMENT = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
@@ -154,21 +156,22 @@ def under_ray_train(
 
 
 def cause_of(error: Exception, nodes: frozenset[str] = frozenset()) -> BaseException:
-    """What really happened: the first worker's own exception, or a loss where it left none.
+    """What really happened: the first worker's own exception, or a loss where none left a word of its own.
 
     `nodes`: those that were alive when it began. Memory that ran out is no loss: it would run out again.
     """
     failures: dict[int, Any] = getattr(error, "worker_failures", {})
     own: list[BaseException] = [unwrapped(failure) for _, failure in sorted(failures.items())]
     raised = [failure for failure in own if not isinstance(failure, ray.exceptions.RayError)]
-    if raised:
+    if raised and not all(map(_is_cut, raised)):
         return _most_telling(raised)
     for failure in own:
         out_of_memory: bool = isinstance(failure, ray.exceptions.OutOfMemoryError)
         if out_of_memory:
             return failure
     silent = [failure for failure in own if isinstance(failure, ray.exceptions.ActorUnavailableError)]
-    failure = next(iter([*silent, *own]), getattr(error, "controller_failure", error))
+    died = [failure for failure in own if failure not in raised]
+    failure = next(iter([*silent, *died, *raised]), getattr(error, "controller_failure", error))
     return loss_of(failure, nodes)
 
 
@@ -177,6 +180,14 @@ def _most_telling(raised: list[BaseException]) -> BaseException:
     from torch.distributed import DistError
 
     def is_echo(failure: BaseException) -> bool:
-        return isinstance(failure, DistError) or "Connection closed by peer" in str(failure)
+        return isinstance(failure, DistError) or _is_cut(failure)
 
     return next((failure for failure in raised if not is_echo(failure)), raised[0])
+
+
+def _is_cut(failure: BaseException) -> bool:
+    """Whether a rank says no more than that another one has gone, in gloo's or NCCL's words.
+
+    The system closes a killed worker's connections at once; Ray takes seconds to see that it has gone.
+    """
+    return isinstance(failure, RuntimeError) and any(words in str(failure) for words in _CUT)

@@ -78,18 +78,34 @@ class BackgroundTracker:
                     self.lost, self._given_up = True, True
 
     def _run(self) -> None:
-        while (point := self._queue.get()) is not None and not self._given_up:
+        while (points := self._gathered()) and not self._given_up:
             if self.lost and self._clock() < self._again_at:
                 continue
             try:
-                self._deliver(point)
+                self._deliver(points)
             except Exception as error:  # noqa: BLE001 - the thread's outermost frame: training knows nothing of it
                 self._note(error if isinstance(error, TrackerError) else trouble_of(error))
 
-    def _deliver(self, point: Point) -> None:
+    def _gathered(self) -> list[Point]:
+        """What has come since the last look, one at least; nothing at the end.
+
+        A server that takes longer for a request than training for a step is sent more at a time, and so
+        never falls behind by more than one request.
+        """
+        points, following = [], self._queue.get()
+        while following is not None:
+            points.append(following)
+            if self._queue.empty():
+                return points
+            following = self._queue.get()
+        if points:
+            self._queue.put(None)  # the end is looked at again once these are sent
+        return points
+
+    def _deliver(self, points: list[Point]) -> None:
         tracker = self._tracker or self._source.open()
         if self.lost:
-            self._source.replay(tracker)  # this point too: it is in the file already
+            self._source.replay(tracker)  # these too: they are in the file already
             with self._telling:
                 if self._given_up:
                     return
@@ -97,7 +113,7 @@ class BackgroundTracker:
                 self.lost = False
             self._pause = _FIRST_PAUSE
         else:
-            tracker.log_points([point])
+            tracker.log_points(points)
         self._tracker = tracker
 
     def _note(self, error: TrackerError) -> None:

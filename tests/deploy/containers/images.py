@@ -16,7 +16,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 from tests.deploy.containers.engine import Engine
-from tests.deploy.containers.scan import layers_tell
 from tests.paths import ROOT
 
 BASE = "local/debian:bookworm"
@@ -87,34 +86,34 @@ def size_of(engine: Engine, image: str) -> int:
     return int(engine.docker("image", "inspect", "--format", "{{.Size}}", image))
 
 
-def rebuilt_after_a_change(engine: Engine, marker: str) -> tuple[float, bool]:
-    """Seconds that the trainer's build takes once a file of the code is another; whether `marker` is in it.
-
-    The marker lies in the checkout where secrets do: in .env, in secrets/, in git's directory.
-    """
+@contextlib.contextmanager
+def changed_checkout(engine: Engine, marker: str) -> Iterator[Path]:
+    """A copy of the checkout in which a line of the code is new, and `marker` lies where secrets do."""
     changed = engine.folder / "changed"
-    shutil.copytree(
-        ROOT, changed, ignore=shutil.ignore_patterns(".venv", ".git", ".rebalance", "__pycache__", ".*_cache")
-    )
+    left_out = shutil.ignore_patterns(".venv", ".git", ".rebalance", "__pycache__", ".*_cache", "secrets")
+    shutil.copytree(ROOT, changed, ignore=left_out)
     with (changed / "trainer" / "job.py").open("a", encoding="utf-8") as code:
         code.write("# one line more\n")
     for place in (".env", "secrets/ray_token", ".git/config", "trainer/.env"):
         (changed / place).parent.mkdir(exist_ok=True)
         (changed / place).write_text(f"X={marker}\n", encoding="utf-8")
+    yield changed
+    shutil.rmtree(changed)
+
+
+def rebuilt(engine: Engine, name: str, checkout: Path) -> tuple[str, float]:
+    """The image of that name built from another checkout, and the seconds that it took."""
+    tag = f"local/changed-{name}"
     with _torch_index(engine.folder / "index") as index:
         began = time.monotonic()
         engine.docker(
             *("build", "--network", "host", "--secret", f"id=ca,src={_CA}"),
             *("--build-arg", f"BASE_IMAGE={BASE}"),
             *(("--build-arg", f"TORCH_INDEX={index}") if index else ()),
-            *("--file", changed / "deploy/Dockerfile.trainer", "--tag", "local/changed", changed),
+            *("--file", checkout / f"deploy/Dockerfile.{name}", "--tag", tag, checkout),
             seconds=_BUILD_SECONDS,
         )
-        taken = time.monotonic() - began
-    told = layers_tell(engine, "local/changed", {"marker": marker})
-    engine.docker("image", "rm", "local/changed")
-    shutil.rmtree(changed)
-    return taken, told
+        return tag, time.monotonic() - began
 
 
 @contextlib.contextmanager

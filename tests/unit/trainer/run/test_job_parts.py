@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ray.exceptions import ActorDiedError, OutOfMemoryError
@@ -122,6 +123,28 @@ def test_a_death_without_words_is_a_lost_worker(error: Exception) -> None:
     cause = cause_of(error)
     assert isinstance(cause, WorkerLost)
     assert attempt_error(cause).retryable
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "[gloo/transport/tcp/pair.cc:537] Read error [10.0.0.5]:17551: Connection reset by peer",
+        "ncclRemoteError",
+    ],
+)
+@pytest.mark.parametrize("other", [{}, {1: ActorDiedError()}], ids=["alone", "with the death"])
+def test_a_rank_whose_peer_was_killed_tells_of_a_loss(words: str, other: dict[int, Any]) -> None:
+    """Its connections are closed before Ray sees the death: worth another attempt, as the death itself."""
+    failures = {0: Wrapped(RuntimeError(words)), **other}
+    cause = cause_of(WorkerGroupError("failed", failures))
+    assert isinstance(cause, WorkerLost)
+    assert attempt_error(cause).retryable
+
+
+def test_a_collective_that_fails_for_another_reason_is_no_loss() -> None:
+    """Only the other's absence is: the rest would happen again."""
+    cause = cause_of(WorkerGroupError("failed", {0: Wrapped(RuntimeError("shapes differ"))}))  # type: ignore[dict-item]
+    assert not attempt_error(cause).retryable
 
 
 def test_memory_that_ran_out_is_no_loss() -> None:

@@ -71,6 +71,28 @@ def test_it_delivers_in_order() -> None:
     assert source.opened == 1
 
 
+def test_what_gathers_while_the_server_is_busy_is_sent_at_once() -> None:
+    """So it falls behind by one request, however slow it is."""
+    busy, sizes = threading.Event(), list[int]()
+
+    class Busy(Source):
+        def log_points(self, points: Any) -> None:
+            super().log_points(points)
+            sizes.append(len(points))
+            assert busy.wait(10)
+
+    source = Busy()
+    background = BackgroundTracker(source)
+    background.log(point(0))
+    source.wait()
+    for step in range(1, 50):
+        background.log(point(step))
+    busy.set()
+    background.flush()
+    assert sizes == [1, 49]
+    assert source.taken == list(range(50))
+
+
 def test_a_dead_server_is_told_of_once() -> None:
     """Nothing is raised into training; what follows is not even tried until the pause is over."""
     source = Source(TrackerError("connection refused", Trouble.UNREACHABLE))
