@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from service.cli.instance.serve import run_instance
 from service.cli.progress import StartNotices, make_console
-from service.cli.serve import run_instance
 from service.cli.tables.sweeps import SweepView
 from service.client import RebalanceClient
 from service.local.instance import Embedded

@@ -51,6 +51,7 @@ from service.reconcile.mlflow_runs import MlflowRuns
 from service.reconcile.ray_backend import RayBackend
 from service.reconcile.reconciler import Reconciler
 from service.reconcile.thread import ReconcilerLoop
+from service.scheduling.policy import PolicyFile
 from service.shared.proxies import way_to
 from service.shared.schemas import ProblemDetail
 from service.shared.settings import Settings, SettingsError
@@ -85,9 +86,10 @@ def create_app(
     `probe`: a token with which the process that serves may look at /readyz, see `Guard`.
 
     Raises:
-        SettingsError: there is neither a backend nor the address of one.
+        SettingsError: there is neither a backend nor the address of one; PolicyError: no file of rules.
         ProxyRefused: the environment names a proxy for Ray or MLflow that cannot be used.
     """
+    policy = PolicyFile(settings.policy)
     _refuse_proxies(settings.mlflow_server, None if backend is not None else _ray_address(settings))
 
     @asynccontextmanager
@@ -105,7 +107,7 @@ def create_app(
             mlflow = runs
             if mlflow is None and settings.mlflow_server is not None:
                 mlflow = opened.enter_context(closing(MlflowRuns(settings.mlflow_server)))
-            reconciler = Reconciler(store, cluster, settings, runs=mlflow)
+            reconciler = Reconciler(store, cluster, settings, runs=mlflow, policy=policy)
             loop = ReconcilerLoop(reconciler, store, poll_seconds=settings.poll_seconds)
             _fill_state(app, settings, store, cluster, loop, mlflow)
             loop.start()

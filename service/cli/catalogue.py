@@ -13,7 +13,7 @@ from service.client.client import RebalanceClient
 from trainer.base.ends import ExitCode
 
 if TYPE_CHECKING:
-    from service.shared.schemas import CatalogueItem
+    from service.shared.catalogue_schemas import CatalogueItem
 
 
 def recipes(args: argparse.Namespace) -> int:

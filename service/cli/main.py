@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from service.cli.dataset_options import add_dataset_options
 from service.cli.experiment_options import add_experiment_options
 from service.cli.failure import fail
-from service.cli.instance_options import INSTANCE_COMMANDS
+from service.cli.instance.options import INSTANCE_COMMANDS
 from service.cli.option_types import identifier
 from service.cli.report_options import add_report_options
 from service.cli.tokens import add_token_actions

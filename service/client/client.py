@@ -31,15 +31,14 @@ from service.client.reports import ReportCalls
 from service.client.streams import follow
 from service.client.sweeps import SweepCalls
 from service.client.tokens import TokenCalls
+from service.shared.catalogue_schemas import CatalogueItem, RecipePublic
+from service.shared.health_schemas import Readiness
 from service.shared.schemas import (
-    CatalogueItem,
     EventPublic,
     ExperimentPreview,
     ExperimentPublic,
     MetricsPage,
     Page,
-    Readiness,
-    RecipePublic,
 )
 
 if TYPE_CHECKING:  # these load numpy; only who asks for a report or a comparison pays for it

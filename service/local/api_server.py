@@ -17,8 +17,8 @@ from urllib.error import HTTPError, URLError
 
 from service.local.data_dir import url_of
 from service.local.supervisor import StopAsked
+from service.shared.health_schemas import Readiness
 from service.shared.log_lines import LogFormat, formatter
-from service.shared.schemas import Readiness
 from trainer.base.errors import RegionRebalanceError
 from trainer.base.files import full_disk_told
 

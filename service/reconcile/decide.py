@@ -73,9 +73,9 @@ def _after_report(row: JobRow, report: JobReport, rules: Rules) -> Decision:
     error = report.error or AttemptError(
         type="ReportError", message="the report names neither a result nor an error"
     )
-    if row.cancel_requested_at is not None and not _was_before(report.ended_at, row.cancel_requested_at):
+    if row.stop_asked_at is not None and not _was_before(report.ended_at, row.stop_asked_at):
         # Processes that are being stopped fail in every way; what was asked for is what happened.
-        return _ended(State.CANCELLED, f"cancelled on request, the job ending with {error.type}")
+        return _as_asked(row, f", the job ending with {error.type}")
     if error.retryable:
         return _try_again(row, error, rules, cluster_lost=error.type == NodeLost.__name__)
     return _failed(error, "report with an error")
@@ -94,8 +94,8 @@ def _completed(report: JobReport) -> Decision | None:
 
 def _after_stop(row: JobRow, observation: Observation, rules: Rules) -> Decision:
     """The job says it was told to end. By us, by somebody else, or with its cluster?"""
-    if row.cancel_requested_at is not None:
-        return _ended(State.CANCELLED, "cancelled on request")
+    if row.stop_asked_at is not None:
+        return _as_asked(row)
     if observation.job.status is JobStatus.STOPPED:
         return _failed(_STOPPED_ELSEWHERE, "job stopped from outside")
     error = AttemptError(type="JobLost", message="the job was told to end with its cluster")
@@ -105,8 +105,8 @@ def _after_stop(row: JobRow, observation: Observation, rules: Rules) -> Decision
 def _after_silence(row: JobRow, observation: Observation, rules: Rules) -> Decision:
     """The job is over and left no report."""
     status = observation.job.status
-    if row.cancel_requested_at is not None:
-        return _ended(State.CANCELLED, f"cancelled on request, job {status}")
+    if row.stop_asked_at is not None:
+        return _as_asked(row, f", job {status}")
     if observation.report_problem is not None:
         return _failed(
             AttemptError(type="ReportError", message=observation.report_problem), "report cannot be read"
@@ -123,6 +123,17 @@ def _after_silence(row: JobRow, observation: Observation, rules: Rules) -> Decis
     return _try_again(row, error, rules, cluster_lost=status is JobStatus.GONE)
 
 
+def _as_asked(row: JobRow, how: str = "") -> Decision:
+    """What follows where the job was told to end by us: a person's wish goes before the queue's."""
+    if row.cancel_requested_at is not None:
+        return _ended(State.CANCELLED, f"cancelled on request{how}")
+    if row.timeout_requested_at is not None:
+        told = f"the attempt has lasted its max_duration of {row.max_duration} s"
+        return _failed(AttemptError(type="DurationExceeded", message=told), f"stopped by the queue{how}")
+    reason = f"stopped for one of higher priority{how}; it goes on from its last checkpoint"
+    return Decision(State.QUEUED, reason, Outcome(preemptions=row.preemptions + 1))
+
+
 _STOPPED_ELSEWHERE = AttemptError(
     type="JobStopped", message="the job was stopped on the cluster, not through this service"
 )
@@ -135,11 +146,11 @@ def _try_again(row: JobRow, error: AttemptError, rules: Rules, *, cluster_lost: 
     experiment's failure and does not count; a limit far above holds for a job that takes its cluster
     down each time.
     """
-    if row.cancel_requested_at is not None:
-        return _ended(State.CANCELLED, f"cancelled on request, after {error.type}")
+    if row.stop_asked_at is not None:
+        return _as_asked(row, f", after {error.type}")
     failures = row.failures if cluster_lost else row.failures + 1
     most = rules.max_attempts * _CLUSTER_LOSSES_PER_ATTEMPT
-    if failures < rules.max_attempts and row.attempt < most:
+    if failures < rules.max_attempts and row.attempt - row.preemptions < most:
         first_line = error.message.splitlines()[0] if error.message else ""
         told = f"{error.type}: {first_line}; trying again, {failures} of {rules.max_attempts} failures so far"
         return Decision(State.QUEUED, told, Outcome(failures=failures))
@@ -170,6 +181,12 @@ def _ended(
 def refused(why: str) -> Decision:
     """What follows when the cluster will not take the job."""
     return _failed(AttemptError(type="SubmitRefused", message=why), "submit refused")
+
+
+def gave_up(waited: timedelta, why: str) -> Decision:
+    """What follows when one has waited for longer than its `max_wait`, and for what."""
+    told = f"it has waited for {waited} without having begun, longer than its max_wait: {why}"
+    return _failed(AttemptError(type="WaitExceeded", message=told), "waited longer than its max_wait")
 
 
 def never_started() -> Decision:

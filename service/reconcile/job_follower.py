@@ -23,13 +23,14 @@ from service.reconcile.decide import (
     Observation,
     Rules,
     decide,
+    gave_up,
     never_started,
     refused,
     when_started,
 )
 from service.reconcile.job_kinds import Work
 from service.shared.states import State
-from service.store.jobs import Ledger
+from service.store.jobs import Ledger, StopColumn
 from service.store.records import Conflict, JobRow, StoreUnavailable
 from trainer.base.errors import ReportError
 from trainer.storage.layout import mlflow_ids
@@ -138,6 +139,15 @@ class JobFollower(Generic[Row]):
         """Hands a queued row to the cluster; False where it met with trouble, and takes no place."""
         return self._guarded(row, self._submit, now)
 
+    def give_up(self, row: Row, why: str, now: datetime) -> bool:
+        """Ends a queued row that has waited for too long; `why` it had to."""
+        waited = now - (row.queued_at or row.created_at)
+        return self._guarded(row, lambda here, at: self._move(here, gave_up(waited, why), at), now)
+
+    def ask_to_stop(self, row: Row, column: StopColumn, reason: str, now: datetime) -> None:
+        """Notes that its job is to end; the next look at it tells the cluster."""
+        self._guarded(row, lambda here, at: self.ledger.request_stop(here, column, reason, now=at), now)
+
     def guarded(self, row: Row, step: Callable[[Row, datetime], None], now: datetime) -> None:
         """Any other step with the row, under the same care."""
         self._guarded(row, step, now)
@@ -166,7 +176,7 @@ class JobFollower(Generic[Row]):
         decision = decide(row, observation, now, self._rules)
         if decision is not None:
             self._act(row, observation, decision, now)
-        elif row.cancel_requested_at is not None and job.status in (JobStatus.PENDING, JobStatus.RUNNING):
+        elif row.stop_asked_at is not None and job.status in (JobStatus.PENDING, JobStatus.RUNNING):
             # Asked again each pass: a job that is still starting cannot be stopped yet.
             self._cluster.backend.stop(row.job_id)
 

@@ -14,18 +14,21 @@ from service.reconcile.cluster import Backend, RunCloser
 from service.reconcile.decide import Rules
 from service.reconcile.job_follower import BackendLink, JobFollower, Mishaps
 from service.reconcile.job_kinds import ExperimentWork, FollowupWork, SweepWork
+from service.reconcile.queue.admission import Admission
+from service.reconcile.queue.snapshots import Room
 from service.reconcile.track_requests import note_followup_unsent
 from service.reconcile.tracking import Tracking
 from service.reconcile.trial_follower import Trials
+from service.scheduling.policy import PolicyFile
 from service.shared.settings import Settings
 from service.shared.states import LIVE, WITH_JOB, State
 from service.store.experiments import Store
+from service.store.queue.lines import Kind
 from service.store.records import Followup, JobRow, StoreUnavailable
 
 Row = TypeVar("Row", bound=JobRow)
 
 _UNSETTLED_AT_ONCE = 10
-_SPARE = 10  # so many that cannot be submitted keep nobody behind them waiting
 
 
 def utc_now() -> datetime:
@@ -37,8 +40,15 @@ class Reconciler:
     """One pass over what is not yet as it should be. Only one may work on a database at a time."""
 
     def __init__(
-        self, store: Store, backend: Backend, settings: Settings, *, runs: RunCloser | None = None
+        self,
+        store: Store,
+        backend: Backend,
+        settings: Settings,
+        *,
+        runs: RunCloser | None = None,
+        policy: PolicyFile | None = None,
     ) -> None:
+        """Raises PolicyError where there is no `policy`, and the file that the settings name is none."""
         self._store = store
         self._settings = settings
         self._cluster = BackendLink(backend, settings.layout.waiting)
@@ -51,11 +61,19 @@ class Reconciler:
         work = FollowupWork(settings, store.get)
         followups = JobFollower(store.followups, work, *common, before_end=self._see_to_tracking)
         self._followers: tuple[JobFollower[Any], ...] = (experiments, self._sweeps, followups)
+        by_kind: dict[Kind, JobFollower[Any]] = {
+            "experiment": experiments,
+            "sweep": self._sweeps,
+            "followup": followups,
+        }
+        room = Room(backend, settings.max_running)
+        policy = policy or PolicyFile(settings.policy)
+        self._admission = Admission(store.queue, by_kind, self._cluster, room, policy)
         self._tracking = Tracking(store, settings, self._cluster, runs, self._mishaps)
         self._leads: Callable[[], bool] = lambda: True
 
     def run_once(self, now: datetime, leads: Callable[[], bool] = lambda: True) -> None:
-        """Follows jobs and trials, drops what was cancelled in the queue, submits, and sees to MLflow runs.
+        """Follows jobs and trials, drops what was cancelled, acts as the queue decides, sees to MLflow runs.
 
         `leads` is asked before each row: a pass may last, and another service may have the lead by then.
 
@@ -71,7 +89,7 @@ class Reconciler:
             for row in self._while_leading(follower.ledger.in_states(State.QUEUED, cancel_requested=True)):
                 follower.drop(row, now)
         self._follow_trials(now)
-        self._submit(now)
+        self._admission.settle(now, self._check_lead)
         self._tracking.settle(now, leads)
 
     def _see_to_tracking(self, row: Followup, to: State, now: datetime) -> None:
@@ -93,20 +111,3 @@ class Reconciler:
             self._sweeps.guarded(sweep, self._trials.follow, now)
         for sweep in self._while_leading(self._store.sweeps.unsettled(limit=_UNSETTLED_AT_ONCE)):
             self._sweeps.guarded(sweep, lambda row, at: self._trials.settle(row, row.state, at), now)
-
-    def _submit(self, now: datetime) -> None:
-        """What has waited longest first; each takes one of the places, what cannot be submitted none."""
-        taken = sum(len(follower.ledger.in_states(*WITH_JOB)) for follower in self._followers)
-        free = self._settings.max_running - taken
-        if free <= 0:
-            return
-        waiting = [
-            (row.created_at, row.id, row, follower)
-            for follower in self._followers
-            for row in follower.ledger.queued(limit=free + _SPARE)
-        ]
-        for _, _, row, follower in sorted(waiting, key=lambda each: each[:2]):
-            if free == 0:
-                return
-            self._check_lead()
-            free -= follower.submit(row, now)

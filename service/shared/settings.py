@@ -75,6 +75,7 @@ class Settings(BaseSettings):
     )
     data_roots: Annotated[tuple[DataRoot, ...], NoDecode] = ()
     max_running: int = Field(default=2, ge=1, le=10_000)
+    policy: Path | None = Field(default=None, description="Quotas and weights of the queue, in TOML.")
     max_cluster: Annotated[Machines | None, NoDecode] = Field(
         default=None, description="What the cluster may grow to, such as gpus=8,cpus=128."
     )
@@ -137,7 +138,7 @@ class Settings(BaseSettings):
     def _parse_machines(cls, value: Any) -> Any:
         return parse_machines(value) if isinstance(value, str) else value
 
-    @field_validator("data_dir", "storage")
+    @field_validator("data_dir", "storage", "policy")
     @classmethod
     def _usable(cls, path: Path | None) -> Path | None:
         """Absolute. What a part that is given the path could not take is refused before any is started."""

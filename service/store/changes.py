@@ -13,13 +13,15 @@ from service.store.records import JobRow, Outcome
 _OF_THE_LAST = (
     *("ended_at", "cancel_requested_at", "error_type", "error_message", "headline", "progress"),
     *("mlflow_status_due", "job_status", "job_since"),
+    *("wait_reason", "preempt_requested_at", "timeout_requested_at", "pause_requested_at"),
 )
 
 
 def changes_of_another(columns: Collection[str], attempt: int, now: datetime) -> dict[str, Any]:
     """The columns, of those that there are, that somebody's asking for `attempt` changes."""
     emptied = {name: None for name in _OF_THE_LAST if name in columns}
-    return {**emptied, "state": State.QUEUED, "attempt": attempt, "failures": 0, "updated_at": now}
+    begun = {"state": State.QUEUED, "attempt": attempt, "failures": 0, "updated_at": now, "queued_at": now}
+    return {**emptied, **begun}
 
 
 def event(
@@ -40,7 +42,11 @@ def changes_of(row: JobRow, to: State, now: datetime, outcome: Outcome) -> dict[
     """The columns that a step to `to` changes, the attempt aside."""
     changes: dict[str, Any] = {"state": to, "updated_at": now, **outcome.columns()}
     if to in (State.QUEUED, State.SUBMITTED):
-        changes |= {"job_status": None, "job_since": None}
+        changes |= {"job_status": None, "job_since": None, "wait_reason": None}
+    if to is State.QUEUED:
+        changes |= {"queued_at": now, "preempt_requested_at": None, "timeout_requested_at": None}
+    if to is State.SUBMITTED:
+        changes["admitted_at"] = now
     if to is State.RUNNING:
         changes["started_at"] = now
     if row.started_at is not None:

@@ -14,6 +14,7 @@ from service.store.changes import changes_of, event
 from service.store.database import Database, Lead
 from service.store.experiment_rows import ExperimentRows
 from service.store.followups import FollowupStore
+from service.store.queue.lines import QueueLines
 from service.store.records import Experiment, Filters, Move, StoreUnavailable
 from service.store.schema import refuse_newer, refuse_older, schema_in
 from service.store.sweeps import SweepStore
@@ -24,7 +25,8 @@ from service.store.tokens import TokenStore
 class Store(ExperimentRows):
     """All reads and writes, on SQLite or Postgres. Any thread may call it.
 
-    `sweeps` has those of sweeps, `followups` those of follow-ups, `tokens` those of tokens.
+    `sweeps` has those of sweeps, `followups` those of follow-ups, `tokens` those of tokens, `queue` those of
+    all that waits.
     """
 
     def __init__(self, url: str) -> None:
@@ -32,6 +34,7 @@ class Store(ExperimentRows):
         self.sweeps = SweepStore(self._database)
         self.followups = FollowupStore(self._database)
         self.tokens = TokenStore(self._database)
+        self.queue = QueueLines(self._database)
 
     def close(self) -> None:
         self._database.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection, and_, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -18,6 +18,8 @@ from service.store.changes import changes_of, changes_of_another, event
 from service.store.records import NOTHING, Conflict, Outcome
 from service.store.rows import Row, Rows
 from trainer.storage.notices import Notice
+
+StopColumn = Literal["preempt_requested_at", "timeout_requested_at"]
 
 
 class Ledger(Rows[Row]):
@@ -81,6 +83,20 @@ class Ledger(Rows[Row]):
             if here.cancel_requested_at is None:
                 self.write(connection, identifier, cancel_requested_at=now, updated_at=now)
             return self.read(connection, identifier)
+
+    def request_stop(self, row: Row, column: StopColumn, reason: str, *, now: datetime) -> None:
+        """Notes that the queue wants its job to end, and why; asked twice, the first time stays.
+
+        Raises:
+            Conflict: it has no job, or not that of the attempt of `row`.
+        """
+        with self._database.writing() as connection:
+            here = self.read(connection, row.id, lock=True)
+            if here.attempt != row.attempt or not here.state.has_job:
+                raise Conflict(f"{self._kind.word} {row.id} is {here.state} in attempt {here.attempt} by now")
+            if getattr(here, column) is None:
+                self.write(connection, row.id, **{column: now, "updated_at": now})
+                self.record(connection, [event(row.id, now, here.attempt, here.state, here.state, reason)])
 
     def observe(self, row: Row, *, job_status: str, mlflow_run_id: str | None, now: datetime) -> Row:
         """Keeps the last look at the attempt's job; `job_since` moves only when its status does."""

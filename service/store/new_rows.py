@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import secrets
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from service.shared.demands import demand_of, demand_of_followup, demand_of_sweep
 from service.shared.followup_ids import PREFIXES
 from service.shared.states import State
 from service.store.records import Experiment, Followup, Sweep, Tagged
@@ -37,11 +39,21 @@ def new_experiment(identifier: str, spec: ExperimentSpec, now: datetime) -> Expe
         method=spec.method.kind,
         created_at=now,
         updated_at=now,
+        queued_at=now,
+        **demand_of(spec),
     )
 
 
-def new_sweep(spec: SweepSpec, *, now: datetime, key: str | None, request_hash: str) -> Sweep:
-    """A queued sweep that is not stored yet."""
+def new_sweep(
+    spec: SweepSpec,
+    *,
+    now: datetime,
+    key: str | None,
+    request_hash: str,
+    trials: Sequence[ExperimentSpec] = (),
+    owner: str | None = None,
+) -> Sweep:
+    """A queued sweep that is not stored yet; `trials` as far as they are known."""
     return Sweep(
         id=f"swp-{secrets.token_hex(5)}",
         name=spec.name,
@@ -52,13 +64,23 @@ def new_sweep(spec: SweepSpec, *, now: datetime, key: str | None, request_hash: 
         updated_at=now,
         idempotency_key=key,
         request_hash=request_hash,
+        queued_at=now,
+        owner=owner,
+        **demand_of_sweep(spec, trials),
     )
 
 
 def new_followup(
-    experiment: str, request: AnyRequest, *, now: datetime, key: str | None, request_hash: str
+    experiment: str,
+    request: AnyRequest,
+    *,
+    now: datetime,
+    key: str | None,
+    request_hash: str,
+    trained: ExperimentSpec | None = None,
+    owner: str | None = None,
 ) -> Followup:
-    """A queued follow-up of an experiment that is not stored yet."""
+    """A queued follow-up that is not stored yet; `trained` is its experiment's spec, if it can be read."""
     identifier = f"{PREFIXES[request.kind]}-{secrets.token_hex(5)}"
     return Followup(
         id=identifier,
@@ -72,13 +94,17 @@ def new_followup(
         request_hash=request_hash,
         experiment_id=experiment,
         kind=request.kind,
+        queued_at=now,
+        owner=owner,
+        **({} if trained is None else demand_of_followup(request, trained)),
     )
 
 
-def trial_row(sweep_id: str, number: int, row: str, spec: ExperimentSpec, now: datetime) -> Experiment:
-    """A queued trial that is not stored yet."""
-    new = new_experiment(trial_id(sweep_id, number), spec, now)
-    return replace(new, sweep_id=sweep_id, trial=number, trial_row=row)
+def trial_row(sweep: Sweep, number: int, row: str, spec: ExperimentSpec, now: datetime) -> Experiment:
+    """A queued trial that is not stored yet; should it ever wait by itself, it is its sweep's user's."""
+    new = new_experiment(trial_id(sweep.id, number), spec, now)
+    whose = {name: getattr(sweep, name) for name in ("owner", "project", "priority", "preemptible")}
+    return replace(new, sweep_id=sweep.id, trial=number, trial_row=row, **whose)
 
 
 def drawn_trial(storage: Storage, sweep: Sweep, number: int, now: datetime) -> Tagged | None:
@@ -87,7 +113,7 @@ def drawn_trial(storage: Storage, sweep: Sweep, number: int, now: datetime) -> T
     try:
         found = json.loads(file.read_text())
         spec = parse_spec(found["spec"])
-        return trial_row(sweep.id, number, str(found["row"]), spec, now), spec.tags
+        return trial_row(sweep, number, str(found["row"]), spec, now), spec.tags
     except (ValueError, KeyError, TypeError, SpecError) as error:
         log.warning("unreadable trial", extra={"sweep": sweep.id, "trial": number, "reason": str(error)})
         return None

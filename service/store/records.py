@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Self
 
+from service.shared.demands import Demand
 from service.shared.states import State
 from trainer.base.errors import RegionRebalanceError
 from trainer.spec.followups import FollowupKind
@@ -56,7 +57,7 @@ class SchemaRefused(StoreUnavailable):
 
 
 @dataclass(frozen=True, kw_only=True)
-class JobRow:
+class JobRow(Demand):
     """What experiments, sweeps and follow-ups have in common: one row.
 
     Times are aware UTC; `spec` is canonical JSON.
@@ -92,6 +93,12 @@ class JobRow:
         """Those of the notices found that it has not yet, each once."""
         known = [Notice.model_validate(each) for each in self.notices or ()]
         return tuple(dict.fromkeys(each for each in found if each not in known))
+
+    @property
+    def stop_asked_at(self) -> datetime | None:
+        """Since when its job is to end: somebody cancelled it, or the queue stops it."""
+        asked = (self.cancel_requested_at, self.timeout_requested_at, self.preempt_requested_at)
+        return min((at for at in asked if at is not None), default=None)
 
     @property
     def job_id(self) -> str:
@@ -197,6 +204,7 @@ class Outcome:
     started_at: datetime | None = None
     failures: int | None = None
     stopped: bool | None = None
+    preemptions: int | None = None
 
     def columns(self) -> dict[str, Any]:
         given = {column.name: getattr(self, column.name) for column in fields(self)}

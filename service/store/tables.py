@@ -10,6 +10,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     DateTime,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -71,6 +72,9 @@ metadata = MetaData(
 )
 
 
+_AMOUNTS = ("gpus", "cpus", "most_gpus", "most_cpus")
+
+
 def _job_columns() -> list[Column[Any]]:
     """What experiments, sweeps and follow-ups have in common: see `records.JobRow`."""
     return [
@@ -94,6 +98,27 @@ def _job_columns() -> list[Column[Any]]:
         Column("notices", JSON(none_as_null=True)),  # of all attempts, each once
         Column("idempotency_key", String(255), unique=True),
         Column("request_hash", String(64)),
+        *_demand_columns(),
+    ]
+
+
+def _demand_columns() -> list[Column[Any]]:
+    """What a row asks of the queue, and what the queue says of it: see `demands.Demand`."""
+    return [
+        Column("owner", String(100)),
+        Column("project", String(100)),
+        Column("priority", Integer, nullable=False, server_default="0"),
+        Column("preemptible", Boolean, nullable=False, server_default=false()),
+        Column("max_wait", Integer),
+        Column("max_duration", Integer),
+        *(Column(name, Float, nullable=False, server_default="0") for name in _AMOUNTS),
+        Column("queued_at", UtcDateTime),
+        Column("admitted_at", UtcDateTime),
+        Column("wait_reason", JSON(none_as_null=True)),
+        Column("preempt_requested_at", UtcDateTime),
+        Column("timeout_requested_at", UtcDateTime),
+        Column("pause_requested_at", UtcDateTime),
+        Column("preemptions", Integer, nullable=False, server_default="0"),
     ]
 
 
@@ -195,6 +220,28 @@ tokens = Table(
     Column("expires_at", UtcDateTime),
     Column("revoked_at", UtcDateTime),
     Column("last_used_at", UtcDateTime),
+)
+
+# Each try at an experiment, a sweep or a follow-up, for as long as its row is kept.
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("kind", String(20), nullable=False),  # of the owner: its table's word
+    Column("owner_id", String(64), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("job_id", String(80), nullable=False),
+    Column("host", ToldWord(255)),
+    Column("submitted_at", UtcDateTime, nullable=False),
+    Column("started_at", UtcDateTime),
+    Column("ended_at", UtcDateTime),
+    Column("job_status", String(20)),  # the cluster's last word
+    Column("exit_code", Integer),
+    Column("error_type", ToldWord(200)),
+    Column("reason", Told),
+    Column("counted", Boolean, nullable=False, server_default=false()),  # as a failure
+    Column("log", Text),  # relative to the storage
+    Index(None, "owner_id", "kind", "attempt", unique=True),
 )
 
 # Postgres only: beside SQLite's file there is a lock, see `leadership.py`.

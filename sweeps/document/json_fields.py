@@ -15,6 +15,7 @@ from pydantic import JsonValue
 UNVARIED = {
     "/seed": "use /seeds: a row of the table has a trial for each",
     "/name": "use /name of the sweep: trials are named after their rows",
+    "/scheduling": "use /scheduling of the sweep: its trials run inside it",
     "/tags": "use /tags of the sweep: they change nothing in training",
 }
 # Nor these: the other fields of the base's object are not those of another kind.

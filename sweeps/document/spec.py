@@ -17,6 +17,7 @@ from trainer.spec.defaults import cpu_problems
 from trainer.spec.evaluation import ScoreName
 from trainer.spec.methods import Method
 from trainer.spec.recipes import RECIPE, VARIANT, Machines
+from trainer.spec.resources import Scheduling
 from trainer.spec.spec import PLAIN, PLAIN_WORDS, ExperimentSpec, TagKey, TagValue
 
 MAX_TRIALS = 10_000
@@ -128,6 +129,11 @@ class SweepSpec(StrictModel):
     search_seed: int = Field(default=0, ge=0, le=2**31 - 1, description="Of what is drawn.")
     scheduler: Scheduler = NoScheduler()
     limits: Limits = Limits()
+    scheduling: Scheduling = Field(
+        default=Scheduling(),
+        exclude_if=lambda value: value == Scheduling(),
+        description="Of the sweep as a whole; it begins where there is room for one trial.",
+    )
     tags: dict[TagKey, TagValue] = Field(default_factory=dict, max_length=50)
 
 
@@ -153,6 +159,7 @@ def parse_sweep(document: object, machines: Machines | None = None) -> SweepSpec
     base = document.get("base") if isinstance(document, dict) else None
     problems = [
         *(replace(each, pointer=f"/base{each.pointer}") for each in cpu_problems(base, machines)),
+        *_scheduling_problems(sweep),
         *_axis_problems(sweep),
         *_clashes(sweep),
         *_repeated(sweep.seeds or (), "/seeds", "each seed once"),
@@ -162,6 +169,13 @@ def parse_sweep(document: object, machines: Machines | None = None) -> SweepSpec
     if problems:
         raise SpecError(tuple(problems))
     return sweep
+
+
+def _scheduling_problems(sweep: SweepSpec) -> list[Problem]:
+    """Trials run inside their sweep: what is said of them by themselves would be without effect."""
+    if sweep.base.scheduling == Scheduling():
+        return []
+    return [Problem("/base/scheduling", "is for experiments by themselves", "/scheduling of the sweep")]
 
 
 def _axis_problems(sweep: SweepSpec) -> list[Problem]:

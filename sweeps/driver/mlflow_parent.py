@@ -6,19 +6,26 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from sweeps.document.spec import SweepSpec
 from sweeps.results.table import Table
 from trainer.base.ends import End
+from trainer.results.report import AttemptReport
 from trainer.storage.directories import SweepDir
 from trainer.storage.layout import Storage, mlflow_ids
 from trainer.storage.notices import Notice, add_notice
-from trainer.storage.tracking import CODE
+from trainer.storage.tracking import CODE, Trouble
+from trainer.tracking.content.deltas import DELTA
+from trainer.tracking.content.groups import group_of
+from trainer.tracking.content.views import SHOWN, View, parameter_of
 from trainer.tracking.mlflow_compat import LOGGED_ARTIFACTS, NOTE, PARENT_RUN
-from trainer.tracking.tracker import MlflowTracker, Point, RunInfo, Tracker, open_noted
+from trainer.tracking.mlflow_tracker import MlflowTracker
+from trainer.tracking.run_log import delta_point
+from trainer.tracking.tracker import Point, RunInfo, Tracker, open_noted
 from trainer.tracking.trouble import TrackerError, translated, within
 
 log = logging.getLogger(__name__)
@@ -45,11 +52,13 @@ class ParentRun:
     ) -> None:
         self._sweep = sweep
         self._id = identifier
+        self._storage = storage
         self._directory: SweepDir = storage.sweep(identifier)
         self._uri = uri
         self._connect = connect
         self._tracker: Tracker | None = None
         self._shown = self._quiet_until = 0.0
+        self._gains: deque[AttemptReport] = deque()  # threads add, one at a time takes
         self._telling = threading.Lock()
         if uri is not None:
             with self._telling:
@@ -64,13 +73,27 @@ class ParentRun:
         tags = {"rebalance.sweep": self._id, "rebalance.row": row}
         return {**tags, PARENT_RUN: self.run_id} if self.run_id else tags
 
-    def show(self, table: Table, numbers: Mapping[str, float], step: int, *, last: bool = False) -> None:
+    def show(
+        self,
+        table: Table,
+        numbers: Mapping[str, float],
+        step: int,
+        gains: Sequence[AttemptReport] = (),
+        *,
+        last: bool = False,
+    ) -> None:
         """Logs the numbers, and the table with its files at most every half minute.
+
+        `gains` are reports of trials whose difference to the reference is known by now: it goes into their
+        runs, with this call or a later one.
 
         One thread at a time; the others, and all for a minute after a failure, go on without: no trial
         waits for a server that hangs. The last call always counts.
         """
-        if self._uri is None or (not last and time.monotonic() < self._quiet_until):
+        if self._uri is None:
+            return
+        self._gains.extend(gains)
+        if not last and time.monotonic() < self._quiet_until:
             return
         if not self._telling.acquire(blocking=last):
             return
@@ -100,7 +123,7 @@ class ParentRun:
             log.warning("%s; the sweep goes on", error.told)
             self._tracker = None
             self._quiet_until = time.monotonic() + _SECONDS_AFTER_FAILURE
-            text = f"{error.told}. Missing there: the sweep's newest table, until one is taken"
+            text = f"{error.told}. Missing there: the sweep's newest table and gains, until they are taken"
             attempt = self._directory.attempt(max(1, self._directory.newest_attempt()))
             with suppress(OSError):
                 add_notice(attempt, Notice(code=CODE, text=text))
@@ -109,6 +132,7 @@ class ParentRun:
         assert self._uri is not None
         tracker = self._connect(self._uri)
         open_noted(tracker, self._directory.mlflow, self._info())
+        tracker.show_view(view_of(self._sweep, self._id))
         self._tracker = tracker
         return tracker
 
@@ -118,6 +142,25 @@ class ParentRun:
         if last or time.monotonic() - self._shown > _SECONDS_BETWEEN_TABLES:
             self._log_tables(table, tracker)
             self._shown = time.monotonic()
+        for report in list(self._gains):
+            self._tell_gain(report, tracker)
+            with suppress(ValueError):  # one that took too long was left to itself, and is there after all
+                self._gains.remove(report)
+
+    def _tell_gain(self, report: AttemptReport, tracker: Tracker) -> None:
+        """Sends what a trial gains to its run; one that has none, or whose run somebody has deleted, goes
+        without until everything of it is sent again.
+        """
+        run_id = mlflow_ids(self._storage.mlflow_run(report.experiment)).get("run_id")
+        point = delta_point(self._storage, report)
+        if run_id is None or point is None:
+            return
+        try:
+            tracker.log_points([point], run_id)
+        except TrackerError as error:
+            if error.kind is not Trouble.DELETED:
+                raise
+            log.warning("the gain of %s is not in MLflow: %s", report.experiment, error)
 
     def _log_page(self) -> None:
         tracker, figures = self._tracker or self._open(), self._directory.figures
@@ -136,7 +179,7 @@ class ParentRun:
         document = sweep.model_dump(mode="json", exclude={"base", "tags", "name"})
         params = {key: json.dumps(value, ensure_ascii=False) for key, value in document.items()}
         name = sweep.name or self._id
-        return RunInfo(group=sweep.base.dataset.name, name=name, params=params, tags=tags)
+        return RunInfo(group=group_of(sweep.base.dataset), name=name, params=params, tags=tags)
 
     def _log_tables(self, table: Table, tracker: Tracker) -> None:
         view = self._directory.comparison
@@ -144,6 +187,19 @@ class ParentRun:
         for file in (view, *self._directory.tables.values()):
             if file.exists():
                 tracker.log_file(file.local)
+
+
+def view_of(sweep: SweepSpec, identifier: str) -> View:
+    """Its trials by what they differ in: scores, gains and curves."""
+    scores = tuple(dict.fromkeys((sweep.metric, *SHOWN)))
+    varied = [parameter_of(axis.pointer) for axis in sweep.axes]
+    return View(
+        key=f"rebalance-{identifier}",
+        title="Its trials compared",
+        runs=f"tags.`rebalance.sweep` = '{identifier}' AND tags.`rebalance.row` LIKE '%'",
+        params=[*(("method.kind",) if sweep.variants else ()), *varied],
+        metrics=[*scores, *(f"{DELTA}{name}" for name in scores)],
+    )
 
 
 def table_view(table: Table) -> dict[str, Any]:

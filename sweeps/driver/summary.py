@@ -13,6 +13,7 @@ from typing import Any
 from sweeps.document.expand import Trial
 from sweeps.document.spec import SweepSpec
 from sweeps.driver.decide import gpu_hours
+from sweeps.driver.gains import Gains
 from sweeps.driver.mlflow_parent import ParentRun
 from sweeps.results.formats import FORMATS
 from sweeps.results.report import BestTrial, EndCounts
@@ -60,12 +61,14 @@ class Board:
         self._next_table = 0.0
         self._trials = {trial.number: trial for trial in trials}
         self._reports = {number: self._stored(number) for number in self._trials}
+        self._gains = Gains(sweep, identifier, storage, trials)
         self._events = self._directory.attempt(attempt).metrics.appending()
 
     def started(self, trial: Trial, attempt: int) -> None:
         with self._lock:
             self._trials[trial.number] = trial
             self._reports[trial.number] = None
+            self._gains.begun(trial)
             again = f", attempt {attempt}" if attempt > 1 else ""
             self._tell(trial, "started", f"started{again}", attempt=attempt)
 
@@ -167,7 +170,10 @@ class Board:
         return table, numbers
 
     def _show(self, table: Table, numbers: Mapping[str, float], *, last: bool = False) -> None:
-        self._parent.show(table, numbers, self._total - int(numbers["trials/waiting"]), last=last)
+        with self._lock:
+            due = list(self._gains.due(self._reports))
+        ended = self._total - int(numbers["trials/waiting"])
+        self._parent.show(table, numbers, ended, due, last=last)
 
     def _end_line(self, report: AttemptReport) -> str:
         if report.error is not None:

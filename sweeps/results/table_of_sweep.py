@@ -36,7 +36,7 @@ def sweep_table(sweep: SweepSpec, entries: Sequence[Entry], *, limit: str | None
         limit: `SweepReport.limit`, said in the notes.
     """
     preset, rows = PRESETS.get(sweep.tags.get(PRESET_TAG, "")), rows_of(sweep)
-    recipe_of = {row: settings.get(RECIPE) for row, (_, settings) in rows.items()}
+    recipe_of = _recipes(rows)
     order = list(dict.fromkeys(recipe_of.values()))
     entries = sorted(
         entries, key=lambda each: order.index(recipe_of[each.row]) if each.row in recipe_of else 0
@@ -45,16 +45,24 @@ def sweep_table(sweep: SweepSpec, entries: Sequence[Entry], *, limit: str | None
         sweep.name,
         entries,
         metric=sweep.metric,
-        references=_references(recipe_of) if len(order) > 1 else None,
+        references=references_of(sweep),
         published=_published(sweep, preset, rows) if preset and sweep.metric == "mIoU" else None,
         notes=(*(_preset_notes(sweep, preset, entries) if preset else ()), *((limit,) if limit else ())),
     )
 
 
-def _references(recipe_of: Mapping[str, JsonValue]) -> dict[str, str]:
-    """Each row's reference: the first of its recipe."""
+def references_of(sweep: SweepSpec) -> dict[str, str] | None:
+    """Each row's reference, the first of its recipe; None of one recipe, whose first row is that of all."""
+    recipe_of = _recipes(rows_of(sweep))
+    if len(set(recipe_of.values())) < 2:
+        return None
     first: dict[JsonValue, str] = {}
     return {row: first.setdefault(recipe, row) for row, recipe in recipe_of.items()}
+
+
+def _recipes(rows: Mapping[str, tuple[str | None, Settings]]) -> dict[str, JsonValue]:
+    """The recipe of each row, None where the base has it."""
+    return {row: settings.get(RECIPE) for row, (_, settings) in rows.items()}
 
 
 def _published(

@@ -14,7 +14,13 @@ import pytest
 from trainer.storage.posix import PosixFile
 from trainer.storage.tracking import Trouble
 from trainer.tracking import mlflow_compat
-from trainer.tracking.tracker import MlflowTracker, Opened, Point, RunIds, RunInfo, Tracker, open_noted
+from trainer.tracking.content.datasets import TrackedDataset
+from trainer.tracking.content.overlays import Drawn
+from trainer.tracking.content.trained import Scored, TrainedModel
+from trainer.tracking.content.views import View
+from trainer.tracking.mlflow_tracker import MlflowTracker
+from trainer.tracking.server.views_compat import SHARED_VIEW, VIEW_KEY
+from trainer.tracking.tracker import Opened, Point, RunIds, RunInfo, Tracker, open_noted
 from trainer.tracking.trouble import TrackerError
 
 
@@ -24,7 +30,7 @@ class Server(Protocol):
     def connect(self) -> Tracker: ...
 
     def read(self, run_id: str) -> dict[str, Any]:
-        """name, status, params, tags, metrics, files, tables, models."""
+        """status, group, params, tags, metrics, files, tables, models, trained, datasets, images, views."""
 
     def delete_run(self, ids: RunIds) -> None: ...
 
@@ -71,7 +77,8 @@ class FakeTracker:
 
     def open(self, info: RunInfo) -> Opened:
         runs, groups = self._server.runs, self._server.groups
-        group = groups.setdefault(info.group, f"g{len(groups)}")
+        parent = runs.get(info.tags.get(mlflow_compat.PARENT_RUN, ""))
+        group = parent["group"] if parent else groups.setdefault(info.group, f"g{len(groups)}")
         made = [each for each, run in runs.items() if info.maybe_made and run["key"] == info.key]
         self._id = info.run_id if info.run_id in runs else next(iter(made), f"run{next(_NUMBERS)}")
         fresh: dict[str, Any] = {
@@ -81,6 +88,10 @@ class FakeTracker:
             "files": set(),
             "tables": {},
             "models": {},
+            "trained": {},
+            "datasets": {},
+            "images": set(),
+            "views": [],
         }
         run = runs.setdefault(self._id, {**fresh, "key": info.key, "group": group})
         run["params"] = {**info.params, **run["params"]}
@@ -92,17 +103,34 @@ class FakeTracker:
         replaced = info.run_id not in (None, self._id)
         return Opened(RunIds(self._id, run["group"]), bool(restored), replaced)
 
-    def log_points(self, points: Any) -> None:
+    def log_points(self, points: Any, run_id: str | None = None) -> None:
+        metrics = self._alive(run_id or self._id)["metrics"]
         for step, _, values in points:
             for name, value in values.items():
-                known = self._run["metrics"].setdefault(name, [])
+                known = metrics.setdefault(name, [])
                 if (step, value) not in known:
                     known.append((step, value))
 
-    def log_table(self, name: str, columns: Any) -> None:
-        self._run["files"].add(f"{name}.json")
-        rows = [list(row) for row in zip(*columns.values(), strict=True)]
-        self._run["tables"][name] = {"columns": list(columns), "data": rows}
+    def log_tables(self, tables: Any) -> None:
+        for name, columns in tables.items():
+            self._run["files"].add(f"{name}.json")
+            rows = [list(row) for row in zip(*columns.values(), strict=True)]
+            self._run["tables"][name] = {"columns": list(columns), "data": rows}
+
+    def log_images(self, images: Any, *, step: int, unix_seconds: float) -> None:
+        self._run["images"] |= {(each.key, step) for each in images}
+
+    def log_trained(self, model: TrainedModel, scored: Any, datasets: Any = ()) -> None:
+        for each in (*datasets, *(one.dataset for one in scored)):
+            self._run["datasets"][each.name] = (each.context, each.digest)
+        here = self._run["trained"].setdefault(model.name, {"params": dict(model.params), "metrics": {}})
+        for one in scored:
+            self.log_points([Point(one.step, one.unix_seconds, one.values)])
+            here["metrics"] |= {name: (value, one.dataset.name) for name, value in one.values.items()}
+
+    def show_view(self, view: View) -> None:
+        if view.key not in self._run["views"]:
+            self._run["views"].append(view.key)
 
     def log_file(self, path: Path, folder: str = "") -> None:
         self._run["files"].add(f"{folder}/{path.name}" if folder else path.name)
@@ -115,8 +143,11 @@ class FakeTracker:
 
     @property
     def _run(self) -> dict[str, Any]:
-        run: dict[str, Any] = self._server.runs[self._id]
-        if {self._id, run["group"]} & self._server.deleted:
+        return self._alive(self._id)
+
+    def _alive(self, run_id: str) -> dict[str, Any]:
+        run: dict[str, Any] = self._server.runs[run_id]
+        if {run_id, run["group"]} & self._server.deleted:
             raise TrackerError("current state is deleted", Trouble.DELETED)
         return run
 
@@ -157,8 +188,11 @@ class MlflowOnFile:
         found = [file.path for file in client.list_artifacts(run_id)]
         inner = [file.path for folder in found for file in client.list_artifacts(run_id, folder)]
         told = json.loads(run.data.tags.get("mlflow.loggedArtifacts", "[]"))
+        group = client.get_experiment(run.info.experiment_id)
+        images = [Path(name).stem.split("+") for name in inner if name.startswith("images/")]
         return {
             "status": run.info.status,
+            "group": run.info.experiment_id,
             "params": run.data.params,
             "tags": run.data.tags,
             "metrics": {
@@ -173,15 +207,43 @@ class MlflowOnFile:
                 for each in told
             },
             "models": self._models(run),
+            "trained": self._trained(run),
+            "datasets": {
+                each.dataset.name: (each.tags[0].value, each.dataset.digest)
+                for each in run.inputs.dataset_inputs
+            },
+            "images": {(parts[0].replace("~", "/"), int(parts[2])) for parts in images},
+            "views": [
+                key
+                for key in (name.removeprefix(SHARED_VIEW) for name in group.tags if SHARED_VIEW in name)
+                if run.data.tags.get(mlflow_compat.NOTE, "").count(f"{VIEW_KEY}={key})") == 1
+            ],
         }
 
     def _models(self, run: Any) -> dict[str, set[str]]:
-        """Files of the run's models by name, each once."""
+        """Files of the run's models that have some, by name."""
         client = self._client
-        found = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run.info.run_id}'")
+        found = self._made_by(run)
         files = {each.name: client.list_logged_model_artifacts(each.model_id) for each in found}
-        assert len(files) == len(found)
-        return {name: {file.path for file in listed} for name, listed in files.items()}
+        return {name: {file.path for file in listed} for name, listed in files.items() if listed}
+
+    def _trained(self, run: Any) -> dict[str, Any]:
+        """Parameters and scores of the run's models without files, by name; each is ready, and an output."""
+        found = {}
+        for each in self._made_by(run):
+            if not self._client.list_logged_model_artifacts(each.model_id):
+                scores = {one.key: (one.value, one.dataset_name) for one in each.metrics or ()}
+                found[each.name] = {"params": each.params, "metrics": scores}
+                assert str(each.status) == "READY"
+                assert each.model_id in {one.model_id for one in run.outputs.model_outputs}
+        return found
+
+    def _made_by(self, run: Any) -> list[Any]:
+        """The run's models, no two of one name."""
+        wanted = f"source_run_id = '{run.info.run_id}'"
+        found = list(self._client.search_logged_models([run.info.experiment_id], wanted))
+        assert len({each.name for each in found}) == len(found)
+        return found
 
 
 @pytest.fixture(scope="module")
@@ -223,7 +285,7 @@ def test_a_run_keeps_what_it_is_given(server: Server, make_info: Info, tmp_path:
     tracker = server.connect()
     run_id = tracker.open(make_info()).ids.run_id
     tracker.log_points(CURVE)
-    tracker.log_table("per_class", TABLE)
+    tracker.log_tables({"per_class": TABLE})
     report = tmp_path / "report.json"
     report.write_text(json.dumps({"state": "completed"}))
     tracker.log_file(report)
@@ -251,6 +313,65 @@ def test_a_model_sent_twice_is_there_once(server: Server, make_info: Info, tmp_p
     assert server.read(run_id)["models"] == {"final": {"MLmodel", "README.md"}}
 
 
+DATASET = TrackedDataset("d-val", "abc", "evaluation", '{"uri": "data:d"}', "{}")
+TRAINED = TrainedModel("one", "final", {"seed": "0"}, {"rebalance.checkpoint": "final"})
+
+
+def test_a_trained_model_is_known_with_its_data(server: Server, make_info: Info) -> None:
+    """Its scores are metrics of the run and of the model, on a data set; sent twice it is there once, and
+    another checkpoint is another model.
+    """
+    for _ in range(2):
+        tracker = server.connect()
+        ids = tracker.open(replace(make_info(), key="k", maybe_made=True)).ids
+        train = replace(DATASET, name="d-train", context="training")
+        tracker.log_trained(TRAINED, [Scored(5, 100.0, {"mIoU": 40.0}, DATASET)], [train])
+    tracker.log_trained(
+        replace(TRAINED, name="one, best", key="best"), [Scored(3, 99.0, {"again/mIoU": 41.0}, DATASET)]
+    )
+    run = server.read(ids.run_id)
+    assert run["metrics"] == {"mIoU": [(5, 40.0)], "again/mIoU": [(3, 41.0)]}
+    assert run["datasets"] == {"d-val": ("evaluation", "abc"), "d-train": ("training", "abc")}
+    assert run["trained"] == {
+        "one": {"params": {"seed": "0"}, "metrics": {"mIoU": (40.0, "d-val")}},
+        "one, best": {"params": {"seed": "0"}, "metrics": {"again/mIoU": (41.0, "d-val")}},
+    }
+
+
+def test_pictures_lie_side_by_side(server: Server, make_info: Info) -> None:
+    """By key and step, each once however often it is sent."""
+    tracker = server.connect()
+    run_id = tracker.open(make_info()).ids.run_id
+    for content in (b"old", b"new"):
+        tracker.log_images([Drawn("overlays/a b", content, content)], step=7, unix_seconds=1.5)
+    assert server.read(run_id)["images"] == {("overlays/a b", 7)}
+
+
+def test_charts_are_linked_once(server: Server, make_info: Info) -> None:
+    """In the description, beside what a person has written there."""
+    run_id = None
+    for _ in range(2):
+        tracker = server.connect()
+        run_id = tracker.open(make_info(run_id, **{mlflow_compat.NOTE: "a sweep"})).ids.run_id
+        tracker.show_view(View(key="rebalance-s1", title="Its trials"))
+    assert run_id is not None
+    assert server.read(run_id)["views"] == ["rebalance-s1"]
+
+
+def test_a_trial_lies_where_its_parent_does(server: Server, make_info: Info) -> None:
+    """Whatever its own group is called: elsewhere it is not shown below it. What is told of it later needs
+    its id alone.
+    """
+    parent = server.connect()
+    above = parent.open(make_info()).ids
+    below = {mlflow_compat.PARENT_RUN: above.run_id}
+    trial = server.connect().open(replace(make_info(**below), group="another")).ids
+    assert trial.experiment_id == above.experiment_id
+    parent.log_points([Point(5, 100.0, {"delta_mIoU": 1.5})], trial.run_id)
+    assert server.read(trial.run_id)["metrics"] == {"delta_mIoU": [(5, 1.5)]}
+    assert server.read(above.run_id)["metrics"] == {}
+
+
 def test_mlflow_means_these_tags() -> None:
     """The names in trainer/tracking/mlflow_compat.py are MLflow's own."""
     from mlflow.utils import mlflow_tags
@@ -258,6 +379,8 @@ def test_mlflow_means_these_tags() -> None:
     assert mlflow_compat.PARENT_RUN == mlflow_tags.MLFLOW_PARENT_RUN_ID
     assert mlflow_compat.NOTE == mlflow_tags.MLFLOW_RUN_NOTE
     assert mlflow_compat.LOGGED_ARTIFACTS == mlflow_tags.MLFLOW_LOGGED_ARTIFACTS
+    assert mlflow_compat.LOGGED_IMAGES == mlflow_tags.MLFLOW_LOGGED_IMAGES
+    assert mlflow_compat.CONTEXT == mlflow_tags.MLFLOW_DATASET_CONTEXT
 
 
 def test_mlflow_has_what_asks_its_server_once() -> None:
@@ -305,7 +428,7 @@ def test_everything_sent_twice_is_there_once(server: Server, make_info: Info) ->
     for tracker in (first, server.connect()):
         tracker.open(make_info(run_id, **{"mlflow.parentRunId": "p1", "note": "theirs"}))
         tracker.log_points(CURVE)
-        tracker.log_table("per_class", TABLE)
+        tracker.log_tables({"per_class": TABLE})
     run = server.read(run_id)
     assert run["metrics"] == {"train/loss": [(1, 2.5), (2, 1.5)], "eval/mIoU": [(2, 20.0)]}
     assert len(run["tables"]["per_class"]["data"]) == 2

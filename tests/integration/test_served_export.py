@@ -21,7 +21,8 @@ import pytest
 from tests.unit.trainer.mmseg_adapter.export.deployed_models import WHOLE, deployed, real_pictures
 from trainer.mmseg_adapter.export.export import export_model
 from trainer.mmseg_adapter.export.pictures import Picture, predicted
-from trainer.tracking.tracker import MlflowTracker, RunInfo
+from trainer.tracking.mlflow_tracker import MlflowTracker
+from trainer.tracking.tracker import RunInfo
 
 pytestmark = [pytest.mark.integration, pytest.mark.filterwarnings("ignore::UserWarning:mmseg.*")]
 _LIMIT = 180.0  # seconds until the server answers

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -83,6 +84,24 @@ def _tracked_below_one_run(uri: str, report: SweepReport, trial: AttemptReport) 
     assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
     assert child.data.tags["rebalance.row"] == "lambda=0.3"
     assert child.info.status == "FINISHED"
+    assert child.info.experiment_id == parent.info.experiment_id
+    assert trial.result is not None
+    gains = [each.data.metrics.get("delta_mIoU") for each in _runs_of(client, parent, "lambda=0.3")]
+    assert all(gain is not None for gain in gains)
+    assert not any("delta_mIoU" in each.data.metrics for each in _runs_of(client, parent, "lambda=0"))
+    images = {item.path for item in client.list_artifacts(child.info.run_id, "images")}
+    assert len(images) == 6  # three pictures, each large and small
+    assert {each.dataset.name for each in child.inputs.dataset_inputs} == {
+        "digit_scenes-train",
+        "digit_scenes-val",
+    }
+    assert len(child.outputs.model_outputs) == 1
+    assert "viewStateShareKey=rebalance-" in parent.data.tags["mlflow.note.content"]
+
+
+def _runs_of(client: Any, parent: Any, row: str) -> list[Any]:
+    found = client.search_runs([parent.info.experiment_id], f"tags.`rebalance.row` = '{row}'")
+    return list(found)
 
 
 def test_a_killed_driver(tmp_path: Path, cluster: str) -> None:

@@ -30,6 +30,7 @@ from trainer.track import main as track
 
 pytestmark = pytest.mark.integration
 LIMIT_SECONDS = 300.0
+MOST_REQUESTS = 42  # of one experiment, files among them
 
 
 class Mlflow:
@@ -78,6 +79,11 @@ class Mlflow:
             psutil.wait_procs(family, timeout=30)
             self._process.wait(30)
             self._process = None
+
+    def requests(self) -> int:
+        """How many it has answered, but for those after its health."""
+        lines = (self._directory / "mlflow.log").read_text(errors="replace").splitlines()
+        return sum("HTTP/1.1" in line and "/health" not in line for line in lines)
 
     def _healthy(self) -> bool:
         with suppress(OSError), urllib.request.urlopen(f"{self.uri}/health", timeout=2) as answer:
@@ -141,6 +147,7 @@ def test_everything_comes_back(mlflow: Mlflow, tmp_path: Path) -> None:
     storage = Storage.at(tmp_path / "storage")
     first = train(storage, "e1", mlflow.uri)
     assert first.notices == ()
+    assert mlflow.requests() < MOST_REQUESTS
     ids = mlflow_ids(storage.mlflow_run("e1"))
     expected = content(mlflow, ids["run_id"])
     assert (expected["status"], expected["steps"]) == ("FINISHED", [1, 2, 3, 4])

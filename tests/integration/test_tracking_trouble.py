@@ -11,7 +11,8 @@ import pytest
 from tests.mlflow_stub import Answering, BinThatKeeps, always, stub
 from trainer.storage.posix import PosixFile
 from trainer.storage.tracking import Trouble
-from trainer.tracking.tracker import MlflowTracker, RunIds, RunInfo, open_noted
+from trainer.tracking.mlflow_tracker import MlflowTracker
+from trainer.tracking.tracker import RunIds, RunInfo, open_noted
 from trainer.tracking.trouble import TrackerError
 
 pytestmark = pytest.mark.integration

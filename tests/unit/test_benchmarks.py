@@ -77,3 +77,19 @@ def test_report(repository: Path) -> None:
     assert result["megabytes"] < 8
     assert result["by_classes"].keys() == {"3", "5"}
     assert result["by_experiments"].keys() == {"2", "3"}
+
+
+def test_scheduling(repository: Path) -> None:
+    """Small, it prints all figures with a target, and the cluster is full."""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.scheduling", "--json", "--small"],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    assert done.returncode == 0, done.stderr
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    assert result["utilisation"] > 0.95
+    assert result["full_queue_ms"] > 0
+    assert set(result["waiting"]) == {"low", "normal", "high"}

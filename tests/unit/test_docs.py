@@ -27,7 +27,7 @@ from trainer.spec.evaluation import Evaluation
 from trainer.spec.methods import METHODS
 from trainer.spec.models import CATALOGUE
 from trainer.spec.recipes import Machines
-from trainer.spec.resources import Resources
+from trainer.spec.resources import Resources, Scheduling
 from trainer.spec.schedule import Schedule
 from trainer.spec.spec import ExperimentSpec, parse_spec
 
@@ -161,6 +161,7 @@ def expected_rows() -> dict[str, list[tuple[str, str, str]]]:
         "Resources": list(rows_of(Resources, "/resources")),
         "Evaluation": list(rows_of(Evaluation, "/evaluation")),
         "Checkpoints": list(rows_of(Checkpoints, "/checkpoints")),
+        "Scheduling": list(rows_of(Scheduling, "/scheduling")),
     }
     for name, entry in DATASETS.items():
         rows[f"Data set `{name}`"] = rows_of_choice(entry.parameters, "/dataset", "name")
@@ -202,7 +203,7 @@ def test_schedules_are_as_documented() -> None:
 
 
 def make_targets() -> set[str]:
-    return set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    return set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
 def test_named_make_targets_exist() -> None:
@@ -210,7 +211,7 @@ def test_named_make_targets_exist() -> None:
     named = {
         word
         for _, line in shell_lines()
-        for match in re.findall(r"\bmake((?: [A-Z_]+=\S+| [a-z]+\b)+)", line.split("#")[0])
+        for match in re.findall(r"\bmake((?: [A-Z_]+=\S+| [a-z-]+\b)+)", line.split("#")[0])
         for word in match.split()
         if "=" not in word
     }

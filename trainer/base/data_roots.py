@@ -100,11 +100,16 @@ def is_named(root: str) -> bool:
     return root.startswith(_SCHEME)
 
 
+def without_scheme(root: str) -> str:
+    """A spec's root as a path: of one by name, the name and what follows it."""
+    return root.removeprefix(_SCHEME)
+
+
 def place_of(root: str, named: Mapping[str, str]) -> Path | Problem:
     """The directory of a spec's root, by name or not; a problem where its name or what follows is refused."""
     if not is_named(root):
         return Path(root)
-    name, *parts = root.removeprefix(_SCHEME).split("/")
+    name, *parts = without_scheme(root).split("/")
     if not all(part not in ("", ".", "..") for part in (name, *parts)):
         return Problem(_POINTER, f"{root!r} is refused", _WANTED)
     if name not in named:

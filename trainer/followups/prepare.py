@@ -15,8 +15,7 @@ from trainer.data.prepare import PreparedData, prepare
 from trainer.followups.task import FollowupPlan, FollowupTask
 from trainer.plan import Plan, installed_versions, look_at
 from trainer.spec.data.class_map import scored_map
-from trainer.spec.followups import AnyRequest, EvaluationRequest, problems_for
-from trainer.spec.resources import Resources
+from trainer.spec.followups import EvaluationRequest, problems_for, resources_of
 from trainer.storage import checkpoints
 from trainer.storage.layout import Storage
 
@@ -48,7 +47,7 @@ def make_followup_plan(
         spec=trained.spec,
         data=data,
         frequencies=trained.frequencies,
-        resources=_resources(task.request, trained.spec.resources),
+        resources=resources_of(task.request, trained.spec.resources),
         versions=installed_versions(),
     )
 
@@ -91,10 +90,3 @@ def _evaluated(
         label_map=scored_map(ours, other.classes, other.label_map, request.class_map),
         palette=trained.data.palette,
     )
-
-
-def _resources(request: AnyRequest, trained: Resources) -> Resources:
-    """As asked for, else as in training; what concerns a few pictures is done by one worker."""
-    if isinstance(request, EvaluationRequest):
-        return request.resources or trained
-    return trained.model_copy(update={"workers": 1})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -116,10 +116,18 @@ class StepHook(Hook):  # type: ignore[misc]
 
 
 class EvaluationHook(Hook):  # type: ignore[misc]
-    """Makes all ranks evaluate the same model, and hands the counts of each evaluation to `emit`."""
+    """Makes all ranks evaluate the same model, and hands the counts of each evaluation to `emit`.
 
-    def __init__(self, emit: Callable[[int, SplitCounts, float], None]) -> None:
+    `see` gets each picture of this rank: iteration, its file's path, its (1, H, W) int64 labels and truth.
+    """
+
+    def __init__(
+        self,
+        emit: Callable[[int, SplitCounts, float], None],
+        see: Callable[[int, str, torch.Tensor, torch.Tensor], None],
+    ) -> None:
         self._emit = emit
+        self._see = see
         self._started = 0.0
 
     def before_val_epoch(self, runner: Any) -> None:
@@ -128,6 +136,13 @@ class EvaluationHook(Hook):  # type: ignore[misc]
         # Without SyncBN each worker has running statistics of its own; the deployed model has rank 0's.
         for buffer in scored(runner).buffers():
             broadcast(buffer, src=0)
+
+    def after_val_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Sequence[Any] | None = None
+    ) -> None:
+        del batch_idx, data_batch
+        for sample in outputs or ():
+            self._see(runner.iter, sample.img_path, sample.pred_sem_seg.data, sample.gt_sem_seg.data)
 
     def after_val_epoch(self, runner: Any, metrics: Record | None = None) -> None:
         assert metrics is not None

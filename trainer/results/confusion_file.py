@@ -8,10 +8,6 @@ Letters: N pictures, K classes.
 
 from __future__ import annotations
 
-import struct
-import tokenize
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from typing import Any, NamedTuple
@@ -20,17 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from trainer.base.errors import ReportError
+from trainer.base.npz import DAMAGE as _DAMAGE
+from trainer.base.npz import names_in as _names
 from trainer.results.metrics import Counts
 from trainer.results.split_counts import SplitCounts
 from trainer.storage.port import StoredFile
 
 Array = npt.NDArray[Any]
 _COUNTS = ("confusion", "tp", "fp", "fn")
-# What numpy and zipfile raise where bytes are not what they were.
-_DAMAGE = (
-    *(OSError, EOFError, ValueError, TypeError, LookupError, MemoryError, RuntimeError, SyntaxError),
-    *(zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError),
-)
 
 
 class ConfusionFile(NamedTuple):
@@ -99,10 +92,3 @@ def _matrix(arrays: Mapping[str, Array], name: str, shape: tuple[int, int]) -> C
     if array.shape != shape or array.dtype != np.int64:
         raise ValueError(f"{name} is {array.dtype} {array.shape}, not int64 {shape}")
     return array
-
-
-def _names(arrays: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    array = arrays[key]  # bytes where it is no array
-    if not isinstance(array, np.ndarray) or array.dtype.kind != "U" or array.ndim != 1:
-        raise ValueError(f"{key} is no list of names")
-    return tuple(array.tolist())

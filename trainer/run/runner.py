@@ -27,7 +27,7 @@ from trainer.mmseg_adapter.hooks import (
     StepHook,
 )
 from trainer.mmseg_adapter.isolation import quiet_logger
-from trainer.mmseg_adapter.mmengine_compat import QuietRunner
+from trainer.mmseg_adapter.mmengine_compat import QuietConfig, QuietRunner
 from trainer.mmseg_adapter.model.config import revive
 from trainer.mmseg_adapter.model.fit import check_model
 from trainer.mmseg_adapter.parameter_groups import NamedGroups  # noqa: F401 - optim_wrapper names it
@@ -145,10 +145,10 @@ def build_runner(plan: Plan, sink: Sink, evaluations: Evaluations) -> Runner:
             SeedingHook(plan.spec.seed),
             ProgressHook(plan.log_interval, sink.emit),
             StepHook(sink.emit),
-            EvaluationHook(evaluations.add),
+            EvaluationHook(evaluations.add, evaluations.shown.see),
             CheckpointHook(checkpoints, plan.checkpoint_interval, sink.emit, partial(_was_evaluated, plan)),
         ],
-        cfg=Config({**config, "model_wrapper_cfg": _ddp()} if distributed else config),
+        cfg=QuietConfig({**config, "model_wrapper_cfg": _ddp()} if distributed else config),
         **config,
     )
     if schedule.ema is not None:

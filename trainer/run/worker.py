@@ -69,6 +69,7 @@ def train(plan: Plan, sink: Sink, mark: Callable[[str], None] = lambda _: None) 
     checkpoint = kept.write_final(final)
     if get_rank() == 0:
         write_confusion(plan.attempt_dir.confusion, evaluations.counts, plan.data.classes)
+    evaluations.shown.write()
     mark("train")
     return AttemptResult(
         evaluation=evaluations.scores,

@@ -134,3 +134,10 @@ def _scale_problems(dataset: Dataset | None, spec: ExperimentSpec) -> list[Probl
 
 def _schema() -> dict[str, Any]:
     return _REQUEST.json_schema()
+
+
+def resources_of(request: AnyRequest, trained: Resources) -> Resources:
+    """As asked for, else as in training; what concerns a few pictures is done by one worker."""
+    if isinstance(request, EvaluationRequest):
+        return request.resources or trained
+    return trained.model_copy(update={"workers": 1})

@@ -32,7 +32,7 @@ from trainer.spec.methods import Method
 from trainer.spec.model_checks import fit_problems
 from trainer.spec.models import Model
 from trainer.spec.recipes import Machines, Variant, known_recipe
-from trainer.spec.resources import Resources
+from trainer.spec.resources import Resources, Scheduling
 from trainer.spec.schedule import Schedule
 
 TagKey = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
@@ -112,6 +112,7 @@ class ExperimentSpec(StrictModel):
     evaluation: Evaluation = Evaluation()
     checkpoints: Checkpoints = Field(default=Checkpoints(), exclude_if=lambda value: value == Checkpoints())
     seed: int = Field(default=0, ge=0, le=2**31 - 1)
+    scheduling: Scheduling = Field(default=Scheduling(), exclude_if=lambda value: value == Scheduling())
     tags: dict[TagKey, TagValue] = Field(default_factory=dict, max_length=50)
 
     @model_validator(mode="before")
@@ -209,7 +210,7 @@ def spec_hash(spec: ExperimentSpec) -> str:
         if name not in defaults or getattr(spec.schedule, name) != defaults[name]
     }
     # What names a training without changing it, and later words at their defaults.
-    for name in ("recipe", "variant", "checkpoints"):
+    for name in ("recipe", "variant", "checkpoints", "scheduling"):
         document.pop(name, None)
     if spec.weights == "none":
         del document["weights"]

@@ -71,6 +71,11 @@ class AttemptDir:
         return self.folder.file("confusion.npz")
 
     @property
+    def shown(self) -> StoredFile:
+        """Labels of a few pictures, the same in every run: see `trainer.results.shown_file`."""
+        return self.folder.file("pictures.npz")
+
+    @property
     def permit(self) -> StoredFile:
         """The iteration up to which a sweep's scheduler has judged: see `trainer.storage.orders`."""
         return self.folder.file("permit")

@@ -81,6 +81,10 @@ class Storage:
         """{"run_id": …, "experiment_id": …}: the MLflow run that all attempts share."""
         return self.experiment(experiment).file("mlflow.json")
 
+    def reference(self, experiment: str) -> StoredFile:
+        """Of a trial, which one its scores are compared with: see `trainer.storage.reference`."""
+        return self.experiment(experiment).file("reference.json")
+
     def tracking(self, experiment: str) -> StoredFile:
         """How the last one fared who sent something to MLflow: see `trainer.storage.tracking`."""
         return self.experiment(experiment).file("tracking.json")

@@ -35,5 +35,5 @@ def catch_up(attempt: Task, *, by: str, status: RunStatus | None, seconds: float
 
 def _send_all(attempt: Task, report: AttemptReport | None, status: RunStatus | None) -> None:
     tracker = open_run(attempt)
-    send_followups(attempt.layout, attempt.experiment, tracker)
+    send_followups(attempt, tracker)
     finish_run(attempt, report, tracker, again=True, status=status)

@@ -24,10 +24,13 @@ from trainer.storage.layout import Storage
 from trainer.storage.notices import Notice
 from trainer.storage.tracking import CODE
 from trainer.task import Task
+from trainer.tracking.content.datasets import scored_dataset, source_of
+from trainer.tracking.content.tables import measured_of, per_class_columns
+from trainer.tracking.content.trained import Scored, trained_model
 from trainer.tracking.newest import newest
 from trainer.tracking.outcome import TrackingOutcome
-from trainer.tracking.run_log import finish_run, join_run, log_document, measured_of, per_class_columns
-from trainer.tracking.tracker import Point, Tracker
+from trainer.tracking.run_log import finish_run, join_run, log_document, params_of
+from trainer.tracking.tracker import Tracker
 from trainer.tracking.trouble import TrackerError, translated, within
 
 log = logging.getLogger(__name__)
@@ -79,50 +82,55 @@ def tell_followup(
 
 def _join_and_send(attempt: Task, report: FollowupReport) -> None:
     tracker, another = join_run(attempt, as_it_stands=True)
-    _send(attempt.layout, report, tracker)
+    _send(attempt, report, tracker)
     if another:  # and one that was made just now runs, by MLflow's lights
         ended = read_report(attempt.attempt_dir.report)
         finish_run(attempt, ended, tracker, again=True)
 
 
-def send_followups(storage: Storage, experiment: str, tracker: Tracker) -> None:
-    """Sends all of the experiment's that were completed; nothing is there twice. One that cannot be read is
+def send_followups(attempt: Task, tracker: Tracker) -> None:
+    """Sends all of its experiment's that were completed; nothing is there twice. One that cannot be read is
     logged: the others do not wait for it.
 
     Raises:
         TrackerError: from the tracker.
     """
-    for name in storage.followups(experiment).names():
-        here = storage.followup(experiment, name)
+    storage = attempt.layout
+    for name in storage.followups(attempt.experiment).names():
+        here = storage.followup(attempt.experiment, name)
         try:
             report = read_followup_report(here.attempt(here.newest_attempt()).report)
         except ReportError as error:
             log.warning("follow-up %s is not sent to MLflow: %s", name, error)
             continue
         if report is not None:
-            _send(storage, report, tracker)
+            _send(attempt, report, tracker)
 
 
-def _send(storage: Storage, report: FollowupReport, tracker: Tracker) -> None:
+def _send(attempt: Task, report: FollowupReport, tracker: Tracker) -> None:
     if isinstance(report.result, EvaluationResult):
-        _send_scores(storage, report, report.result, tracker)
+        _send_scores(attempt, report, report.result, tracker)
     elif is_tracked(report):
-        here = storage.followup(report.experiment, report.followup).export.folder(_MODEL)
+        here = attempt.layout.followup(report.experiment, report.followup).export.folder(_MODEL)
         if here.exists():  # it may have been cleared away since
             tracker.log_model(here.local, str(report.request.checkpoint))
 
 
-def _send_scores(
-    storage: Storage, report: FollowupReport, result: EvaluationResult, tracker: Tracker
-) -> None:
-    folder = f"evaluations/{report.followup}"
-    seconds = datetime.fromisoformat(report.ended_at).timestamp()  # equal each time it is sent
+def _send_scores(attempt: Task, report: FollowupReport, result: EvaluationResult, tracker: Tracker) -> None:
+    checkpoint, folder = report.request.checkpoint, f"evaluations/{report.followup}"
+    values: dict[str, float] = {}
     for mode, scores in result.evaluation.items():
-        prefix = f"again/{result.dataset}/{report.request.checkpoint}/{mode}"
-        values = {f"{prefix}/{name}": value for name, value in measured_of(scores).items()}
-        tracker.log_points([Point(result.iteration, seconds, values)])
-        tracker.log_table(f"{folder}/per_class_{mode}", per_class_columns(scores))
-    counts = storage.followup(report.experiment, report.followup).confusion
+        prefix = f"again/{result.dataset}/{checkpoint}/{mode}"
+        values |= {f"{prefix}/{name}": value for name, value in measured_of(scores).items()}
+    first = next(iter(result.evaluation.values()))
+    used = getattr(report.request, "dataset", None) or attempt.spec.dataset
+    dataset = scored_dataset(result.dataset, first, source_of(used))
+    seconds = datetime.fromisoformat(report.ended_at).timestamp()  # equal each time it is sent
+    model = trained_model(attempt.spec, attempt.experiment, params_of(attempt.spec), checkpoint)
+    tracker.log_trained(model, [Scored(result.iteration, seconds, values, dataset)])
+    modes = result.evaluation.items()
+    tracker.log_tables({f"{folder}/per_class_{mode}": per_class_columns(scores) for mode, scores in modes})
+    counts = attempt.layout.followup(report.experiment, report.followup).confusion
     if counts.exists():
         tracker.log_file(counts.local, folder)
     log_document("report.json", report, tracker, folder)

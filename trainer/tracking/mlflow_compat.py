@@ -10,3 +10,13 @@ NOTE = "mlflow.note.content"  # a tag: the description, shown above the run
 # A tag of no documented form: JSON, [{"path": …, "type": "table"}] for each artifact shown as a table.
 # mlflow.log_table sets it too, but appends to the table, and ours is rewritten.
 LOGGED_ARTIFACTS = "mlflow.loggedArtifacts"
+# A tag of an experiment: which pages of the interface stand in front; in ours models are trained.
+KIND, OF_MODELS = "mlflow.experimentKind", "custom_model_development"
+# A tag of a run: there are pictures below `images/`, named KEY+step+STEP+timestamp+MS+ID.png and, for lists
+# of many, …+compressed.webp, with `~` for the slashes of KEY. mlflow.log_image makes them with a new ID each
+# time, so what is sent again would be there twice.
+LOGGED_IMAGES = "mlflow.loggedImages"
+IMAGES = "images"
+IMAGE_NAME = "{key}+step+{step}+timestamp+{milliseconds}+{id}"
+SMALL_IMAGE = "+compressed"
+CONTEXT = "mlflow.data.context"  # a tag of a data set where a run names it: what it was used for

@@ -11,18 +11,24 @@ from typing import Any
 
 from trainer.base.ends import RunStatus
 from trainer.base.strict_model import StrictModel
-from trainer.results.report import AttemptReport, AttemptResult, Scores
-from trainer.spec.evaluation import SINGLE_SCALE
+from trainer.results.report import AttemptReport, AttemptResult
 from trainer.spec.methods import label
-from trainer.spec.spec import spec_hash
+from trainer.spec.spec import ExperimentSpec, spec_hash
 from trainer.storage.directories import AttemptDir
-from trainer.storage.layout import mlflow_ids
+from trainer.storage.layout import Storage, mlflow_ids
 from trainer.storage.sink import Record, read_records
 from trainer.task import Task
 from trainer.tracking.checkpoints import FOLDER, send_tracked
+from trainer.tracking.content.datasets import datasets_of
+from trainer.tracking.content.deltas import deltas_of
+from trainer.tracking.content.groups import group_of
+from trainer.tracking.content.overlays import overlays_of
+from trainer.tracking.content.tables import frequency_columns, measured_of, per_class_columns, prefix_of
+from trainer.tracking.content.trained import Scored, trained_model
 from trainer.tracking.mlflow_compat import NOTE
+from trainer.tracking.mlflow_tracker import MlflowTracker
 from trainer.tracking.outcome import TrackingOutcome
-from trainer.tracking.tracker import MlflowTracker, Point, RunInfo, Tracker, open_noted
+from trainer.tracking.tracker import Point, RunInfo, Tracker, open_noted
 from trainer.tracking.trouble import TrackerError, translated, within
 
 _END_SECONDS = 120.0
@@ -186,43 +192,41 @@ def log_document(name: str, document: StrictModel, tracker: Tracker, folder: str
 
 
 def _log_result(attempt: Task, result: AttemptResult, tracker: Tracker) -> None:
-    for mode, scores in result.evaluation.items():
-        tracker.log_table(f"per_class_{mode}", per_class_columns(scores))
-        prefix = "" if mode == SINGLE_SCALE else f"{mode}/"
-        measured = {f"{prefix}{name}": value for name, value in measured_of(scores).items()}
-        tracker.log_points([Point(result.iterations, _last_seconds(attempt.attempt_dir), measured)])
-    classes = next(iter(result.evaluation.values())).classes
-    names = {"id": "id", "class": "name", "pixels": "pixel_frequency", "images": "region_frequency"}
-    table = {name: [getattr(row, of) for row in classes] for name, of in names.items()}
-    tracker.log_table("class_frequencies", table)
-    if attempt.attempt_dir.plan.exists():
-        plan = json.loads(attempt.attempt_dir.plan.read_text())
-        attempt.attempt_dir.config.write(json.dumps(plan["config"], indent=1) + "\n")
-        tracker.log_file(attempt.attempt_dir.config.local)
-    if attempt.attempt_dir.confusion.exists():
-        tracker.log_file(attempt.attempt_dir.confusion.local)
+    here, scores = attempt.attempt_dir, result.evaluation
+    train, scored_on = datasets_of(attempt.spec, result)
+    measured: dict[str, float] = {}
+    for mode, each in scores.items():
+        measured |= {f"{prefix_of(mode)}{name}": value for name, value in measured_of(each).items()}
+    measured |= deltas_of(attempt.layout, attempt.experiment, result)
+    seconds = _last_seconds(here)
+    model = trained_model(attempt.spec, attempt.experiment, params_of(attempt.spec))
+    tracker.log_trained(model, [Scored(result.iterations, seconds, measured, scored_on)], [train])
+    tables = {f"per_class_{mode}": per_class_columns(each) for mode, each in scores.items()}
+    classes = next(iter(scores.values())).classes
+    tracker.log_tables({**tables, "class_frequencies": frequency_columns(classes)})
+    tracker.log_images(list(overlays_of(here)), step=result.iterations, unix_seconds=seconds)
+    if here.plan.exists():
+        plan = json.loads(here.plan.read_text())
+        here.config.write(json.dumps(plan["config"], indent=1) + "\n")
     checkpoint = attempt.layout.file(result.checkpoint)
-    if checkpoint.exists():  # somebody may have made room since
-        tracker.log_file(checkpoint.local, FOLDER)
+    for file, folder in ((here.config, ""), (here.confusion, ""), (here.shown, ""), (checkpoint, FOLDER)):
+        if file.exists():  # somebody may have made room since
+            tracker.log_file(file.local, folder)
+
+
+def delta_point(storage: Storage, report: AttemptReport) -> Point | None:
+    """What a trial gains over the one it is compared with; None while that is not known."""
+    result = report.result
+    found = deltas_of(storage, report.experiment, result) if result is not None else {}
+    if result is None or not found:
+        return None
+    return Point(result.iterations, _last_seconds(storage.attempt(report.experiment, report.attempt)), found)
 
 
 def _last_seconds(here: AttemptDir) -> float:
     """Unix time of the attempt's last record: equal on every replay, so that MLflow keeps one point."""
     records = read_records(here.metrics)
     return float(records[-1]["time"]) if records else 0.0
-
-
-def measured_of(scores: Scores) -> dict[str, float]:
-    """mIoU, mAcc, aAcc, head/body/tail mIoU and those of single pictures in percent, where defined."""
-    found = {**scores.headline, **scores.by_picture}
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def per_class_columns(scores: Scores) -> dict[str, list[Any]]:
-    """The per-class table, a column for each score and count."""
-    names = ("id", "name", "group", "iou", "acc", "tp", "fp", "fn", "pixel_frequency", "region_frequency")
-    heads = {"name": "class", "iou": "IoU", "acc": "Acc", "tp": "TP", "fp": "FP", "fn": "FN"}
-    return {heads.get(name, name): [getattr(row, name) for row in scores.classes] for name in names}
 
 
 def _run_info(attempt: Task) -> RunInfo:
@@ -234,12 +238,15 @@ def _run_info(attempt: Task) -> RunInfo:
         **{f"tag.{key}": value for key, value in spec.tags.items()},
         **attempt.mlflow_tags,
     }
-    params = _flat(spec.model_dump(mode="json", exclude={"tags", "name"}))
-    return RunInfo(group=spec.dataset.name, name=spec.name, params=params, tags=tags)
+    return RunInfo(group=group_of(spec.dataset), name=spec.name, params=params_of(spec), tags=tags)
+
+
+def params_of(spec: ExperimentSpec) -> dict[str, str]:
+    """Every word of the spec as a parameter: {"method": {"lambda": 0.3}} is method.lambda = 0.3."""
+    return _flat(spec.model_dump(mode="json", exclude={"tags", "name"}))
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested fields as MLflow parameters: {"method": {"lambda": 0.3}} is method.lambda = 0.3."""
     flat: dict[str, str] = {}
     for key, item in value.items():
         if isinstance(item, dict):

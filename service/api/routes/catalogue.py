@@ -11,7 +11,8 @@ from fastapi import APIRouter, Query
 
 from service.api.problems import documented
 from service.api.requests import UnknownRecipe
-from service.shared.schemas import CatalogueItem, Page, RecipePublic, ShippedPublic
+from service.shared.catalogue_schemas import CatalogueItem, RecipePublic, ShippedPublic
+from service.shared.schemas import Page
 from trainer.base.strict_model import StrictModel
 from trainer.spec.catalogue.shipped import search as search_shipped
 from trainer.spec.data.datasets import DATASETS

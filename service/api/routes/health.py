@@ -15,7 +15,7 @@ from service.api.entry.guard import may_see_details
 from service.api.problems import documented, problem
 from service.reconcile.cluster import Backend, BackendUnreachable
 from service.reconcile.reconciler import utc_now
-from service.shared.schemas import Health, Readiness
+from service.shared.health_schemas import Health, Readiness
 from service.store.experiments import Store
 from service.store.records import StoreUnavailable
 from trainer.base.errors import DiskFull, Problem
@@ -73,7 +73,8 @@ def _in_a_word(failed: Collection[str]) -> Response:
     if not _NEEDED.isdisjoint(failed):
         told = "the service cannot take requests now; a viewer's token is told why"
         return problem(HTTPStatus.SERVICE_UNAVAILABLE, "Not ready", told, kind="not-ready")
-    return JSONResponse(Readiness(status="degraded" if failed else "ok").model_dump(mode="json"))
+    found = Readiness(status="degraded" if failed else "ok")
+    return JSONResponse(found.model_dump(mode="json", exclude={"role", "lead"}))
 
 
 def _database(store: Store) -> str | None:

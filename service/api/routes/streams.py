@@ -24,6 +24,7 @@ router = APIRouter()
 
 _STREAM: dict[str, Any] = {
     "response_class": EventStream,
+    "status_code": HTTPStatus.OK,  # which FastAPI looks for in the class, and does not find in this one
     "responses": {
         200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
         **documented(HTTPStatus.NOT_FOUND),

@@ -126,7 +126,7 @@ def create(
         new = new_sweep(spec, now=now, key=idempotency_key, request_hash=asked)
         # What optuna draws is known only when it has drawn it: see service/reconcile/trial_follower.py.
         known = trials if spec.search != "optuna" else ()
-        rows = [(trial_row(new.id, each.number, each.row, each.spec, now), each.spec.tags) for each in known]
+        rows = [(trial_row(new, each.number, each.row, each.spec, now), each.spec.tags) for each in known]
         row = store.sweeps.create(new, rows)
         same_request(row, asked)
         wake()

@@ -9,9 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-_WIDTH, _HEIGHT = 420, 180  # pixels, of the plot
 _MOST_POINTS = 400  # of a curve: more cannot be told apart at this width
-_VEGA_LITE = "6.1"
 Points = tuple[tuple[int, float], ...]  # (iteration, value), by iteration
 
 
@@ -60,20 +58,6 @@ def _thinned(points: Points) -> Points:
 @lru_cache(maxsize=64)
 def _svg(title: str, points: Points) -> str:
     """Colours come from the page's own style: light and dark."""
-    import altair
-    import vl_convert
+    from trainer.figures.charts.progress import drawing
 
-    values = [{"iteration": iteration, "value": value} for iteration, value in points]
-    chart = (
-        altair.Chart(altair.InlineData(values=values))
-        .mark_line(interpolate="linear", point=len(points) < 30)
-        .encode(
-            x=altair.X("iteration:Q", title="iteration", scale=altair.Scale(zero=True)),
-            y=altair.Y("value:Q", title=title, scale=altair.Scale(zero=False)),
-        )
-        .properties(width=_WIDTH, height=_HEIGHT)
-        .configure(background="transparent", font="sans-serif")
-        .configure_view(stroke=None)
-    )
-    drawn: str = vl_convert.vegalite_to_svg(chart.to_dict(), vl_version=_VEGA_LITE)
-    return drawn
+    return drawing(title, points)

@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from service.api.dependencies import (
     FactsDep,
     MachinesDep,
+    QueueDep,
     ReconcilerDep,
     RoomDep,
     SettingsDep,
@@ -21,6 +22,7 @@ from service.api.dependencies import (
 from service.api.entry.guard import Caller
 from service.api.views.mlflow_facts import RunFacts
 from service.api.views.table_cache import TableCache
+from service.api.views.waiting import Queue
 from service.reconcile.thread import ReconcilerLoop
 from service.shared.settings import Settings
 from service.shared.tokens import Scope
@@ -36,6 +38,7 @@ class Here:
     store: Store
     settings: Settings
     facts: RunFacts
+    queue: Queue
     room: Callable[[], None]
     wake: Callable[[], None]
     machines: Callable[[object], Machines | None]
@@ -61,13 +64,14 @@ def _here(
     store: StoreDep,
     settings: SettingsDep,
     facts: FactsDep,
+    queue: QueueDep,
     room: RoomDep,
     wake: WakeDep,
     machines: MachinesDep,
     tables: TablesDep,
     reconciler: ReconcilerDep,
 ) -> Here:
-    return Here(request, store, settings, facts, room, wake, machines, tables, reconciler)
+    return Here(request, store, settings, facts, queue, room, wake, machines, tables, reconciler)
 
 
 HereDep = Annotated[Here, Depends(_here)]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from service.api.routes.trained.lists import FollowupQuery, followup_page
 from service.api.trained.downloads import sha256_of
+from service.api.views.waiting import Queue
 from service.shared.followup_schemas import FollowupPublic
 from service.shared.settings import Settings
 from service.shared.states import State
@@ -23,12 +24,14 @@ class Labelled:
     by: dict[str, FollowupPublic] = field(default_factory=dict)
 
 
-def side_by_side(experiments: Sequence[str], store: Store, settings: Settings) -> list[Labelled]:
+def side_by_side(
+    experiments: Sequence[str], store: Store, settings: Settings, queue: Queue
+) -> list[Labelled]:
     """Pictures that at least two of the experiments have labelled, those that most of them have first."""
     found: dict[str, Labelled] = {}
     for experiment in experiments:
         query = FollowupQuery(state=[State.COMPLETED], limit=_MOST_EACH)
-        for each in followup_page(store, experiment, "prediction", query).items:
+        for each in followup_page(store, experiment, "prediction", query, queue).items:
             picture = settings.layout.followup(experiment, each.id).picture
             if picture.exists():
                 digest = sha256_of(picture)

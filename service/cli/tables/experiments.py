@@ -20,8 +20,8 @@ from trainer.spec.evaluation import SINGLE_SCALE
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from service.shared.catalogue_schemas import CatalogueItem
     from service.shared.schemas import (
-        CatalogueItem,
         EventPublic,
         ExperimentPreview,
         ExperimentPublic,

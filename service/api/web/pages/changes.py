@@ -35,7 +35,12 @@ def _jobs(
 ) -> Callable[[str, Here], object]:
     """The JSON route's own function, given what it takes."""
     return lambda identifier, here: route(
-        identifier, store=here.store, settings=here.settings, wake=here.wake, facts=here.facts
+        identifier,
+        store=here.store,
+        settings=here.settings,
+        wake=here.wake,
+        facts=here.facts,
+        queue=here.queue,
     )
 
 
@@ -69,13 +74,15 @@ CHANGES = (
         "followups",
         "cancel",
         "Cancel this follow-up? Its job is told to end.",
-        lambda identifier, here: followups.cancel(identifier, here.store, here.wake),
+        lambda identifier, here: followups.cancel(identifier, here.store, here.queue, here.wake),
     ),
     Change(
         "followups",
         "retry",
         "Queue this follow-up again? It begins anew.",
-        lambda identifier, here: followups.retry(identifier, here.store, here.settings, here.wake),
+        lambda identifier, here: followups.retry(
+            identifier, here.store, here.queue, here.settings, here.wake
+        ),
     ),
 )
 _NAMES: dict[str, Callable[[str, Here], str]] = {

@@ -22,7 +22,7 @@ def compare(here: HereDep, mode: str | None = None) -> Response:
     if not ids:
         return page(here.request, "compare_none.html")
     found = comparisons.compare(",".join(ids), here.store, here.settings, mode)
-    shown = [experiments.show(each, here.store, here.settings, here.facts) for each in ids]
+    shown = [experiments.show(each, here.store, here.settings, here.facts, here.queue) for each in ids]
     modes = dict.fromkeys(chain.from_iterable(_modes(each) for each in shown))
     return page(
         here.request,
@@ -30,7 +30,7 @@ def compare(here: HereDep, mode: str | None = None) -> Response:
         found=found,
         experiments=shown,
         modes=tuple(modes),
-        pictures=side_by_side(ids, here.store, here.settings),
+        pictures=side_by_side(ids, here.store, here.settings, here.queue),
     )
 
 

@@ -86,7 +86,7 @@ def diff(here: HereDep, a: str, b: str) -> Response:
 
 
 def _experiment(experiment_id: str, here: Here) -> ExperimentPublic:
-    return experiments.show(experiment_id, here.store, here.settings, here.facts)
+    return experiments.show(experiment_id, here.store, here.settings, here.facts, here.queue)
 
 
 def _found(experiment_id: str, here: Here) -> dict[str, Any]:
@@ -116,9 +116,9 @@ def _trained(experiment_id: str, here: Here) -> dict[str, Any]:
     """What was done with it since, of each kind the newest."""
     store = here.store
     found = {
-        "evaluations": evaluations.find(experiment_id, _MOST_OF_EACH, store).items,
-        "predictions": predictions.find(experiment_id, _MOST_OF_EACH, store).items,
-        "exports": exports.find(experiment_id, _MOST_OF_EACH, store).items,
+        "evaluations": evaluations.find(experiment_id, _MOST_OF_EACH, store, here.queue).items,
+        "predictions": predictions.find(experiment_id, _MOST_OF_EACH, store, here.queue).items,
+        "exports": exports.find(experiment_id, _MOST_OF_EACH, store, here.queue).items,
     }
     modes = dict.fromkeys(chain.from_iterable(each.scores or () for each in found["evaluations"]))
     kept = checkpoints.find(experiment_id, store, here.settings).items

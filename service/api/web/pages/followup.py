@@ -40,7 +40,7 @@ def live(followup_id: str, here: HereDep) -> Response:
 
 
 def _found(followup_id: str, here: Here) -> dict[str, Any]:
-    followup, row = followups.show(followup_id, here.store), here.store.followups.get(followup_id)
+    followup, row = followups.show(followup_id, here.store, here.queue), here.store.followups.get(followup_id)
     place = here.settings.layout.followup(row.experiment_id, row.id)
     names: tuple[str, ...] = ()
     if row.kind == "evaluation":

@@ -52,9 +52,15 @@ def live(here: HereDep) -> Response:
 
 def _overview(here: Here) -> dict[str, Any]:
     found = experiments.find(
-        experiments.ExperimentQuery(limit=_FIRST_EXPERIMENTS), here.store, here.settings, here.facts
+        experiments.ExperimentQuery(limit=_FIRST_EXPERIMENTS),
+        here.store,
+        here.settings,
+        here.facts,
+        here.queue,
     )
-    grids = sweeps.find(sweeps.SweepQuery(limit=_FIRST_SWEEPS), here.store, here.settings, here.facts)
+    grids = sweeps.find(
+        sweeps.SweepQuery(limit=_FIRST_SWEEPS), here.store, here.settings, here.facts, here.queue
+    )
     return {"experiments": found, "sweeps": grids}
 
 
@@ -62,7 +68,7 @@ def _overview(here: Here) -> dict[str, Any]:
 def list_experiments(here: HereDep) -> Response:
     """Experiments, newest first, narrowed and chosen."""
     query = query_of(here.request, experiments.ExperimentQuery)
-    found = experiments.find(query, here.store, here.settings, here.facts)
+    found = experiments.find(query, here.store, here.settings, here.facts, here.queue)
     return page(
         here.request,
         "experiments.html",
@@ -79,7 +85,7 @@ def list_experiments(here: HereDep) -> Response:
 def list_sweeps(here: HereDep) -> Response:
     """Sweeps, newest first."""
     query = query_of(here.request, sweeps.SweepQuery)
-    found = sweeps.find(query, here.store, here.settings, here.facts)
+    found = sweeps.find(query, here.store, here.settings, here.facts, here.queue)
     return page(
         here.request,
         "sweeps.html",

@@ -37,7 +37,7 @@ def form(here: HereDep) -> Response:
     given = {name: here.request.query_params.get(name, "") for name in (*POINTERS, DOCUMENT)}
     like = here.request.query_params.get("like")
     if like:
-        spec = experiments.show(like, here.store, here.settings, here.facts).spec
+        spec = experiments.show(like, here.store, here.settings, here.facts, here.queue).spec
         given[DOCUMENT] = json.dumps(spec, ensure_ascii=False, indent=2)
     return _form(here, given)
 
@@ -72,6 +72,7 @@ def _create(
         here.room,
         here.wake,
         here.facts,
+        here.queue,
         Response(),
         once if sent.get(_ONCE) else None,
         here.machines,

@@ -42,12 +42,12 @@ def live(sweep_id: str, here: HereDep) -> Response:
 @router.get("/ui/sweeps/{sweep_id}/spec")
 def spec(sweep_id: str, here: HereDep) -> Response:
     """Its document as it is stored."""
-    found = sweeps.show(sweep_id, here.store, here.settings, here.facts, trials=0)
+    found = sweeps.show(sweep_id, here.store, here.settings, here.facts, here.queue, trials=0)
     return page(here.request, "sweep_spec.html", sweep=found)
 
 
 def _found(sweep_id: str, here: Here) -> dict[str, Any]:
-    sweep = sweeps.show(sweep_id, here.store, here.settings, here.facts, trials=_MOST_TRIALS)
+    sweep = sweeps.show(sweep_id, here.store, here.settings, here.facts, here.queue, trials=_MOST_TRIALS)
     row = here.store.sweeps.get(sweep_id)
     folder = here.settings.layout.sweep(sweep_id)
     table = here.tables.table(row, here.store.trials(sweep_id), here.settings.layout)

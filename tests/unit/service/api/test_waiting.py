@@ -106,7 +106,7 @@ def test_trials_wait_for_their_sweep(world: World, queue: Queue) -> None:
     """For what the sweep waits for, a pause before all else; where it runs, for their turn."""
     spec = parse_sweep(sweep_document())
     sweep = new_sweep(spec, now=START, key=None, request_hash="h")
-    rows = [(trial_row(sweep.id, each.number, each.row, each.spec, START), {}) for each in expand(spec)]
+    rows = [(trial_row(sweep, each.number, each.row, each.spec, START), {}) for each in expand(spec)]
     world.store.sweeps.create(sweep, rows)
     trial = f"{sweep.id}-0000"
     world.backend.down = True

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from service.cli.demo import METHODS, documents
+from service.cli.instance.demo import METHODS, documents
+from service.cli.instance.serve import stop_on_signals
 from service.cli.main import main
-from service.cli.serve import stop_on_signals
 from service.local.data_dir import DataDir
 from tests.unit.service.served import until
 from trainer.base.ends import ExitCode

@@ -51,7 +51,7 @@ def store_sweep(world: World, document: dict[str, Any] | None = None) -> SweepJo
     spec = parse_sweep(document or sweep_document())
     new = new_sweep(spec, now=START, key=None, request_hash="h")
     trials = expand(spec) if spec.search != "optuna" else ()
-    rows = [(trial_row(new.id, each.number, each.row, each.spec, START), each.spec.tags) for each in trials]
+    rows = [(trial_row(new, each.number, each.row, each.spec, START), each.spec.tags) for each in trials]
     world.store.sweeps.create(new, rows)
     return SweepJob.of(world.settings.layout, new)
 

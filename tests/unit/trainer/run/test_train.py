@@ -16,6 +16,7 @@ from trainer.plan import Plan
 from trainer.results.confusion_file import read_confusion
 from trainer.results.picture_metrics import picture_scores
 from trainer.results.report import AttemptResult
+from trainer.results.shown_file import read_shown
 from trainer.run.runner import build_model
 from trainer.run.worker import train
 
@@ -174,6 +175,20 @@ def test_the_checkpoint_is_plain_mmseg(storage: Path) -> None:
     assert not [name for name in state if "criterion" in name or "region" in name]
     assert result.parameters == sum(parameter.numel() for parameter in model.parameters())
     assert result.evaluation["single_scale"].images == 50
+
+
+def test_what_every_run_shows_is_kept(storage: Path) -> None:
+    """The same three pictures with labels of the last evaluation, whatever was trained."""
+    names = []
+    for experiment, method in (("shown-1", "baseline"), ("shown-2", "region_rebalance")):
+        plan = tiny_plan(storage, experiment=experiment, method=method, evaluation={"interval": 2})
+        trained(plan)
+        shown = read_shown(plan.attempt_dir.shown)
+        assert all(each.labels.shape == each.truth.shape == (64, 64) for each in shown)
+        assert max(int(each.labels.max()) for each in shown) < len(plan.data.classes)
+        names.append([each.name for each in shown])
+    assert names[0] == names[1]
+    assert len(names[0]) == 3
 
 
 def test_counts_of_single_pictures_are_kept(storage: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.data_factories import scores_of
+from tests.data_factories import scores_of, spec_document
 from trainer.results.followup import (
     EvaluationResult,
     ExportedFile,
@@ -18,9 +18,11 @@ from trainer.results.followup import (
     write_followup_report,
 )
 from trainer.spec.followups import Format, parse_followup
+from trainer.spec.spec import parse_spec
 from trainer.storage.layout import Storage
+from trainer.task import Task
+from trainer.tracking.content.trained import Scored, TrainedModel
 from trainer.tracking.followup_log import is_tracked, send_followups
-from trainer.tracking.tracker import Point
 
 OF: dict[str, Any] = {"checkpoint": "runs/e1/checkpoints/iter_5.pth", "iteration": 5, "versions": {}}
 
@@ -31,11 +33,13 @@ class Sent:
     def __init__(self) -> None:
         self.names: list[str] = []
 
-    def log_points(self, points: list[Point]) -> None:
-        self.names += [name for point in points for name in point.values if name.endswith("/mIoU")]
+    def log_trained(self, model: TrainedModel, scored: list[Scored]) -> None:
+        for each in scored:
+            named = [name for name in each.values if name.endswith("/mIoU")]
+            self.names += [f"{model.key} on {each.dataset.name}: {name}" for name in named]
 
-    def log_table(self, name: str, columns: object) -> None:
-        self.names.append(name)
+    def log_tables(self, tables: dict[str, object]) -> None:
+        self.names += tables
 
     def log_file(self, path: Path, folder: str = "") -> None:
         self.names.append(f"{folder}/{path.name}")
@@ -97,9 +101,10 @@ def test_all_that_were_completed(tmp_path: Path) -> None:
     storage.followup("e1", "eval-1").attempt(1).report.write("{")
     storage.followup("e1", "expo-1").export.file("mlflow/MLmodel").write("here")  # expo-2's was cleared away
     stand_in: Any = tracker
-    send_followups(storage, "e1", stand_in)
+    attempt = Task(experiment="e1", attempt=1, spec=parse_spec(spec_document()), storage=str(tmp_path))
+    send_followups(attempt, stand_in)
     assert tracker.names == [
-        "again/camvid-test/5/single_scale/mIoU",
+        "5 on camvid-test: again/camvid-test/5/single_scale/mIoU",
         "evaluations/eval-2/per_class_single_scale",
         "evaluations/eval-2/report.json",
         "model 5: mlflow",

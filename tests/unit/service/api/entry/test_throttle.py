@@ -74,6 +74,7 @@ def test_a_full_queue_takes_nothing_more(migrated: Settings) -> None:
         refused = client.post("/experiments", json=spec_document())
         assert (refused.status_code, refused.json()["title"]) == (503, "The queue is full")
         assert int(refused.headers["retry-after"]) > 0
-        assert client.post("/experiments", json=spec_document(), headers=key).json() == accepted.json()
+        again = client.post("/experiments", json=spec_document(), headers=key)
+        assert again.json()["id"] == accepted.json()["id"]
         assert client.post("/experiments?validate_only=true", json=spec_document()).status_code == 200
         client.post(f"/experiments/{accepted.json()['id']}/cancel")

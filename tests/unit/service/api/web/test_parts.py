@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from service.api.web.curves import curves
 from service.api.web.differences import differences
 from service.api.web.followed import log_tail, seconds_left
 from service.api.web.limits import MOST_WRONG, WINDOW_SECONDS, WrongTokens
+from service.api.web.render import static_file
 from service.api.web.words import compact, duration, pretty, size, time_text
 from service.shared.settings import Settings
 from tests.unit.service.conftest import START
@@ -162,6 +164,10 @@ def test_curves_are_of_what_was_measured() -> None:
     assert miou.told == "mIoU by iteration: 10 at 50, 20.5 at 100"
     assert loss.svg.startswith("<svg")
     assert "style=" not in loss.svg  # the page's policy refuses it
+    style = (static_file("page.css") or b"").decode()
+    painted = re.findall(r' ((?:stroke|fill)="#[0-9a-f]+")', re.sub("<text[^>]*>", "", loss.svg))
+    assert painted
+    assert all(f".drawn [{each}]" in style for each in painted)  # light and dark
     assert curves(lines[:1]) == ()
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from service.cli.failure import fail
+from service.cli.instance.serve import run_instance
 from service.cli.progress import make_console
-from service.cli.serve import run_instance
 from trainer.base.ends import ExitCode
 from trainer.base.text import printable
 

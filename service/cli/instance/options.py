@@ -72,17 +72,25 @@ def _instance(parser: argparse.ArgumentParser, data_dir: str) -> None:
 Options = Callable[[argparse.ArgumentParser], None]
 # Those that work here, not over the API: the function, as `module:name` in this folder, why, and its flags.
 INSTANCE_COMMANDS: dict[str, tuple[str, str, Options]] = {
-    "serve": ("serve:serve_command", "start Ray, MLflow and the API, until Ctrl-C", add_serve_options),
-    "migrate": ("serve:migrate_command", "bring the database to this version's schema", add_migrate_options),
-    "backup": ("keeping:backup", "the database as one file", add_keeping_options),
-    "restore": ("keeping:restore", "a backup into an empty database", add_keeping_options),
+    "serve": (
+        "instance.serve:serve_command",
+        "start Ray, MLflow and the API, until Ctrl-C",
+        add_serve_options,
+    ),
+    "migrate": (
+        "instance.serve:migrate_command",
+        "bring the database to this version's schema",
+        add_migrate_options,
+    ),
+    "backup": ("instance.keeping:backup", "the database as one file", add_keeping_options),
+    "restore": ("instance.keeping:restore", "a backup into an empty database", add_keeping_options),
     "adopt": (
-        "keeping:adopt",
+        "instance.keeping:adopt",
         "rows for what lies in the storage and the database does not know",
         add_adopt_options,
     ),
     "demo": (
-        "demo:demo_command",
+        "instance.demo:demo_command",
         "three experiments on the built-in data, and their comparison",
         add_demo_options,
     ),

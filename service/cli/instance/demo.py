@@ -7,8 +7,8 @@ import json
 import threading
 from typing import TYPE_CHECKING, Any
 
+from service.cli.instance.serve import run_instance
 from service.cli.progress import ProgressView, StartNotices, make_console
-from service.cli.serve import run_instance
 from service.cli.tables.comparisons import comparison_table
 from service.cli.tables.experiments import Document
 from service.client import RebalanceClient

@@ -1,0 +1,1 @@
+"""What the queue is decided from, and what it says of those that wait: a few columns of many rows."""
