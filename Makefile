@@ -82,7 +82,7 @@ deploy-test: setup
 
 deploy-campaign: setup
 	HOSTS=all HOSTS_WRITE=docs/results/deploy.json $(PY) -m pytest -q -s tests/deploy/hosts
-	DEPLOY_WRITE=docs/results/deploy.json $(PY) -m pytest -q -s -m deploy tests/deploy/containers/test_faults.py
+	DEPLOY_WRITE=docs/results/deploy.json $(PY) -m pytest -q -s -m deploy tests/deploy/containers
 
 clean:
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

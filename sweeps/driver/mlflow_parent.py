@@ -90,8 +90,10 @@ class ParentRun:
         One thread at a time; the others, and all for a minute after a failure, go on without: no trial
         waits for a server that hangs. The last call always counts.
         """
+        if self._uri is None:
+            return
         self._gains.extend(gains)
-        if self._uri is None or (not last and time.monotonic() < self._quiet_until):
+        if not last and time.monotonic() < self._quiet_until:
             return
         if not self._telling.acquire(blocking=last):
             return
@@ -121,7 +123,7 @@ class ParentRun:
             log.warning("%s; the sweep goes on", error.told)
             self._tracker = None
             self._quiet_until = time.monotonic() + _SECONDS_AFTER_FAILURE
-            text = f"{error.told}. Missing there: the sweep's newest table, until one is taken"
+            text = f"{error.told}. Missing there: the sweep's newest table and gains, until they are taken"
             attempt = self._directory.attempt(max(1, self._directory.newest_attempt()))
             with suppress(OSError):
                 add_notice(attempt, Notice(code=CODE, text=text))
@@ -140,9 +142,10 @@ class ParentRun:
         if last or time.monotonic() - self._shown > _SECONDS_BETWEEN_TABLES:
             self._log_tables(table, tracker)
             self._shown = time.monotonic()
-        while self._gains:
-            self._tell_gain(self._gains[0], tracker)
-            self._gains.popleft()
+        for report in list(self._gains):
+            self._tell_gain(report, tracker)
+            with suppress(ValueError):  # one that took too long was left to itself, and is there after all
+                self._gains.remove(report)
 
     def _tell_gain(self, report: AttemptReport, tracker: Tracker) -> None:
         """Sends what a trial gains to its run; one that has none, or whose run somebody has deleted, goes

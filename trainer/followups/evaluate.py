@@ -8,16 +8,19 @@ from pathlib import Path
 
 import torch
 from mmengine.dist import get_rank
+from torch import Tensor
 
 from trainer.followups.checkpoints import load_for
 from trainer.followups.disagreement import Disagreements
 from trainer.followups.task import FollowupPlan
 from trainer.mmseg_adapter.model.deployed import spec_in
 from trainer.mmseg_adapter.scoring.predictor import Predictor, way_of
-from trainer.mmseg_adapter.scoring.split import score_split
+from trainer.mmseg_adapter.scoring.progress import ScoringProgress
+from trainer.mmseg_adapter.scoring.split import OnPicture, score_split
 from trainer.results.confusion_file import write_confusion
 from trainer.results.followup import EvaluationResult
 from trainer.results.from_counts import make_scores
+from trainer.run.reported import say
 from trainer.spec.checkpoints import FINAL
 from trainer.spec.evaluation import Mode, named
 from trainer.spec.followups import Disagreement, EvaluationRequest
@@ -43,7 +46,7 @@ def evaluate(plan: FollowupPlan, request: EvaluationRequest, device: torch.devic
         modes,
         replace(way_of(plan.spec), scale=data.scale),
         loader_workers=plan.resources.cpus_per_worker - 1 if on_gpu else 0,
-        on_picture=None if collected is None else collected.add,
+        on_picture=_seen_by(collected, data.eval_images),
     )
     seconds = time.perf_counter() - started
     plan.check_newest()
@@ -68,6 +71,18 @@ def evaluate(plan: FollowupPlan, request: EvaluationRequest, device: torch.devic
         eval_seconds=seconds,
         pictures=() if collected is None else collected.keep(),
     )
+
+
+def _seen_by(collected: Disagreements | None, pictures: int) -> OnPicture:
+    """What each scored picture is handed to: who collects some, and on rank 0 who tells how far it is."""
+    progress = ScoringProgress(pictures, say if get_rank() == 0 else lambda _: None)
+
+    def see(name: str, labels: dict[str, Tensor], target: Tensor) -> None:
+        if collected is not None:
+            collected.add(name, labels, target)
+        progress.add()
+
+    return see
 
 
 def _disagreements(

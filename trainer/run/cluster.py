@@ -17,9 +17,10 @@ from trainer.storage.waiting import Waits
 
 Nodes = Callable[[], list[dict[str, Any]]]  # as `ray.nodes` answers
 
-_RESOURCE_WAIT_SECONDS = 30.0
+# By Ray's defaults a node takes a minute to give up a head that has gone, and half a minute to join the next.
+_RESOURCE_WAIT_SECONDS = 180.0
 _LOOK_SECONDS = 0.5
-_VERDICT_SECONDS = 60.0  # Ray takes a node for dead some 10 s after it has fallen silent
+_VERDICT_SECONDS = 90.0  # Ray takes a node for dead some 65 s after it has fallen silent, by its defaults
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from mmengine.runner import Runner
 
 from trainer.mmseg_adapter.scoring.predictor import way_of
+from trainer.mmseg_adapter.scoring.progress import ScoringProgress
 from trainer.mmseg_adapter.scoring.split import score_split
 from trainer.mmseg_adapter.step.average import scored
 from trainer.plan import Plan
@@ -56,7 +57,11 @@ class Evaluations:
         if not self._others:
             return
         message = f"scoring in {', '.join(self._others)}"
-        self._sink.emit({"kind": "event", "iteration": runner.iter, "message": message})
+
+        def tell(text: str) -> None:
+            self._sink.emit({"kind": "event", "iteration": runner.iter, "message": text})
+
+        tell(message)
         started = time.perf_counter()
         data, modes = self._plan.data, self._plan.spec.evaluation.by_name
         counts = score_split(
@@ -65,6 +70,7 @@ class Evaluations:
             {name: modes[name] for name in self._others},
             way_of(self._plan.spec),
             loader_workers=self._plan.config["val_dataloader"]["num_workers"],
+            on_picture=ScoringProgress(self._plan.data.eval_images, tell).add,
         )
         each = (time.perf_counter() - started) / len(counts)
         for name, found in counts.items():

@@ -102,8 +102,9 @@ class MlflowTracker:
             there.update(tags)
 
     def _translated(self) -> translated:
-        group = self._opener.group_id
-        return translated(lambda: words_of(self._uri, run_id=self._run_id, experiment_id=group))
+        return translated(
+            lambda: words_of(self._uri, run_id=self._run_id, experiment_id=self._opener.group_id)
+        )
 
     def log_points(self, points: Sequence[Point], run_id: str | None = None) -> None:
         with self._translated():

@@ -10,6 +10,7 @@ import pytest
 
 from tests.deploy.containers import images
 from tests.deploy.containers.engine import Engine, own_engine
+from tests.deploy.containers.kept import keep
 from tests.deploy.containers.stack import Stack
 from tests.deploy.containers.tools import NoEngine
 
@@ -24,7 +25,7 @@ def engine() -> Iterator[Engine]:
     except NoEngine as why:
         print(f"no container engine: {why}")
         pytest.skip(f"no container engine: {why}")
-    print(f"\nengine: {time.monotonic() - began:.0f} s")
+    keep("seconds", "engine", round(time.monotonic() - began, 1))
     try:
         yield found
     finally:
@@ -36,23 +37,26 @@ def built(engine: Engine) -> Engine:
     """The engine with all images."""
     began = time.monotonic()
     images.make_base(engine)
-    print(f"base image: {images.size_of(engine, images.BASE) // 10**6} MB, {time.monotonic() - began:.0f} s")
+    keep("seconds", "base image", round(time.monotonic() - began, 1))
     with ThreadPoolExecutor() as both:
         local = both.submit(images.build_local, engine)
         print(images.build_ours(engine))
         local.result()
-    print(f"all images: {time.monotonic() - began:.0f} s")
+    keep("seconds", "all images", round(time.monotonic() - began, 1))
+    for image in (images.BASE, *(f"region-rebalance/{name}" for name in images.OURS)):
+        keep("megabytes", image, images.size_of(engine, image) // 10**6)
     return engine
 
 
-@pytest.fixture(scope="session")
-def stack(built: Engine) -> Stack:
-    """Up, with its first token; what is left of it goes with the engine."""
-    stack = Stack(built)
+@pytest.fixture(scope="module")
+def stack(built: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Up, with its first token; down at the module's end, where none of its tests did so."""
+    stack = Stack(built, tmp_path_factory.mktemp("stack"))
     try:
-        print(f"up --wait: {stack.up():.0f} s")
+        keep("seconds", "up --wait", round(stack.up(), 1))
     except AssertionError:
         print(stack.compose("ps", "--all", check=False), stack.compose("logs", "--tail", "40", check=False))
         raise
     stack.make_token()
-    return stack
+    yield stack
+    stack.down()

@@ -74,8 +74,8 @@ class Engine:
 
     def mounts(self) -> list[str]:
         """Where something is mounted in its namespace, below its directory."""
-        (dockerd,) = psutil.Process(self.pid).children()
-        lines = Path(f"/proc/{dockerd.pid}/mounts").read_text(encoding="utf-8").splitlines()
+        (first,) = psutil.Process(self.pid).children()
+        lines = Path(f"/proc/{first.pid}/mounts").read_text(encoding="utf-8").splitlines()
         return [place for line in lines if (place := line.split()[1]).startswith(str(self.folder))]
 
 
@@ -118,6 +118,7 @@ def _start(folder: Path, data: Path, groups: str) -> subprocess.Popen[bytes]:
             [
                 *("setpriv", "--pdeathsig", "KILL"),
                 *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
+                *("docker-init", "--"),  # takes in what containers' keepers leave
                 *("dockerd", "--data-root", data, "--exec-root", folder / "exec"),
                 *("--pidfile", folder / "pid", "--host", f"unix://{folder}/socket"),
                 *("--storage-driver", "overlay2", "--exec-opt", "native.cgroupdriver=cgroupfs"),

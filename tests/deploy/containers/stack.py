@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -46,12 +47,11 @@ class Here:
 class Stack:
     """One project with its secrets. `up` first, `down` last."""
 
-    def __init__(self, engine: Engine, *, workers: int = 2) -> None:
-        """Makes the secrets as a user does: `make secrets`, in a directory of the test."""
+    def __init__(self, engine: Engine, folder: Path, *, workers: int = 2) -> None:
+        """Makes the secrets as a user does, in `folder`: `make secrets`."""
         self.engine = engine
         self.workers = workers
-        self.folder = engine.folder / "stack"
-        self.folder.mkdir()
+        self.folder = folder
         subprocess.run(["sh", ROOT / "scripts" / "secrets.sh", self.folder], check=True, capture_output=True)
         self._ports = _free_ports(2)
         self._token = ""

@@ -14,6 +14,7 @@ import pytest
 
 from tests.deploy.containers import images, scan
 from tests.deploy.containers.engine import Engine
+from tests.deploy.containers.kept import keep
 from tests.deploy.containers.stack import MLFLOW_ADMIN, ContainerWork, Stack, read_inspected
 from tests.deploy.hosts.invariants import checked
 from tests.deploy.hosts.work import document
@@ -36,7 +37,7 @@ def undisturbed(stack: Stack) -> ContainerWork:
     assert sorted(work.trains_on()) == sorted(stack.containers("ray-worker"))
     ended = work.ended()
     assert ended.state == "completed", ended.error
-    print(f"two workers in two containers: {time.monotonic() - began:.0f} s from POST to report")
+    keep("seconds", "two workers, POST to report", round(time.monotonic() - began, 1))
     return work
 
 
@@ -74,7 +75,7 @@ def test_a_change_of_the_code_builds_little_again(built: Engine) -> None:
     with images.changed_checkout(built, marker) as checkout:
         for name in images.OURS:
             image, seconds = images.rebuilt(built, name, checkout)
-            print(f"{name} after a change of the code: {seconds:.0f} s")
+            keep("seconds", f"{name} after a change of the code", round(seconds, 1))
             assert seconds < CHANGE_SECONDS
             assert not scan.layers_tell(built, image, {"marker": marker})
             built.docker("image", "rm", image)
@@ -94,7 +95,6 @@ def test_up_and_one_token(stack: Stack) -> None:
 
 def test_smoke(stack: Stack) -> None:
     """deploy/smoke.sh, the same as for every other deployment."""
-    began = time.monotonic()
     done = subprocess.run(
         ["sh", ROOT / "deploy" / "smoke.sh", stack.url, "--mlflow", stack.mlflow_url],
         env={
@@ -109,7 +109,7 @@ def test_smoke(stack: Stack) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-4000:]
-    print(f"smoke test: {time.monotonic() - began:.0f} s: {done.stdout.strip()}")
+    keep("seconds", "smoke test", json.loads(done.stdout)["seconds"])
 
 
 def test_two_workers_in_two_containers(undisturbed: ContainerWork) -> None:
@@ -128,7 +128,7 @@ def test_a_crash_costs_time_and_nothing_else(stack: Stack, undisturbed: Containe
     until(lambda: len(work.attempts) > 1 and work.steps(2), seconds=300, what="the next attempt trains")
     resumed = time.monotonic() - began
     counts = checked(work, undisturbed)
-    print(f"{service} killed: trained on after {resumed:.0f} s, {json.dumps(counts)}")
+    keep("faults", f"{service} killed", {"resumed_seconds": round(resumed, 1), **counts})
     assert counts["attempts"] == 2
 
 
@@ -173,9 +173,8 @@ def test_down_leaves_nothing(stack: Stack) -> None:
     """No container, volume, network, process, mount; the images stay."""
     began = time.monotonic()
     stack.down()
-    print(f"down: {time.monotonic() - began:.0f} s")
+    keep("seconds", "down", round(time.monotonic() - began, 1))
     assert stack.engine.left() == {"containers": [], "volumes": [], "networks": []}
-    until(
-        lambda: set(stack.engine.processes()) == {"dockerd", "containerd"}, seconds=20, what="all have ended"
-    )
+    engine = {"docker-init", "dockerd", "containerd"}
+    until(lambda: set(stack.engine.processes()) == engine, seconds=20, what="all else has ended")
     assert [each for each in stack.engine.mounts() if "/overlay2/" in each or "/containers/" in each] == []

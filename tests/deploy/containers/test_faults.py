@@ -1,21 +1,20 @@
 """`make deploy-campaign`, its half in containers: what fails beside a training, and what becomes of it.
 
-DEPLOY_SEED draws the steps; DEPLOY_WRITE=FILE keeps the counts.
+DEPLOY_SEED draws the steps.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from service.client.http import ApiError, ApiUnreachable
+from tests.deploy.containers.kept import keep
 from tests.deploy.containers.links import cut, heal
 from tests.deploy.containers.stack import ContainerWork, Stack
 from tests.deploy.hosts.invariants import checked
@@ -155,13 +154,7 @@ FAULTS: dict[str, Callable[[Ground], Counts]] = {
 @pytest.mark.parametrize("name", FAULTS)
 def test_fault(ground: Ground, name: str) -> None:
     """Each accepted experiment ends once, as if nothing had been, with one run in MLflow."""
-    counts = FAULTS[name](ground)
-    print(json.dumps({name: counts}))
-    if wanted := os.environ.get("DEPLOY_WRITE"):
-        file = Path(wanted)
-        kept = json.loads(file.read_text()) if file.exists() else {}
-        kept.setdefault("containers", {"seed": SEED, "iterations": ITERATIONS})[name] = counts
-        file.write_text(json.dumps(kept, indent=1) + "\n")
+    keep("faults", name, {"seed": SEED, "iterations": ITERATIONS, **FAULTS[name](ground)})
 
 
 def test_down_leaves_nothing(ground: Ground) -> None:

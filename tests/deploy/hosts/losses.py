@@ -27,9 +27,9 @@ def worker_replaced(lab: Lab) -> Counts:
     return {"at": step, "node_dead_seconds": dead, "resumed_seconds": resumed, **counts}
 
 
-def head_replaced(lab: Lab) -> Counts:
+def head_replaced(lab: Lab, *, workers: int = 1) -> Counts:
     """Ray's head is switched off, and a new one that knows no job takes its address."""
-    work = lab.post(workers=1)
+    work = lab.post(workers=workers)
     step = lab.in_midst(work)
     gone = lab.deployment.head
     gone.power_off()
@@ -37,7 +37,7 @@ def head_replaced(lab: Lab) -> Counts:
     lab.deployment.start_head(instead_of=gone)
     back = seconds_until(lambda: lab.deployment.cpus() == 2, begun, "both workers have joined the new head")
     resumed = lab.goes_on(work, begun)
-    counts = lab.checked(work, workers=1)
+    counts = lab.checked(work, workers=workers)
     assert counts["attempts"] == 2
     return {"at": step, "workers_back_seconds": back, "resumed_seconds": resumed, **counts}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -18,7 +19,7 @@ pytestmark = [
 FAULTS: dict[str, Callable[[Lab], Counts]] = {
     "link cut long": links.cut_long,
     "cut-off writer": links.cut_off_writer,
-    "head replaced": losses.head_replaced,
+    "head replaced": partial(losses.head_replaced, workers=2),
 }
 
 

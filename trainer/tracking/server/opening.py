@@ -105,5 +105,6 @@ class RunOpener:
             if found is None:
                 raise
             return found
+        self.group_id = made
         self._new_group(made)
         return self._client.get_experiment(made)

@@ -99,6 +99,15 @@ def file(
     return download(stored, _ANY, asked=asked, if_range=if_range, name=kept_as)
 
 
+@router.get("/experiments/{experiment_id}/checkpoints/{name}", include_in_schema=False)
+def nothing(experiment_id: str, name: str, store: StoreDep, settings: SettingsDep) -> Response:
+    """What names no checkpoint: 404, with those that are there."""
+    there = ", ".join(each.name for each in list_checkpoints(settings.layout, store.get(experiment_id).id))
+    raise NothingThere(
+        f"{name!r} names no checkpoint; allowed: final, best, last or iter_N; there are: {there or 'none'}"
+    )
+
+
 def _check_unused(row: Experiment, store: Store) -> None:
     """Raises Conflict while somebody writes or reads the experiment's checkpoints."""
     if not row.state.ended:
