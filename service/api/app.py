@@ -28,6 +28,7 @@ from service.api.routes import (
     health,
     metrics,
     outputs,
+    queue,
     reports,
     streams,
     sweep_table,
@@ -40,6 +41,7 @@ from service.api.views.mlflow_facts import RunFacts
 from service.api.views.report_cache import ReportCache
 from service.api.views.table_cache import TableCache
 from service.api.views.waiting import Queue
+from service.api.views.whole_queue import WholeQueue
 from service.api.watching.feed import Feed
 from service.api.watching.metrics import Metrics
 from service.api.watching.request_log import RequestLog
@@ -48,6 +50,7 @@ from service.api.web import install as web
 from service.api.web.errors import told
 from service.reconcile.cluster import Backend, RunCloser
 from service.reconcile.mlflow_runs import MlflowRuns
+from service.reconcile.queue.snapshots import Room
 from service.reconcile.ray_backend import RayBackend
 from service.reconcile.reconciler import Reconciler
 from service.reconcile.thread import ReconcilerLoop
@@ -109,7 +112,7 @@ def create_app(
                 mlflow = opened.enter_context(closing(MlflowRuns(settings.mlflow_server)))
             reconciler = Reconciler(store, cluster, settings, runs=mlflow, policy=policy)
             loop = ReconcilerLoop(reconciler, store, poll_seconds=settings.poll_seconds)
-            _fill_state(app, settings, store, cluster, loop, mlflow)
+            _fill_state(app, settings, store, cluster, loop, mlflow, policy)
             loop.start()
             opened.callback(loop.stop)
             yield
@@ -138,6 +141,7 @@ def _fill_state(
     cluster: Backend,
     loop: ReconcilerLoop,
     mlflow: RunCloser | None,
+    policy: PolicyFile,
 ) -> None:
     """What routes are given: see dependencies.py."""
     app.state.settings = settings
@@ -146,6 +150,7 @@ def _fill_state(
     app.state.reconciler = loop
     app.state.run_facts = RunFacts(mlflow)
     app.state.queue = Queue(store, settings)
+    app.state.whole_queue = WholeQueue(store.queue, Room(cluster, settings.max_running), policy)
     app.state.tables = TableCache()
     app.state.reports = ReportCache()
     app.state.room = QueueRoom((store, store.sweeps, store.followups), settings.max_queued)
@@ -177,6 +182,7 @@ def _add_routes(app: FastAPI, settings: Settings) -> None:
     trained = (checkpoints, evaluations, predictions, exports, followups)
     for part in (experiments, outputs, *trained, events, streams, sweeps, sweep_table, comparisons, reports):
         _include(app, part.router, HTTPStatus(422), HTTPStatus.SERVICE_UNAVAILABLE)
+    _include(app, queue.router, HTTPStatus(422), HTTPStatus.SERVICE_UNAVAILABLE)
     _include(app, catalogue.router, HTTPStatus(422))
     if settings.closed:
         _include(app, tokens.router, HTTPStatus(422), HTTPStatus.SERVICE_UNAVAILABLE)

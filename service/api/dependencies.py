@@ -14,6 +14,7 @@ from service.api.views.mlflow_facts import RunFacts
 from service.api.views.report_cache import ReportCache
 from service.api.views.table_cache import TableCache
 from service.api.views.waiting import Queue
+from service.api.views.whole_queue import WholeQueue
 from service.reconcile.cluster import Backend, BackendUnreachable
 from service.reconcile.thread import ReconcilerLoop
 from service.shared.settings import Settings
@@ -75,6 +76,16 @@ def _room(request: Request) -> Callable[[], None]:
     return cast(QueueRoom, request.app.state.room).check
 
 
+def _owner(request: Request) -> str | None:
+    """Whose what is stored will be: the name of the token that came with the request."""
+    caller = getattr(request.state, "caller", None)
+    return None if caller is None else str(caller.name)
+
+
+def _whole_queue(request: Request) -> WholeQueue:
+    return cast(WholeQueue, request.app.state.whole_queue)
+
+
 def _wake(request: Request) -> Callable[[], None]:
     return _reconciler(request).wake
 
@@ -103,5 +114,7 @@ ReconcilerDep = Annotated[ReconcilerLoop, Depends(_reconciler)]
 MachinesDep = Annotated[Callable[[object], Machines | None], Depends(_machines)]
 FactsDep = Annotated[RunFacts, Depends(_facts)]
 QueueDep = Annotated[Queue, Depends(_queue)]
+WholeQueueDep = Annotated[WholeQueue, Depends(_whole_queue)]
+OwnerDep = Annotated[str | None, Depends(_owner)]
 RoomDep = Annotated[Callable[[], None], Depends(_room)]
 WakeDep = Annotated[Callable[[], None], Depends(_wake)]

@@ -20,6 +20,7 @@ def add_experiment_options(added: Mapping[str, argparse.ArgumentParser]) -> None
     added["logs"].add_argument("--attempt", type=positive, metavar="N", help="only this attempt")
     text = "none: whatever has not ended, until Ctrl-C"
     added["watch"].add_argument("id", metavar="ID", type=identifier, nargs="*", help=text)
+    added["queue"].add_argument("--limit", type=_at_most_1000, default=100, help="so many at most (100)")
     added["compare"].add_argument("id", metavar="ID", type=identifier, nargs="+")
     added["track"].add_argument("id", metavar="ID", type=identifier, nargs="+")
     added["compare"].add_argument("--classes", action="store_true", help="also class by class: IoU, Remark 1")
@@ -28,6 +29,13 @@ def add_experiment_options(added: Mapping[str, argparse.ArgumentParser]) -> None
     added["compare"].add_argument("--scores", choices=("headline", "picture"), help=text)
     text = "mmsegmentation's configurations with all of these words; nobody is asked"
     added["models"].add_argument("--search", metavar="TEXT", help=text)
+
+
+def _at_most_1000(text: str) -> int:
+    number = positive(text)
+    if number > 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} is refused; allowed: 1 to 1000")
+    return number
 
 
 def _of_submit_and_list(added: Mapping[str, argparse.ArgumentParser]) -> None:

@@ -41,6 +41,8 @@ _API_COMMANDS = {
     "show": ("experiments:show", "one experiment and what happened to it"),
     "logs": ("experiments:logs", "the log of an experiment's job"),
     "watch": ("watching:watch", "a table of experiments that is kept up to date, to their end"),
+    "queue": ("watching:queue", "what waits, in which order, and why"),
+    "quotas": ("watching:quotas", "what users and projects hold, of what they may"),
     "compare": ("experiments:compare", "completed experiments side by side; the first is the reference"),
     "report": ("reports:report", "figures and tables of experiments, or of a sweep, as one HTML file"),
     "cancel": ("experiments:cancel", "ask an experiment to stop"),

@@ -1,8 +1,9 @@
-"""`rebalance watch`: a table of experiments that is kept up to date; without a terminal, plain lines."""
+"""`rebalance watch`, a table that is kept up to date; `queue`, `quotas`: what waits, and who holds what."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -15,6 +16,7 @@ from service.client.client import ApiUnreachable, RebalanceClient
 from service.client.http import PATIENCE
 from service.shared.states import LIVE, State
 from trainer.base.ends import ExitCode
+from trainer.base.text import printable
 
 if TYPE_CHECKING:
     from service.shared.schemas import ExperimentPublic
@@ -44,6 +46,39 @@ def watch(args: argparse.Namespace, client: RebalanceClient) -> int:
             if args.id and all(each.state.ended for each in found):
                 return _code(found)
             time.sleep(_SECONDS)
+
+
+def queue(args: argparse.Namespace, client: RebalanceClient) -> int:
+    """What waits, each with its reason, and what is free."""
+    from service.cli.experiments import print_json, print_table
+    from service.cli.tables.queue import queue_table, queue_text
+
+    found = client.queue(limit=args.limit)
+    if args.json:
+        print_json(found)
+        return ExitCode.DONE
+    print_table(queue_table(found, datetime.now(UTC)), empty="nothing waits")
+    print(queue_text(found))
+    return _tell_trouble(found.trouble)
+
+
+def quotas(args: argparse.Namespace, client: RebalanceClient) -> int:
+    """What each user and project holds."""
+    from service.cli.experiments import print_json, print_table
+    from service.cli.tables.queue import quotas_table
+
+    found = client.quotas()
+    if args.json:
+        print_json(found)
+        return ExitCode.DONE
+    print_table(quotas_table(found), empty="nobody has anything in the queue")
+    return _tell_trouble(found.trouble)
+
+
+def _tell_trouble(trouble: str | None) -> int:
+    if trouble is not None:
+        print(printable(trouble), file=sys.stderr)
+    return ExitCode.DONE
 
 
 def _look(client: RebalanceClient, named: list[str]) -> list[ExperimentPublic]:

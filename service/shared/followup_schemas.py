@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import AwareDatetime, Field
 
-from service.shared.schemas import ErrorPublic, Headline, NoticePublic, Public, WaitingPublic
+from service.shared.schemas import ErrorPublic, Headline, NoticePublic, Public, QueuedPublic, WaitingPublic
 from service.shared.states import State
 from trainer.spec.followups import FollowupKind
 
@@ -41,6 +41,7 @@ class FollowupPublic(Public):
     cancel_requested_at: AwareDatetime | None = None
     error: ErrorPublic | None = None
     waiting: WaitingPublic | None = Field(default=None, description="While it waits.")
+    queue: QueuedPublic = QueuedPublic()
     scores: dict[str, Headline] | None = Field(default=None, description="Of an evaluation, by mode.")
     notices: tuple[NoticePublic, ...] = ()
     links: FollowupLinks

@@ -110,6 +110,17 @@ class WaitingPublic(Public):
     since: AwareDatetime
 
 
+class QueuedPublic(Public):
+    """Whose it is, and how it stands with the queue."""
+
+    owner: str | None = Field(default=None, description="Name of the token that was shown, if any.")
+    project: str | None = None
+    priority: int = 0
+    queued_at: AwareDatetime | None = Field(default=None, description="For the last time.")
+    admitted_at: AwareDatetime | None = Field(default=None, description="When its last job was submitted.")
+    preemptions: int = Field(default=0, description="How often it was stopped for one of higher priority.")
+
+
 class ExperimentPublic(Public):
     """One experiment as the API shows it."""
 
@@ -132,6 +143,7 @@ class ExperimentPublic(Public):
     waiting: WaitingPublic | None = Field(
         default=None, description="While it waits; gone as soon as it goes on."
     )
+    queue: QueuedPublic = QueuedPublic()
     mlflow_run_id: str | None = None
     notices: tuple[NoticePublic, ...] = Field(
         default=(), description="What was noticed in all attempts, each once; events say when."

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import AwareDatetime, Field, JsonValue
 
-from service.shared.schemas import ErrorPublic, NoticePublic, Progress, Public, WaitingPublic
+from service.shared.schemas import ErrorPublic, NoticePublic, Progress, Public, QueuedPublic, WaitingPublic
 from service.shared.states import State
 from sweeps.document.cost import Cost
 
@@ -71,6 +71,7 @@ class SweepPublic(Public):
     cancel_requested_at: AwareDatetime | None = None
     error: ErrorPublic | None = None
     waiting: WaitingPublic | None = Field(default=None, description="Of its job, while it waits.")
+    queue: QueuedPublic = QueuedPublic()
     counts: TrialCounts
     best: TrialPublic | None = Field(default=None, description="The completed trial with the best value.")
     running: tuple[TrialPublic, ...] = Field(default=(), description="At most 20 that train now.")

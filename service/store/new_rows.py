@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from service.shared.demands import demand_of, demand_of_followup, demand_of_sweep
 from service.shared.followup_ids import PREFIXES
+from service.shared.queue.demands import demand_of, demand_of_followup, demand_of_sweep
 from service.shared.states import State
 from service.store.records import Experiment, Followup, Sweep, Tagged
 from sweeps.document.spec import SweepSpec

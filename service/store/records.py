@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from service.shared.demands import Demand
+from service.shared.queue.demands import Demand
 from service.shared.states import State
 from trainer.base.errors import RegionRebalanceError
 from trainer.spec.followups import FollowupKind

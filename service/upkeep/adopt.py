@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from service.reconcile.decide import headline_of
+from service.shared.queue.demands import demand_of_sweep
 from service.shared.states import State
 from service.store.experiments import Store
 from service.store.new_rows import drawn_trial, new_experiment
@@ -129,6 +130,7 @@ def _sweep(storage: Storage, name: str) -> tuple[Sweep, list[Tagged]]:
         spec=spec.model_dump_json(),
         created_at=began,
         mlflow_run_id=mlflow_ids(here.mlflow).get("run_id"),
+        **demand_of_sweep(spec, ()),
         **{"updated_at": began, **_end(report)},
     )
     return sweep, list(_trials(storage, sweep, began))

@@ -127,6 +127,12 @@ def needs(scope: tokens.Scope) -> Callable[[Request], None]:
     return check
 
 
+def administrators(request: Request) -> None:
+    """A dependency of routes that are theirs where tokens are asked for, and everybody's where none are."""
+    if request.app.state.settings.closed:
+        needs(tokens.Scope.ADMIN)(request)
+
+
 def may_see_details(request: Request, *, closed: bool) -> bool:
     """Whether `READY` says why: to everybody where no token is needed, else to who has shown one."""
     return not closed or getattr(request.state, "caller", None) is not None

@@ -15,6 +15,7 @@ from service.api.bodies import JsonBodyDep, json_body
 from service.api.dependencies import (
     FactsDep,
     MachinesDep,
+    OwnerDep,
     QueueDep,
     RoomDep,
     SettingsDep,
@@ -99,6 +100,7 @@ def create(
     response: Response,
     idempotency_key: KeyDep,
     machines: MachinesDep,
+    owner: OwnerDep,
     validate_only: Annotated[bool, Query(description="Only say what it would be.")] = False,
 ) -> ExperimentPublic | ExperimentPreview:
     """Stores an experiment and queues it. Its spec comes back with every default filled in."""
@@ -115,7 +117,7 @@ def create(
             spec, data_roots=settings.data_roots, storage=settings.layout, most=settings.max_cluster
         )
         new = new_experiment(secrets.token_hex(6), spec, utc_now())
-        new = replace(new, idempotency_key=idempotency_key, request_hash=asked)
+        new = replace(new, idempotency_key=idempotency_key, request_hash=asked, owner=owner)
         row = store.create(new, new_tags=spec.tags)
         same_request(row, asked)
         wake()

@@ -10,7 +10,7 @@ from pathlib import Path
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
-from service.api.dependencies import BackendDep, FactsDep, ReconcilerDep, SettingsDep, StoreDep
+from service.api.dependencies import BackendDep, FactsDep, ReconcilerDep, SettingsDep, StoreDep, WholeQueueDep
 from service.api.entry.guard import may_see_details
 from service.api.problems import documented, problem
 from service.reconcile.cluster import Backend, BackendUnreachable
@@ -40,6 +40,7 @@ def readyz(
     settings: SettingsDep,
     reconciler: ReconcilerDep,
     facts: FactsDep,
+    whole: WholeQueueDep,
 ) -> Response:
     """Whether requests can be taken: 503, naming each part that is not well, where database or storage fails.
 
@@ -53,6 +54,8 @@ def readyz(
         "backend": _cluster(backend),
         "reconciler": reconciler.trouble(),
     }
+    if settings.policy is not None:
+        checks["policy"] = whole.trouble()
     if settings.mlflow_server is not None:
         checks["mlflow"] = facts.trouble()
     failed = {name: why for name, why in checks.items() if why is not None}

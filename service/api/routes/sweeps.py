@@ -13,6 +13,7 @@ from service.api.bodies import JsonBodyDep, json_body
 from service.api.dependencies import (
     FactsDep,
     MachinesDep,
+    OwnerDep,
     QueueDep,
     RoomDep,
     SettingsDep,
@@ -103,6 +104,7 @@ def create(
     response: Response,
     idempotency_key: KeyDep,
     machines: MachinesDep,
+    owner: OwnerDep,
     validate_only: Annotated[bool, Query(description="Only list the trials and their cost.")] = False,
 ) -> SweepPublic | SweepPreview:
     """Stores a sweep with all its trials and queues it, as one job. A trial is an ordinary experiment."""
@@ -123,7 +125,8 @@ def create(
             return _preview(spec, trials, settings)
         room()
         now = utc_now()
-        new = new_sweep(spec, now=now, key=idempotency_key, request_hash=asked)
+        sizes = [each.spec for each in trials]
+        new = new_sweep(spec, now=now, key=idempotency_key, request_hash=asked, trials=sizes, owner=owner)
         # What optuna draws is known only when it has drawn it: see service/reconcile/trial_follower.py.
         known = trials if spec.search != "optuna" else ()
         rows = [(trial_row(new, each.number, each.row, each.spec, now), each.spec.tags) for each in known]

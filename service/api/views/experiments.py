@@ -19,6 +19,7 @@ from service.shared.schemas import (
     NoticePublic,
     OverridePublic,
     Progress,
+    QueuedPublic,
     TrialOf,
 )
 from service.shared.settings import Settings
@@ -59,12 +60,25 @@ def experiment_public(
         headline=Headline(**row.headline) if row.headline else None,
         progress=Progress(**progress) if progress else None,
         waiting=queue.of_experiment(row) if queue else None,
+        queue=queued_public(row),
         mlflow_run_id=row.mlflow_run_id,
         # Of MLflow only what is so now: see `tracking`. Events have what was.
         notices=tuple(each for each in notices_public(row) if each.code != CODE),
         tracking=tracking_public(row, settings, facts),
         sweep=_trial_of(row),
         links=_links(row, settings, facts),
+    )
+
+
+def queued_public(row: JobRow) -> QueuedPublic:
+    """Whose it is, and how it stands with the queue."""
+    return QueuedPublic(
+        owner=row.owner,
+        project=row.project,
+        priority=row.priority,
+        queued_at=row.queued_at,
+        admitted_at=row.admitted_at,
+        preemptions=row.preemptions,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from service.api.views.experiments import error_public, notices_public
+from service.api.views.experiments import error_public, notices_public, queued_public
 from service.api.views.waiting import Queue
 from service.shared.followup_schemas import CheckpointPublic, FollowupLinks, FollowupPublic, ScorePublic
 from service.shared.schemas import Headline
@@ -36,6 +36,7 @@ def followup_public(row: Followup, queue: Queue | None = None) -> FollowupPublic
         cancel_requested_at=row.cancel_requested_at,
         error=error_public(row),
         waiting=queue.of_followup(row) if queue else None,
+        queue=queued_public(row),
         scores={mode: Headline(**each) for mode, each in row.headline.items()} if row.headline else None,
         notices=notices_public(row),
         links=_links(row),

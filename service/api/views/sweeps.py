@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from service.api.views.experiments import error_public, notices_public
+from service.api.views.experiments import error_public, notices_public, queued_public
 from service.api.views.mlflow_facts import RunFacts
 from service.api.views.tracking import mlflow_page
 from service.api.views.waiting import Queue
@@ -70,6 +70,7 @@ def sweep_public(
         cancel_requested_at=row.cancel_requested_at,
         error=error_public(row),
         waiting=queue.of_sweep(row) if queue else None,
+        queue=queued_public(row),
         counts=counts,
         best=trial_public(best, spec, settings) if best else None,
         running=tuple(trial_public(each, spec, settings) for each in busy),

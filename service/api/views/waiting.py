@@ -61,19 +61,17 @@ class Queue:
 
     def _of_queued(self, row: JobRow) -> WaitingPublic | None:
         away = read_waiting(self._settings.layout.waiting)
-        since = row.created_at if row.attempt == 1 else row.updated_at
+        since = row.queued_at or (row.created_at if row.attempt == 1 else row.updated_at)
         if away is not None:
             told = away.model_dump() | {"since": max(since, away.since)}
             return WaitingPublic(**told)
+        if row.wait_reason is not None:
+            return WaitingPublic(**row.wait_reason, since=since)
         busy, most = self._places_taken(), self._settings.max_running
         if busy < most:
-            return None  # it is submitted in the next pass
-        return WaitingPublic(
-            code="max_running",
-            reason=f"{busy} of {most} are running",
-            would_run="once one of them ends, and what was posted before it has begun",
-            since=since,
-        )
+            return None  # it is looked at in the next pass
+        reason, would_run = f"{busy} of {most} are running", "once one of them ends"
+        return WaitingPublic(code="max_running", reason=reason, would_run=would_run, since=since)
 
     def _of_trial(self, row: Experiment, sweep: str) -> WaitingPublic | None:
         if row.cancel_requested_at is not None:

@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from service.api.dependencies import (
     FactsDep,
     MachinesDep,
+    OwnerDep,
     QueueDep,
     ReconcilerDep,
     RoomDep,
@@ -42,6 +43,7 @@ class Here:
     room: Callable[[], None]
     wake: Callable[[], None]
     machines: Callable[[object], Machines | None]
+    owner: str | None
     tables: TableCache
     reconciler: ReconcilerLoop
 
@@ -68,10 +70,11 @@ def _here(
     room: RoomDep,
     wake: WakeDep,
     machines: MachinesDep,
+    owner: OwnerDep,
     tables: TablesDep,
     reconciler: ReconcilerDep,
 ) -> Here:
-    return Here(request, store, settings, facts, queue, room, wake, machines, tables, reconciler)
+    return Here(request, store, settings, facts, queue, room, wake, machines, owner, tables, reconciler)
 
 
 HereDep = Annotated[Here, Depends(_here)]

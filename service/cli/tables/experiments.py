@@ -16,6 +16,7 @@ from trainer.base.schema_words import counted
 from trainer.base.text import printable_lines
 from trainer.results.scores import HEADLINE
 from trainer.spec.evaluation import SINGLE_SCALE
+from trainer.spec.resources import priority_name
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         ExperimentPublic,
         Headline,
         NoticePublic,
+        QueuedPublic,
         TrackingPublic,
         WaitingPublic,
     )
@@ -38,6 +40,12 @@ _WAITS = {  # by code, in a list; `show` has the reason
     "unreachable": "for Ray",
     "nodes": "for nodes",
     "room": "for room on the cluster",
+    "capacity": "for room on the cluster",
+    "reserved": "for a larger one",
+    "behind": "behind others",
+    "quota": "for its quota",
+    "making_room": "for others to stop",
+    "too_large": "for a larger cluster",
     "sweep": "for its sweep",
     "paused": "for its sweep",
 }
@@ -87,6 +95,7 @@ def print_experiment(
     grid.add_row("id", each.id)
     grid.add_row("name", cell(each.name))
     grid.add_row("state", _state(each) + (f", attempt {each.attempt}" if each.attempt > 1 else ""))
+    grid.add_row("queue", cell(queued_text(each.queue)))
     if each.waiting:
         grid.add_row("waits", cell(waiting_text(each.waiting)))
     grid.add_row("method", cell(compact(each.spec.get("method"))))
@@ -128,6 +137,18 @@ def events_table(events: Sequence[EventPublic]) -> Table:
 def notice_text(notice: NoticePublic) -> str:
     """What is so, and what would mend it."""
     return f"{notice.text}; hint: {notice.hint}" if notice.hint else notice.text
+
+
+def queued_text(queued: QueuedPublic) -> str:
+    """Whose it is, and how it stands with the queue."""
+    told = [f"of {queued.owner}"] if queued.owner else []
+    told += [f"project {queued.project}"] if queued.project else []
+    told.append(f"priority {priority_name(queued.priority)}")
+    if queued.admitted_at is not None:
+        told.append(f"let in at {queued.admitted_at.astimezone():%H:%M, %d %b}")
+    if queued.preemptions:
+        told.append(f"stopped for others {counted(queued.preemptions, 'time')}")
+    return ", ".join(told)
 
 
 def waiting_text(waiting: WaitingPublic) -> str:

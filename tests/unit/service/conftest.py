@@ -43,7 +43,8 @@ START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 def new_row(identifier: str, spec: ExperimentSpec | None = None, **changes: Any) -> Experiment:
-    """A queued experiment that is not stored yet."""
+    """A queued experiment that is not stored yet, and waits since it was made."""
+    changes = {"queued_at": changes.get("created_at", START), **changes}
     return replace(new_experiment(identifier, spec or make_spec(), START), **changes)
 
 

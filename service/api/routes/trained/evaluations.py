@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 
 from service.api.bodies import JsonBodyDep, json_body
-from service.api.dependencies import QueueDep, RoomDep, SettingsDep, StoreDep, WakeDep
+from service.api.dependencies import OwnerDep, QueueDep, RoomDep, SettingsDep, StoreDep, WakeDep
 from service.api.problems import LOCATION, documented
 from service.api.requests import NothingThere
 from service.api.routes.idempotency import KeyDep
@@ -46,6 +46,7 @@ def create(
     wake: WakeDep,
     response: Response,
     idempotency_key: KeyDep,
+    owner: OwnerDep,
 ) -> FollowupPublic:
     """Stores an evaluation and queues it, as a job of its own. Its scores also go into the MLflow run."""
     document = parse_document(body)
@@ -57,6 +58,7 @@ def create(
         document,
         idempotency_key,
         room,
+        owner,
         lambda: evaluation_of(document, experiment_id, store, settings),
     )
     wake()

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 
 from service.api.bodies import JsonBodyDep, json_body
-from service.api.dependencies import QueueDep, RoomDep, SettingsDep, StoreDep, WakeDep
+from service.api.dependencies import OwnerDep, QueueDep, RoomDep, SettingsDep, StoreDep, WakeDep
 from service.api.problems import LOCATION, documented
 from service.api.requests import NothingThere
 from service.api.routes.idempotency import KeyDep
@@ -48,6 +48,7 @@ def create(
     wake: WakeDep,
     response: Response,
     idempotency_key: KeyDep,
+    owner: OwnerDep,
 ) -> FollowupPublic:
     """Stores an export and queues it. What does not predict the same labels as the checkpoint is not kept."""
     document = parse_document(body)
@@ -59,6 +60,7 @@ def create(
         document,
         idempotency_key,
         room,
+        owner,
         lambda: export_of(document, experiment_id, settings.layout),
     )
     wake()

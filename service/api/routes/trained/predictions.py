@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Header, Query, Response
 
 from service.api.bodies import PICTURE_BODY, PictureBodyDep
-from service.api.dependencies import QueueDep, RoomDep, SettingsDep, StoreDep, WakeDep
+from service.api.dependencies import OwnerDep, QueueDep, RoomDep, SettingsDep, StoreDep, WakeDep
 from service.api.negotiation import accepted
 from service.api.problems import LOCATION, documented
 from service.api.requests import NoPicture
@@ -50,6 +50,7 @@ def create(
     wake: WakeDep,
     response: Response,
     idempotency_key: KeyDep,
+    owner: OwnerDep,
     checkpoint: Checkpoint = FINAL,
     mode: ModeName = SINGLE_SCALE,
 ) -> FollowupPublic:
@@ -63,6 +64,7 @@ def create(
         sent,
         idempotency_key,
         room,
+        owner,
         lambda: prediction_of(body, checkpoint, mode, experiment_id, settings.layout),
         picture=body,
     )

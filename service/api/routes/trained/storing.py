@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pydantic import ValidationError
+
 from service.api.requests import document_hash
 from service.api.routes.idempotency import earlier, same_request
 from service.reconcile.reconciler import utc_now
 from service.store.experiments import Store
 from service.store.new_rows import new_followup
-from service.store.records import Followup
+from service.store.records import Experiment, Followup
 from trainer.spec.followups import AnyRequest, FollowupKind
+from trainer.spec.spec import ExperimentSpec
 from trainer.storage.layout import Storage
 
 
@@ -22,6 +25,7 @@ def store_followup(
     sent: object,
     key: str | None,
     room: Callable[[], None],
+    owner: str | None,
     checked: Callable[[], AnyRequest],
     picture: bytes | None = None,
 ) -> Followup:
@@ -29,6 +33,7 @@ def store_followup(
 
     Args:
         sent: by which a request that comes with the same key again is known.
+        owner: whose it will be.
         picture: kept with it, whole or not at all.
 
     Raises:
@@ -37,16 +42,26 @@ def store_followup(
         KeyReused: the key came with something else.
         OSError: storage does not answer, or is full; nothing stays.
     """
-    store.get(experiment)
+    trained = store.get(experiment)
     asked = document_hash([experiment, kind, sent])
     row = earlier(store.followups, key, asked)
     if row is not None:
         return row
     room()
-    new = new_followup(experiment, checked(), now=utc_now(), key=key, request_hash=asked)
+    request, now = checked(), utc_now()
+    spec = _readable(trained)
+    new = new_followup(experiment, request, now=now, key=key, request_hash=asked, trained=spec, owner=owner)
     row = _stored(store, storage, new, picture)
     same_request(row, asked)
     return row
+
+
+def _readable(row: Experiment) -> ExperimentSpec | None:
+    """Its spec; None of another release's, of which its job will say what is wrong."""
+    try:
+        return ExperimentSpec.model_validate_json(row.spec)
+    except ValidationError:
+        return None
 
 
 def _stored(store: Store, storage: Storage, new: Followup, picture: bytes | None) -> Followup:

@@ -76,6 +76,7 @@ def _create(
         Response(),
         once if sent.get(_ONCE) else None,
         here.machines,
+        here.owner,
         validate_only=_CHECK in sent,
     )
 

@@ -25,7 +25,7 @@ from tests.unit.service.api.test_http_create import check_problem
 from tests.unit.service.conftest import TestClient, bearer, make_token, statements
 
 OPEN = {"/healthz", "/readyz"}
-ADMINS = {("POST", "/tokens"), ("GET", "/tokens"), ("DELETE", "/tokens/{token_id}")}
+ADMINS = {("POST", "/tokens"), ("GET", "/tokens"), ("DELETE", "/tokens/{token_id}"), ("GET", "/quotas")}
 READS = {"GET", "HEAD"}
 
 

@@ -1,0 +1,1 @@
+"""What a row asks of the queue, and what the API answers about it."""
