@@ -19,11 +19,13 @@ from service.api.dependencies import (
     StoreDep,
     TablesDep,
     WakeDep,
+    WholeQueueDep,
 )
 from service.api.entry.guard import Caller
 from service.api.views.mlflow_facts import RunFacts
 from service.api.views.table_cache import TableCache
 from service.api.views.waiting import Queue
+from service.api.views.whole_queue import WholeQueue
 from service.reconcile.thread import ReconcilerLoop
 from service.shared.settings import Settings
 from service.shared.tokens import Scope
@@ -40,6 +42,7 @@ class Here:
     settings: Settings
     facts: RunFacts
     queue: Queue
+    whole_queue: WholeQueue
     room: Callable[[], None]
     wake: Callable[[], None]
     machines: Callable[[object], Machines | None]
@@ -67,6 +70,7 @@ def _here(
     settings: SettingsDep,
     facts: FactsDep,
     queue: QueueDep,
+    whole_queue: WholeQueueDep,
     room: RoomDep,
     wake: WakeDep,
     machines: MachinesDep,
@@ -74,7 +78,9 @@ def _here(
     tables: TablesDep,
     reconciler: ReconcilerDep,
 ) -> Here:
-    return Here(request, store, settings, facts, queue, room, wake, machines, owner, tables, reconciler)
+    return Here(
+        request, store, settings, facts, queue, whole_queue, room, wake, machines, owner, tables, reconciler
+    )
 
 
 HereDep = Annotated[Here, Depends(_here)]

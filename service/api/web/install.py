@@ -14,6 +14,7 @@ from service.api.web.pages import (
     followup,
     login,
     overview,
+    queue,
     submit,
     sweep,
 )
@@ -22,7 +23,7 @@ from service.shared.settings import Settings
 
 def install(app: FastAPI, settings: Settings) -> None:
     """Adds every page; from now on what goes wrong below them is a page as well."""
-    for part in (overview, submit, experiment, sweep, followup, comparing, changes, assets):
+    for part in (overview, submit, experiment, sweep, followup, comparing, changes, queue, assets):
         app.include_router(part.router, include_in_schema=False)
     if settings.closed:
         app.state.wrong_tokens = WrongTokens()

@@ -39,6 +39,7 @@ def addresses(lab: Lab) -> Mapping[str, str]:
         "experiments": "/ui/experiments",
         "sweeps": "/ui/sweeps",
         "status": "/ui/status",
+        "queue": "/ui/queue",
         "submit": "/ui/submit",
         "completed": f"/ui/experiments/{first}",
         "failed": f"/ui/experiments/{failed}",

@@ -99,5 +99,7 @@ def list_sweeps(here: HereDep) -> Response:
 @router.get("/ui/status")
 def status(here: HereDep, backend: BackendDep) -> Response:
     """What /readyz says, part by part."""
-    answer = health.readyz(here.request, here.store, backend, here.settings, here.reconciler, here.facts)
+    answer = health.readyz(
+        here.request, here.store, backend, here.settings, here.reconciler, here.facts, here.whole_queue
+    )
     return page(here.request, "status.html", found=json.loads(bytes(answer.body)), settings=here.settings)

@@ -107,6 +107,20 @@ def test_quotas_are_for_administrators(client: TestClient, closed: Settings, use
     assert found["counts_capacity"] is True
 
 
+def test_the_page_has_the_same(client: TestClient, closed: Settings, user: dict[str, str]) -> None:
+    """Who waits and why, a hostile name as text; what accounts hold for administrators alone."""
+    document = spec(4) | {"name": "<script>alert(1)</script>"}
+    posted = client.post("/experiments", json=document, headers=user).json()["id"]
+    shown = client.get("/ui/queue", headers=user)
+    assert shown.status_code == 200
+    assert f"/ui/experiments/{posted}" in shown.text
+    assert "quota" in shown.text
+    assert "<script>alert" not in shown.text
+    assert "Users and projects" not in shown.text
+    admin = bearer(make_token(closed, "admin").token)
+    assert "Users and projects" in client.get("/ui/queue", headers=admin).text
+
+
 def test_an_unreachable_cluster_is_told(
     client: TestClient, backend: FakeBackend, user: dict[str, str]
 ) -> None:
