@@ -49,6 +49,8 @@ def _take(page: Page, url: str, group: str, sweep: str, out: Path) -> None:
     page.locator("img[src*='overlays']").nth(2).wait_for()
     page.locator(".barlayer .point").first.wait_for()
     _keep(page, out / "mlflow_compare.png", height=1150)
+    page.locator("xpath=//*[text()='overlays/2']/following::button[1]").click()
+    _keep(page, out / "mlflow_overlays.png", height=900)
     _open(page, runs)
     _keep(page, out / "mlflow_runs.png", height=520)
     _open(page, f"{runs}&compareRunsMode=ARTIFACT")

@@ -55,7 +55,7 @@ from service.reconcile.ray_backend import RayBackend
 from service.reconcile.reconciler import Reconciler
 from service.reconcile.thread import ReconcilerLoop
 from service.scheduling.policy import PolicyFile
-from service.shared.proxies import way_to
+from service.shared.network.proxies import way_to
 from service.shared.schemas import ProblemDetail
 from service.shared.settings import Settings, SettingsError
 from service.shared.token_schemas import TokenCreate

@@ -146,7 +146,7 @@ def _told(args: argparse.Namespace, act: Callable[[], int]) -> int:
     from service.cli import experiments
     from service.client.client import ApiError, ApiUnreachable
     from service.client.own_token import TokenRefused
-    from service.shared.proxies import ProxyRefused
+    from service.shared.network.proxies import ProxyRefused
 
     try:
         return act()

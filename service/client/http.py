@@ -15,8 +15,8 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from service.client.own_token import token_for
-from service.shared.http_transport import transport_of
-from service.shared.proxies import way_to
+from service.shared.network.http_transport import transport_of
+from service.shared.network.proxies import way_to
 from service.shared.schemas import Page, ProblemDetail
 from service.shared.states import State
 from trainer.base.errors import RegionRebalanceError

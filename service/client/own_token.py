@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from service.shared.hosts import is_loopback
+from service.shared.network.hosts import is_loopback
 from service.shared.tokens import well_formed
 from trainer.base.errors import RegionRebalanceError
 from trainer.base.secret_files import SecretRefused, read_secret

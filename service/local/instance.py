@@ -25,7 +25,7 @@ from service.local.servers import (
 )
 from service.local.supervisor import Builder, Notices, Supervisor
 from service.shared.endpoints import Endpoints
-from service.shared.proxies import way_to
+from service.shared.network.proxies import way_to
 from service.shared.tokens import new_secret
 from trainer.base.files import write_atomically
 from trainer.base.own_machine import without_proxy

@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 
 from service.reconcile.cluster import AlreadySubmitted, BackendError, BackendUnreachable
-from service.shared.http_transport import transport_of
-from service.shared.proxies import way_to
+from service.shared.network.http_transport import transport_of
+from service.shared.network.proxies import way_to
 from trainer.base.secret_files import SecretRefused, read_secret
 
 _CONNECT_SECONDS = 3.0

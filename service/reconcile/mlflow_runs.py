@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import httpx
 
 from service.reconcile.cluster import AccessRefused, BackendUnreachable, RunFact
-from service.shared.http_transport import transport_of
-from service.shared.proxies import way_to
+from service.shared.network.http_transport import transport_of
+from service.shared.network.proxies import way_to
 from trainer.tracking.credentials import (
     PASSWORD,
     PASSWORD_FILE,

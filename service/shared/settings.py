@@ -13,8 +13,8 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.shared.database_url import database_in, has_password, known_database
-from service.shared.hosts import host_pattern, is_loopback, origin
 from service.shared.log_lines import LogFormat
+from service.shared.network.hosts import host_pattern, is_loopback, origin
 from trainer.base.data_roots import DataRoot, absolute_root, parse_root, parse_roots, refuse_twins
 from trainer.base.errors import RegionRebalanceError
 from trainer.spec.capacity import parse_machines

@@ -9,7 +9,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api import problems
-from service.shared.hosts import fits, is_address, is_loopback
+from service.shared.network.hosts import fits, is_address, is_loopback
 from service.shared.settings import Settings
 from trainer.base.errors import Problem
 

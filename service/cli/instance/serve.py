@@ -18,7 +18,7 @@ from service.local.data_dir import DataDirInUse, DataDirUnusable, PortInUse
 from service.local.first_token import NobodyMayComeIn
 from service.local.instance import Embedded
 from service.local.supervisor import StopAsked
-from service.shared.proxies import ProxyRefused
+from service.shared.network.proxies import ProxyRefused
 from service.shared.settings import Settings, SettingsError, load_settings, refuse_password
 from trainer.base.ends import ExitCode
 from trainer.base.errors import RegionRebalanceError

@@ -58,9 +58,12 @@ class Stack:
 
     # ---------------------------------------------------------------- as a user does it
 
-    def compose(self, *arguments: str, seconds: float = 120.0, check: bool = True) -> str:
-        """What `docker compose …` printed."""
-        files = [word for name in FILES for word in ("--file", str(ROOT / name))]
+    def compose(
+        self, *arguments: str, seconds: float = 120.0, check: bool = True, overlay: str = "", **extra: str
+    ) -> str:
+        """What `docker compose …` printed; with an overlay on top, and more variables."""
+        named = [*FILES, *([overlay] if overlay else [])]
+        files = [word for name in named for word in ("--file", str(ROOT / name))]
         return self.engine.docker(
             *("compose", "--project-name", PROJECT, "--project-directory", str(ROOT)),
             *("--env-file", str(self.folder / ".env"), *files, *arguments),
@@ -70,13 +73,14 @@ class Stack:
             MLFLOW_PORT=str(self._ports[1]),
             RAY_WORKER_CPUS="1",
             REBALANCE_MAX_RUNNING="4",
+            **extra,
         )
 
-    def up(self) -> float:
+    def up(self, **more: str) -> float:
         """`up --wait`; seconds that it took. The images are there: nothing is built or asked for."""
         began = time.monotonic()
-        scale = f"ray-worker={self.workers}"
-        self.compose("up", "--wait", "--no-build", "--pull", "never", "--scale", scale, seconds=UP_SECONDS)
+        words = ("up", "--wait", "--no-build", "--pull", "never", "--scale", f"ray-worker={self.workers}")
+        self.compose(*words, seconds=UP_SECONDS, **more)
         return time.monotonic() - began
 
     def down(self) -> None:

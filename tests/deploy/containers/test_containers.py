@@ -7,9 +7,11 @@ images are local builds, named as such. The tests read in the order of a deploym
 from __future__ import annotations
 
 import json
+import ssl
 import subprocess
 import time
 
+import httpx
 import pytest
 
 from tests.deploy.containers import images, scan
@@ -167,6 +169,26 @@ def test_nothing_can_be_written_beside_the_volumes(stack: Stack) -> None:
         refused, user = stack.engine.docker("exec", each, "sh", "-c", tried).split()
         assert refused == "refused"
         assert int(user) > 0
+
+
+def test_https_by_an_overlay(stack: Stack) -> None:
+    """Both ports speak it, with the certificate that was given, and no longer http; the rest goes on."""
+    others = set(stack.containers()) - set(stack.containers("proxy"))
+    before = {each: stack.started_at(each) for each in others}
+    certificate = stack.folder / "certificate.pem"
+    words = "openssl req -x509 -newkey ed25519 -nodes -days 1 -subj /CN=localhost"
+    words += " -addext subjectAltName=IP:127.0.0.1"
+    with certificate.open("wb") as file:
+        subprocess.run([*words.split(), "-keyout", "-", "-out", "-"], stdout=file, check=True, timeout=20)
+    stack.up(overlay="deploy/compose.tls.yml", TLS_CERTIFICATE_FILE=str(certificate))
+    trusting = ssl.create_default_context(cafile=str(certificate))
+    for url, path in ((stack.url, "/healthz"), (stack.mlflow_url, "/health")):
+        answer = httpx.get(url.replace("http:", "https:") + path, verify=trusting, trust_env=False)
+        assert answer.status_code == 200
+        assert "max-age" in answer.headers["Strict-Transport-Security"]
+        with pytest.raises(httpx.HTTPError):
+            httpx.get(url + path, trust_env=False).raise_for_status()
+    assert {each: stack.started_at(each) for each in before} == before
 
 
 def test_down_leaves_nothing(stack: Stack) -> None:

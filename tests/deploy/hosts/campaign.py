@@ -22,12 +22,20 @@ SEED = int(os.environ.get("HOSTS_SEED", "0"))
 ITERATIONS = 120 if ASKED else 60
 
 
-def programs_or_skip(config: pytest.Config) -> Programs:
-    """Postgres' programs, where hosts can be made and it can run on one; else skips, and says why."""
+def require_hosts() -> None:
+    """Skips where hosts cannot be made, and says why."""
     try:
         require_namespaces()
+    except NoNamespaces as missing:
+        pytest.skip(str(missing))
+
+
+def programs_or_skip(config: pytest.Config) -> Programs:
+    """Postgres' programs, where hosts can be made and it can run on one; else skips, and says why."""
+    require_hosts()
+    try:
         return find_programs(config.getoption("postgres"))
-    except (NoNamespaces, NoPostgres) as missing:
+    except NoPostgres as missing:
         pytest.skip(str(missing))
 
 

@@ -16,7 +16,7 @@ from service.client.client import ApiError
 from service.reconcile.cluster import BackendUnreachable
 from service.reconcile.mlflow_runs import MlflowRuns
 from service.reconcile.ray_backend import RayBackend
-from service.shared.proxies import ProxyRefused
+from service.shared.network.proxies import ProxyRefused
 from tests.unit.service.served import Service
 from trainer.base.ends import ExitCode
 

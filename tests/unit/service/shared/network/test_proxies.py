@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.shared.proxies import STRAIGHT, ProxyRefused, Way, way_to
+from service.shared.network.proxies import STRAIGHT, ProxyRefused, Way, way_to
 from trainer.base.own_machine import is_own_machine, without_proxy
 
 OUTSIDE = "http://192.0.2.1:8000"

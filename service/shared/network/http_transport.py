@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 from socksio.exceptions import SOCKSError
 
-from service.shared.proxies import Way
+from service.shared.network.proxies import Way
 
 
 def transport_of(way: Way) -> httpx.BaseTransport:
