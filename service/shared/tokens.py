@@ -34,7 +34,7 @@ class Scope(StrEnum):
 MAY = {
     Scope.VIEWER: "read everything",
     Scope.USER: "also submit, cancel, retry, and change whatever else there is",
-    Scope.ADMIN: "also make, list and revoke tokens",
+    Scope.ADMIN: "also make, list and revoke tokens, and see what each user holds",
 }
 
 
