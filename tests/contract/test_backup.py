@@ -11,7 +11,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import MetaData, select
 
 from service.cli.main import main
 from service.migrations import migrate
@@ -103,20 +103,35 @@ def test_a_null_stays_one(made: Make, tmp_path: Path) -> None:
 
 
 def test_a_backup_of_an_older_schema_is_brought_up_to_date(made: Make, tmp_path: Path) -> None:
-    """Made by hand as a version without follow-ups and tokens wrote it."""
+    """Rows as a version without follow-ups, tokens and the queue had them."""
     here, file = made("sqlite"), tmp_path / "backup.gz"
     _fill(here)
     backup(here, file, utc_now())
     lines = gzip.decompress(file.read_bytes()).splitlines()
-    old = [line for line in lines[1:-1] if json.loads(line)[0] in ("experiments", "events", "tags")]
-    known = {"sweeps", "experiments", "events", "tags"}
-    assert {json.loads(line)[0] for line in old} <= known
+    columns = _columns_of(made("sqlite"), "0004")
+    rows = [json.loads(line) for line in lines[1:-1]]
+    old = [
+        dump.as_line((table, {name: row[name] for name in columns[table]})).rstrip(b"\n")
+        for table, row in rows
+        if table in columns
+    ]
+    assert {"experiments", "events", "tags"} <= set(columns)
     _write(tmp_path / "old.gz", {**json.loads(lines[0]), "schema": "0004"}, old)
     there = made("sqlite")
     restore(there, tmp_path / "old.gz")
     with closing(Store(there.database)) as store:
         store.ping()  # raises where the schema is another
         assert store.get("e2").headline == {"mIoU": 12.345678901234567, "mAcc": None}
+
+
+def _columns_of(settings: Settings, revision: str) -> dict[str, list[str]]:
+    """What each table had then."""
+    migrate(settings, to=revision)
+    engine = make_engine(settings.database)
+    found = MetaData()
+    found.reflect(engine)
+    engine.dispose()
+    return {name: table.c.keys() for name, table in found.tables.items()}
 
 
 def _write(file: Path, head: dict[str, object], rows: list[bytes]) -> None:

@@ -450,13 +450,16 @@ def test_one_run_whoever_dies_when(server: Server, make_info: Info, tmp_path: Pa
 
 
 def test_a_later_attempt_continues_the_run(server: Server, make_info: Info) -> None:
-    """Opening by id adds to the run, and sending a point again adds nothing."""
+    """Opening by id adds to the run, and sending a point again adds nothing. It stays in the group where it
+    was made, whatever its group is called by now.
+    """
     first = server.connect()
-    run_id = first.open(make_info()).ids.run_id
+    ids = first.open(make_info()).ids
+    run_id = ids.run_id
     first.log_points(CURVE[:1])
     first.close("FAILED")
     second = server.connect()
-    assert second.open(make_info(run_id)).ids.run_id == run_id
+    assert second.open(replace(make_info(run_id), group="by another rule")).ids == ids
     assert server.read(run_id)["status"] == "RUNNING"
     second.log_points(CURVE)
     second.close("KILLED")

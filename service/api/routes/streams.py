@@ -22,11 +22,17 @@ from trainer.storage.directories import AttemptDir
 
 router = APIRouter()
 
+# Of a stream a document describes each event.
+_ONE = {
+    "type": "object",
+    "properties": {name: {"type": "string"} for name in ("event", "id", "data")},
+    "required": ["event", "id", "data"],
+}
 _STREAM: dict[str, Any] = {
     "response_class": EventStream,
     "status_code": HTTPStatus.OK,  # which FastAPI looks for in the class, and does not find in this one
     "responses": {
-        200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
+        200: {"content": {"text/event-stream": {"schema": _ONE}}},
         **documented(HTTPStatus.NOT_FOUND),
     },
 }

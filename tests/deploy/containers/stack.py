@@ -73,6 +73,7 @@ class Stack:
             MLFLOW_PORT=str(self._ports[1]),
             RAY_WORKER_CPUS="1",
             REBALANCE_MAX_RUNNING="4",
+            REBALANCE_MAX_CLUSTER=f"cpus={self.workers}",
             **extra,
         )
 
