@@ -104,18 +104,21 @@ class Reason(NamedTuple):
 
 
 def _quota_text(each: Exceeded) -> str:
-    told = [
-        f"{used:g} of {limit:g} {what}"
-        for used, limit, missing, what in zip(
-            each.used, each.limit, each.missing, ("GPUs", "CPUs", "at once"), strict=True
-        )
-        if missing
-    ]
-    return f"{each.account} has {' and '.join(told)}, its quota"
+    kinds = zip(each.asked, each.used, each.limit, each.missing, ("GPUs", "CPUs", "at once"), strict=True)
+    short = [(asked, used, limit, kind) for asked, used, limit, missing, kind in kinds if missing]
+    if each.never:
+        told = " and ".join(f"{asked:g} {kind}" for asked, _, limit, kind in short if asked > limit)
+        most = " and ".join(f"{limit:g}" for asked, _, limit, _ in short if asked > limit)
+        return f"may come to hold {told}, and {each.account} may have {most}, its quota"
+    held = " and ".join(f"{used:g} of {limit:g} {kind}" for _, used, limit, kind in short)
+    return f"{each.account} has {held}, its quota"
 
 
 def _raise_text(each: Exceeded) -> str:
-    return f"{each.account} has {_more_text(each.missing)} less in use, or so much more as quota"
+    more = _more_text(each.missing)
+    if each.never:
+        return f"the quota of {each.account} is {more} more (a sweep asks for less by concurrent_trials)"
+    return f"{each.account} has {more} less in use, or so much more as quota"
 
 
 def _more_text(missing: Amount) -> str:

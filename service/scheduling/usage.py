@@ -17,7 +17,17 @@ class Exceeded:
     account: Account
     limit: Amount
     used: Amount
-    missing: Amount  # by so much
+    asked: Amount  # what the one may come to hold
+
+    @property
+    def missing(self) -> Amount:
+        """By so much."""
+        return self.asked.beyond(self.limit.minus(self.used))
+
+    @property
+    def never(self) -> bool:
+        """Whether it would be exceeded by that one alone."""
+        return not self.asked.within(self.limit)
 
 
 class Usage:
@@ -52,7 +62,7 @@ class Usage:
                 continue
             left = limit.minus(self._counted[account])
             if not item.most.within(left):
-                found.append(Exceeded(account, limit, self._counted[account], item.most.beyond(left)))
+                found.append(Exceeded(account, limit, self._counted[account], item.most))
         return tuple(found)
 
     def share(self, item: Item) -> float:

@@ -65,14 +65,25 @@ def test_a_project_with_a_weight_competes_as_one(weights: dict[Account, float], 
 
 
 def test_a_quota_bounds_what_one_may_come_to_hold() -> None:
-    """A sweep takes one trial's GPU at first, and may come to take eight: what counts is the latter."""
+    """A sweep takes one trial's GPU at first, and may come to take four: what counts is the latter."""
     rules = replace(RULES, any_user=Amount(4, UNLIMITED.cpus, UNLIMITED.places))
-    sweep = waiting("sweep", 1, most=Amount(8, 8, 1))
+    sweep = waiting("sweep", 1, most=Amount(4, 8, 1))
     decisions = decide(snapshot(running("held", 1, user="ann"), sweep, rules=rules))
     reason = decisions.reasons["sweep"]
     assert reason.code is Code.QUOTA
     assert reason.text == "user ann has 1 of 4 GPUs, its quota"
-    assert reason.would_run == "once user ann has 5 GPUs less in use, or so much more as quota"
+    assert reason.would_run == "once user ann has 1 GPU less in use, or so much more as quota"
+
+
+def test_what_no_quota_would_ever_allow() -> None:
+    """That others end would not help, and is not said."""
+    rules = replace(RULES, any_user=Amount(4, UNLIMITED.cpus, UNLIMITED.places))
+    sweep = waiting("sweep", 1, most=Amount(8, 8, 1))
+    (reason,) = decide(snapshot(sweep, rules=rules)).reasons.values()
+    assert reason.text == "may come to hold 8 GPUs, and user ann may have 4, its quota"
+    assert reason.would_run == (
+        "once the quota of user ann is 4 GPUs more (a sweep asks for less by concurrent_trials)"
+    )
 
 
 def test_quotas_by_name_go_before_the_general_one() -> None:
