@@ -11,7 +11,7 @@ from starlette.convertors import Convertor, register_url_convertor
 
 from service.api.bodies import JsonBodyDep, json_body
 from service.api.dependencies import SettingsDep, StoreDep
-from service.api.problems import documented
+from service.api.problems import documented, problem
 from service.api.requests import NothingThere
 from service.api.trained.downloads import IfRangeHeader, RangeHeader, download, download_answers
 from service.api.trained.pruning import PruneRequest, kept_of
@@ -99,9 +99,17 @@ def file(
     return download(stored, _ANY, asked=asked, if_range=if_range, name=kept_as)
 
 
+_PRUNE = "prune"
+
+
 @router.get("/experiments/{experiment_id}/checkpoints/{name}", include_in_schema=False)
 def nothing(experiment_id: str, name: str, store: StoreDep, settings: SettingsDep) -> Response:
-    """What names no checkpoint: 404, with those that are there."""
+    """What names no checkpoint: 404, with those that are there. `prune` is a route that only takes a POST."""
+    if name == _PRUNE:
+        status = HTTPStatus.METHOD_NOT_ALLOWED
+        answer = problem(status, status.phrase, "GET is not possible here; allowed: POST")
+        answer.headers["Allow"] = "POST"
+        return answer
     there = ", ".join(each.name for each in list_checkpoints(settings.layout, store.get(experiment_id).id))
     raise NothingThere(
         f"{name!r} names no checkpoint; allowed: final, best, last or iter_N; there are: {there or 'none'}"
