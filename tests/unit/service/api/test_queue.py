@@ -84,7 +84,7 @@ def test_what_waits_in_order_and_why(client: TestClient, user: dict[str, str]) -
     assert [each["position"] for each in found["items"]] == [1, 2, 3]
     assert [each["waiting"]["code"] for each in found["items"]] == ["next", "next", "quota"]
     last = found["items"][2]
-    assert last["waiting"]["reason"] == "user a-user has 2 of 2 GPUs, its quota"
+    assert last["waiting"]["reason"] == "may come to hold 4 GPUs, and user a-user may have 2, its quota"
     assert (last["user"], last["priority"], last["asks"]["gpus"]) == ("a-user", -50, 4)
     assert (found["waiting"], found["running"]) == (3, 0)
     assert found["capacity"] == {"gpus": 8, "cpus": 32, "places": 10}
