@@ -24,7 +24,7 @@ from tests.unit.service.followup_job import REQUESTS, failed_followup, followup_
 from tests.unit.service.sweep_job import sweep_document
 
 URL = "http://127.0.0.1"
-# Beside `prune` lies the route of a checkpoint's name, which "prune" is none of: so the framework names GET as well.
+# Beside `prune` lies the route of a checkpoint's name, so the framework names GET as well.
 PRUNE = {
     "include-path": "/experiments/{experiment_id}/checkpoints/prune",
     "checks": {"allow_header_conformance": {"enabled": False}},
