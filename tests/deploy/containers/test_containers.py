@@ -179,7 +179,8 @@ def test_https_by_an_overlay(stack: Stack) -> None:
     words = "openssl req -x509 -newkey ed25519 -nodes -days 1 -subj /CN=localhost"
     words += " -addext subjectAltName=IP:127.0.0.1"
     with certificate.open("wb") as file:
-        subprocess.run([*words.split(), "-keyout", "-", "-out", "-"], stdout=file, check=True, timeout=20)
+        command = [*words.split(), "-keyout", "-", "-out", "-"]
+        subprocess.run(command, stdout=file, stderr=subprocess.DEVNULL, check=True, timeout=20)
     stack.up(overlay="deploy/compose.tls.yml", TLS_CERTIFICATE_FILE=str(certificate))
     trusting = ssl.create_default_context(cafile=str(certificate))
     for url, path in ((stack.url, "/healthz"), (stack.mlflow_url, "/health")):
