@@ -21,6 +21,11 @@ import psutil
 
 from tests.deploy.containers.tools import NoEngine, need_tools
 
+# Before a command: with us it ends, with it all that it started and mounted.
+OWN_NAMESPACES = (
+    *("setpriv", "--pdeathsig", "KILL"),
+    *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
+)
 _READY_SECONDS = 60.0
 _STOP_SECONDS = 60.0
 _CACHE = "DEPLOY_CACHE"  # a directory: images and layers are kept there for the next run
@@ -116,8 +121,7 @@ def _start(folder: Path, data: Path, groups: str) -> subprocess.Popen[bytes]:
     with (folder / "log").open("wb") as log:
         return subprocess.Popen(
             [
-                *("setpriv", "--pdeathsig", "KILL"),
-                *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
+                *OWN_NAMESPACES,
                 *("docker-init", "--"),  # takes in what containers' keepers leave
                 *("dockerd", "--data-root", data, "--exec-root", folder / "exec"),
                 *("--pidfile", folder / "pid", "--host", f"unix://{folder}/socket"),

@@ -15,7 +15,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.deploy.containers.engine import Engine
+from tests.deploy.containers.engine import OWN_NAMESPACES, Engine
 from tests.paths import ROOT
 
 BASE = "local/debian:bookworm"
@@ -33,8 +33,10 @@ def make_base(engine: Engine) -> None:
     if engine.docker("images", "--quiet", BASE).strip():
         return
     root = engine.folder / "root"
+    # It mounts /proc below the directory: interrupted, it must not leave that for who removes the directory.
+    words = ("debootstrap", "--variant=minbase", "bookworm", root, "http://deb.debian.org/debian")
     subprocess.run(
-        ["debootstrap", "--variant=minbase", "bookworm", root, "http://deb.debian.org/debian"],
+        [*OWN_NAMESPACES, *words],
         check=True,
         capture_output=True,
         timeout=_BUILD_SECONDS,
