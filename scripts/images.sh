@@ -37,4 +37,4 @@ esac
 build service "$tag"
 build trainer "$tag" ${TORCH_INDEX:+--build-arg "TORCH_INDEX=$TORCH_INDEX"}
 build mlflow "$tag"
-[ -z "${CUDA:-}" ] || build trainer "$tag-cuda" --build-arg TORCH_INDEX=https://pypi.org/simple
+[ -z "${CUDA:-}" ] || build trainer "$tag-cuda" --build-arg TORCH_INDEX=

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import signal
 import socket
@@ -55,6 +56,15 @@ def pytest_collection_finish() -> None:
     """What was imported stays: the garbage collector need not walk it again for each test."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def _log_level_as_found() -> Iterator[None]:
+    """What a started service logs from (INFO) is not what the next test of this process logs from."""
+    root = logging.getLogger()
+    found = root.level
+    yield
+    root.setLevel(found)
 
 
 def pytest_terminal_summary(

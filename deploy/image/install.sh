@@ -1,6 +1,6 @@
 #!/bin/sh
 # What the Dockerfiles share: steps towards the environment /opt/venv, run beside constraints.txt.
-#   install.sh torch       torch alone, before the rest: it is the largest; TORCH_INDEX says which build
+#   install.sh torch       torch alone, before the rest: it is the largest; TORCH_INDEX says which build; empty: pip's own index
 #   install.sh libraries   what requirements.txt asks for
 #   install.sh code DIR    the project itself, from DIR
 #   install.sh licences    what is installed under which licence, below /usr/share/licenses
@@ -26,7 +26,7 @@ environment() {
 case $1 in
 torch)
     environment
-    pip install --quiet -c constraints.txt --extra-index-url "$TORCH_INDEX" "torch==$(pinned torch)"
+    pip install --quiet -c constraints.txt ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} "torch==$(pinned torch)"
     ;;
 libraries)
     environment

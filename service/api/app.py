@@ -153,8 +153,8 @@ def _fill_state(
     app.state.whole_queue = WholeQueue(store.queue, Room(cluster, settings.max_running), policy)
     app.state.tables = TableCache()
     app.state.reports = ReportCache()
-    app.state.room = QueueRoom((store, store.sweeps, store.followups), settings.max_queued)
-    app.state.feed = Feed({"experiment": store, "sweep": store.sweeps, "followup": store.followups})
+    app.state.room = QueueRoom(tuple(store.ledgers.values()), settings.max_queued)
+    app.state.feed = Feed(store.ledgers)
     known = app.state.run_facts if mlflow is not None else None
     app.state.metrics.watch(sources_of(store, loop, cluster, known))
 

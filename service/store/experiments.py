@@ -14,7 +14,8 @@ from service.store.changes import changes_of, event
 from service.store.database import Database, Lead
 from service.store.experiment_rows import ExperimentRows
 from service.store.followups import FollowupStore
-from service.store.queue.lines import QueueLines
+from service.store.jobs import Ledger
+from service.store.queue.lines import Kind, QueueLines
 from service.store.records import Experiment, Filters, Move, StoreUnavailable
 from service.store.schema import refuse_newer, refuse_older, schema_in
 from service.store.sweeps import SweepStore
@@ -34,6 +35,11 @@ class Store(ExperimentRows):
         self.sweeps = SweepStore(self._database)
         self.followups = FollowupStore(self._database)
         self.tokens = TokenStore(self._database)
+        self.ledgers: Mapping[Kind, Ledger[Any]] = {
+            "experiment": self,
+            "sweep": self.sweeps,
+            "followup": self.followups,
+        }
         self.queue = QueueLines(self._database)
 
     def close(self) -> None:

@@ -7,10 +7,10 @@ is gone, and resumes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -28,6 +28,8 @@ from trainer.results.report import AttemptReport, read_report
 from trainer.spec.spec import ExperimentSpec
 from trainer.storage.layout import Storage, mlflow_ids
 from trainer.storage.port import StoredFile
+
+Found = TypeVar("Found")
 
 _REASON = "adopted from its run directory"
 
@@ -52,29 +54,39 @@ def adopt(store: Store, storage: Storage) -> Adopted:
     Raises:
         StoreUnavailable: the database does not answer; what was taken before stays.
     """
-    found, known = Adopted(), 0
-    for name in storage.folder.folder("sweeps").names():
-        if _is_known(store, name):
-            known += 1
-            continue
-        try:
-            sweep, trials = _sweep(storage, name)
-        except RegionRebalanceError as error:
-            found.left[name] = str(error)
-            continue
-        store.sweeps.create(sweep, trials, reason=_REASON)
-        found.sweeps.append(name)
-    for name in storage.folder.folder("runs").names():
-        if _is_known(store, name):
-            known += 1
-            continue
-        try:
-            row, tags = _experiment(storage, name)
-        except RegionRebalanceError as error:
-            found.left[name] = str(error)
-            continue
-        store.create(row, new_tags=tags, reason=_REASON)
-        found.experiments.append(name)
+    found = Adopted()
+
+    def take(
+        folder: str, read: Callable[[str], Found], create: Callable[[Found], object], taken: list[str]
+    ) -> int:
+        """How many had a row."""
+        known = 0
+        for name in storage.folder.folder(folder).names():
+            if _is_known(store, name):
+                known += 1
+                continue
+            try:
+                row = read(name)
+            except RegionRebalanceError as error:
+                found.left[name] = str(error)
+                continue
+            create(row)
+            taken.append(name)
+        return known
+
+    # Sweeps first: their trials come with them, and are known by then.
+    known = take(
+        "sweeps",
+        lambda name: _sweep(storage, name),
+        lambda row: store.sweeps.create(*row, reason=_REASON),
+        found.sweeps,
+    )
+    known += take(
+        "runs",
+        lambda name: _experiment(storage, name),
+        lambda row: store.create(row[0], new_tags=row[1], reason=_REASON),
+        found.experiments,
+    )
     return replace(found, known=known)
 
 

@@ -12,21 +12,28 @@ from typing import Any
 import pytest
 
 SECONDS = 600  # on a busy machine
+_ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # threads would wait for each other on a busy machine
 
 
-@pytest.mark.slow
-def test_training(repository: Path) -> None:
-    """Small, it prints all figures with a target; ours and mmsegmentation's runner begin with one loss."""
+def printed(repository: Path, name: str, *words: str, **variables: str) -> dict[str, Any]:
+    """What a benchmark prints when it is run small."""
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.training", "--json", "--small"],
+        [sys.executable, "-m", f"benchmarks.{name}", "--json", "--small", *words],
         cwd=repository,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},  # threads that wait for each other on a busy machine
+        env={**os.environ, **variables},
         capture_output=True,
         text=True,
         timeout=SECONDS,
     )
     assert done.returncode == 0, done.stderr
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+@pytest.mark.slow
+def test_training(repository: Path) -> None:
+    """Small, it prints all figures with a target; ours and mmsegmentation's runner begin with one loss."""
+    result = printed(repository, "training", **_ONE_THREAD)
     for name in ("float32_speed_ratio", "branch_time_share", "branch_memory_share"):
         assert isinstance(result[name], float)
     assert result["bf16"].startswith("not measured: ") == (result["bf16_speed_ratio"] is None)
@@ -40,17 +47,8 @@ def test_training(repository: Path) -> None:
 @pytest.mark.slow
 def test_evaluation(repository: Path) -> None:
     """Small, it prints all figures with a target, for both kinds and numbers of threads; labels are alike."""
-    words = ["--json", "--small", "--repeats", "1", "--merges", "1", "--model", "small"]
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.evaluation", *words],
-        cwd=repository,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-    )
-    assert done.returncode == 0, done.stderr
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    words = ("--repeats", "1", "--merges", "1", "--model", "small")
+    result = printed(repository, "evaluation", *words, **_ONE_THREAD)
     for kind in ("blobs", "noise"):
         for threads in (1, 2):
             found = result[kind][f"threads_{threads}"]
@@ -64,15 +62,7 @@ def test_evaluation(repository: Path) -> None:
 @pytest.mark.slow
 def test_report(repository: Path) -> None:
     """Small, it prints what the target is of, and how it grows in both directions."""
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.report", "--json", "--small"],
-        cwd=repository,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-    )
-    assert done.returncode == 0, done.stderr
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    result = printed(repository, "report")
     assert (result["classes"], result["experiments"]) == (5, 3)
     assert result["megabytes"] < 8
     assert result["by_classes"].keys() == {"3", "5"}
@@ -81,15 +71,7 @@ def test_report(repository: Path) -> None:
 
 def test_scheduling(repository: Path) -> None:
     """Small, it prints all figures with a target, and the cluster is full."""
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.scheduling", "--json", "--small"],
-        cwd=repository,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-    )
-    assert done.returncode == 0, done.stderr
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    result = printed(repository, "scheduling")
     assert result["utilisation"] > 0.95
     assert result["full_queue_ms"] > 0
     assert set(result["waiting"]) == {"low", "normal", "high"}

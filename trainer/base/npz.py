@@ -1,4 +1,4 @@
-"""What all readers of our npz files need: lists of names, and which errors mean that bytes are damaged."""
+"""What all readers of our npz files need: nothing is executed, damage is told, and lists of names."""
 
 from __future__ import annotations
 
@@ -6,16 +6,33 @@ import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, BinaryIO
 
 import numpy as np
 
+from trainer.base.errors import ReportError
+
 # What numpy and zipfile raise where bytes are not what they were.
-DAMAGE = (
+_DAMAGE = (
     *(OSError, EOFError, ValueError, TypeError, LookupError, MemoryError, RuntimeError, SyntaxError),
     *(zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError),
 )
+
+
+@contextmanager
+def arrays_in(stream: BinaryIO, name: str, otherwise: str) -> Iterator[Any]:
+    """The arrays of the npz file `name`; nothing in it is executed.
+
+    Raises:
+        ReportError: it is damaged, or `otherwise`, also as far as the block finds out.
+    """
+    try:
+        with np.load(stream, allow_pickle=False) as arrays:
+            yield arrays
+    except _DAMAGE as error:
+        raise ReportError(f"{name}: is damaged, or {otherwise}: {error}") from None
 
 
 def names_in(arrays: Mapping[str, Any], key: str) -> tuple[str, ...]:

@@ -15,14 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from trainer.base.errors import ReportError
-from trainer.base.npz import DAMAGE as _DAMAGE
-from trainer.base.npz import names_in as _names
+from trainer.base.npz import arrays_in, names_in
 from trainer.results.metrics import Counts
 from trainer.results.split_counts import SplitCounts
 from trainer.storage.port import StoredFile
 
 Array = npt.NDArray[Any]
+_OTHERWISE = "no file of counts"
 _COUNTS = ("confusion", "tp", "fp", "fn")
 
 
@@ -55,13 +54,10 @@ def read_confusion(file: StoredFile) -> ConfusionFile:
         ReportError: it is damaged, or holds something else.
     """
     content = BytesIO(file.read_bytes())
-    try:
-        with np.load(content, allow_pickle=False) as arrays:
-            classes = _names(arrays, "classes")
-            modes = dict.fromkeys(name.partition("/")[0] for name in arrays.files if "/" in name)
-            return ConfusionFile(classes, {mode: _counts(arrays, mode, len(classes)) for mode in modes})
-    except _DAMAGE as error:
-        raise ReportError(f"{file.name}: is damaged, or no file of counts: {error}") from None
+    with arrays_in(content, file.name, _OTHERWISE) as arrays:
+        classes = names_in(arrays, "classes")
+        modes = dict.fromkeys(name.partition("/")[0] for name in arrays.files if "/" in name)
+        return ConfusionFile(classes, {mode: _counts(arrays, mode, len(classes)) for mode in modes})
 
 
 def read_matrix(file: StoredFile, mode: str) -> Counts | None:
@@ -71,17 +67,13 @@ def read_matrix(file: StoredFile, mode: str) -> Counts | None:
         FileNotFoundError: there is none.
         ReportError: it is damaged, or holds something else.
     """
-    with file.reading() as content:
-        try:
-            with np.load(content, allow_pickle=False) as arrays:
-                name, classes = f"{mode}/confusion", len(_names(arrays, "classes"))
-                return _matrix(arrays, name, (classes, classes)) if name in arrays.files else None
-        except _DAMAGE as error:
-            raise ReportError(f"{file.name}: is damaged, or no file of counts: {error}") from None
+    with file.reading() as content, arrays_in(content, file.name, _OTHERWISE) as arrays:
+        name, classes = f"{mode}/confusion", len(names_in(arrays, "classes"))
+        return _matrix(arrays, name, (classes, classes)) if name in arrays.files else None
 
 
 def _counts(arrays: Mapping[str, Array], mode: str, classes: int) -> SplitCounts:
-    names = _names(arrays, f"{mode}/pictures")
+    names = names_in(arrays, f"{mode}/pictures")
     rows = {name: classes if name == "confusion" else len(names) for name in _COUNTS}
     found = {name: _matrix(arrays, f"{mode}/{name}", (rows[name], classes)) for name in _COUNTS}
     return SplitCounts(names=names, **found)

@@ -14,8 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from trainer.base.errors import ReportError
-from trainer.base.npz import DAMAGE, names_in
+from trainer.base.npz import arrays_in, names_in
 from trainer.storage.port import StoredFile
 
 Labels = npt.NDArray[np.uint8]
@@ -59,15 +58,12 @@ def read_shown(file: StoredFile) -> tuple[ShownPicture, ...]:
         ReportError: it is damaged, or holds something else.
     """
     content = BytesIO(file.read_bytes())
-    try:
-        with np.load(content, allow_pickle=False) as arrays:
-            names = names_in(arrays, "names")
-            return tuple(
-                ShownPicture(name, *(_labels(arrays, f"{number}/{of}") for of in ("labels", "truth")))
-                for number, name in enumerate(names)
-            )
-    except DAMAGE as error:
-        raise ReportError(f"{file.name}: is damaged, or holds no pictures' labels: {error}") from None
+    with arrays_in(content, file.name, "holds no pictures' labels") as arrays:
+        names = names_in(arrays, "names")
+        return tuple(
+            ShownPicture(name, *(_labels(arrays, f"{number}/{of}") for of in ("labels", "truth")))
+            for number, name in enumerate(names)
+        )
 
 
 def _labels(arrays: Any, key: str) -> Labels:

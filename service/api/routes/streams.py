@@ -12,9 +12,10 @@ from fastapi import APIRouter, Depends, Header, Request
 from service.api.dependencies import SettingsDep, StoreDep
 from service.api.problems import documented
 from service.api.requests import BadParameter
-from service.api.watching.feed import Feed, Kind, Watch
+from service.api.watching.feed import Feed, Watch
 from service.api.watching.streams import EventStream, events_stream, log_stream, metrics_stream
 from service.shared.settings import Settings
+from service.store.queue.lines import Kind
 from service.store.records import Followup, JobRow
 from service.store.rows import Rows
 from trainer.base.errors import Problem

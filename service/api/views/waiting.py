@@ -27,7 +27,6 @@ class Queue:
         self, store: Store, settings: Settings, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._store = store
-        self._ledgers = (store, store.sweeps, store.followups)
         self._settings = settings
         self._clock = clock
         self._busy = 0
@@ -95,7 +94,7 @@ class Queue:
     def _places_taken(self) -> int:
         now = self._clock()
         if now - self._counted_at > _FRESH_SECONDS:
-            self._busy = sum(ledger.busy() for ledger in self._ledgers)
+            self._busy = sum(ledger.busy() for ledger in self._store.ledgers.values())
             self._counted_at = now
         return self._busy
 

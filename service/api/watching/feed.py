@@ -7,15 +7,15 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 
 from service.shared.states import State
+from service.store.queue.lines import Kind
 from service.store.records import Event, StoreUnavailable
 from service.store.rows import Rows
 
-Kind = Literal["experiment", "sweep", "followup"]
 log = logging.getLogger(__name__)
 
 

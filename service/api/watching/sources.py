@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from service.api.views.mlflow_facts import RunFacts
 from service.api.watching.metrics import Sources
 from service.reconcile.cluster import Backend, BackendUnreachable
 from service.reconcile.thread import ReconcilerLoop
 from service.store.experiments import Store
-from service.store.rows import Rows
 
 _FRESH_SECONDS = 15.0  # a part that is away may take seconds to say nothing
 
 
 def sources_of(store: Store, loop: ReconcilerLoop, backend: Backend, facts: RunFacts | None) -> Sources:
     """What `Metrics.watch` asks; `facts` where there is an MLflow server."""
-    ledgers: dict[str, Rows[Any]] = {"experiment": store, "sweep": store.sweeps, "followup": store.followups}
     asks: dict[str, Callable[[], bool]] = {"ray": lambda: _answers(backend)}
     if facts is not None:
         asks["mlflow"] = lambda: facts.trouble() is None
     return Sources(
-        counts=lambda: {kind: ledger.by_state() for kind, ledger in ledgers.items()},
+        counts=lambda: {kind: ledger.by_state() for kind, ledger in store.ledgers.items()},
         last_pass=loop.last_pass,
         parts=_Remembered(asks),
     )

@@ -28,6 +28,7 @@ _SLOW_SECONDS = 30.0  # a client that takes nothing for so long is let go
 _CHUNK_BYTES = 64 * 1024
 
 Pieces = AsyncIterator[bytes]
+News = AsyncIterator[tuple[str, str]]  # id and data of each
 Attempts = Callable[[int], Iterator[AttemptDir]]  # those of the attempts 1 to N
 
 
@@ -52,55 +53,62 @@ class EventStream(StreamingResponse):
 
 async def events_stream(feed: Feed, watch: Watch) -> Pieces:
     """Every event after `watch.last`, ids as in the pages of events."""
-    async with feed.watching(watch):
-        silent = 0
-        while True:
-            await feed.tick()
-            ended, events = watch.state.ended, watch.take()
-            for event in events:
-                yield _event(str(event.id), "event", event_public(event).model_dump_json(by_alias=True))
-            if ended and not events:
-                yield _end(str(watch.last), watch)
-                return
-            silent = 0 if events else silent + 1
-            if silent % _HEARTBEAT_TICKS == 1:
-                yield _HEARTBEAT
+
+    async def look() -> News:
+        for event in watch.take():
+            yield str(event.id), event_public(event).model_dump_json(by_alias=True)
+
+    async for piece in _to_the_end(feed, watch, "event", str(watch.last), look):
+        yield piece
 
 
 async def log_stream(feed: Feed, watch: Watch, attempts: Attempts, offset: int) -> Pieces:
     """The logs of all attempts in a row from byte `offset` on, as JSON strings; ids are where to go on."""
-    async with feed.watching(watch):
-        silent = 0
-        while True:
-            await feed.tick()
-            ended = watch.state.ended
-            piece = await run_in_threadpool(log_slice, list(attempts(watch.attempt)), offset)
-            silent = 0 if piece.end > offset else silent + 1
-            async for length, text in iterate_in_threadpool(_texts(piece.chunks())):
-                offset += length
-                yield _event(str(offset), "log", json.dumps(text))
-            if ended and silent:
-                yield _end(str(offset), watch)
-                return
-            if silent % _HEARTBEAT_TICKS == 1:
-                yield _HEARTBEAT
+    at = offset
+
+    async def look() -> News:
+        nonlocal at
+        piece = await run_in_threadpool(log_slice, list(attempts(watch.attempt)), at)
+        async for length, text in iterate_in_threadpool(_texts(piece.chunks())):
+            at += length
+            yield str(at), json.dumps(text)
+
+    async for piece in _to_the_end(feed, watch, "log", str(offset), look):
+        yield piece
 
 
 async def metrics_stream(feed: Feed, watch: Watch, attempts: Attempts, place: tuple[int, int]) -> Pieces:
     """Every record of metrics.jsonl from `place` on, (attempt, byte); ids are ATTEMPT:BYTE."""
+    at = place
+
+    async def look() -> News:
+        nonlocal at
+        found = _records(list(attempts(watch.attempt)), at)
+        async for at, record in iterate_in_threadpool(found):
+            yield f"{at[0]}:{at[1]}", json.dumps(record, allow_nan=False)
+
+    async for piece in _to_the_end(feed, watch, "metrics", f"{place[0]}:{place[1]}", look):
+        yield piece
+
+
+async def _to_the_end(feed: Feed, watch: Watch, kind: str, last: str, look: Callable[[], News]) -> Pieces:
+    """What `look` finds after each tick, as events of one kind; `end` once an ended row brings no more.
+
+    `last` is the id that the end has where nothing came at all.
+    """
     async with feed.watching(watch):
         silent = 0
         while True:
             await feed.tick()
-            ended, came = watch.state.ended, False
-            records = _records(list(attempts(watch.attempt)), place)
-            async for place, record in iterate_in_threadpool(records):
+            ended, came = watch.state.ended, False  # asked first: what is found then is all there is
+            async for last, data in look():
                 came = True
-                yield _event(f"{place[0]}:{place[1]}", "metrics", json.dumps(record, allow_nan=False))
-            silent = 0 if came else silent + 1
+                yield _event(last, kind, data)
             if ended and not came:
-                yield _end(f"{place[0]}:{place[1]}", watch)
+                told = json.dumps({"state": watch.state, "attempt": watch.attempt})
+                yield _event(last, "end", told)
                 return
+            silent = 0 if came else silent + 1
             if silent % _HEARTBEAT_TICKS == 1:
                 yield _HEARTBEAT
 
@@ -110,10 +118,6 @@ _HEARTBEAT = b": still here\n\n"
 
 def _event(identifier: str, kind: str, data: str) -> bytes:
     return format_sse_event(data_str=data, event=kind, id=identifier)
-
-
-def _end(identifier: str, watch: Watch) -> bytes:
-    return _event(identifier, "end", json.dumps({"state": watch.state, "attempt": watch.attempt}))
 
 
 def _texts(chunks: Iterator[bytes]) -> Iterator[tuple[int, str]]:

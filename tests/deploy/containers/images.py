@@ -34,7 +34,7 @@ def make_base(engine: Engine) -> None:
         return
     root = engine.folder / "root"
     # It mounts /proc below the directory: interrupted, it must not leave that for who removes the directory.
-    words = ("debootstrap", "--variant=minbase", "bookworm", root, "http://deb.debian.org/debian")
+    words = ("debootstrap", "--variant=minbase", "bookworm", root)
     subprocess.run(
         [*OWN_NAMESPACES, *words],
         check=True,

@@ -58,7 +58,7 @@ def _fetch_plugins(names: list[str], folder: Path, plugins: Path) -> None:
     for each in ("lists/partial", "cache/archives/partial", "state", "unpacked"):
         (folder / each).mkdir(parents=True)
     (folder / "sources.list").write_text(
-        f"deb [signed-by={_KEYRING}] http://deb.debian.org/debian trixie main\n", encoding="ascii"
+        f"deb [signed-by={_KEYRING}] {_mirror()} trixie main\n", encoding="ascii"
     )
     configuration = folder / "apt.conf"
     configuration.write_text(
@@ -78,6 +78,16 @@ def _fetch_plugins(names: list[str], folder: Path, plugins: Path) -> None:
     for name in names:
         (found,) = (path for path in folder.glob(f"unpacked/usr/**/cli-plugins/{name}") if path.is_file())
         shutil.copy2(found, plugins / name)
+
+
+def _mirror() -> str:
+    """Where this machine has Debian's packages from."""
+    asked = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]
+    found = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()
+    mirrors = [address for address in found if "security" not in address]
+    if not mirrors:
+        raise NoEngine("apt knows no mirror of Debian")
+    return mirrors[0]
 
 
 def _apt(*arguments: str, configuration: Path | None = None) -> None:
