@@ -109,6 +109,10 @@ class FakeRuns:
         self.ping()
         self.closed[run_id] = status
 
+    def delete_run(self, run_id: str) -> None:
+        self.ping()
+        self.facts[run_id] = RunFact.DELETED
+
     def look(self, runs: Mapping[str, str]) -> dict[str, RunFact]:
         self.looks += 1
         self.ping()

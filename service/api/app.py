@@ -35,6 +35,7 @@ from service.api.routes import (
     sweeps,
     tokens,
 )
+from service.api.routes.keeping import audit, deletions
 from service.api.routes.trained import checkpoints, evaluations, exports, followups, predictions
 from service.api.trained.pruning import PruneRequest
 from service.api.views.mlflow_facts import RunFacts
@@ -48,6 +49,7 @@ from service.api.watching.request_log import RequestLog
 from service.api.watching.sources import sources_of
 from service.api.web import install as web
 from service.api.web.errors import told
+from service.housekeeping.delete import Deletion
 from service.reconcile.cluster import Backend, RunCloser
 from service.reconcile.mlflow_runs import MlflowRuns
 from service.reconcile.queue.snapshots import Room
@@ -151,6 +153,7 @@ def _fill_state(
     app.state.run_facts = RunFacts(mlflow)
     app.state.queue = Queue(store, settings)
     app.state.whole_queue = WholeQueue(store.queue, Room(cluster, settings.max_running), policy)
+    app.state.deletion = Deletion(store, settings.layout, mlflow)
     app.state.tables = TableCache()
     app.state.reports = ReportCache()
     app.state.room = QueueRoom(tuple(store.ledgers.values()), settings.max_queued)
@@ -180,7 +183,19 @@ def _add_entry(app: FastAPI, settings: Settings, probe: str | None) -> None:
 def _add_routes(app: FastAPI, settings: Settings) -> None:
     """All parts of the API, in the order of its documents."""
     trained = (checkpoints, evaluations, predictions, exports, followups)
-    for part in (experiments, outputs, *trained, events, streams, sweeps, sweep_table, comparisons, reports):
+    kept = (deletions, audit)
+    for part in (
+        experiments,
+        outputs,
+        *trained,
+        events,
+        streams,
+        sweeps,
+        sweep_table,
+        comparisons,
+        reports,
+        *kept,
+    ):
         _include(app, part.router, HTTPStatus(422), HTTPStatus.SERVICE_UNAVAILABLE)
     _include(app, queue.router, HTTPStatus(422), HTTPStatus.SERVICE_UNAVAILABLE)
     _include(app, catalogue.router, HTTPStatus(422))

@@ -15,6 +15,7 @@ from service.api.views.report_cache import ReportCache
 from service.api.views.table_cache import TableCache
 from service.api.views.waiting import Queue
 from service.api.views.whole_queue import WholeQueue
+from service.housekeeping.delete import Deletion
 from service.reconcile.cluster import Backend, BackendUnreachable
 from service.reconcile.thread import ReconcilerLoop
 from service.shared.settings import Settings
@@ -86,6 +87,10 @@ def _whole_queue(request: Request) -> WholeQueue:
     return cast(WholeQueue, request.app.state.whole_queue)
 
 
+def _deletion(request: Request) -> Deletion:
+    return cast(Deletion, request.app.state.deletion)
+
+
 def _wake(request: Request) -> Callable[[], None]:
     return _reconciler(request).wake
 
@@ -117,4 +122,5 @@ QueueDep = Annotated[Queue, Depends(_queue)]
 WholeQueueDep = Annotated[WholeQueue, Depends(_whole_queue)]
 OwnerDep = Annotated[str | None, Depends(_owner)]
 RoomDep = Annotated[Callable[[], None], Depends(_room)]
+DeletionDep = Annotated[Deletion, Depends(_deletion)]
 WakeDep = Annotated[Callable[[], None], Depends(_wake)]

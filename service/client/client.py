@@ -26,6 +26,7 @@ from service.client.http import (
     looks,
     segment,
 )
+from service.client.keeping import KeepingCalls
 from service.client.logs import LogPiece, log_piece
 from service.client.queue import QueueCalls
 from service.client.reports import ReportCalls
@@ -54,7 +55,7 @@ class _Object(RootModel[dict[str, Any]]):
     """Any JSON object."""
 
 
-class RebalanceClient(SweepCalls, FollowupCalls, ReportCalls, QueueCalls, TokenCalls):
+class RebalanceClient(SweepCalls, FollowupCalls, ReportCalls, QueueCalls, TokenCalls, KeepingCalls):
     """Speaks to one service. Close it, or use it in a `with` statement."""
 
     def submit(
