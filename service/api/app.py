@@ -35,7 +35,7 @@ from service.api.routes import (
     sweeps,
     tokens,
 )
-from service.api.routes.keeping import audit, deletions
+from service.api.routes.keeping import audit, deletions, gc
 from service.api.routes.trained import checkpoints, evaluations, exports, followups, predictions
 from service.api.trained.pruning import PruneRequest
 from service.api.views.mlflow_facts import RunFacts
@@ -57,6 +57,7 @@ from service.reconcile.ray_backend import RayBackend
 from service.reconcile.reconciler import Reconciler
 from service.reconcile.thread import ReconcilerLoop
 from service.scheduling.policy import PolicyFile
+from service.shared.keeping.retention import GcRequest
 from service.shared.network.proxies import way_to
 from service.shared.schemas import ProblemDetail
 from service.shared.settings import Settings, SettingsError
@@ -67,7 +68,7 @@ from trainer.spec.followups import EvaluationRequest, ExportRequest
 from trainer.spec.spec import ExperimentSpec
 
 # The bodies that we read ourselves.
-_SENT = (ExperimentSpec, SweepSpec, EvaluationRequest, ExportRequest, PruneRequest)
+_SENT = (ExperimentSpec, SweepSpec, EvaluationRequest, ExportRequest, PruneRequest, GcRequest)
 _DESCRIPTION = """
 Train and compare long-tailed semantic segmentation methods, region rebalance (arXiv 2204.01969) among them.
 
@@ -153,6 +154,7 @@ def _fill_state(
     app.state.run_facts = RunFacts(mlflow)
     app.state.queue = Queue(store, settings)
     app.state.whole_queue = WholeQueue(store.queue, Room(cluster, settings.max_running), policy)
+    app.state.policy = policy
     app.state.deletion = Deletion(store, settings.layout, mlflow)
     app.state.tables = TableCache()
     app.state.reports = ReportCache()
@@ -183,7 +185,7 @@ def _add_entry(app: FastAPI, settings: Settings, probe: str | None) -> None:
 def _add_routes(app: FastAPI, settings: Settings) -> None:
     """All parts of the API, in the order of its documents."""
     trained = (checkpoints, evaluations, predictions, exports, followups)
-    kept = (deletions, audit)
+    kept = (deletions, audit, gc)
     for part in (
         experiments,
         outputs,

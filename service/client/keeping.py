@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from service.client.http import ApiCaller, Params, segment
 from service.shared.schemas import Page
 
 if TYPE_CHECKING:
+    from service.shared.keeping.gc_schemas import GcPublic
     from service.shared.keeping.schemas import DeedPublic, DeletedPublic
 
 
@@ -44,6 +46,22 @@ class KeepingCalls(ApiCaller):
 
         filters: Params = {"actor": [*actor], "action": [*action], "kind": [*kind], "subject": [*subject]}
         return self.listed(Page[DeedPublic], "/audit", filters, limit)
+
+    def gc(self, *, dry_run: bool, older_than: str | int | None = None, only: Sequence[str] = ()) -> GcPublic:
+        """Takes away what no rule keeps any longer, or only says what would go; for administrators.
+
+        A call ends after some 20 s: `more` says whether there is more, for the same call to do.
+        """
+        from service.shared.keeping.gc_schemas import GcPublic
+
+        asked = {"dry_run": dry_run, "older_than": older_than, "only": [*only] or None}
+        return self.ask(
+            GcPublic,
+            "POST",
+            "/admin/gc",
+            content=json.dumps({name: value for name, value in asked.items() if value is not None}),
+            headers={"Content-Type": "application/json"},
+        )
 
     def _delete(self, path: str, artifacts: bool) -> DeletedPublic:
         from service.shared.keeping.schemas import DeletedPublic

@@ -65,6 +65,11 @@ class FollowupStore(Ledger[Followup]):
         live = self.in_states(*LIVE)
         return [row for row in live if experiment_id in (row.experiment_id, _beside(row))]
 
+    def read_now(self) -> set[str]:
+        """Ids of all experiments that some follow-up reads which has not ended."""
+        live = self.in_states(*LIVE)
+        return {each for row in live for each in (row.experiment_id, _beside(row)) if each is not None}
+
     def reading_any(self, sweep_id: str) -> list[Followup]:
         """The same of all trials of a sweep."""
         live = self.in_states(*LIVE)

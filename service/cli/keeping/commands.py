@@ -1,4 +1,4 @@
-"""`rebalance delete` and `audit`."""
+"""`rebalance delete`, `gc` and `audit`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from trainer.base.ends import ExitCode
 
 if TYPE_CHECKING:
     from service.client.client import RebalanceClient
+    from service.shared.keeping.gc_schemas import GcPublic
     from service.shared.keeping.schemas import DeletedPublic
 
 _SWEEP = "swp-"
@@ -53,6 +54,29 @@ def _make_sure(args: argparse.Namespace) -> None:
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise BadArgument("nothing was deleted")
+
+
+def gc(args: argparse.Namespace, client: RebalanceClient) -> int:
+    """0 once all has gone that was to go; 1 where something could not."""
+    older = int(args.older_than) if (args.older_than or "").isdecimal() else args.older_than
+    found = client.gc(dry_run=args.dry_run, older_than=older, only=args.only)
+    failed = _tell_gc(args, found)
+    while found.more:
+        found = client.gc(dry_run=False, older_than=older, only=args.only)
+        failed = _tell_gc(args, found) or failed
+    return ExitCode.FAILED if failed else ExitCode.DONE
+
+
+def _tell_gc(args: argparse.Namespace, found: GcPublic) -> bool:
+    """Whether something could not be done."""
+    if args.json:
+        print_json(found)
+    else:
+        from service.cli.tables.keeping import gc_lines, gc_table
+
+        print_table(gc_table(found), empty="nothing goes")
+        print("\n".join(gc_lines(found)))
+    return any(each.trouble for each in found.items)
 
 
 def audit(args: argparse.Namespace, client: RebalanceClient) -> int:
