@@ -15,6 +15,7 @@ from service.api import problems
 from service.api.dependencies import known_parameters
 from service.api.entry.guard import ALIVE, READY, Guard
 from service.api.entry.hosts import OwnHosts, let_pages_in
+from service.api.entry.owners import owners
 from service.api.entry.queue_room import QueueRoom
 from service.api.entry.throttle import Throttle
 from service.api.openapi import add_bearer, add_schemas
@@ -211,7 +212,9 @@ def _add_routes(app: FastAPI, settings: Settings) -> None:
 def _include(app: FastAPI, router: APIRouter, *problem: HTTPStatus) -> None:
     """Adds routes that refuse parameters they do not know; each may answer `problem` besides its own."""
     may_answer = problems.documented(*problem)
-    app.include_router(router, dependencies=[Depends(known_parameters)], responses=may_answer)
+    app.include_router(
+        router, dependencies=[Depends(known_parameters), Depends(owners)], responses=may_answer
+    )
 
 
 def _refuse_proxies(*addresses: str | None) -> None:

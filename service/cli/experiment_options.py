@@ -31,6 +31,15 @@ def add_experiment_options(added: Mapping[str, argparse.ArgumentParser]) -> None
     added["models"].add_argument("--search", metavar="TEXT", help=text)
 
 
+def add_whose(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of lists that say whose is listed."""
+    text = "only what was stored with your token"
+    parser.add_argument("--mine", action="append_const", dest="owner", const="@me", default=[], help=text)
+    text = "only what was stored with a token of this name; repeat for more"
+    parser.add_argument("--owner", action="append", default=[], metavar="NAME", help=text)
+    parser.add_argument("--project", action="append", default=[], help="only this project; repeat for more")
+
+
 def _at_most_1000(text: str) -> int:
     number = positive(text)
     if number > 1000:
@@ -47,6 +56,7 @@ def _of_submit_and_list(added: Mapping[str, argparse.ArgumentParser]) -> None:
     for name in ("state", "method", "dataset", "tag"):
         text = f"only this {name}; repeat for more" if name != "tag" else "only with KEY or KEY:VALUE"
         added["list"].add_argument(f"--{name}", action="append", default=[], help=text)
+    add_whose(added["list"])
     added["list"].add_argument("--limit", type=positive, default=50, help="how many at most (50)")
     text = "only its trials; repeat for more"
     added["list"].add_argument(

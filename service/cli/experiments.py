@@ -20,6 +20,8 @@ from trainer.base.ends import ExitCode
 from trainer.base.text import printable, printable_lines
 from trainer.spec.evaluation import SINGLE_SCALE
 
+LIST_FILTERS = ("state", "method", "dataset", "tag", "sweep", "owner", "project")
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
@@ -94,14 +96,8 @@ def list_(args: argparse.Namespace, client: RebalanceClient) -> int:
     """Experiments, newest first."""
     for each in args.sweep:
         client.sweep(each, trials=0)  # a list of no sweep's trials would only be empty
-    found = client.experiments(
-        state=args.state,
-        method=args.method,
-        dataset=args.dataset,
-        tag=args.tag,
-        sweep=args.sweep,
-        limit=args.limit,
-    )
+    narrowed = {name: getattr(args, name) for name in LIST_FILTERS}
+    found = client.experiments(**narrowed, limit=args.limit)
     if args.json:
         print_items(found)
         return 0

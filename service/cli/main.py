@@ -11,7 +11,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from service.cli.dataset_options import add_dataset_options
-from service.cli.experiment_options import add_experiment_options
+from service.cli.experiment_options import add_experiment_options, add_whose
 from service.cli.failure import fail
 from service.cli.instance.options import INSTANCE_COMMANDS
 from service.cli.keeping.options import KEEPING_COMMANDS, add_keeping_commands_options
@@ -245,6 +245,7 @@ def _sweep(parser: _Parser) -> None:
     either.add_argument("--wait", action="store_true", help="stay for its table")
     added["submit"].add_argument("--idempotency-key", metavar="KEY", help="the same key stores it only once")
     added["list"].add_argument("--state", action="append", default=[], help="only this; repeat for more")
+    add_whose(added["list"])
     added["list"].add_argument("--limit", type=positive, default=50, help="how many at most (50)")
     for name in ("show", "table", "watch", "cancel", "pause", "resume"):
         added[name].add_argument("id", metavar="ID", type=identifier)

@@ -98,11 +98,16 @@ class RebalanceClient(SweepCalls, FollowupCalls, ReportCalls, QueueCalls, TokenC
         dataset: Sequence[str] = (),
         tag: Sequence[str] = (),
         sweep: Sequence[str] = (),
+        owner: Sequence[str] = (),
+        project: Sequence[str] = (),
         limit: int | None = None,
     ) -> Iterator[ExperimentPublic]:
-        """Experiments that fit, newest first, at most `limit`; pages are fetched as they are needed."""
+        """Experiments that fit, newest first, at most `limit`; pages are fetched as they are needed.
+
+        `owner`: names of tokens, "@me" for that of one's own.
+        """
         filters: Params = {"state": [*state], "method": [*method], "dataset": [*dataset], "tag": [*tag]}
-        filters["sweep"] = [*sweep]
+        filters |= {"sweep": [*sweep], "owner": [*owner], "project": [*project]}
         return self.listed(Page[ExperimentPublic], "/experiments", filters, limit)
 
     def events(self, experiment_id: str) -> Iterator[EventPublic]:

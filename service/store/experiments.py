@@ -158,6 +158,8 @@ def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
         (experiments.c.method, filters.methods),
         (experiments.c.dataset, filters.datasets),
         (experiments.c.sweep_id, filters.sweeps),
+        (experiments.c.owner, filters.owners),
+        (experiments.c.project, filters.projects),
     ):
         if wanted:
             conditions.append(column.in_(wanted))

@@ -208,6 +208,8 @@ class Filters:
     datasets: Sequence[str] = ()
     tags: Sequence[tuple[str, str | None]] = ()
     sweeps: Sequence[str] = ()
+    owners: Sequence[str] = ()
+    projects: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from service.shared.states import ENDED, LIVE, State
 from service.store.database import Database
 from service.store.experiment_rows import ExperimentRows
 from service.store.jobs import Ledger
-from service.store.records import Experiment, StateCount, Sweep, Tagged, UnknownSweep
+from service.store.records import Experiment, Filters, StateCount, Sweep, Tagged, UnknownSweep
 from service.store.rows import Kind
 from service.store.tables import experiments, sweep_events, sweeps
 from service.store.trail.deeds import note_deed
@@ -27,11 +27,18 @@ class SweepStore(Ledger[Sweep]):
         super().__init__(database, _SWEEPS, own_job=true())
         self._trials = ExperimentRows(database)
 
-    def page(
-        self, states: Sequence[State], *, cursor: str | None, limit: int
-    ) -> tuple[list[Sweep], str | None]:
-        """Sweeps, newest first, and the cursor of the next page. Raises BadCursor."""
-        conditions = [sweeps.c.state.in_(states)] if states else []
+    def page(self, filters: Filters, *, cursor: str | None, limit: int) -> tuple[list[Sweep], str | None]:
+        """Sweeps in some states, of some owners and projects, newest first, and the cursor of the next page.
+
+        Raises:
+            BadCursor: `cursor` is not one of ours.
+        """
+        wanted = (
+            (sweeps.c.state, filters.states),
+            (sweeps.c.owner, filters.owners),
+            (sweeps.c.project, filters.projects),
+        )
+        conditions = [column.in_(values) for column, values in wanted if values]
         return self.listed(conditions, cursor=cursor, limit=limit)
 
     def create(self, new: Sweep, trials: Sequence[Tagged], *, reason: str = "stored") -> Sweep:

@@ -22,6 +22,7 @@ from service.api.dependencies import (
     StoreDep,
     WakeDep,
 )
+from service.api.entry.owners import owners_named
 from service.api.problems import CHANGE, LOCATION, documented
 from service.api.requests import BadParameter, document_hash
 from service.api.routes.idempotency import KeyDep, earlier, same_request
@@ -75,6 +76,8 @@ class ExperimentQuery(BaseModel):
     dataset: list[Word] = Field(default=[], max_length=20)
     tag: list[Word] = Field(default=[], max_length=20, description="KEY or KEY:VALUE; all must hold.")
     sweep: list[Word] = Field(default=[], max_length=20, description="Id of a sweep: its trials.")
+    owner: list[Word] = Field(default=[], max_length=20, description="Name of a token; @me: one's own.")
+    project: list[Word] = Field(default=[], max_length=20)
     cursor: str | None = Field(default=None, max_length=500)
     limit: int = Field(default=50, ge=1, le=200)
 
@@ -132,6 +135,7 @@ def find(
     settings: SettingsDep,
     facts: FactsDep,
     queue: QueueDep,
+    me: OwnerDep = None,
 ) -> Page[ExperimentPublic]:
     """Experiments, newest first."""
     filters = Filters(
@@ -140,6 +144,8 @@ def find(
         datasets=query.dataset,
         tags=[_tag(position, text) for position, text in enumerate(query.tag)],
         sweeps=query.sweep,
+        owners=owners_named(query.owner, me),
+        projects=query.project,
     )
     rows, next_cursor = store.page(filters, cursor=query.cursor, limit=query.limit)
     facts.of(runs_in(settings.layout.mlflow_run(row.id) for row in rows))  # all at once

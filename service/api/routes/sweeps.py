@@ -20,8 +20,10 @@ from service.api.dependencies import (
     StoreDep,
     WakeDep,
 )
+from service.api.entry.owners import owners_named
 from service.api.problems import CHANGE, LOCATION, documented
 from service.api.requests import document_hash
+from service.api.routes.experiments import Word
 from service.api.routes.idempotency import KeyDep, earlier, same_request
 from service.api.views.mlflow_facts import RunFacts
 from service.api.views.sweeps import sweep_preview, sweep_public
@@ -35,6 +37,7 @@ from service.shared.states import State
 from service.shared.sweep_schemas import SweepPreview, SweepPublic
 from service.store.experiments import Store
 from service.store.new_rows import new_sweep, trial_row
+from service.store.records import Filters
 from sweeps.document.cost import cost_of
 from sweeps.document.estimate import pixel_seconds, stored_reports
 from sweeps.document.expand import Trial, count_trials, expand
@@ -79,6 +82,8 @@ class SweepQuery(BaseModel):
     """Parameters of GET /sweeps."""
 
     state: list[State] = Field(default=[], max_length=20)
+    owner: list[Word] = Field(default=[], max_length=20, description="Name of a token; @me: one's own.")
+    project: list[Word] = Field(default=[], max_length=20)
     cursor: str | None = Field(default=None, max_length=500)
     limit: int = Field(default=50, ge=1, le=200)
 
@@ -144,9 +149,11 @@ def find(
     settings: SettingsDep,
     facts: FactsDep,
     queue: QueueDep,
+    me: OwnerDep = None,
 ) -> Page[SweepPublic]:
     """Sweeps, newest first."""
-    rows, next_cursor = store.sweeps.page(query.state, cursor=query.cursor, limit=query.limit)
+    filters = Filters(query.state, owners=owners_named(query.owner, me), projects=query.project)
+    rows, next_cursor = store.sweeps.page(filters, cursor=query.cursor, limit=query.limit)
     counted = store.sweeps.counts([row.id for row in rows])
     facts.of(runs_in(settings.layout.sweep(row.id).mlflow for row in rows))  # all at once
     items = tuple(sweep_public(row, store, settings, facts, queue, counted=counted) for row in rows)

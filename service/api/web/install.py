@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
+from service.api.entry.owners import owners
 from service.api.web import errors
 from service.api.web.limits import WrongTokens
 from service.api.web.pages import (
     assets,
+    audit,
     changes,
     comparing,
     experiment,
@@ -23,8 +25,8 @@ from service.shared.settings import Settings
 
 def install(app: FastAPI, settings: Settings) -> None:
     """Adds every page; from now on what goes wrong below them is a page as well."""
-    for part in (overview, submit, experiment, sweep, followup, comparing, changes, queue, assets):
-        app.include_router(part.router, include_in_schema=False)
+    for part in (overview, submit, experiment, sweep, followup, comparing, changes, queue, audit, assets):
+        app.include_router(part.router, include_in_schema=False, dependencies=[Depends(owners)])
     if settings.closed:
         app.state.wrong_tokens = WrongTokens()
         app.include_router(login.router, include_in_schema=False)
