@@ -382,7 +382,7 @@ def test_docs_need_no_network(client: TestClient) -> None:
 @pytest.mark.parametrize(
     ("path", "allowed"),
     [
-        ("/sweeps", "state, cursor, limit"),
+        ("/sweeps", "state, owner, project, cursor, limit"),
         ("/sweeps/s/table", "format"),
         ("/experiments/e/logs", "offset, attempt"),
         ("/methods", "no parameters"),
