@@ -36,6 +36,10 @@ class NoReport(RegionRebalanceError):
     """The experiment has left no report yet."""
 
 
+class NothingSent(RegionRebalanceError):
+    """Nobody sent a document for this: the service made it itself, or did not keep what came yet."""
+
+
 class BadKey(RegionRebalanceError):
     """The Idempotency-Key header is no key."""
 
@@ -60,7 +64,7 @@ class SchemaRefused(StoreUnavailable):
 class JobRow(Demand):
     """What experiments, sweeps and follow-ups have in common: one row.
 
-    Times are aware UTC; `spec` is canonical JSON.
+    Times are aware UTC; `spec` is canonical JSON, `sent` the text that came for it, letter by letter.
     """
 
     id: str
@@ -72,6 +76,7 @@ class JobRow(Demand):
     updated_at: datetime
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    sent: str | None = None
     cancel_requested_at: datetime | None = None
     error_type: str | None = None
     error_message: str | None = None

@@ -25,7 +25,7 @@ from sqlalchemy.types import TypeDecorator
 
 from trainer.base.text import storable
 
-SCHEMA = "0008"  # the newest of service/migrations/versions, which these tables are
+SCHEMA = "0009"  # the newest of service/migrations/versions, which these tables are
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -84,6 +84,7 @@ def _job_columns() -> list[Column[Any]]:
         Column("attempt", Integer, nullable=False),
         Column("failures", Integer, nullable=False),  # attempts that went wrong while their cluster lived
         Column("spec", Text, nullable=False),
+        Column("sent", Text),  # as it came; None of what the service made itself
         Column("created_at", UtcDateTime, nullable=False),
         Column("updated_at", UtcDateTime, nullable=False),
         Column("started_at", UtcDateTime),
