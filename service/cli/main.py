@@ -46,6 +46,8 @@ _API_COMMANDS = {
     "compare": ("experiments:compare", "completed experiments side by side; the first is the reference"),
     "report": ("reports:report", "figures and tables of experiments, or of a sweep, as one HTML file"),
     "cancel": ("experiments:cancel", "ask an experiment to stop"),
+    "pause": ("running.pausing:pause", "let an experiment rest, from its next checkpoint on"),
+    "resume": ("running.pausing:resume", "go on with one that is paused"),
     "retry": ("experiments:retry", "another attempt at one that failed or was cancelled"),
     "track": ("experiments:track", "send everything that experiments have measured to MLflow again"),
     "evaluate": ("trained.followups:evaluate", "score a checkpoint again: in other modes, on other data"),

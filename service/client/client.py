@@ -29,6 +29,7 @@ from service.client.http import (
 from service.client.logs import LogPiece, log_piece
 from service.client.queue import QueueCalls
 from service.client.reports import ReportCalls
+from service.client.running import RunningCalls
 from service.client.streams import follow
 from service.client.sweeps import SweepCalls
 from service.client.tokens import TokenCalls
@@ -54,7 +55,7 @@ class _Object(RootModel[dict[str, Any]]):
     """Any JSON object."""
 
 
-class RebalanceClient(SweepCalls, FollowupCalls, ReportCalls, QueueCalls, TokenCalls):
+class RebalanceClient(RunningCalls, SweepCalls, FollowupCalls, ReportCalls, QueueCalls, TokenCalls):
     """Speaks to one service. Close it, or use it in a `with` statement."""
 
     def submit(

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from service.cli.progress import COLOURS
+from service.shared.states import State
 from trainer.base.schema_words import counted
 from trainer.base.text import printable_lines
 from trainer.results.scores import HEADLINE
@@ -220,7 +221,9 @@ def make_table(*columns: str, right: int | None = None, fold: Sequence[int] = ()
 
 def _state(each: ExperimentPublic) -> str:
     asked = ", cancel requested" if each.cancel_requested_at and not each.state.ended else ""
-    code = each.waiting.code if each.waiting else None
+    if each.pause_requested_at and not each.state.ended and each.state is not State.PAUSED:
+        asked += ", pause requested"
+    code = each.waiting.code if each.waiting and each.state is not State.PAUSED else None
     waits = f", waits {_WAITS.get(code, code)}" if code else ""
     return f"[{COLOURS[each.state]}]{each.state}[/]{cell(waits)}{asked}"
 
