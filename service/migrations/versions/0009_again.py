@@ -1,0 +1,24 @@
+"""what an experiment continues, and which earlier one it is the same as"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0009"
+down_revision = "0008"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("experiments", sa.Column("continues", sa.String(length=64), nullable=True))
+    op.add_column("experiments", sa.Column("duplicate_of", sa.String(length=64), nullable=True))
+    op.create_index(op.f("ix_experiments_spec_hash_state"), "experiments", ["spec_hash", "state"])
+
+
+def downgrade() -> None:
+    op.drop_index(op.f("ix_experiments_spec_hash_state"), table_name="experiments")
+    with op.batch_alter_table("experiments") as batch:
+        batch.drop_column("duplicate_of")
+        batch.drop_column("continues")
