@@ -20,6 +20,7 @@ from service.reconcile.cluster import (
     SubmitRefused,
 )
 from trainer.spec.recipes import Machines
+from trainer.storage.port import StoredFile
 
 
 @dataclass
@@ -220,6 +221,9 @@ class MemoryFile:
         to.write(self.read_bytes())
         self.delete()
         return to
+
+    def share(self, to: StoredFile) -> None:
+        to.write(self.read_bytes())
 
     def delete(self) -> None:
         if self.disk.files.pop(self.key, None) is not None:

@@ -10,6 +10,7 @@ from functools import partial
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from service.cli.again.options import add_again_options
 from service.cli.dataset_options import add_dataset_options
 from service.cli.experiment_options import add_experiment_options
 from service.cli.failure import fail
@@ -49,6 +50,7 @@ _API_COMMANDS = {
     "pause": ("running.pausing:pause", "let an experiment rest, from its next checkpoint on"),
     "resume": ("running.pausing:resume", "go on with one that is paused"),
     "retry": ("experiments:retry", "another attempt at one that failed or was cancelled"),
+    "extend": ("again.commands:extend", "further iterations of an experiment that completed, as a new one"),
     "track": ("experiments:track", "send everything that experiments have measured to MLflow again"),
     "evaluate": ("trained.followups:evaluate", "score a checkpoint again: in other modes, on other data"),
     "evaluations": ("trained.followups:evaluations", "an experiment's evaluations, newest first"),
@@ -201,6 +203,7 @@ def build_parser() -> argparse.ArgumentParser:
         added[name] = _api_command(commands, name, *about, ask=_locally)
     add_trained_options(added)
     add_experiment_options(added)
+    add_again_options(added)
     add_report_options(added["report"])
     _reproduce(added["reproduce"])
     _recipes(commands.add_parser("recipes", help="the paper's rows, which a spec can name"))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import RootModel
 
+from service.client.again import AgainCalls
 from service.client.followups import FollowupCalls
 from service.client.http import (
     PATIENCE,
@@ -55,7 +56,9 @@ class _Object(RootModel[dict[str, Any]]):
     """Any JSON object."""
 
 
-class RebalanceClient(RunningCalls, SweepCalls, FollowupCalls, ReportCalls, QueueCalls, TokenCalls):
+class RebalanceClient(
+    RunningCalls, SweepCalls, AgainCalls, FollowupCalls, ReportCalls, QueueCalls, TokenCalls
+):
     """Speaks to one service. Close it, or use it in a `with` statement."""
 
     def submit(

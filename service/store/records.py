@@ -126,6 +126,8 @@ class Experiment(JobRow):
     trial_row: str | None = None
     detached: bool = False
     stopped: bool = False  # early, by its sweep's scheduler; its state is cancelled
+    continues: str | None = None  # the experiment from whose checkpoint it goes on
+    duplicate_of: str | None = None  # an earlier one of the same spec, code and data, when it was stored
 
 
 Tagged = tuple[Experiment, Mapping[str, str]]  # a row and its tags

@@ -25,7 +25,7 @@ from sqlalchemy.types import TypeDecorator
 
 from trainer.base.text import storable
 
-SCHEMA = "0009"  # the newest of service/migrations/versions, which these tables are
+SCHEMA = "0010"  # the newest of service/migrations/versions, which these tables are
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -150,6 +150,9 @@ experiments = Table(
     Column("trial_row", Text),
     Column("detached", Boolean, nullable=False, server_default=false()),
     Column("stopped", Boolean, nullable=False, server_default=false()),  # early, by its sweep's scheduler
+    Column("continues", String(64)),  # ids, no foreign keys: what they name may be deleted
+    Column("duplicate_of", String(64)),
+    Index(None, "spec_hash", "state"),
     Index(None, "created_at", "id"),
     Index(None, "state", "created_at"),
     Index(None, "sweep_id", "trial", unique=True),

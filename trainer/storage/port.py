@@ -70,6 +70,13 @@ class StoredFile(Protocol):
         """
         ...
 
+    def share(self, to: StoredFile) -> None:
+        """Replaces `to` as a whole by this content, without room of its own where the storage can do that.
+
+        Both are then to be replaced, never appended to. Raises FileNotFoundError.
+        """
+        ...
+
     def delete(self) -> None:
         """Also where there is none."""
         ...

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from trainer.base.files import Appending, full_disk_told, write_atomically, writing_atomically
+from trainer.storage.port import StoredFile
 
 _HIDDEN = "."  # what is being written has a name that begins so
 
@@ -81,6 +82,21 @@ class PosixFile(_PosixPlace):
         with self.local.open("rb") as stream:
             os.fsync(stream.fileno())
         return PosixFile(self.local.replace(self.local.with_name(name)))
+
+    def share(self, to: StoredFile) -> None:
+        target = to.local
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f"{_HIDDEN}{to.name}.") as scratch:
+            link = Path(scratch) / to.name
+            try:
+                os.link(self.local, link)
+            except FileNotFoundError:
+                raise
+            except OSError:  # another disk, or one without links
+                with self.reading() as source, to.writing() as stream:
+                    shutil.copyfileobj(source, stream)
+            else:
+                link.replace(target)
 
     def delete(self) -> None:
         self.local.unlink(missing_ok=True)

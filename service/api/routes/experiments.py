@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
+from service.api.again.longer import refuse_continues
 from service.api.bodies import SENT, JsonBodyDep, as_it_came, json_body
 from service.api.dependencies import (
     FactsDep,
@@ -112,6 +113,7 @@ def create(
         if validate_only:
             response.status_code = HTTPStatus.OK
             return experiment_preview(spec, settings)
+        refuse_continues(spec)
         room()
         spec = resolve_spec(
             spec, data_roots=settings.data_roots, storage=settings.layout, most=settings.max_cluster

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
+from service.api.again.longer import refuse_continues
 from service.api.bodies import SENT, JsonBodyDep, as_it_came, json_body
 from service.api.dependencies import (
     FactsDep,
@@ -114,6 +115,7 @@ def create(
     row = None if validate_only else earlier(store.sweeps, idempotency_key, asked)
     if row is None:
         spec = parse_sweep(document, machines(document.get("base") if isinstance(document, dict) else None))
+        refuse_continues(spec.base, "/base/continues")
         trials = resolve_trials(
             spec,
             expand(spec),
