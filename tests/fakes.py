@@ -20,7 +20,7 @@ from service.reconcile.cluster import (
     SubmitRefused,
 )
 from trainer.spec.recipes import Machines
-from trainer.storage.port import StoredFile
+from trainer.storage.port import Listed, StoredFile
 
 
 @dataclass
@@ -109,6 +109,10 @@ class FakeRuns:
     def close_run(self, run_id: str, status: str) -> None:
         self.ping()
         self.closed[run_id] = status
+
+    def delete_run(self, run_id: str) -> None:
+        self.ping()
+        self.facts[run_id] = RunFact.DELETED
 
     def look(self, runs: Mapping[str, str]) -> dict[str, RunFact]:
         self.looks += 1
@@ -275,6 +279,12 @@ class MemoryFolder:
     def files(self) -> list[str]:
         depth = len(self.key)
         return sorted("/".join(key[depth:]) for key in self.disk.files if key[:depth] == self.key)
+
+    def listing(self, *, unfinished: bool = False) -> Iterator[Listed]:
+        for name in self.files():
+            if not unfinished or name.startswith("."):
+                file = self.file(name)
+                yield Listed(name, file.size(), file.modified_ns() or 0)
 
     def modified_ns(self) -> int | None:
         return self.disk.folders.get(self.key)

@@ -37,6 +37,7 @@ from service.api.routes import (
     tokens,
 )
 from service.api.routes.again import extend
+from service.api.routes.keeping import audit, deletions, gc
 from service.api.routes.running import pausing
 from service.api.routes.trained import checkpoints, evaluations, exports, followups, predictions
 from service.api.trained.pruning import PruneRequest
@@ -51,6 +52,7 @@ from service.api.watching.request_log import RequestLog
 from service.api.watching.sources import sources_of
 from service.api.web import install as web
 from service.api.web.errors import told
+from service.housekeeping.delete import Deletion
 from service.reconcile.cluster import Backend, RunCloser
 from service.reconcile.mlflow_runs import MlflowRuns
 from service.reconcile.queue.snapshots import Room
@@ -58,6 +60,7 @@ from service.reconcile.ray_backend import RayBackend
 from service.reconcile.reconciler import Reconciler
 from service.reconcile.thread import ReconcilerLoop
 from service.scheduling.policy import PolicyFile
+from service.shared.keeping.retention import GcRequest
 from service.shared.network.proxies import way_to
 from service.shared.schemas import ProblemDetail
 from service.shared.settings import Settings, SettingsError
@@ -68,7 +71,15 @@ from trainer.spec.followups import EvaluationRequest, ExportRequest
 from trainer.spec.spec import ExperimentSpec
 
 # The bodies that we read ourselves.
-_SENT = (ExperimentSpec, SweepSpec, EvaluationRequest, ExportRequest, PruneRequest, ExtendRequest)
+_SENT = (
+    ExperimentSpec,
+    SweepSpec,
+    EvaluationRequest,
+    ExportRequest,
+    PruneRequest,
+    ExtendRequest,
+    GcRequest,
+)
 _DESCRIPTION = """
 Train and compare long-tailed semantic segmentation methods, region rebalance (arXiv 2204.01969) among them.
 
@@ -154,6 +165,8 @@ def _fill_state(
     app.state.run_facts = RunFacts(mlflow)
     app.state.queue = Queue(store, settings)
     app.state.whole_queue = WholeQueue(store.queue, Room(cluster, settings.max_running), policy)
+    app.state.policy = policy
+    app.state.deletion = Deletion(store, settings.layout, mlflow)
     app.state.tables = TableCache()
     app.state.reports = ReportCache()
     app.state.room = QueueRoom(tuple(store.ledgers.values()), settings.max_queued)
@@ -184,7 +197,8 @@ def _add_routes(app: FastAPI, settings: Settings) -> None:
     """All parts of the API, in the order of its documents."""
     trained = (extend, checkpoints, evaluations, predictions, exports, followups)
     shown = (events, streams, sweeps, sweep_table, comparisons, reports)
-    for part in (experiments, pausing, outputs, *trained, *shown):
+    kept = (deletions, audit, gc)
+    for part in (experiments, pausing, outputs, *trained, *shown, *kept):
         _include(app, part.router, HTTPStatus(422), HTTPStatus.SERVICE_UNAVAILABLE)
     _include(app, queue.router, HTTPStatus(422), HTTPStatus.SERVICE_UNAVAILABLE)
     _include(app, catalogue.router, HTTPStatus(422))

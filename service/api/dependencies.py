@@ -15,8 +15,10 @@ from service.api.views.report_cache import ReportCache
 from service.api.views.table_cache import TableCache
 from service.api.views.waiting import Queue
 from service.api.views.whole_queue import WholeQueue
+from service.housekeeping.delete import Deletion
 from service.reconcile.cluster import Backend, BackendUnreachable
 from service.reconcile.thread import ReconcilerLoop
+from service.scheduling.policy import PolicyFile
 from service.shared.settings import Settings
 from service.store.experiments import Store
 from trainer.base.errors import Problem
@@ -86,6 +88,14 @@ def _whole_queue(request: Request) -> WholeQueue:
     return cast(WholeQueue, request.app.state.whole_queue)
 
 
+def _deletion(request: Request) -> Deletion:
+    return cast(Deletion, request.app.state.deletion)
+
+
+def _policy(request: Request) -> PolicyFile:
+    return cast(PolicyFile, request.app.state.policy)
+
+
 def _wake(request: Request) -> Callable[[], None]:
     return _reconciler(request).wake
 
@@ -117,4 +127,6 @@ QueueDep = Annotated[Queue, Depends(_queue)]
 WholeQueueDep = Annotated[WholeQueue, Depends(_whole_queue)]
 OwnerDep = Annotated[str | None, Depends(_owner)]
 RoomDep = Annotated[Callable[[], None], Depends(_room)]
+DeletionDep = Annotated[Deletion, Depends(_deletion)]
+PolicyDep = Annotated[PolicyFile, Depends(_policy)]
 WakeDep = Annotated[Callable[[], None], Depends(_wake)]

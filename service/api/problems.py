@@ -44,6 +44,7 @@ from service.store.records import (
     NoReport,
     NothingSent,
     StoreUnavailable,
+    Unknown,
     UnknownExperiment,
     UnknownFollowup,
     UnknownSweep,
@@ -214,12 +215,8 @@ def problem_of(_request: Request, error: Exception) -> Response:
 
 def _detail(error: Exception) -> str:
     match error:
-        case UnknownExperiment():
-            return f"there is no experiment {str(error)[:100]!r}"
-        case UnknownSweep():
-            return f"there is no sweep {str(error)[:100]!r}"
-        case UnknownFollowup():
-            return f"there is no follow-up {str(error)[:100]!r}"
+        case Unknown():
+            return f"there is no {error.word} {str(error)[:100]!r}{'; ' if error.gone else ''}{error.gone}"
         case UnknownToken():
             return f"there is no token {str(error)[:100]!r}"
         case BadCursor():

@@ -15,6 +15,7 @@ from service.cli.dataset_options import add_dataset_options
 from service.cli.experiment_options import add_experiment_options
 from service.cli.failure import fail
 from service.cli.instance.options import INSTANCE_COMMANDS
+from service.cli.keeping.options import KEEPING_COMMANDS, add_keeping_commands_options
 from service.cli.option_types import identifier
 from service.cli.report_options import add_report_options
 from service.cli.tokens import add_token_actions
@@ -198,12 +199,16 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    added = {name: _api_command(commands, name, *about) for name, about in _API_COMMANDS.items()}
+    added = {
+        name: _api_command(commands, name, *about)
+        for name, about in {**_API_COMMANDS, **KEEPING_COMMANDS}.items()
+    }
     for name, about in _LOCAL_COMMANDS.items():
         added[name] = _api_command(commands, name, *about, ask=_locally)
     add_trained_options(added)
     add_experiment_options(added)
     add_again_options(added)
+    add_keeping_commands_options(added)
     add_report_options(added["report"])
     _reproduce(added["reproduce"])
     _recipes(commands.add_parser("recipes", help="the paper's rows, which a spec can name"))

@@ -27,6 +27,7 @@ from service.client.http import (
     looks,
     segment,
 )
+from service.client.keeping import KeepingCalls
 from service.client.logs import LogPiece, log_piece
 from service.client.queue import QueueCalls
 from service.client.reports import ReportCalls
@@ -57,7 +58,14 @@ class _Object(RootModel[dict[str, Any]]):
 
 
 class RebalanceClient(
-    RunningCalls, SweepCalls, AgainCalls, FollowupCalls, ReportCalls, QueueCalls, TokenCalls
+    RunningCalls,
+    SweepCalls,
+    AgainCalls,
+    FollowupCalls,
+    ReportCalls,
+    QueueCalls,
+    TokenCalls,
+    KeepingCalls,
 ):
     """Speaks to one service. Close it, or use it in a `with` statement."""
 

@@ -125,6 +125,13 @@ class RunCloser(Protocol):
             BackendUnreachable: it does not answer.
         """
 
+    def delete_run(self, run_id: str) -> None:
+        """Puts the run into its bin and takes its artifacts away; an unknown one is left alone.
+
+        Raises:
+            BackendUnreachable: MLflow does not answer, or refuses; what went before that is gone.
+        """
+
     def ping(self) -> None:
         """Returns if it answers.
 

@@ -15,19 +15,23 @@ from service.store.database import Database, Lead
 from service.store.experiment_rows import ExperimentRows
 from service.store.followups import FollowupStore
 from service.store.jobs import Ledger
+from service.store.keeping.removal import Removals
+from service.store.keeping.standings import Standings
 from service.store.queue.lines import Kind, QueueLines
 from service.store.records import NOTHING, Conflict, Experiment, Filters, Move, StoreUnavailable
 from service.store.schema import refuse_newer, refuse_older, schema_in
 from service.store.sweeps import SweepStore
 from service.store.tables import experiments, tags
 from service.store.tokens import TokenStore
+from service.store.trail.audit import AuditTrail
 
 
 class Store(ExperimentRows):
     """All reads and writes, on SQLite or Postgres. Any thread may call it.
 
     `sweeps` has those of sweeps, `followups` those of follow-ups, `tokens` those of tokens, `queue` those of
-    all that waits.
+    all that waits, `removals` deletes, `standings` say what may go,
+    `audit` has who asked for what.
     """
 
     def __init__(self, url: str) -> None:
@@ -41,6 +45,9 @@ class Store(ExperimentRows):
             "followup": self.followups,
         }
         self.queue = QueueLines(self._database)
+        self.removals = Removals(self._database, self, self.sweeps, self.followups)
+        self.standings = Standings(self._database, self.followups)
+        self.audit = AuditTrail(self._database)
 
     def close(self) -> None:
         self._database.close()

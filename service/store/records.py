@@ -16,16 +16,35 @@ from trainer.spec.followups import FollowupKind
 from trainer.storage.notices import Notice
 
 
-class UnknownExperiment(RegionRebalanceError):
+class Unknown(RegionRebalanceError):
+    """Nothing of a kind has this id. `gone`: how one that had it was deleted, empty where none was."""
+
+    word = "row"
+
+    def __init__(self, identifier: str, gone: str = "") -> None:
+        super().__init__(identifier)
+        self.gone = gone
+
+    def __reduce__(self) -> tuple[type[Unknown], tuple[str, str]]:
+        return type(self), (str(self), self.gone)
+
+
+class UnknownExperiment(Unknown):
     """No experiment has this id."""
 
+    word = "experiment"
 
-class UnknownSweep(RegionRebalanceError):
+
+class UnknownSweep(Unknown):
     """No sweep has this id."""
 
+    word = "sweep"
 
-class UnknownFollowup(RegionRebalanceError):
+
+class UnknownFollowup(Unknown):
     """No follow-up has this id."""
+
+    word = "follow-up"
 
 
 class Conflict(RegionRebalanceError):

@@ -22,8 +22,8 @@ from sqlalchemy import (
 
 from service.shared.states import WITH_JOB, State
 from service.store.database import Database
-from service.store.records import Cursor, Event, JobRow
-from trainer.base.errors import RegionRebalanceError
+from service.store.records import Cursor, Event, JobRow, Unknown
+from service.store.trail.deeds import deletion_of, told
 
 Row = TypeVar("Row", bound=JobRow)
 
@@ -39,7 +39,7 @@ class Kind(Generic[Row]):
     events: Table
     owner: Column[Any]  # of `events`
     record: type[Row]
-    unknown: type[RegionRebalanceError]
+    unknown: type[Unknown]
 
 
 class Rows(Generic[Row]):
@@ -167,5 +167,6 @@ class Rows(Generic[Row]):
         query = select(self._table).where(self._table.c.id == identifier)
         row = connection.execute(query.with_for_update() if lock else query).one_or_none()
         if row is None:
-            raise self._kind.unknown(identifier)
+            gone = deletion_of(connection, self._kind.word, identifier)
+            raise self._kind.unknown(identifier, "" if gone is None else told(gone))
         return self._kind.record.from_row(row._asdict())

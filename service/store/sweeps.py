@@ -14,6 +14,7 @@ from service.store.jobs import Ledger
 from service.store.records import Experiment, StateCount, Sweep, Tagged, UnknownSweep
 from service.store.rows import Kind
 from service.store.tables import experiments, sweep_events, sweeps
+from service.store.trail.deeds import note_deed
 
 _SWEEPS = Kind("sweep", sweeps, sweep_events, sweep_events.c.sweep_id, Sweep, UnknownSweep)
 _AT_ONCE = 1000  # rows a statement
@@ -59,6 +60,7 @@ class SweepStore(Ledger[Sweep]):
             here = self.read_live(connection, sweep_id)
             if here.paused is not paused:
                 self.write(connection, sweep_id, paused=paused, updated_at=now)
+                note_deed(connection, "pause" if paused else "resume", "sweep", sweep_id, at=now)
             return self.read(connection, sweep_id)
 
     def queued(self, *, limit: int) -> list[Sweep]:
@@ -93,6 +95,14 @@ class SweepStore(Ledger[Sweep]):
         order = value.asc() if direction == "min" else value.desc()
         found = self._trials.select(query.order_by(order, experiments.c.trial).limit(1))
         return found[0] if found else None
+
+    def live_trials(self, sweep_id: str) -> list[str]:
+        """Ids of its trials that have not ended, detached ones included."""
+        query = select(experiments.c.id).where(
+            experiments.c.sweep_id == sweep_id, experiments.c.state.in_(LIVE)
+        )
+        with self._database.reading() as connection:
+            return list(connection.scalars(query))
 
     def unsettled(self, *, limit: int) -> list[Sweep]:
         """Sweeps that have ended while some trial that follows them has not."""

@@ -19,6 +19,7 @@ from service.api.prefix import path_below
 from service.api.requests import InvalidToken, NoToken, ScopeTooSmall
 from service.reconcile.reconciler import utc_now
 from service.shared import tokens
+from service.shared.access.acting import ACTOR
 from service.store.experiments import Store
 from service.store.records import StoreUnavailable
 from trainer.base.text import printable
@@ -73,6 +74,7 @@ class Guard:
         try:
             caller = await run_in_threadpool(self._caller, request)
             request.state.caller = caller
+            ACTOR.set(caller.name)
             if path not in _DOORS:
                 _check(caller, needed)
         except (NoToken, ScopeTooSmall, StoreUnavailable) as error:

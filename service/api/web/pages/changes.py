@@ -1,4 +1,4 @@
-"""Cancel, retry, pause, resume: each asked for once more before it is done."""
+"""Cancel, retry, pause, resume, delete: each asked for once more before it is done."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Response
 
 from service.api.routes import experiments, sweeps
+from service.api.routes.keeping import deletions
 from service.api.routes.running import pausing
 from service.api.routes.trained import followups
 from service.api.web.forms import OWN_FORM
@@ -25,6 +26,7 @@ class Change:
     verb: str
     question: str
     do: Callable[[str, Here], object]
+    then: str | None = None  # the page to go to; None for that of what was changed
 
     @property
     def path(self) -> str:
@@ -97,6 +99,27 @@ CHANGES = (
             identifier, here.store, here.queue, here.settings, here.wake
         ),
     ),
+    Change(
+        "experiments",
+        "delete",
+        "Delete this experiment with its checkpoints, logs and MLflow run? It cannot be undone.",
+        lambda identifier, here: deletions.experiment(identifier, here.deletion, artifacts=True),
+        then="/ui/experiments",
+    ),
+    Change(
+        "sweeps",
+        "delete",
+        "Delete this sweep with all its trials, their files and MLflow runs? It cannot be undone.",
+        lambda identifier, here: deletions.sweep(identifier, here.deletion, artifacts=True),
+        then="/ui/sweeps",
+    ),
+    Change(
+        "followups",
+        "delete",
+        "Delete this follow-up with what came out of it? It cannot be undone.",
+        lambda identifier, here: deletions.followup(identifier, here.deletion, artifacts=True),
+        then="/ui/experiments",
+    ),
 )
 _NAMES: dict[str, Callable[[str, Here], str]] = {
     "experiments": lambda identifier, here: here.store.get(identifier).name,
@@ -118,7 +141,7 @@ def _add(change: Change) -> None:
 
     def do(identifier: str, here: HereDep) -> Response:
         change.do(identifier, here)
-        return go_to(here.request, f"/ui/{change.of}/{identifier}")
+        return go_to(here.request, change.then or f"/ui/{change.of}/{identifier}")
 
     router.add_api_route(change.path, ask, methods=["GET"])
     router.add_api_route(change.path, do, methods=["POST"], dependencies=[OWN_FORM])
