@@ -20,7 +20,7 @@ from service.reconcile.cluster import (
     SubmitRefused,
 )
 from trainer.spec.recipes import Machines
-from trainer.storage.port import Listed
+from trainer.storage.port import Listed, StoredFile
 
 
 @dataclass
@@ -226,6 +226,9 @@ class MemoryFile:
         self.delete()
         return to
 
+    def share(self, to: StoredFile) -> None:
+        to.write(self.read_bytes())
+
     def delete(self) -> None:
         if self.disk.files.pop(self.key, None) is not None:
             self.disk.folders[self.key[:-1]] = self.disk.tick()
@@ -260,7 +263,7 @@ class MemoryFolder:
         return MemoryFile(self.disk, (*self.key, *name.split("/")))
 
     def folder(self, name: str) -> MemoryFolder:
-        return MemoryFolder(self.disk, (*self.key, name))
+        return MemoryFolder(self.disk, (*self.key, *name.split("/")))
 
     def exists(self) -> bool:
         return self.key in self.disk.folders

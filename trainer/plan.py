@@ -77,7 +77,9 @@ def make_plan(task: Task, say: Callable[[str], None]) -> Plan:
     loader_workers = spec.resources.cpus_per_worker - 1 if spec.resources.gpus_per_worker else 0
     work_dir = task.attempt_dir.path / "mmengine"
     iterations = spec.schedule.iterations
-    weights = find_weights(spec.weights, entry_of(spec.model).pretrained, storage)
+    # One that goes on begins with the weights of a checkpoint, whatever that training began with.
+    begun = "none" if spec.continues is not None else spec.weights
+    weights = find_weights(begun, entry_of(spec.model).pretrained, storage)
     return Plan(
         **dict(task),
         spec_hash=spec_hash(spec),

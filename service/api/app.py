@@ -12,6 +12,7 @@ from typing import Any
 from fastapi import APIRouter, Depends, FastAPI
 
 from service.api import problems
+from service.api.again.longer import ExtendRequest
 from service.api.dependencies import known_parameters
 from service.api.entry.guard import ALIVE, READY, Guard
 from service.api.entry.hosts import OwnHosts, let_pages_in
@@ -36,7 +37,9 @@ from service.api.routes import (
     sweeps,
     tokens,
 )
+from service.api.routes.again import extend
 from service.api.routes.keeping import audit, deletions, gc
+from service.api.routes.running import pausing
 from service.api.routes.trained import checkpoints, evaluations, exports, followups, predictions
 from service.api.trained.pruning import PruneRequest
 from service.api.views.mlflow_facts import RunFacts
@@ -69,7 +72,15 @@ from trainer.spec.followups import EvaluationRequest, ExportRequest
 from trainer.spec.spec import ExperimentSpec
 
 # The bodies that we read ourselves.
-_SENT = (ExperimentSpec, SweepSpec, EvaluationRequest, ExportRequest, PruneRequest, GcRequest)
+_SENT = (
+    ExperimentSpec,
+    SweepSpec,
+    EvaluationRequest,
+    ExportRequest,
+    PruneRequest,
+    ExtendRequest,
+    GcRequest,
+)
 _DESCRIPTION = """
 Train and compare long-tailed semantic segmentation methods, region rebalance (arXiv 2204.01969) among them.
 
@@ -185,20 +196,10 @@ def _add_entry(app: FastAPI, settings: Settings, probe: str | None) -> None:
 
 def _add_routes(app: FastAPI, settings: Settings) -> None:
     """All parts of the API, in the order of its documents."""
-    trained = (checkpoints, evaluations, predictions, exports, followups)
+    trained = (extend, checkpoints, evaluations, predictions, exports, followups)
+    shown = (events, streams, sweeps, sweep_table, comparisons, reports)
     kept = (deletions, audit, gc)
-    for part in (
-        experiments,
-        outputs,
-        *trained,
-        events,
-        streams,
-        sweeps,
-        sweep_table,
-        comparisons,
-        reports,
-        *kept,
-    ):
+    for part in (experiments, pausing, outputs, *trained, *shown, *kept):
         _include(app, part.router, HTTPStatus(422), HTTPStatus.SERVICE_UNAVAILABLE)
     _include(app, queue.router, HTTPStatus(422), HTTPStatus.SERVICE_UNAVAILABLE)
     _include(app, catalogue.router, HTTPStatus(422))

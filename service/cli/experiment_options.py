@@ -12,7 +12,7 @@ from trainer.base.commands import positive
 def add_experiment_options(added: Mapping[str, argparse.ArgumentParser]) -> None:
     """Adds the flags of each, by the command's name."""
     _of_submit_and_list(added)
-    for name in ("show", "logs", "cancel", "retry"):
+    for name in ("show", "logs", "cancel", "pause", "resume", "retry"):
         added[name].add_argument("id", metavar="ID", type=identifier)
     for name in ("cancel", "retry"):
         added[name].add_argument("--wait", action="store_true", help="stay until it has ended")

@@ -63,7 +63,7 @@ def submit(args: argparse.Namespace, client: RebalanceClient) -> int:
         return _preview(args, client)
     stored = client.submit(read_spec(args.spec), idempotency_key=args.idempotency_key)
     if args.wait:
-        return _wait(args, client, stored)
+        return follow_to_end(args, client, stored)
     return tell(args, stored, stored.state)
 
 
@@ -168,7 +168,7 @@ def cancel(args: argparse.Namespace, client: RebalanceClient) -> int:
     """Asks for an experiment's end; with --wait stays until it has come."""
     experiment = client.cancel(args.id)
     if args.wait:
-        _wait(args, client, experiment)
+        follow_to_end(args, client, experiment)
         return 0
     return tell(args, experiment, f"{experiment.state}, cancel requested")
 
@@ -177,7 +177,7 @@ def retry(args: argparse.Namespace, client: RebalanceClient) -> int:
     """Asks for another attempt; with --wait stays until it has ended."""
     experiment = client.retry(args.id)
     if args.wait:
-        return _wait(args, client, experiment)
+        return follow_to_end(args, client, experiment)
     return tell(args, experiment, f"{experiment.state}, attempt {experiment.attempt}")
 
 
@@ -198,7 +198,7 @@ def track(args: argparse.Namespace, client: RebalanceClient) -> int:
     return code
 
 
-def _wait(args: argparse.Namespace, client: RebalanceClient, experiment: ExperimentPublic) -> int:
+def follow_to_end(args: argparse.Namespace, client: RebalanceClient, experiment: ExperimentPublic) -> int:
     """Follows to the end on stderr, then prints the result on stdout."""
     from service.cli.progress import ProgressView, make_console
     from service.cli.tables.experiments import headline_text, notice_text

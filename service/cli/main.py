@@ -10,6 +10,7 @@ from functools import partial
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from service.cli.again.options import add_again_options
 from service.cli.dataset_options import add_dataset_options
 from service.cli.experiment_options import add_experiment_options, add_whose
 from service.cli.failure import fail
@@ -47,7 +48,10 @@ _API_COMMANDS = {
     "compare": ("experiments:compare", "completed experiments side by side; the first is the reference"),
     "report": ("reports:report", "figures and tables of experiments, or of a sweep, as one HTML file"),
     "cancel": ("experiments:cancel", "ask an experiment to stop"),
+    "pause": ("running.pausing:pause", "let an experiment rest, from its next checkpoint on"),
+    "resume": ("running.pausing:resume", "go on with one that is paused"),
     "retry": ("experiments:retry", "another attempt at one that failed or was cancelled"),
+    "extend": ("again.commands:extend", "further iterations of an experiment that completed, as a new one"),
     "track": ("experiments:track", "send everything that experiments have measured to MLflow again"),
     "evaluate": ("trained.followups:evaluate", "score a checkpoint again: in other modes, on other data"),
     "evaluations": ("trained.followups:evaluations", "an experiment's evaluations, newest first"),
@@ -203,6 +207,7 @@ def build_parser() -> argparse.ArgumentParser:
         added[name] = _api_command(commands, name, *about, ask=_locally)
     add_trained_options(added)
     add_experiment_options(added)
+    add_again_options(added)
     add_keeping_commands_options(added)
     add_report_options(added["report"])
     _reproduce(added["reproduce"])

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import RootModel
 
+from service.client.again import AgainCalls
 from service.client.followups import FollowupCalls
 from service.client.http import (
     PATIENCE,
@@ -30,6 +31,7 @@ from service.client.keeping import KeepingCalls
 from service.client.logs import LogPiece, log_piece
 from service.client.queue import QueueCalls
 from service.client.reports import ReportCalls
+from service.client.running import RunningCalls
 from service.client.streams import follow
 from service.client.sweeps import SweepCalls
 from service.client.tokens import TokenCalls
@@ -55,7 +57,16 @@ class _Object(RootModel[dict[str, Any]]):
     """Any JSON object."""
 
 
-class RebalanceClient(SweepCalls, FollowupCalls, ReportCalls, QueueCalls, TokenCalls, KeepingCalls):
+class RebalanceClient(
+    RunningCalls,
+    SweepCalls,
+    AgainCalls,
+    FollowupCalls,
+    ReportCalls,
+    QueueCalls,
+    TokenCalls,
+    KeepingCalls,
+):
     """Speaks to one service. Close it, or use it in a `with` statement."""
 
     def submit(

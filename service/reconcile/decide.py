@@ -12,7 +12,7 @@ from service.shared.states import State
 from service.store.records import NOTHING, JobRow, Outcome
 from sweeps.results.report import SweepReport
 from trainer.base.ends import End
-from trainer.base.errors import NodeLost
+from trainer.base.errors import NodeLost, Paused
 from trainer.results.followup import EvaluationResult, FollowupReport
 from trainer.results.report import AttemptError, AttemptReport
 
@@ -96,6 +96,10 @@ def _after_stop(row: JobRow, observation: Observation, rules: Rules) -> Decision
     """The job says it was told to end. By us, by somebody else, or with its cluster?"""
     if row.stop_asked_at is not None:
         return _as_asked(row)
+    if row.pause_requested_at is not None:
+        return Decision(State.PAUSED, _words(observation, "paused before it had anything to keep"))
+    if _has_paused(observation.report):
+        return Decision(State.QUEUED, "it had paused already when that was taken back; it goes on from there")
     if observation.job.status is JobStatus.STOPPED:
         return _failed(_STOPPED_ELSEWHERE, "job stopped from outside")
     error = AttemptError(type="JobLost", message="the job was told to end with its cluster")
@@ -107,6 +111,8 @@ def _after_silence(row: JobRow, observation: Observation, rules: Rules) -> Decis
     status = observation.job.status
     if row.stop_asked_at is not None:
         return _as_asked(row, f", job {status}")
+    if row.pause_requested_at is not None and status is JobStatus.STOPPED:
+        return Decision(State.PAUSED, "paused before it had anything to keep")
     if observation.report_problem is not None:
         return _failed(
             AttemptError(type="ReportError", message=observation.report_problem), "report cannot be read"
@@ -153,7 +159,8 @@ def _try_again(row: JobRow, error: AttemptError, rules: Rules, *, cluster_lost: 
     if failures < rules.max_attempts and row.attempt - row.preemptions < most:
         first_line = error.message.splitlines()[0] if error.message else ""
         told = f"{error.type}: {first_line}; trying again, {failures} of {rules.max_attempts} failures so far"
-        return Decision(State.QUEUED, told, Outcome(failures=failures))
+        to = State.QUEUED if row.pause_requested_at is None else State.PAUSED
+        return Decision(to, told, Outcome(failures=failures))
     told = f"{error.type} in attempt {row.attempt}, failure {failures} of {rules.max_attempts}"
     return _failed(error, told)
 
@@ -189,9 +196,23 @@ def gave_up(waited: timedelta, why: str) -> Decision:
     return _failed(AttemptError(type="WaitExceeded", message=told), "waited longer than its max_wait")
 
 
-def never_started() -> Decision:
-    """What follows when a queued experiment is to be cancelled and no job of it exists."""
-    return _ended(State.CANCELLED, "cancelled before its job started")
+def never_started(row: JobRow) -> Decision:
+    """What follows when a row without a job is to be cancelled, or one that waits is to be paused."""
+    if row.state is State.PAUSED:
+        return _ended(State.CANCELLED, "cancelled while it was paused")
+    if row.cancel_requested_at is not None:
+        return _ended(State.CANCELLED, "cancelled before its job started")
+    return Decision(State.PAUSED, "paused before its job started")
+
+
+def _has_paused(report: JobReport | None) -> bool:
+    return report is not None and report.error is not None and report.error.type == Paused.__name__
+
+
+def _words(observation: Observation, otherwise: str) -> str:
+    """Where it paused, in the job's own words, if it did."""
+    report = observation.report
+    return report.error.message if report and report.error and _has_paused(report) else otherwise
 
 
 def headline_of(report: AttemptReport) -> dict[str, float | None] | None:

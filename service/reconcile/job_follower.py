@@ -29,6 +29,7 @@ from service.reconcile.decide import (
     when_started,
 )
 from service.reconcile.job_kinds import Work
+from service.reconcile.stopping.telling import tell_job
 from service.shared.states import State
 from service.store.jobs import Ledger, StopColumn
 from service.store.records import Conflict, JobRow, StoreUnavailable
@@ -132,7 +133,7 @@ class JobFollower(Generic[Row]):
         self._guarded(row, self._follow, now)
 
     def drop(self, row: Row, now: datetime) -> None:
-        """Cancels a queued row; if its submit was cut off, it may have a job to be stopped first."""
+        """Cancels or pauses a row without a job; a submit that was cut off may have left one."""
         self._guarded(row, self._drop, now)
 
     def submit(self, row: Row, now: datetime) -> bool:
@@ -176,9 +177,8 @@ class JobFollower(Generic[Row]):
         decision = decide(row, observation, now, self._rules)
         if decision is not None:
             self._act(row, observation, decision, now)
-        elif row.stop_asked_at is not None and job.status in (JobStatus.PENDING, JobStatus.RUNNING):
-            # Asked again each pass: a job that is still starting cannot be stopped yet.
-            self._cluster.backend.stop(row.job_id)
+        elif job.status in (JobStatus.PENDING, JobStatus.RUNNING):
+            tell_job(row, self._cluster.backend, self._work.attempt(row), self._work.pause(row))
 
     def _with_report(self, row: Row, job: JobObservation, now: datetime) -> Observation:
         observation = Observation(job=job, since=row.job_since or now)
@@ -194,6 +194,8 @@ class JobFollower(Generic[Row]):
                 printed = self._cluster.backend.logs(row.job_id)  # the cluster forgets it
                 if printed:
                     run_directories.keep_log(here, printed)
+        if decision.to is State.PAUSED:
+            outcome = replace(outcome, progress=self._work.progress(row, completed=False))
         if decision.to.ended:
             progress = self._work.progress(row, completed=decision.to is State.COMPLETED)
             report_run = observation.report.mlflow_run_id if observation.report else None
@@ -220,12 +222,13 @@ class JobFollower(Generic[Row]):
         )
 
     def _drop(self, row: Row, now: datetime) -> None:
-        if not self._work.attempt(row).spec.exists():  # written before an attempt is handed to the cluster
-            self._move(row, never_started(), now)
+        written = self._work.attempt(row).spec.exists()  # before an attempt is handed to the cluster
+        if row.state is State.PAUSED or not written:
+            self._move(row, never_started(row), now)
             return
         job = self._cluster.look(row.job_id)
         if job.status is JobStatus.GONE:
-            self._move(row, never_started(), now)
+            self._move(row, never_started(row), now)
         elif job.status is not JobStatus.UNREACHABLE:
             self._move(row, Decision(State.SUBMITTED, "found at the cluster"), now)
 
@@ -233,6 +236,8 @@ class JobFollower(Generic[Row]):
         if not self._cluster.reachable:
             return
         backend = self._cluster.backend
+        if (pause := self._work.pause(row)) is not None:
+            pause.delete()  # of an earlier attempt, should storage have been away when it was resumed
         backend.ping()  # spec.json says that a submit was tried: not while nobody is there to take it
         run_directories.write_spec(self._work.attempt(row), row.spec)
         metadata = {self._work.word: row.id, "attempt": str(row.attempt), "name": row.name}

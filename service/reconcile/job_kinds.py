@@ -35,6 +35,9 @@ class Work(Protocol[RowT_contra]):
     def mlflow(self, row: RowT_contra) -> StoredFile:
         """The file that names its MLflow run."""
 
+    def pause(self, row: RowT_contra) -> StoredFile | None:
+        """The file by which its job is asked to rest; None of a kind that cannot."""
+
     def command(self, row: RowT_contra) -> list[str]:
         """The line that starts this attempt; the same one works by hand."""
 
@@ -64,6 +67,9 @@ class ExperimentWork:
 
     def mlflow(self, row: Experiment) -> StoredFile:
         return self._storage.mlflow_run(row.id)
+
+    def pause(self, row: Experiment) -> StoredFile:
+        return self._storage.pause(row.id)
 
     def command(self, row: Experiment) -> list[str]:
         return job_command(self._settings, row)
@@ -97,6 +103,9 @@ class SweepWork:
     def mlflow(self, row: Sweep) -> StoredFile:
         return self._storage.sweep(row.id).mlflow
 
+    def pause(self, row: Sweep) -> None:
+        del row
+
     def command(self, row: Sweep) -> list[str]:
         return sweep_command(self._settings, row)
 
@@ -127,6 +136,9 @@ class FollowupWork:
 
     def mlflow(self, row: Followup) -> StoredFile:
         return self._storage.mlflow_run(row.experiment_id)
+
+    def pause(self, row: Followup) -> None:
+        del row
 
     def command(self, row: Followup) -> list[str]:
         return followup_command(self._settings, row, self._experiment_of(row.experiment_id))

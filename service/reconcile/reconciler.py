@@ -73,7 +73,7 @@ class Reconciler:
         self._leads: Callable[[], bool] = lambda: True
 
     def run_once(self, now: datetime, leads: Callable[[], bool] = lambda: True) -> None:
-        """Follows jobs and trials, drops what was cancelled, acts as the queue decides, sees to MLflow runs.
+        """Follows jobs and trials, drops what is not to begin, does as the queue decides, sees to MLflow.
 
         `leads` is asked before each row: a pass may last, and another service may have the lead by then.
 
@@ -86,7 +86,7 @@ class Reconciler:
             for row in self._while_leading(follower.ledger.in_states(*WITH_JOB)):
                 follower.follow(row, now)
         for follower in self._followers:
-            for row in self._while_leading(follower.ledger.in_states(State.QUEUED, cancel_requested=True)):
+            for row in self._while_leading(follower.ledger.set_aside()):
                 follower.drop(row, now)
         self._follow_trials(now)
         self._admission.settle(now, self._check_lead)

@@ -41,7 +41,7 @@ def event(
 def changes_of(row: JobRow, to: State, now: datetime, outcome: Outcome) -> dict[str, Any]:
     """The columns that a step to `to` changes, the attempt aside."""
     changes: dict[str, Any] = {"state": to, "updated_at": now, **outcome.columns()}
-    if to in (State.QUEUED, State.SUBMITTED):
+    if to in (State.QUEUED, State.SUBMITTED, State.PAUSED):
         changes |= {"job_status": None, "job_since": None, "wait_reason": None}
     if to is State.QUEUED:
         changes |= {"queued_at": now, "preempt_requested_at": None, "timeout_requested_at": None}

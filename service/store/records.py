@@ -55,6 +55,10 @@ class NoReport(RegionRebalanceError):
     """The experiment has left no report yet."""
 
 
+class NothingSent(RegionRebalanceError):
+    """Nobody sent a document for this: the service made it itself, or did not keep what came yet."""
+
+
 class BadKey(RegionRebalanceError):
     """The Idempotency-Key header is no key."""
 
@@ -79,7 +83,7 @@ class SchemaRefused(StoreUnavailable):
 class JobRow(Demand):
     """What experiments, sweeps and follow-ups have in common: one row.
 
-    Times are aware UTC; `spec` is canonical JSON.
+    Times are aware UTC; `spec` is canonical JSON, `sent` the text that came for it, letter by letter.
     """
 
     id: str
@@ -91,6 +95,7 @@ class JobRow(Demand):
     updated_at: datetime
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    sent: str | None = None
     cancel_requested_at: datetime | None = None
     error_type: str | None = None
     error_message: str | None = None
@@ -140,6 +145,8 @@ class Experiment(JobRow):
     trial_row: str | None = None
     detached: bool = False
     stopped: bool = False  # early, by its sweep's scheduler; its state is cancelled
+    continues: str | None = None  # the experiment from whose checkpoint it goes on
+    duplicate_of: str | None = None  # an earlier one of the same spec, code and data, when it was stored
 
 
 Tagged = tuple[Experiment, Mapping[str, str]]  # a row and its tags

@@ -97,6 +97,16 @@ class Rows(Generic[Row]):
             query = query.where(wished.is_not(None) if cancel_requested else wished.is_(None))
         return self.select(query.order_by(self._table.c.created_at, self._table.c.id).limit(limit))
 
+    def set_aside(self) -> list[Row]:
+        """Rows without a job that are to be cancelled, or that wait and are to be paused; oldest first."""
+        table = self._table
+        cancelled = and_(
+            table.c.state.in_((State.QUEUED, State.PAUSED)), table.c.cancel_requested_at.is_not(None)
+        )
+        paused = and_(table.c.state == State.QUEUED, table.c.pause_requested_at.is_not(None))
+        query = select(table).where(or_(cancelled, paused), self._own_job)
+        return self.select(query.order_by(table.c.created_at, table.c.id))
+
     def queued(self, *, limit: int) -> list[Row]:
         """Rows to submit, oldest first."""
         return self.in_states(State.QUEUED, cancel_requested=False, limit=limit)

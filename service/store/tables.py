@@ -25,7 +25,7 @@ from sqlalchemy.types import TypeDecorator
 
 from trainer.base.text import storable
 
-SCHEMA = "0010"  # the newest of service/migrations/versions, which these tables are
+SCHEMA = "0011"  # the newest of service/migrations/versions, which these tables are
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -84,6 +84,7 @@ def _job_columns() -> list[Column[Any]]:
         Column("attempt", Integer, nullable=False),
         Column("failures", Integer, nullable=False),  # attempts that went wrong while their cluster lived
         Column("spec", Text, nullable=False),
+        Column("sent", Text),  # as it came; None of what the service made itself
         Column("created_at", UtcDateTime, nullable=False),
         Column("updated_at", UtcDateTime, nullable=False),
         Column("started_at", UtcDateTime),
@@ -149,6 +150,9 @@ experiments = Table(
     Column("trial_row", Text),
     Column("detached", Boolean, nullable=False, server_default=false()),
     Column("stopped", Boolean, nullable=False, server_default=false()),  # early, by its sweep's scheduler
+    Column("continues", String(64)),  # ids, no foreign keys: what they name may be deleted
+    Column("duplicate_of", String(64)),
+    Index(None, "spec_hash", "state"),
     Index(None, "created_at", "id"),
     Index(None, "state", "created_at"),
     Index(None, "sweep_id", "trial", unique=True),

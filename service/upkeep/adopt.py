@@ -23,7 +23,7 @@ from service.store.records import Sweep, Tagged, UnknownExperiment, UnknownSweep
 from sweeps.document.spec import SweepSpec
 from sweeps.results.report import SweepReport, read_sweep_report
 from trainer.base.ends import End
-from trainer.base.errors import RegionRebalanceError
+from trainer.base.errors import Paused, RegionRebalanceError
 from trainer.results.report import AttemptReport, read_report
 from trainer.spec.spec import ExperimentSpec
 from trainer.storage.deleted import Doomed
@@ -170,6 +170,14 @@ def _end(report: AttemptReport | SweepReport | None) -> dict[str, Any]:
     if report is None:
         return {"state": State.SUBMITTED}
     ended_at = _time(report.ended_at)
+    if report.error is not None and report.error.type == Paused.__name__:
+        began = _time(report.started_at)
+        return {
+            "state": State.PAUSED,
+            "started_at": began,
+            "updated_at": ended_at,
+            "pause_requested_at": ended_at,
+        }
     error = None if report.state == End.CANCELLED else report.error  # that it was asked for is no error
     return {
         "state": State(report.state),

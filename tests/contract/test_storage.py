@@ -53,6 +53,22 @@ def test_what_is_not_there(root: StoredFolder) -> None:
     assert (folder.exists(), folder.names(), folder.modified_ns()) == (False, [], None)
 
 
+def test_shared_content_lasts_longer_than_where_it_came_from(root: StoredFolder) -> None:
+    """It replaces what was there, in a folder that is made; the first file may change or go."""
+    first, second = root.file("runs/old/iter_4.pth"), root.file("runs/new/checkpoints/iter_4.pth")
+    with pytest.raises(FileNotFoundError):
+        first.share(second)
+    assert not second.exists()
+    first.write(b"weights")
+    first.share(second)
+    first.share(second)
+    first.write(b"others")
+    assert second.read_bytes() == b"weights"
+    first.delete()
+    assert second.read_bytes() == b"weights"
+    assert root.folder("runs/new/checkpoints").names() == ["iter_4.pth"]
+
+
 def test_lines_come_one_by_one(root: StoredFolder) -> None:
     """Also the last one, without its end; from a byte on."""
     file = root.file("metrics.jsonl")

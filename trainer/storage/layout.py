@@ -109,6 +109,10 @@ class Storage:
         """A file that asks the experiment to end: its training loop looks for it at every record."""
         return self.experiment(experiment).file("stop")
 
+    def pause(self, experiment: str) -> StoredFile:
+        """A file that asks its training to write a checkpoint at its next record and end there for now."""
+        return self.experiment(experiment).file("pause")
+
     def detached(self, experiment: str) -> StoredFile:
         """A file that says: no longer its sweep's to run, somebody retried it by itself."""
         return self.experiment(experiment).file("detached")

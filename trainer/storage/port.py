@@ -11,7 +11,10 @@ from typing import BinaryIO, Protocol
 
 @dataclass(frozen=True)
 class Listed:
-    """A file as a listing has it: its name as `StoredFolder.file` takes it, its size, when it was changed."""
+    """A file as a listing has it: its name as `StoredFolder.file` takes it, its size, when it was changed.
+
+    What lies under several names counts with its share for each.
+    """
 
     name: str
     bytes: int
@@ -77,6 +80,13 @@ class StoredFile(Protocol):
         """The file `name` beside it, replaced as a whole by this one, which is flushed first and gone then.
 
         Raises FileNotFoundError.
+        """
+        ...
+
+    def share(self, to: StoredFile) -> None:
+        """Replaces `to` as a whole by this content, without room of its own where the storage can do that.
+
+        Both are then to be replaced, never appended to. Raises FileNotFoundError.
         """
         ...
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from trainer.base.files import Appending, full_disk_told, write_atomically, writing_atomically
-from trainer.storage.port import Listed
+from trainer.storage.port import Listed, StoredFile
 
 _HIDDEN = "."  # what is being written has a name that begins so
 
@@ -84,6 +84,21 @@ class PosixFile(_PosixPlace):
             os.fsync(stream.fileno())
         return PosixFile(self.local.replace(self.local.with_name(name)))
 
+    def share(self, to: StoredFile) -> None:
+        target = to.local
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f"{_HIDDEN}{to.name}.") as scratch:
+            link = Path(scratch) / to.name
+            try:
+                os.link(self.local, link)
+            except FileNotFoundError:
+                raise
+            except OSError:  # another disk, or one without links
+                with self.reading() as source, to.writing() as stream:
+                    shutil.copyfileobj(source, stream)
+            else:
+                link.replace(target)
+
     def delete(self) -> None:
         self.local.unlink(missing_ok=True)
 
@@ -138,7 +153,7 @@ class PosixFolder(_PosixPlace):
                     continue
                 if stat.S_ISREG(found.st_mode):
                     path = (here / name).relative_to(self.local).as_posix()
-                    yield Listed(path, found.st_size, found.st_mtime_ns)
+                    yield Listed(path, found.st_size // found.st_nlink, found.st_mtime_ns)
 
     def publish(self, name: str, fill: Callable[[Path], None]) -> PosixFolder:
         target = self.local / name

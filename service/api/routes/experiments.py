@@ -11,7 +11,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
-from service.api.bodies import JsonBodyDep, json_body
+from service.api.again.longer import refuse_continues
+from service.api.bodies import SENT, JsonBodyDep, as_it_came, json_body
 from service.api.dependencies import (
     FactsDep,
     MachinesDep,
@@ -36,7 +37,7 @@ from service.shared.schemas import ExperimentPreview, ExperimentPublic, Page
 from service.shared.states import State
 from service.store.new_rows import new_experiment
 from service.store.records import Filters
-from trainer.base.documents import parse_document
+from trainer.base.documents import parse_document, text_of
 from trainer.base.errors import Problem
 from trainer.data.folders import resolve_spec
 from trainer.spec.spec import ExperimentSpec, parse_spec
@@ -115,12 +116,15 @@ def create(
         if validate_only:
             response.status_code = HTTPStatus.OK
             return experiment_preview(spec, settings)
+        refuse_continues(spec)
         room()
         spec = resolve_spec(
             spec, data_roots=settings.data_roots, storage=settings.layout, most=settings.max_cluster
         )
         new = new_experiment(secrets.token_hex(6), spec, utc_now())
-        new = replace(new, idempotency_key=idempotency_key, request_hash=asked, owner=owner)
+        new = replace(
+            new, idempotency_key=idempotency_key, request_hash=asked, owner=owner, sent=text_of(body)
+        )
         row = store.create(new, new_tags=spec.tags)
         same_request(row, asked)
         wake()
@@ -159,6 +163,16 @@ def show(
 ) -> ExperimentPublic:
     """One experiment."""
     return experiment_public(store.get(experiment_id), settings, facts, queue)
+
+
+@router.get(
+    "/experiments/{experiment_id}/sent",
+    response_class=Response,
+    responses={**SENT, **documented(HTTPStatus.NOT_FOUND)},
+)
+def sent(experiment_id: str, store: StoreDep) -> Response:
+    """The document that was sent for it, letter by letter; `spec` is what it was taken as."""
+    return as_it_came(store.get(experiment_id))
 
 
 @router.post("/experiments/{experiment_id}/cancel", **CHANGE)

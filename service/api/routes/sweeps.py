@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
-from service.api.bodies import JsonBodyDep, json_body
+from service.api.again.longer import refuse_continues
+from service.api.bodies import SENT, JsonBodyDep, as_it_came, json_body
 from service.api.dependencies import (
     FactsDep,
     MachinesDep,
@@ -43,7 +45,7 @@ from sweeps.document.estimate import pixel_seconds, stored_reports
 from sweeps.document.expand import Trial, count_trials, expand
 from sweeps.document.resolve import resolve_trials
 from sweeps.document.spec import MAX_TRIALS, SweepSpec, parse_sweep
-from trainer.base.documents import parse_document
+from trainer.base.documents import parse_document, text_of
 
 router = APIRouter(tags=["sweeps"])
 
@@ -118,6 +120,7 @@ def create(
     row = None if validate_only else earlier(store.sweeps, idempotency_key, asked)
     if row is None:
         spec = parse_sweep(document, machines(document.get("base") if isinstance(document, dict) else None))
+        refuse_continues(spec.base, "/base/continues")
         trials = resolve_trials(
             spec,
             expand(spec),
@@ -132,6 +135,7 @@ def create(
         now = utc_now()
         sizes = [each.spec for each in trials]
         new = new_sweep(spec, now=now, key=idempotency_key, request_hash=asked, trials=sizes, owner=owner)
+        new = replace(new, sent=text_of(body))
         # What optuna draws is known only when it has drawn it: see service/reconcile/trial_follower.py.
         known = trials if spec.search != "optuna" else ()
         rows = [(trial_row(new, each.number, each.row, each.spec, now), each.spec.tags) for each in known]
@@ -172,6 +176,16 @@ def show(
     """One sweep: how far it is, its trials, the best so far."""
     row, counted = store.sweeps.get(sweep_id), store.sweeps.counts([sweep_id])
     return sweep_public(row, store, settings, facts, queue, counted=counted, trials=trials)
+
+
+@router.get(
+    "/sweeps/{sweep_id}/sent",
+    response_class=Response,
+    responses={**SENT, **documented(HTTPStatus.NOT_FOUND)},
+)
+def sent(sweep_id: str, store: StoreDep) -> Response:
+    """The document that was sent for it, letter by letter; `spec` of the sweep is what it was taken as."""
+    return as_it_came(store.sweeps.get(sweep_id))
 
 
 @router.post("/sweeps/{sweep_id}/cancel", **CHANGE)

@@ -53,6 +53,10 @@ class Queue:
     def _of(self, row: JobRow, attempt: AttemptDir) -> WaitingPublic | None:
         if row.cancel_requested_at is not None or row.state.ended:
             return None
+        if row.state is State.PAUSED:
+            reason, would_run = "it was paused", f"once it is resumed: rebalance resume {row.id}"
+            since = row.pause_requested_at or row.updated_at
+            return WaitingPublic(code="paused", reason=reason, would_run=would_run, since=since)
         if row.state is State.QUEUED:
             return self._of_queued(row)
         said = read_waiting(attempt.waiting)

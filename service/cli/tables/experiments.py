@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from service.cli.progress import COLOURS
+from service.shared.states import State
 from trainer.base.schema_words import counted
 from trainer.base.text import printable_lines
 from trainer.results.scores import HEADLINE
@@ -102,6 +103,8 @@ def print_experiment(
     grid.add_row("data set", cell(compact(each.spec.get("dataset"))))
     grid.add_row("model", cell(compact(each.spec.get("model"))))
     grid.add_row("schedule", cell(compact(each.spec.get("schedule"))))
+    for word, text in origin_of(each):
+        grid.add_row(word, cell(text))
     if each.progress:
         grid.add_row("progress", f"{each.progress.iteration}/{each.progress.iterations}")
     if each.progress and each.progress.expected_end:
@@ -119,6 +122,16 @@ def print_experiment(
         grid.add_row("MLflow", cell(each.links.mlflow))
     console.print(grid)
     console.print(events_table(events))
+
+
+def origin_of(each: ExperimentPublic) -> Iterator[tuple[str, str]]:
+    """Which experiment it goes on from, `1a2b from iteration 1000, rate rescaled`, and which it repeats."""
+    if each.continues:
+        found = each.spec.get("continues") or {}
+        told = f"{each.continues} from iteration {found.get('iteration')}, rate {found.get('rate')}"
+        yield "continues", told
+    if each.duplicate_of:
+        yield "same as", each.duplicate_of
 
 
 def events_table(events: Sequence[EventPublic]) -> Table:
@@ -220,7 +233,9 @@ def make_table(*columns: str, right: int | None = None, fold: Sequence[int] = ()
 
 def _state(each: ExperimentPublic) -> str:
     asked = ", cancel requested" if each.cancel_requested_at and not each.state.ended else ""
-    code = each.waiting.code if each.waiting else None
+    if each.pause_requested_at and not each.state.ended and each.state is not State.PAUSED:
+        asked += ", pause requested"
+    code = each.waiting.code if each.waiting and each.state is not State.PAUSED else None
     waits = f", waits {_WAITS.get(code, code)}" if code else ""
     return f"[{COLOURS[each.state]}]{each.state}[/]{cell(waits)}{asked}"
 

@@ -12,7 +12,7 @@ from service.housekeeping.gc.plan import Action, Ages, Do, judged, plan
 from service.housekeeping.gc.things import things
 from trainer.storage.deleted import Doomed
 from trainer.storage.layout import Storage
-from trainer.storage.port import Listed, StoredFolder
+from trainer.storage.port import Listed
 
 _WHOLE = ("runs", "sweeps", "weights", "frequencies", "pictures")
 _LARGE = ("datasets",)  # of others' files: only what we half-wrote there is looked for
@@ -71,24 +71,17 @@ def _done(action: Action, deletion: Deletion) -> Outcome:
     outcome, path = Outcome(action, done=True), action.thing.path
     try:
         if action.do is Do.FINISH:
-            trouble = deletion.finish(Doomed(_folder(deletion.storage, path)))
+            trouble = deletion.finish(Doomed(deletion.storage.folder.folder(path)))
             return replace(outcome, done=trouble is None, trouble=trouble)
         if action.do is Do.UNMARK:
-            Doomed(_folder(deletion.storage, path)).take_back()
+            Doomed(deletion.storage.folder.folder(path)).take_back()
         elif action.thing.folder:
-            _folder(deletion.storage, path).delete()
+            deletion.storage.folder.folder(path).delete()
         else:
             deletion.storage.file(path).delete()
     except OSError as error:
         return replace(outcome, done=False, trouble=f"{error.strerror or error}")
     return outcome
-
-
-def _folder(storage: Storage, path: str) -> StoredFolder:
-    found = storage.folder
-    for part in path.split("/"):
-        found = found.folder(part)
-    return found
 
 
 def _listed(storage: Storage) -> Iterator[Listed]:

@@ -83,6 +83,7 @@ class Removals:
                 "delete the sweep"
             )
         _refuse_needed(f"experiment {row.id} is", [each.id for each in self._followups.reading(row.id)])
+        _refuse_continued(row.id, self._experiments.continuing(experiments.c.id == row.id))
 
     def refuse_sweep(self, row: Sweep) -> None:
         """Raises Conflict where the sweep may not go yet."""
@@ -95,6 +96,7 @@ class Removals:
         _refuse_needed(
             f"trials of sweep {row.id} are", [each.id for each in self._followups.reading_any(row.id)]
         )
+        _refuse_continued(row.id, self._experiments.continuing(experiments.c.sweep_id == row.id))
 
 
 def _refuse_live(word: str, row: JobRow) -> None:
@@ -105,6 +107,13 @@ def _refuse_live(word: str, row: JobRow) -> None:
 def _refuse_needed(what: str, readers: Collection[str]) -> None:
     if readers:
         raise Conflict(f"{what} read by {_some(readers)}, which has not ended; cancel it first, or wait")
+
+
+def _refuse_continued(identifier: str, by: Collection[str]) -> None:
+    if by:
+        raise Conflict(
+            f"{identifier} is continued by {_some(by)}, whose course begins there; delete that first"
+        )
 
 
 def _some(ids: Collection[str]) -> str:

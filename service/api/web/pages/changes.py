@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Response
 from service.api.entry.owners import owners
 from service.api.routes import experiments, sweeps
 from service.api.routes.keeping import deletions
+from service.api.routes.running import pausing
 from service.api.routes.trained import followups
 from service.api.web.forms import OWN_FORM
 from service.api.web.here import Here, HereDep
@@ -53,6 +54,18 @@ CHANGES = (
         "cancel",
         "Cancel this experiment? Its job is told to end; what it has written so far stays.",
         _jobs(experiments.cancel),
+    ),
+    Change(
+        "experiments",
+        "pause",
+        "Pause this experiment? Its job writes a checkpoint at its next record, and ends for now.",
+        _jobs(pausing.pause),
+    ),
+    Change(
+        "experiments",
+        "resume",
+        "Go on with this experiment? It is queued again, and goes on from its checkpoint.",
+        _jobs(pausing.resume),
     ),
     Change(
         "experiments",

@@ -119,6 +119,17 @@ def test_what_something_reads_stays(world: World) -> None:
         world.store.removals.experiment("e2", now=START, detail="")
 
 
+def test_what_another_continues_stays(world: World) -> None:
+    """Its course begins there; the one that continues goes first."""
+    ended(world)
+    world.add("e2", state=State.COMPLETED, continues="e1")
+    with pytest.raises(Conflict, match="e1 is continued by e2, whose course begins there"):
+        world.store.removals.experiment("e1", now=START, detail="")
+    for identifier in ("e2", "e1"):
+        world.store.removals.experiment(identifier, now=START, detail="")
+    assert left(world) == {}
+
+
 def test_a_trial_goes_with_its_sweep_alone(world: World) -> None:
     """Its table needs it; with the sweep all its trials go, and what hangs on them."""
     made = sweep(world)
