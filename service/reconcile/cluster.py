@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -130,6 +130,13 @@ class RunCloser(Protocol):
 
         Raises:
             BackendUnreachable: MLflow does not answer, or refuses; what went before that is gone.
+        """
+
+    def binned(self, run_ids: Collection[str]) -> dict[str, int]:
+        """Those of these runs that lie in the bin with something that they logged, and its bytes.
+
+        Raises:
+            BackendUnreachable: MLflow does not answer.
         """
 
     def ping(self) -> None:
