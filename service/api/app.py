@@ -35,7 +35,7 @@ from service.api.routes import (
     sweeps,
     tokens,
 )
-from service.api.routes.running import pausing
+from service.api.routes.running import attempts, pausing
 from service.api.routes.trained import checkpoints, evaluations, exports, followups, predictions
 from service.api.trained.pruning import PruneRequest
 from service.api.views.mlflow_facts import RunFacts
@@ -181,18 +181,9 @@ def _add_entry(app: FastAPI, settings: Settings, probe: str | None) -> None:
 def _add_routes(app: FastAPI, settings: Settings) -> None:
     """All parts of the API, in the order of its documents."""
     trained = (checkpoints, evaluations, predictions, exports, followups)
-    for part in (
-        experiments,
-        pausing,
-        outputs,
-        *trained,
-        events,
-        streams,
-        sweeps,
-        sweep_table,
-        comparisons,
-        reports,
-    ):
+    for part in (experiments, outputs, *trained, events, streams, sweeps, sweep_table, comparisons, reports):
+        _include(app, part.router, HTTPStatus(422), HTTPStatus.SERVICE_UNAVAILABLE)
+    for part in (pausing, attempts):
         _include(app, part.router, HTTPStatus(422), HTTPStatus.SERVICE_UNAVAILABLE)
     _include(app, queue.router, HTTPStatus(422), HTTPStatus.SERVICE_UNAVAILABLE)
     _include(app, catalogue.router, HTTPStatus(422))

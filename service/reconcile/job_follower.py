@@ -29,8 +29,11 @@ from service.reconcile.decide import (
     when_started,
 )
 from service.reconcile.job_kinds import Work
+from service.reconcile.retries.classes import failures_by_cause
+from service.reconcile.retries.record import tried_of
 from service.reconcile.stopping.telling import tell_job
 from service.shared.states import State
+from service.store.attempts.values import Tried
 from service.store.jobs import Ledger, StopColumn
 from service.store.records import Conflict, JobRow, StoreUnavailable
 from trainer.base.errors import ReportError
@@ -183,9 +186,13 @@ class JobFollower(Generic[Row]):
     def _with_report(self, row: Row, job: JobObservation, now: datetime) -> Observation:
         observation = Observation(job=job, since=row.job_since or now)
         try:
-            return replace(observation, report=self._work.report(row))
+            observation = replace(observation, report=self._work.report(row))
         except ReportError as error:
-            return replace(observation, report_problem=str(error))
+            observation = replace(observation, report_problem=str(error))
+        if job.status.over or observation.report is not None:
+            failures = failures_by_cause(self.ledger.failed_attempts(row.id))
+            observation = replace(observation, failures=failures)
+        return observation
 
     def _act(self, row: Row, observation: Observation, decision: Decision, now: datetime) -> None:
         outcome, here = decision.outcome, self._work.attempt(row)
@@ -202,10 +209,16 @@ class JobFollower(Generic[Row]):
             run_id = report_run or mlflow_ids(self._work.mlflow(row)).get("run_id")
             started = when_started(observation.report)
             outcome = replace(outcome, progress=progress, mlflow_run_id=run_id, started_at=started)
+        if decision.to is not State.RUNNING:
+            outcome = replace(
+                outcome, tried=tried_of(outcome.tried, observation.job, observation.report, here)
+            )
         self._move(row, replace(decision, outcome=outcome), now)
 
     def _move(self, row: Row, decision: Decision, now: datetime) -> None:
         outcome = decision.outcome
+        if decision.to is State.SUBMITTED:
+            outcome = replace(outcome, tried=Tried(log=self._work.log(row)))
         if decision.to.ended:
             self._before_end(row, decision.to, now)
             if not self._work.own_run:

@@ -79,6 +79,7 @@ class Links(Public):
     track: str = ""  # nor this
     pause: str = ""  # nor these
     resume: str = ""
+    attempts: str = ""
     sweep: str | None = None
     mlflow: str | None = None
 
