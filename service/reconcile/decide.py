@@ -32,6 +32,7 @@ class Rules:
     max_attempts: int
     report_grace: timedelta  # shared storage may show a report later than the cluster shows the job's end
     exception_attempts: int = 1
+    stop_grace: timedelta = timedelta(minutes=2)  # for a job that was told to end
 
     @property
     def limits(self) -> Mapping[str, int]:
@@ -44,7 +45,7 @@ class Observation:
     """One look at an attempt: its job since when it stands so, and its report if there is one.
 
     `report_problem` says why the file that should be a report is none; `failures`: how many earlier attempts
-    failed since somebody asked for one, of each class.
+    failed since somebody asked for one, of each class; `told_at`: since when the job is told to end.
     """
 
     job: JobObservation
@@ -52,15 +53,17 @@ class Observation:
     report: JobReport | None = None
     report_problem: str | None = None
     failures: Mapping[Cause, int] = field(default_factory=dict)
+    told_at: datetime | None = None
 
 
 @dataclass(frozen=True)
 class Decision:
-    """The next state, why, and what is written with it."""
+    """The next state, why, and what is written with it; `forced`: though its job has not ended."""
 
     to: State
     reason: str
     outcome: Outcome = field(default=NOTHING)
+    forced: bool = False
 
 
 def decide(row: JobRow, observation: Observation, now: datetime, rules: Rules) -> Decision | None:
@@ -70,7 +73,7 @@ def decide(row: JobRow, observation: Observation, now: datetime, rules: Rules) -
     if observation.job.status is JobStatus.RUNNING and row.state is State.SUBMITTED:
         return Decision(State.RUNNING, "job seen running")
     if not observation.job.status.over:
-        return None  # UNREACHABLE among others: no news is not bad news
+        return _by_force(row, observation, now, rules)
     if observation.report is not None:
         return _after_stop(row, observation, now, rules)
     if now - observation.since >= rules.report_grace:
@@ -146,6 +149,21 @@ def _after_silence(row: JobRow, observation: Observation, now: datetime, rules: 
     error = AttemptError(type="JobLost", message=said)
     cause = Cause.CLUSTER if status is JobStatus.GONE else Cause.WORKER
     return _after_failure(row, error, cause, observation, now, rules)
+
+
+def _by_force(row: JobRow, observation: Observation, now: datetime, rules: Rules) -> Decision | None:
+    """What follows where a job that is to end does not; None where it is waited for.
+
+    Of a cluster that does not answer nothing is known, and who only makes room for another is waited for.
+    """
+    told_at, wished = observation.told_at, row.cancel_requested_at or row.timeout_requested_at
+    if observation.job.status is JobStatus.UNREACHABLE or told_at is None or wished is None:
+        return None
+    if now - told_at < rules.stop_grace:
+        return None
+    waited = int((now - told_at).total_seconds())
+    how = f", by force: its job was told to end {waited} s ago and is {observation.job.status}"
+    return replace(_as_asked(row, how), forced=True)
 
 
 def _as_asked(row: JobRow, how: str = "") -> Decision:

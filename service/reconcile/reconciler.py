@@ -58,6 +58,7 @@ class Reconciler:
             settings.max_attempts,
             timedelta(seconds=settings.report_grace_seconds),
             settings.exception_attempts,
+            timedelta(seconds=settings.stop_grace_seconds),
         )
         common = (self._cluster, rules, self._mishaps)
         experiments = JobFollower(store, ExperimentWork(settings), *common)
