@@ -33,6 +33,7 @@ class FakeJob:
     message: str = ""
     log: str = ""
     stops: int = 0
+    exit_code: int | None = None
 
 
 class FakeBackend:
@@ -59,7 +60,9 @@ class FakeBackend:
         if self.down:
             return JobObservation(JobStatus.UNREACHABLE, "the cluster is down")
         job = self.jobs.get(job_id)
-        return JobObservation(JobStatus.GONE) if job is None else JobObservation(job.status, job.message)
+        if job is None:
+            return JobObservation(JobStatus.GONE)
+        return JobObservation(job.status, job.message, exit_code=job.exit_code)
 
     def stop(self, job_id: str) -> None:
         self.ping()

@@ -39,7 +39,7 @@ from service.api.routes import (
 )
 from service.api.routes.again import extend
 from service.api.routes.keeping import audit, deletions, gc
-from service.api.routes.running import pausing
+from service.api.routes.running import attempts, pausing
 from service.api.routes.trained import checkpoints, evaluations, exports, followups, predictions
 from service.api.trained.pruning import PruneRequest
 from service.api.views.mlflow_facts import RunFacts
@@ -199,7 +199,7 @@ def _add_routes(app: FastAPI, settings: Settings) -> None:
     trained = (extend, checkpoints, evaluations, predictions, exports, followups)
     shown = (events, streams, sweeps, sweep_table, comparisons, reports)
     kept = (deletions, audit, gc)
-    for part in (experiments, pausing, outputs, *trained, *shown, *kept):
+    for part in (experiments, pausing, attempts, outputs, *trained, *shown, *kept):
         _include(app, part.router, HTTPStatus(422), HTTPStatus.SERVICE_UNAVAILABLE)
     _include(app, queue.router, HTTPStatus(422), HTTPStatus.SERVICE_UNAVAILABLE)
     _include(app, catalogue.router, HTTPStatus(422))

@@ -79,19 +79,6 @@ def _preview(args: argparse.Namespace, client: RebalanceClient) -> int:
     return ExitCode.BAD_INPUT if preview.problems else ExitCode.DONE
 
 
-def show(args: argparse.Namespace, client: RebalanceClient) -> int:
-    """One experiment with its events."""
-    experiment = client.experiment(args.id)
-    if args.json:
-        print_json(experiment)
-        return 0
-    from service.cli.progress import make_console
-    from service.cli.tables.experiments import print_experiment
-
-    print_experiment(make_console(), experiment, list(client.events(args.id)), client.base_url)
-    return 0
-
-
 def list_(args: argparse.Namespace, client: RebalanceClient) -> int:
     """Experiments, newest first."""
     for each in args.sweep:

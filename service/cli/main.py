@@ -40,7 +40,7 @@ _ENDS = """exit codes: {DONE} done; {FAILED} the experiment or the service faile
 _API_COMMANDS = {
     "submit": ("experiments:submit", "store an experiment and start it"),
     "list": ("experiments:list_", "experiments, newest first"),
-    "show": ("experiments:show", "one experiment and what happened to it"),
+    "show": ("running.showing:show", "one experiment and what happened to it"),
     "logs": ("experiments:logs", "the log of an experiment's job"),
     "watch": ("watching:watch", "a table of experiments that is kept up to date, to their end"),
     "queue": ("watching:queue", "what waits, in which order, and why"),

@@ -30,10 +30,15 @@ class JobStatus(StrEnum):
 
 @dataclass(frozen=True)
 class JobObservation:
-    """One look at a job; `message` is the cluster's own words, often empty."""
+    """One look at a job; `message` is the cluster's own words, often empty.
+
+    `host` is where its command runs or ran, `exit_code` what that ended with, as far as the cluster says.
+    """
 
     status: JobStatus
     message: str = ""
+    host: str | None = None
+    exit_code: int | None = None
 
 
 class BackendError(RegionRebalanceError):

@@ -87,7 +87,14 @@ class RayBackend:
             return JobObservation(
                 JobStatus.UNREACHABLE, f"{self._address} says of {job_id}: {found.get('status')!r}"
             )
-        return JobObservation(status, str(found.get("message") or ""))
+        driver, code = found.get("driver_info"), found.get("driver_exit_code")
+        host = driver.get("node_ip_address") if isinstance(driver, dict) else None
+        return JobObservation(
+            status,
+            str(found.get("message") or ""),
+            host=str(host) if host else None,
+            exit_code=code if isinstance(code, int) else None,
+        )
 
     def stop(self, job_id: str) -> None:
         """See `Backend.stop`. Ray sends SIGTERM, and SIGKILL three seconds later."""

@@ -54,7 +54,12 @@ class Reconciler:
         self._cluster = BackendLink(backend, settings.layout.waiting)
         self._mishaps = Mishaps()
         self._trials = Trials(store, settings, self._mishaps.confined)
-        rules = Rules(settings.max_attempts, timedelta(seconds=settings.report_grace_seconds))
+        rules = Rules(
+            settings.max_attempts,
+            timedelta(seconds=settings.report_grace_seconds),
+            settings.exception_attempts,
+            timedelta(seconds=settings.stop_grace_seconds),
+        )
         common = (self._cluster, rules, self._mishaps)
         experiments = JobFollower(store, ExperimentWork(settings), *common)
         self._sweeps = JobFollower(store.sweeps, SweepWork(settings), *common, before_end=self._trials.settle)
