@@ -61,10 +61,10 @@ def submit(args: argparse.Namespace, client: RebalanceClient) -> int:
     """POSTs a spec, or only asks what it would be; with --wait stays until the experiment has ended."""
     if args.validate_only:
         return _preview(args, client)
-    stored = client.submit(read_spec(args.spec), idempotency_key=args.idempotency_key)
-    if args.wait:
-        return follow_to_end(args, client, stored)
-    return tell(args, stored, stored.state)
+    text, key = read_spec(args.spec), args.idempotency_key
+    stored = client.submit(text, idempotency_key=key, reuse=args.reuse)
+    again = f", the same as {stored.duplicate_of}" if stored.duplicate_of else ""
+    return follow_to_end(args, client, stored) if args.wait else tell(args, stored, stored.state + again)
 
 
 def _preview(args: argparse.Namespace, client: RebalanceClient) -> int:

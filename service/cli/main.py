@@ -177,6 +177,8 @@ def _contradiction(args: argparse.Namespace) -> str | None:
         return f"--format {form}: contradicts --json; allowed: one of them"
     if given.get("validate_only") and given.get("idempotency_key") is not None:
         return "--idempotency-key: --validate-only stores nothing; allowed: one of them"
+    if given.get("validate_only") and given.get("reuse"):
+        return "--reuse: --validate-only stores nothing; allowed: one of them"
     if args.json and given.get("scores") is not None:
         return "--scores: is for the terminal; allowed: without --json, which has all of them"
     if args.command == "sweep" and given.get("classes") and (args.json or form is not None):

@@ -1,8 +1,9 @@
-"""`rebalance extend`, against the real application over a fake cluster."""
+"""`rebalance extend` and `submit --reuse`, against the real application over a fake cluster."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -48,6 +49,23 @@ def test_further_iterations(service: Service, completed: str, capsys: pytest.Cap
     assert main([*asked, *held]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert (answer["continues"], answer["spec"]["continues"]["rate"]) == (completed, "constant")
+
+
+def test_what_was_asked_for_before(
+    service: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`submit` says which one it repeats; --reuse answers with that one, and means nothing in a preview."""
+    spec = tmp_path / "spec.json"
+    spec.write_text(json.dumps(spec_document(seed=77)))
+    asked = ["submit", str(spec), "--api", service.url]
+    assert main(asked) == 0
+    first = capsys.readouterr().out.split()[0]
+    assert main([*asked, "--reuse"]) == 0
+    assert capsys.readouterr().out.split()[0] == first
+    assert main(asked) == 0
+    assert capsys.readouterr().out.endswith(f": queued, the same as {first}\n")
+    assert main([*asked, "--reuse", "--validate-only"]) == ExitCode.BAD_INPUT
+    assert capsys.readouterr().err.startswith("rebalance: --reuse: --validate-only stores nothing")
 
 
 def test_what_cannot_be_meant(service: Service, completed: str, capsys: pytest.CaptureFixture[str]) -> None:
