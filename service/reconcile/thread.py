@@ -16,6 +16,10 @@ from service.store.records import StoreUnavailable
 log = logging.getLogger(__name__)
 
 _STALE_SECONDS = 120.0
+# Each request that stores something wants a pass at once. With thousands that wait a pass takes a good part
+# of a second, in which requests are slower: in between they have the process to themselves for longer.
+_REST_PER_PASS = 4.0
+_LONGEST_REST_SECONDS = 1.0
 Role = Literal["leader", "follower"]
 
 
@@ -81,6 +85,7 @@ class ReconcilerLoop:
                 while not self._stopping.is_set():
                     self._wanted.clear()
                     self._pass(ours)
+                    self._stopping.wait(min(_REST_PER_PASS * self._took, _LONGEST_REST_SECONDS))
                     self._wanted.wait(self._poll_seconds)
         except Exception as error:
             self._trouble = f"the reconciler died: {type(error).__name__}: {error}"
