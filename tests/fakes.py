@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,6 +59,10 @@ class FakeBackend:
             return JobObservation(JobStatus.UNREACHABLE, "the cluster is down")
         job = self.jobs.get(job_id)
         return JobObservation(JobStatus.GONE) if job is None else JobObservation(job.status, job.message)
+
+    def statuses(self, job_ids: Collection[str]) -> Mapping[str, JobObservation]:
+        found = {each: self.status(each) for each in job_ids}
+        return {each: job for each, job in found.items() if job.status is not JobStatus.GONE}
 
     def stop(self, job_id: str) -> None:
         self.ping()

@@ -23,6 +23,11 @@ _LONGEST_REST_SECONDS = 1.0
 Role = Literal["leader", "follower"]
 
 
+def rest_seconds(took: float) -> float:
+    """How long nothing wakes the reconciler after a pass that took so many seconds."""
+    return min(_REST_PER_PASS * took, _LONGEST_REST_SECONDS)
+
+
 @dataclass(frozen=True)
 class Pass:
     """The last pass over what is not yet as it should be."""
@@ -85,7 +90,7 @@ class ReconcilerLoop:
                 while not self._stopping.is_set():
                     self._wanted.clear()
                     self._pass(ours)
-                    self._stopping.wait(min(_REST_PER_PASS * self._took, _LONGEST_REST_SECONDS))
+                    self._stopping.wait(rest_seconds(self._took))
                     self._wanted.wait(self._poll_seconds)
         except Exception as error:
             self._trouble = f"the reconciler died: {type(error).__name__}: {error}"
