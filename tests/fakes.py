@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,6 +63,10 @@ class FakeBackend:
         if job is None:
             return JobObservation(JobStatus.GONE)
         return JobObservation(job.status, job.message, exit_code=job.exit_code)
+
+    def statuses(self, job_ids: Collection[str]) -> Mapping[str, JobObservation]:
+        found = {each: self.status(each) for each in job_ids}
+        return {each: job for each, job in found.items() if job.status is not JobStatus.GONE}
 
     def stop(self, job_id: str) -> None:
         self.ping()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -71,6 +71,12 @@ class Backend(Protocol):
 
     def status(self, job_id: str) -> JobObservation:
         """How the job stands; UNREACHABLE instead of an error."""
+
+    def statuses(self, job_ids: Collection[str]) -> Mapping[str, JobObservation]:
+        """How as many of these jobs stand as is told at once for less than asking for each; perhaps none.
+
+        One that is left out is to be asked for by itself, also where the cluster does not know it.
+        """
 
     def stop(self, job_id: str) -> None:
         """Asks the job to end and returns at once; nothing happens where it is over or unknown.

@@ -167,7 +167,8 @@ def find(
         projects=query.project,
     )
     rows, next_cursor = store.page(filters, cursor=query.cursor, limit=query.limit)
-    facts.of(runs_in(settings.layout.mlflow_run(row.id) for row in rows))  # all at once
+    if facts.known:
+        facts.of(runs_in(settings.layout.mlflow_run(row.id) for row in rows))  # all at once
     items = tuple(experiment_public(row, settings, facts, queue) for row in rows)
     return Page[ExperimentPublic](items=items, next_cursor=next_cursor)
 

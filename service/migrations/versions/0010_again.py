@@ -18,13 +18,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-<<<<<<< HEAD:service/migrations/versions/0010_again.py
-    op.drop_index(op.f("ix_experiments_spec_hash_state"), table_name="experiments")
+    op.drop_index(op.f("ix_experiments_spec_hash_created_at"), table_name="experiments")
     op.drop_column("experiments", "duplicate_of")
     op.drop_column("experiments", "continues")
-=======
-    op.drop_index(op.f("ix_experiments_spec_hash_created_at"), table_name="experiments")
-    with op.batch_alter_table("experiments") as batch:
-        batch.drop_column("duplicate_of")
-        batch.drop_column("continues")
->>>>>>> again:service/migrations/versions/0009_again.py
