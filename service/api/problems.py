@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
 from service.api.requests import (
@@ -165,6 +166,7 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(kind, problem_of)
     app.add_exception_handler(RequestValidationError, _framework_validation)
     app.add_exception_handler(HTTPException, _framework_http)
+    app.add_exception_handler(ClientDisconnect, _broken_off)
     app.add_exception_handler(OSError, _storage)
     app.add_exception_handler(Exception, _unexpected)
 
@@ -286,6 +288,11 @@ def _storage(request: Request, error: Exception) -> Response:
     log.error("storage failed", extra={"path": request.url.path, "reason": repr(error)})
     told = f"{error.strerror or type(error).__name__}: {error.filename or 'no file was named'}"
     return problem(HTTPStatus.SERVICE_UNAVAILABLE, "Storage unavailable", told, kind="storage-unavailable")
+
+
+def _broken_off(_request: Request, _error: Exception) -> Response:
+    """Nobody reads it: the client went away before its body had come."""
+    return problem(HTTPStatus.BAD_REQUEST, "Broken off", "the body ended before the request did")
 
 
 def _unexpected(request: Request, error: Exception) -> Response:

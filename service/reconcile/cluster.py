@@ -123,7 +123,7 @@ class RunCloser(Protocol):
     """The tracking server, as far as the service speaks to it: jobs do the rest. Any thread may call it."""
 
     def close_run(self, run_id: str, status: str) -> None:
-        """Ends the run (FINISHED, FAILED or KILLED) unless it has ended; an unknown one is left alone.
+        """Gives the run its status (FINISHED, FAILED or KILLED), and an end; an unknown one is left alone.
 
         Raises:
             BackendUnreachable: MLflow does not answer.
