@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -58,17 +58,24 @@ class BackendLink:
         self.reachable = self._was_reachable = True
         self._note = note
         self._now = datetime.now(UTC)
+        self._seen: dict[str, JobObservation] = {}
 
     def new_pass(self, now: datetime) -> None:
         self._was_reachable, self.reachable, self._now = self.reachable, True, now
+        self._seen = {}
         if self._was_reachable:
             no_longer_waiting(self._note)
+
+    def look_ahead(self, rows: Sequence[JobRow]) -> None:
+        """Looks at all their jobs at once, as far as the cluster can; `look` asks for the rest."""
+        if self.reachable and rows:
+            self._seen.update(self.backend.statuses([row.job_id for row in rows]))
 
     def look(self, job_id: str) -> JobObservation:
         """How the job stands; UNREACHABLE without asking where nobody answered in this pass."""
         if not self.reachable:
             return JobObservation(JobStatus.UNREACHABLE)
-        job = self.backend.status(job_id)
+        job = self._seen.pop(job_id, None) or self.backend.status(job_id)
         if job.status is JobStatus.UNREACHABLE:
             self.note_unreachable(job.message)
         return job

@@ -88,7 +88,9 @@ class Reconciler:
         self._leads = leads
         self._cluster.new_pass(now)
         for follower in self._followers:
-            for row in self._while_leading(follower.ledger.in_states(*WITH_JOB)):
+            rows = follower.ledger.in_states(*WITH_JOB)
+            self._cluster.look_ahead(rows)
+            for row in self._while_leading(rows):
                 follower.follow(row, now)
         for follower in self._followers:
             for row in self._while_leading(follower.ledger.set_aside()):

@@ -79,6 +79,7 @@ class Links(Public):
     track: str = ""  # nor this
     pause: str = ""  # nor these
     resume: str = ""
+    extend: str = ""
     attempts: str = ""
     sweep: str | None = None
     mlflow: str | None = None
@@ -158,6 +159,12 @@ class ExperimentPublic(Public):
         default=None, description="Null without an MLflow, and before there is anything to send."
     )
     sweep: TrialOf | None = Field(default=None, description="Null for an experiment of its own.")
+    continues: str | None = Field(
+        default=None, description="Id of the one from whose checkpoint it goes on: see /spec/continues."
+    )
+    duplicate_of: str | None = Field(
+        default=None, description="Id of an earlier one of the same spec, code and data, when it was stored."
+    )
     links: Links
 
 

@@ -24,8 +24,8 @@ from service.shared.states import ENDED, WITH_JOB, State
 from service.store.attempts import keeping
 from service.store.attempts.values import AttemptRecord
 from service.store.database import Database
-from service.store.records import Cursor, Event, JobRow
-from trainer.base.errors import RegionRebalanceError
+from service.store.records import Cursor, Event, JobRow, Unknown
+from service.store.trail.deeds import deletion_of, told
 
 Row = TypeVar("Row", bound=JobRow)
 
@@ -41,7 +41,7 @@ class Kind(Generic[Row]):
     events: Table
     owner: Column[Any]  # of `events`
     record: type[Row]
-    unknown: type[RegionRebalanceError]
+    unknown: type[Unknown]
 
 
 class Rows(Generic[Row]):
@@ -186,5 +186,6 @@ class Rows(Generic[Row]):
         query = select(self._table).where(self._table.c.id == identifier)
         row = connection.execute(query.with_for_update() if lock else query).one_or_none()
         if row is None:
-            raise self._kind.unknown(identifier)
+            gone = deletion_of(connection, self._kind.word, identifier)
+            raise self._kind.unknown(identifier, "" if gone is None else told(gone))
         return self._kind.record.from_row(row._asdict())

@@ -28,6 +28,7 @@ from trainer.base.ends import End
 from trainer.base.errors import Paused, RegionRebalanceError
 from trainer.results.report import AttemptReport, read_report
 from trainer.spec.spec import ExperimentSpec
+from trainer.storage.deleted import Doomed
 from trainer.storage.layout import Storage, mlflow_ids
 from trainer.storage.port import StoredFile
 
@@ -114,6 +115,7 @@ def _is_known(store: Store, name: str) -> bool:
 
 def _experiment(storage: Storage, name: str) -> Tagged:
     """Raises NotAdopted, ReportError."""
+    _refuse_deleted(Doomed(storage.experiment(name)))
     attempt = storage.newest_attempt(name)
     if attempt == 0:
         raise NotAdopted("has no attempt")
@@ -138,6 +140,7 @@ def _sweep(storage: Storage, name: str) -> tuple[Sweep, list[Tagged]]:
     Raises NotAdopted, ReportError.
     """
     here = storage.sweep(name)
+    _refuse_deleted(Doomed(here.folder))
     attempt = here.newest_attempt()
     try:
         spec = SweepSpec.model_validate_json(here.spec.read_text())
@@ -158,6 +161,12 @@ def _sweep(storage: Storage, name: str) -> tuple[Sweep, list[Tagged]]:
         **{"updated_at": began, **_end(report)},
     )
     return sweep, list(_trials(storage, sweep, began))
+
+
+def _refuse_deleted(found: Doomed) -> None:
+    """Raises NotAdopted."""
+    if found.mark.exists():
+        raise NotAdopted("was deleted; `rebalance gc` takes away what is left of it")
 
 
 def _trials(storage: Storage, sweep: Sweep, began: datetime) -> Iterator[Tagged]:

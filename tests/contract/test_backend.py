@@ -249,6 +249,15 @@ def test_a_job_that_ignores_its_end_is_killed(bench: Bench, job_id: str) -> None
     bench.let_end(job_id, JobStatus.STOPPED)
 
 
+def test_many_jobs_at_once(bench: Bench, job_id: str) -> None:
+    """Of those asked for the one that there is, as it is told of by itself; nothing of unknown ones."""
+    bench.backend.submit(job_id, FAILS, {})
+    bench.let_run(job_id)
+    bench.let_end(job_id, JobStatus.FAILED)
+    unknown = [f"{secrets.token_hex(6)}-1" for _ in range(30)]
+    assert bench.backend.statuses([*unknown, job_id]) == {job_id: bench.backend.status(job_id)}
+
+
 def test_words_reach_the_command_unchanged(bench: Bench, job_id: str) -> None:
     """Blanks, quotes and dollar signs in an argument are not the shell's business."""
     odd = "a b'c\"d$HOME*"
@@ -331,6 +340,8 @@ def away(request: pytest.FixtureRequest) -> Iterator[Backend]:
 def test_a_cluster_that_is_away(away: Backend) -> None:
     """status says UNREACHABLE, everything else raises; nothing waits for ever."""
     assert away.status("e1-1").status is JobStatus.UNREACHABLE
+    many = away.statuses([f"e{number}-1" for number in range(30)])
+    assert {job.status for job in many.values()} <= {JobStatus.UNREACHABLE}
     for call in (
         away.ping,
         away.machines,

@@ -178,11 +178,10 @@ class CheckpointHook(Hook):  # type: ignore[misc]
     def before_train(self, runner: Any) -> None:
         if get_rank() == 0:
             self._checkpoints.clear()
-        iteration = self._checkpoints.restore(runner)
-        if iteration:
-            message = f"resumed from iteration {iteration}"
-            self._emit({"kind": "event", "iteration": iteration, "message": message})
-            if self._is_missing(runner, iteration):
+        found = self._checkpoints.restore(runner)
+        if found is not None:
+            self._emit({"kind": "event", "iteration": found.iteration, "message": found.told})
+            if self._is_missing(runner, found.iteration):
                 runner.val_loop.run()
 
     def _is_missing(self, runner: Any, iteration: int) -> bool:

@@ -132,6 +132,7 @@ def build_runner(plan: Plan, sink: Sink, evaluations: Evaluations) -> Runner:
         plan.layout.checkpoints(plan.experiment),
         spec_hash=plan.spec_hash,
         keep_last=plan.spec.checkpoints.keep_last,
+        continues=plan.spec.continues,
     )
     config = revive(plan.config)
     config.pop("model")

@@ -67,6 +67,8 @@ def experiment_public(
         notices=tuple(each for each in notices_public(row) if each.code != CODE),
         tracking=tracking_public(row, settings, facts),
         sweep=_trial_of(row),
+        continues=row.continues,
+        duplicate_of=row.duplicate_of,
         links=_links(row, settings, facts),
     )
 
@@ -104,7 +106,8 @@ def event_public(event: Event) -> EventPublic:
 
 def _links(row: Experiment, settings: Settings, facts: RunFacts) -> Links:
     here = f"/experiments/{row.id}"
-    names = ("events", "logs", "metrics", "report", "cancel", "retry", "track", "pause", "resume", "attempts")
+    asked = ("cancel", "retry", "track", "pause", "resume", "extend")
+    names = ("events", "attempts", "logs", "metrics", "report", *asked)
     sweep = f"/sweeps/{row.sweep_id}" if row.sweep_id else None
     mlflow = mlflow_page(row, settings, settings.layout.mlflow_run(row.id), facts)
     return Links(self=here, **{name: f"{here}/{name}" for name in names}, sweep=sweep, mlflow=mlflow)

@@ -102,6 +102,8 @@ def print_experiment(console: Console, each: ExperimentPublic, api: str) -> None
     grid.add_row("data set", cell(compact(each.spec.get("dataset"))))
     grid.add_row("model", cell(compact(each.spec.get("model"))))
     grid.add_row("schedule", cell(compact(each.spec.get("schedule"))))
+    for word, text in origin_of(each):
+        grid.add_row(word, cell(text))
     if each.progress:
         grid.add_row("progress", f"{each.progress.iteration}/{each.progress.iterations}")
     if each.progress and each.progress.expected_end:
@@ -118,6 +120,16 @@ def print_experiment(console: Console, each: ExperimentPublic, api: str) -> None
     if each.links.mlflow:
         grid.add_row("MLflow", cell(each.links.mlflow))
     console.print(grid)
+
+
+def origin_of(each: ExperimentPublic) -> Iterator[tuple[str, str]]:
+    """Which experiment it goes on from, `1a2b from iteration 1000, rate rescaled`, and which it repeats."""
+    if each.continues:
+        found = each.spec.get("continues") or {}
+        told = f"{each.continues} from iteration {found.get('iteration')}, rate {found.get('rate')}"
+        yield "continues", told
+    if each.duplicate_of:
+        yield "same as", each.duplicate_of
 
 
 def events_table(events: Sequence[EventPublic]) -> Table:

@@ -73,9 +73,10 @@ def log_live(experiment_id: str, here: HereDep) -> Response:
 
 @router.get("/ui/experiments/{experiment_id}/spec")
 def spec(experiment_id: str, here: HereDep) -> Response:
-    """Its spec as it is stored, what of it is no default, and what is not its recipe's."""
+    """Its spec as it was sent and as it is stored, what is no default in it, and what is not its recipe's."""
     experiment = _experiment(experiment_id, here)
-    return page(here.request, "spec.html", experiment=experiment, said=_said(experiment.spec))
+    sent = here.store.get(experiment_id).sent
+    return page(here.request, "spec.html", experiment=experiment, said=_said(experiment.spec), sent=sent)
 
 
 @router.get("/ui/diff")

@@ -42,9 +42,10 @@ def live(sweep_id: str, here: HereDep) -> Response:
 
 @router.get("/ui/sweeps/{sweep_id}/spec")
 def spec(sweep_id: str, here: HereDep) -> Response:
-    """Its document as it is stored."""
+    """Its document as it was sent and as it is stored."""
     found = sweeps.show(sweep_id, here.store, here.settings, here.facts, here.queue, trials=0)
-    return page(here.request, "sweep_spec.html", sweep=found)
+    sent = here.store.sweeps.get(sweep_id).sent
+    return page(here.request, "sweep_spec.html", sweep=found, sent=sent)
 
 
 def _found(sweep_id: str, here: Here) -> dict[str, Any]:
