@@ -12,7 +12,7 @@ from trainer.base.commands import positive
 def add_experiment_options(added: Mapping[str, argparse.ArgumentParser]) -> None:
     """Adds the flags of each, by the command's name."""
     _of_submit_and_list(added)
-    for name in ("show", "logs", "cancel", "retry"):
+    for name in ("show", "logs", "cancel", "pause", "resume", "retry"):
         added[name].add_argument("id", metavar="ID", type=identifier)
     for name in ("cancel", "retry"):
         added[name].add_argument("--wait", action="store_true", help="stay until it has ended")
@@ -31,6 +31,15 @@ def add_experiment_options(added: Mapping[str, argparse.ArgumentParser]) -> None
     added["models"].add_argument("--search", metavar="TEXT", help=text)
 
 
+def add_whose(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of lists that say whose is listed."""
+    text = "only what was stored with your token"
+    parser.add_argument("--mine", action="append_const", dest="owner", const="@me", default=[], help=text)
+    text = "only what was stored with a token of this name; repeat for more"
+    parser.add_argument("--owner", action="append", default=[], metavar="NAME", help=text)
+    parser.add_argument("--project", action="append", default=[], help="only this project; repeat for more")
+
+
 def _at_most_1000(text: str) -> int:
     number = positive(text)
     if number > 1000:
@@ -43,10 +52,13 @@ def _of_submit_and_list(added: Mapping[str, argparse.ArgumentParser]) -> None:
     either = added["submit"].add_mutually_exclusive_group()
     either.add_argument("--validate-only", action="store_true", help="only say what it would be")
     either.add_argument("--wait", action="store_true", help="stay until it has ended")
+    text = "take an earlier one of the same spec, code and data, if there is one"
+    added["submit"].add_argument("--reuse", action="store_true", help=text)
     added["submit"].add_argument("--idempotency-key", metavar="KEY", help="the same key stores it only once")
     for name in ("state", "method", "dataset", "tag"):
         text = f"only this {name}; repeat for more" if name != "tag" else "only with KEY or KEY:VALUE"
         added["list"].add_argument(f"--{name}", action="append", default=[], help=text)
+    add_whose(added["list"])
     added["list"].add_argument("--limit", type=positive, default=50, help="how many at most (50)")
     text = "only its trials; repeat for more"
     added["list"].add_argument(

@@ -20,6 +20,8 @@ from trainer.base.ends import ExitCode
 from trainer.base.text import printable, printable_lines
 from trainer.spec.evaluation import SINGLE_SCALE
 
+LIST_FILTERS = ("state", "method", "dataset", "tag", "sweep", "owner", "project")
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
@@ -59,10 +61,10 @@ def submit(args: argparse.Namespace, client: RebalanceClient) -> int:
     """POSTs a spec, or only asks what it would be; with --wait stays until the experiment has ended."""
     if args.validate_only:
         return _preview(args, client)
-    stored = client.submit(read_spec(args.spec), idempotency_key=args.idempotency_key)
-    if args.wait:
-        return _wait(args, client, stored)
-    return tell(args, stored, stored.state)
+    text, key = read_spec(args.spec), args.idempotency_key
+    stored = client.submit(text, idempotency_key=key, reuse=args.reuse)
+    again = f", the same as {stored.duplicate_of}" if stored.duplicate_of else ""
+    return follow_to_end(args, client, stored) if args.wait else tell(args, stored, stored.state + again)
 
 
 def _preview(args: argparse.Namespace, client: RebalanceClient) -> int:
@@ -77,31 +79,12 @@ def _preview(args: argparse.Namespace, client: RebalanceClient) -> int:
     return ExitCode.BAD_INPUT if preview.problems else ExitCode.DONE
 
 
-def show(args: argparse.Namespace, client: RebalanceClient) -> int:
-    """One experiment with its events."""
-    experiment = client.experiment(args.id)
-    if args.json:
-        print_json(experiment)
-        return 0
-    from service.cli.progress import make_console
-    from service.cli.tables.experiments import print_experiment
-
-    print_experiment(make_console(), experiment, list(client.events(args.id)), client.base_url)
-    return 0
-
-
 def list_(args: argparse.Namespace, client: RebalanceClient) -> int:
     """Experiments, newest first."""
     for each in args.sweep:
         client.sweep(each, trials=0)  # a list of no sweep's trials would only be empty
-    found = client.experiments(
-        state=args.state,
-        method=args.method,
-        dataset=args.dataset,
-        tag=args.tag,
-        sweep=args.sweep,
-        limit=args.limit,
-    )
+    narrowed = {name: getattr(args, name) for name in LIST_FILTERS}
+    found = client.experiments(**narrowed, limit=args.limit)
     if args.json:
         print_items(found)
         return 0
@@ -172,7 +155,7 @@ def cancel(args: argparse.Namespace, client: RebalanceClient) -> int:
     """Asks for an experiment's end; with --wait stays until it has come."""
     experiment = client.cancel(args.id)
     if args.wait:
-        _wait(args, client, experiment)
+        follow_to_end(args, client, experiment)
         return 0
     return tell(args, experiment, f"{experiment.state}, cancel requested")
 
@@ -181,7 +164,7 @@ def retry(args: argparse.Namespace, client: RebalanceClient) -> int:
     """Asks for another attempt; with --wait stays until it has ended."""
     experiment = client.retry(args.id)
     if args.wait:
-        return _wait(args, client, experiment)
+        return follow_to_end(args, client, experiment)
     return tell(args, experiment, f"{experiment.state}, attempt {experiment.attempt}")
 
 
@@ -202,7 +185,7 @@ def track(args: argparse.Namespace, client: RebalanceClient) -> int:
     return code
 
 
-def _wait(args: argparse.Namespace, client: RebalanceClient, experiment: ExperimentPublic) -> int:
+def follow_to_end(args: argparse.Namespace, client: RebalanceClient, experiment: ExperimentPublic) -> int:
     """Follows to the end on stderr, then prints the result on stdout."""
     from service.cli.progress import ProgressView, make_console
     from service.cli.tables.experiments import headline_text, notice_text

@@ -10,10 +10,12 @@ from functools import partial
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from service.cli.again.options import add_again_options
 from service.cli.dataset_options import add_dataset_options
-from service.cli.experiment_options import add_experiment_options
+from service.cli.experiment_options import add_experiment_options, add_whose
 from service.cli.failure import fail
 from service.cli.instance.options import INSTANCE_COMMANDS
+from service.cli.keeping.options import KEEPING_COMMANDS, add_keeping_commands_options
 from service.cli.option_types import identifier
 from service.cli.report_options import add_report_options
 from service.cli.tokens import add_token_actions
@@ -38,7 +40,7 @@ _ENDS = """exit codes: {DONE} done; {FAILED} the experiment or the service faile
 _API_COMMANDS = {
     "submit": ("experiments:submit", "store an experiment and start it"),
     "list": ("experiments:list_", "experiments, newest first"),
-    "show": ("experiments:show", "one experiment and what happened to it"),
+    "show": ("running.showing:show", "one experiment and what happened to it"),
     "logs": ("experiments:logs", "the log of an experiment's job"),
     "watch": ("watching:watch", "a table of experiments that is kept up to date, to their end"),
     "queue": ("watching:queue", "what waits, in which order, and why"),
@@ -46,7 +48,10 @@ _API_COMMANDS = {
     "compare": ("experiments:compare", "completed experiments side by side; the first is the reference"),
     "report": ("reports:report", "figures and tables of experiments, or of a sweep, as one HTML file"),
     "cancel": ("experiments:cancel", "ask an experiment to stop"),
+    "pause": ("running.pausing:pause", "let an experiment rest, from its next checkpoint on"),
+    "resume": ("running.pausing:resume", "go on with one that is paused"),
     "retry": ("experiments:retry", "another attempt at one that failed or was cancelled"),
+    "extend": ("again.commands:extend", "further iterations of an experiment that completed, as a new one"),
     "track": ("experiments:track", "send everything that experiments have measured to MLflow again"),
     "evaluate": ("trained.followups:evaluate", "score a checkpoint again: in other modes, on other data"),
     "evaluations": ("trained.followups:evaluations", "an experiment's evaluations, newest first"),
@@ -172,6 +177,8 @@ def _contradiction(args: argparse.Namespace) -> str | None:
         return f"--format {form}: contradicts --json; allowed: one of them"
     if given.get("validate_only") and given.get("idempotency_key") is not None:
         return "--idempotency-key: --validate-only stores nothing; allowed: one of them"
+    if given.get("validate_only") and given.get("reuse"):
+        return "--reuse: --validate-only stores nothing; allowed: one of them"
     if args.json and given.get("scores") is not None:
         return "--scores: is for the terminal; allowed: without --json, which has all of them"
     if args.command == "sweep" and given.get("classes") and (args.json or form is not None):
@@ -194,11 +201,16 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    added = {name: _api_command(commands, name, *about) for name, about in _API_COMMANDS.items()}
+    added = {
+        name: _api_command(commands, name, *about)
+        for name, about in {**_API_COMMANDS, **KEEPING_COMMANDS}.items()
+    }
     for name, about in _LOCAL_COMMANDS.items():
         added[name] = _api_command(commands, name, *about, ask=_locally)
     add_trained_options(added)
     add_experiment_options(added)
+    add_again_options(added)
+    add_keeping_commands_options(added)
     add_report_options(added["report"])
     _reproduce(added["reproduce"])
     _recipes(commands.add_parser("recipes", help="the paper's rows, which a spec can name"))
@@ -240,6 +252,7 @@ def _sweep(parser: _Parser) -> None:
     either.add_argument("--wait", action="store_true", help="stay for its table")
     added["submit"].add_argument("--idempotency-key", metavar="KEY", help="the same key stores it only once")
     added["list"].add_argument("--state", action="append", default=[], help="only this; repeat for more")
+    add_whose(added["list"])
     added["list"].add_argument("--limit", type=positive, default=50, help="how many at most (50)")
     for name in ("show", "table", "watch", "cancel", "pause", "resume"):
         added[name].add_argument("id", metavar="ID", type=identifier)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import RootModel
 
+from service.client.again import AgainCalls
 from service.client.followups import FollowupCalls
 from service.client.http import (
     PATIENCE,
@@ -26,9 +27,11 @@ from service.client.http import (
     looks,
     segment,
 )
+from service.client.keeping import KeepingCalls
 from service.client.logs import LogPiece, log_piece
 from service.client.queue import QueueCalls
 from service.client.reports import ReportCalls
+from service.client.running import RunningCalls
 from service.client.streams import follow
 from service.client.sweeps import SweepCalls
 from service.client.tokens import TokenCalls
@@ -54,13 +57,28 @@ class _Object(RootModel[dict[str, Any]]):
     """Any JSON object."""
 
 
-class RebalanceClient(SweepCalls, FollowupCalls, ReportCalls, QueueCalls, TokenCalls):
+class RebalanceClient(
+    RunningCalls,
+    SweepCalls,
+    AgainCalls,
+    FollowupCalls,
+    ReportCalls,
+    QueueCalls,
+    TokenCalls,
+    KeepingCalls,
+):
     """Speaks to one service. Close it, or use it in a `with` statement."""
 
     def submit(
-        self, spec: ExperimentSpec | Mapping[str, Any] | str, *, idempotency_key: str | None = None
+        self,
+        spec: ExperimentSpec | Mapping[str, Any] | str,
+        *,
+        idempotency_key: str | None = None,
+        reuse: bool = False,
     ) -> ExperimentPublic:
         """The stored experiment. `spec` is a spec, a document, or JSON text, which is sent as it is.
+
+        With `reuse` an earlier one of the same spec, code and data in its place, if there is one.
 
         Raises:
             ApiError: the spec was refused (4xx), or the key was used with another one (409).
@@ -69,8 +87,14 @@ class RebalanceClient(SweepCalls, FollowupCalls, ReportCalls, QueueCalls, TokenC
         headers = {"Content-Type": "application/json"}
         if idempotency_key is not None:
             headers["Idempotency-Key"] = idempotency_key
+        params: Params = {"reuse": "true"} if reuse else {}
         return self.ask(
-            ExperimentPublic, "POST", "/experiments", content=document_body(spec), headers=headers
+            ExperimentPublic,
+            "POST",
+            "/experiments",
+            content=document_body(spec),
+            headers=headers,
+            params=params,
         )
 
     def preview(self, spec: ExperimentSpec | Mapping[str, Any] | str) -> ExperimentPreview:
@@ -97,11 +121,16 @@ class RebalanceClient(SweepCalls, FollowupCalls, ReportCalls, QueueCalls, TokenC
         dataset: Sequence[str] = (),
         tag: Sequence[str] = (),
         sweep: Sequence[str] = (),
+        owner: Sequence[str] = (),
+        project: Sequence[str] = (),
         limit: int | None = None,
     ) -> Iterator[ExperimentPublic]:
-        """Experiments that fit, newest first, at most `limit`; pages are fetched as they are needed."""
+        """Experiments that fit, newest first, at most `limit`; pages are fetched as they are needed.
+
+        `owner`: names of tokens, "@me" for that of one's own.
+        """
         filters: Params = {"state": [*state], "method": [*method], "dataset": [*dataset], "tag": [*tag]}
-        filters["sweep"] = [*sweep]
+        filters |= {"sweep": [*sweep], "owner": [*owner], "project": [*project]}
         return self.listed(Page[ExperimentPublic], "/experiments", filters, limit)
 
     def events(self, experiment_id: str) -> Iterator[EventPublic]:

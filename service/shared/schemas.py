@@ -77,6 +77,10 @@ class Links(Public):
     cancel: str
     retry: str = ""  # services before sweeps had none
     track: str = ""  # nor this
+    pause: str = ""  # nor these
+    resume: str = ""
+    extend: str = ""
+    attempts: str = ""
     sweep: str | None = None
     mlflow: str | None = None
 
@@ -137,6 +141,9 @@ class ExperimentPublic(Public):
     started_at: AwareDatetime | None = Field(default=None, description="When the job was first seen running.")
     ended_at: AwareDatetime | None = None
     cancel_requested_at: AwareDatetime | None = None
+    pause_requested_at: AwareDatetime | None = Field(
+        default=None, description="Until it is resumed; it is `paused` once its job has ended."
+    )
     error: ErrorPublic | None = None
     headline: Headline | None = None
     progress: Progress | None = None
@@ -152,6 +159,12 @@ class ExperimentPublic(Public):
         default=None, description="Null without an MLflow, and before there is anything to send."
     )
     sweep: TrialOf | None = Field(default=None, description="Null for an experiment of its own.")
+    continues: str | None = Field(
+        default=None, description="Id of the one from whose checkpoint it goes on: see /spec/continues."
+    )
+    duplicate_of: str | None = Field(
+        default=None, description="Id of an earlier one of the same spec, code and data, when it was stored."
+    )
     links: Links
 
 

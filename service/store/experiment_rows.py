@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, insert, or_
+from sqlalchemy import ColumnElement, Connection, insert, or_, select
 
 from service.store.database import Database
 from service.store.jobs import Ledger
@@ -21,6 +21,13 @@ class ExperimentRows(Ledger[Experiment]):
     def __init__(self, database: Database) -> None:
         own_job = or_(experiments.c.sweep_id.is_(None), experiments.c.detached)
         super().__init__(database, _EXPERIMENTS, own_job=own_job)
+
+    def continuing(self, which: ColumnElement[bool]) -> list[str]:
+        """Ids of those that go on from one of `which`, of other sweeps or of none."""
+        theirs = select(experiments.c.id).where(which)
+        query = select(experiments.c.id).where(experiments.c.continues.in_(theirs))
+        with self._database.reading() as connection:
+            return list(connection.scalars(query))
 
     def insert_tagged(self, connection: Connection, new: Sequence[Tagged], reason: str) -> None:
         """New experiments with their tags and first events, within a transaction."""

@@ -40,6 +40,7 @@ def new_experiment(identifier: str, spec: ExperimentSpec, now: datetime) -> Expe
         created_at=now,
         updated_at=now,
         queued_at=now,
+        continues=None if spec.continues is None else spec.continues.experiment,
         **demand_of(spec),
     )
 

@@ -18,11 +18,12 @@ _MOST_REPORTS = 200
 def pixel_seconds(reports: Iterable[AttemptReport]) -> Callable[[ExperimentSpec], float | None]:
     """A function from a spec to the median over completed runs of the same model, crop, batch and resources.
 
-    Attempts that resumed another are left out: they trained only a part of their iterations.
+    Attempts that resumed another, and experiments that continue one, are left out: they trained only a part
+    of their iterations.
     """
     measured: dict[str, list[float]] = {}
     for report in reports:
-        if report.result is not None and report.attempt == 1:
+        if report.result is not None and report.attempt == 1 and report.spec.continues is None:
             taken = report.result.train_seconds / crop_pixels(report.spec)
             measured.setdefault(_like(report.spec), []).append(taken)
 

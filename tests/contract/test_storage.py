@@ -53,6 +53,22 @@ def test_what_is_not_there(root: StoredFolder) -> None:
     assert (folder.exists(), folder.names(), folder.modified_ns()) == (False, [], None)
 
 
+def test_shared_content_lasts_longer_than_where_it_came_from(root: StoredFolder) -> None:
+    """It replaces what was there, in a folder that is made; the first file may change or go."""
+    first, second = root.file("runs/old/iter_4.pth"), root.file("runs/new/checkpoints/iter_4.pth")
+    with pytest.raises(FileNotFoundError):
+        first.share(second)
+    assert not second.exists()
+    first.write(b"weights")
+    first.share(second)
+    first.share(second)
+    first.write(b"others")
+    assert second.read_bytes() == b"weights"
+    first.delete()
+    assert second.read_bytes() == b"weights"
+    assert root.folder("runs/new/checkpoints").names() == ["iter_4.pth"]
+
+
 def test_lines_come_one_by_one(root: StoredFolder) -> None:
     """Also the last one, without its end; from a byte on."""
     file = root.file("metrics.jsonl")
@@ -177,6 +193,22 @@ def test_what_killed_writers_left_is_removed(root: StoredFolder) -> None:
     folder.clear_unfinished()
     assert folder.names() == ["iter_1.pth"]
     assert not any((folder.local / name).exists() for name in (left.name, half.parent.name))
+
+
+def test_a_listing_has_every_file(root: StoredFolder) -> None:
+    """Hidden and half-written ones too, each with its size; of a folder that is not there nothing."""
+    assert list(root.folder("none").listing()) == []
+    root.file("a/b/report.json").write("12345")
+    root.file("a/.reserve").write("12")
+    root.file(".half.abcd").write("1")
+    found = {each.name: each for each in root.listing()}
+    assert {name: each.bytes for name, each in found.items()} == {
+        "a/b/report.json": 5,
+        "a/.reserve": 2,
+        ".half.abcd": 1,
+    }
+    assert found["a/b/report.json"].modified_ns == root.file("a/b/report.json").modified_ns()
+    assert [each.name for each in root.listing(unfinished=True)] == [".half.abcd"]
 
 
 def test_a_folder_goes_with_all_that_is_in_it(root: StoredFolder) -> None:

@@ -6,27 +6,50 @@ import pickle
 import re
 import zipfile
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
+from trainer.base.errors import CheckpointError
 from trainer.mmseg_adapter.check_sums import damage
 from trainer.mmseg_adapter.mmengine_compat import continue_at
 from trainer.mmseg_adapter.step.average import average_of, bare
+from trainer.mmseg_adapter.step.continued import begin_with
+from trainer.spec.longer.continues import Continues
 from trainer.storage.checkpoints import Facts, note_facts
 from trainer.storage.port import StoredFile, StoredFolder
 
 _NAME = re.compile(r"iter_(\d+)\.pth")
 
 
+class Restored(NamedTuple):
+    """What a run begins with: of which iteration, and where it is from, for people."""
+
+    iteration: int
+    told: str
+
+
 class TrainingCheckpoints:
     """iter_N.pth files of one experiment, shared by all its attempts."""
 
-    def __init__(self, folder: StoredFolder, *, spec_hash: str, keep_last: int = 2) -> None:
-        """`keep_last`: so many are kept; the one before the newest is the way out when that is damaged."""
+    def __init__(
+        self,
+        folder: StoredFolder,
+        *,
+        spec_hash: str,
+        keep_last: int = 2,
+        continues: Continues | None = None,
+    ) -> None:
+        """The folder's checkpoints of this spec, and the one of another training that it may begin with.
+
+        Args:
+            keep_last: so many are kept; the one before the newest is the way out when that is damaged.
+            continues: which one that is, if any.
+        """
         self._folder = folder
         self._spec_hash = spec_hash
         self._keep_last = keep_last
+        self._continues = continues
 
     def clear(self) -> None:
         """Removes what writers left that were killed: each as large as a checkpoint."""
@@ -49,22 +72,44 @@ class TrainingCheckpoints:
         for _, file in self._newest_first()[self._keep_last :]:
             file.delete()
 
-    def restore(self, runner: Any) -> int:
-        """Puts the newest whole checkpoint into `runner`; its iteration, 0 where there is none."""
+    def restore(self, runner: Any) -> Restored | None:
+        """Puts the newest whole checkpoint into `runner`; None where there is none.
+
+        Raises:
+            CheckpointError: there is none, and the training goes on from one.
+        """
         for iteration, file in self._newest_first():
             payload = _read(file)
-            if payload is None or payload["spec_hash"] != self._spec_hash:
+            if payload is None:
+                continue
+            if payload["spec_hash"] == self._spec_hash:
+                runner.optim_wrapper.load_state_dict(payload["optimizer"])
+                for scheduler, state in zip(
+                    runner.param_schedulers, payload["param_schedulers"], strict=True
+                ):
+                    scheduler.load_state_dict(state)
+                told = f"resumed from iteration {iteration}"
+            elif self._is_first(iteration, payload["spec_hash"]):
+                begin_with(runner, payload["optimizer"], iteration)
+                told = str(self._continues)
+            else:
                 continue
             bare(runner.model).load_state_dict(payload["state_dict"])
-            runner.optim_wrapper.load_state_dict(payload["optimizer"])
             average = average_of(runner)
             if average is not None:
                 average.load_state_dict(payload["average"])
-            for scheduler, state in zip(runner.param_schedulers, payload["param_schedulers"], strict=True):
-                scheduler.load_state_dict(state)
             continue_at(runner, iteration)
-            return iteration
-        return 0
+            return Restored(iteration, told)
+        if self._continues is not None:
+            raise CheckpointError(
+                f"it {self._continues}, and {self._folder} has no whole checkpoint of either"
+            )
+        return None
+
+    def _is_first(self, iteration: int, spec_hash: str) -> bool:
+        """Whether this is the checkpoint that the training goes on from."""
+        first = self._continues
+        return first is not None and (first.iteration, first.spec_hash) == (iteration, spec_hash)
 
     def _newest_first(self) -> list[tuple[int, StoredFile]]:
         found = {int(match[1]): name for name in self._folder.names() if (match := _NAME.fullmatch(name))}

@@ -13,6 +13,7 @@ from trainer.mmseg_adapter.way import TestWay, is_plain, way_of, written
 from trainer.spec.augmentation import Augmentation
 from trainer.spec.data.datasets import DATASETS, IGNORE_INDEX
 from trainer.spec.evaluation import Mode
+from trainer.spec.longer.continues import stretch
 from trainer.spec.schedule import Schedule
 from trainer.spec.spec import ExperimentSpec
 
@@ -44,7 +45,7 @@ def render_config(
             "ignore_index": IGNORE_INDEX,
         },
         "optim_wrapper": _optim_wrapper(spec),
-        "param_scheduler": _param_scheduler(schedule),
+        "param_scheduler": _param_scheduler(spec),
         "default_hooks": {
             "logger": None,
             "checkpoint": None,
@@ -219,24 +220,27 @@ def _parameter_groups(schedule: Schedule) -> dict[str, Any]:
     return {"constructor": "NamedGroups", "paramwise_cfg": options} if options else {}
 
 
-def _param_scheduler(schedule: Schedule) -> list[dict[str, Any]]:
-    """Linear warm-up, then polynomial decay to the lowest rate at the last iteration."""
-    warmup = min(schedule.warmup_iterations, schedule.iterations - 1)
+def _param_scheduler(spec: ExperimentSpec) -> list[dict[str, Any]]:
+    """Linear warm-up, then polynomial decay to the lowest rate at the last iteration; or one rate."""
+    schedule, continues = spec.schedule, spec.continues
+    if continues is not None and continues.held is not None:
+        return [{"type": "ConstantLR", "factor": continues.held, "by_epoch": False}]
+    begin, warmup_end = stretch(schedule, continues)
     decay = {
         "type": "PolyLR",
         "eta_min": schedule.min_learning_rate,
         "power": schedule.power,
-        "begin": warmup,
+        "begin": warmup_end,
         "end": schedule.iterations,
         "by_epoch": False,
     }
-    if not warmup:
+    if warmup_end == begin:
         return [decay]
     ramp = {
         "type": "LinearLR",
         "start_factor": schedule.warmup_factor,
-        "begin": 0,
-        "end": warmup,
+        "begin": begin,
+        "end": warmup_end,
         "by_epoch": False,
     }
-    return [{**ramp, "by_epoch": False}, decay]
+    return [ramp, decay]

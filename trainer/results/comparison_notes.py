@@ -43,6 +43,11 @@ def comparison_notes(
     resumed = [report.experiment for report in reports if report.attempt > 1]
     if resumed:
         notes.append(f"resumed from a checkpoint, seconds of the last attempt alone: {', '.join(resumed)}")
+    continued = [
+        f"{report.experiment} ({report.spec.continues})" for report in reports if report.spec.continues
+    ]
+    if continued:
+        notes.append(f"goes on from another, seconds of its own steps alone: {', '.join(continued)}")
     twice = [experiment for experiment, n in Counter(one.experiment for one in reports).items() if n > 1]
     if twice:
         notes.append(f"listed more than once: {', '.join(twice)}")

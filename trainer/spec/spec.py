@@ -28,6 +28,7 @@ from trainer.spec.checks import (
 from trainer.spec.data.datasets import DATASETS, Dataset, usual_augmentation
 from trainer.spec.defaults import cpu_problems, filled
 from trainer.spec.evaluation import WHOLE, Evaluation, usual_interval
+from trainer.spec.longer.continues import Continues
 from trainer.spec.methods import Method
 from trainer.spec.model_checks import fit_problems
 from trainer.spec.models import Model
@@ -113,6 +114,11 @@ class ExperimentSpec(StrictModel):
     checkpoints: Checkpoints = Field(default=Checkpoints(), exclude_if=lambda value: value == Checkpoints())
     seed: int = Field(default=0, ge=0, le=2**31 - 1)
     scheduling: Scheduling = Field(default=Scheduling(), exclude_if=lambda value: value == Scheduling())
+    continues: Continues | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="Of a training that goes on from another's checkpoint; written by `extend` alone.",
+    )
     tags: dict[TagKey, TagValue] = Field(default_factory=dict, max_length=50)
 
     @model_validator(mode="before")

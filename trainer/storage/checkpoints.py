@@ -104,6 +104,16 @@ def _meant(there: Sequence[StoredCheckpoint], name: str | int) -> StoredCheckpoi
     return next(filter(means.get(name, lambda each: each.name == name), there), None)
 
 
+def lend(storage: Storage, experiment: str, iteration: int, to: str) -> None:
+    """Gives another experiment the checkpoint to resume from of this iteration, for as long as it wants.
+
+    Raises:
+        FileNotFoundError: there is none. OSError: storage does not answer, or is full.
+    """
+    name = f"iter_{iteration}.pth"
+    storage.checkpoints(experiment).file(name).share(storage.checkpoints(to).file(name))
+
+
 def prune(
     storage: Storage, experiment: str, *, keep: Collection[str | int], running: bool
 ) -> tuple[StoredCheckpoint, ...]:

@@ -236,6 +236,7 @@ def _run_info(attempt: Task) -> RunInfo:
         "rebalance.spec_hash": spec_hash(spec),
         NOTE: (f"{label(spec.method)} on {spec.dataset.name}, {spec.model.label}, seed {spec.seed}"),
         **{f"tag.{key}": value for key, value in spec.tags.items()},
+        **({} if spec.continues is None else {"rebalance.continues": spec.continues.experiment}),
         **attempt.mlflow_tags,
     }
     return RunInfo(group=group_of(spec.dataset), name=spec.name, params=params_of(spec), tags=tags)

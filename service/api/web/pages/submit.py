@@ -38,7 +38,8 @@ def form(here: HereDep) -> Response:
     like = here.request.query_params.get("like")
     if like:
         spec = experiments.show(like, here.store, here.settings, here.facts, here.queue).spec
-        given[DOCUMENT] = json.dumps(spec, ensure_ascii=False, indent=2)
+        own = {name: value for name, value in spec.items() if name != "continues"}  # extend alone writes it
+        given[DOCUMENT] = json.dumps(own, ensure_ascii=False, indent=2)
     return _form(here, given)
 
 

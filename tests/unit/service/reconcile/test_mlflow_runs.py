@@ -44,6 +44,30 @@ def close(server: Server) -> None:
         runs.close()
 
 
+def test_a_deleted_run_goes_to_the_bin_with_its_artifacts() -> None:
+    """Those that MLflow hands on itself; of an unknown run nothing is asked further."""
+    asked: list[tuple[str, str, bytes]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append((request.method, request.url.path, request.content))
+        if request.url.params.get("run_id") == "none":
+            return httpx.Response(404, json={})
+        info = {"artifact_uri": "mlflow-artifacts:/1/m1/artifacts"}
+        return httpx.Response(200, json={"run": {"info": info}})
+
+    runs = MlflowRuns("http://127.0.0.1:5000", transport=httpx.MockTransport(answer))
+    runs.delete_run("m1")
+    runs.delete_run("none")
+    runs.close()
+    assert [each[:2] for each in asked] == [
+        ("GET", "/api/2.0/mlflow/runs/get"),
+        ("POST", "/api/2.0/mlflow/runs/delete"),
+        ("DELETE", "/api/2.0/mlflow-artifacts/artifacts/1/m1/artifacts"),
+        ("GET", "/api/2.0/mlflow/runs/get"),
+    ]
+    assert json.loads(asked[1][2]) == {"run_id": "m1"}
+
+
 @pytest.mark.parametrize("status", ["RUNNING", "SCHEDULED"])
 def test_an_open_run_is_closed(status: str) -> None:
     """It gets the status and an end time in milliseconds."""

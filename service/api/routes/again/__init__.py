@@ -1,0 +1,1 @@
+"""Routes of what was run before, and is asked for again."""

@@ -1,0 +1,1 @@
+"""Trainings that go on from where another one ended."""
