@@ -36,7 +36,7 @@ from service.api.routes import (
     sweeps,
     tokens,
 )
-from service.api.routes.again import extend
+from service.api.routes.again import extend, extend_sweep
 from service.api.routes.trained import checkpoints, evaluations, exports, followups, predictions
 from service.api.trained.pruning import PruneRequest
 from service.api.views.mlflow_facts import RunFacts
@@ -63,11 +63,20 @@ from service.shared.settings import Settings, SettingsError
 from service.shared.token_schemas import TokenCreate
 from service.store.experiments import Store
 from sweeps.document.spec import SweepSpec
+from sweeps.document.stages import SweepExtension
 from trainer.spec.followups import EvaluationRequest, ExportRequest
 from trainer.spec.spec import ExperimentSpec
 
 # The bodies that we read ourselves.
-_SENT = (ExperimentSpec, SweepSpec, EvaluationRequest, ExportRequest, PruneRequest, ExtendRequest)
+_SENT = (
+    ExperimentSpec,
+    SweepSpec,
+    EvaluationRequest,
+    ExportRequest,
+    PruneRequest,
+    ExtendRequest,
+    SweepExtension,
+)
 _DESCRIPTION = """
 Train and compare long-tailed semantic segmentation methods, region rebalance (arXiv 2204.01969) among them.
 
@@ -182,7 +191,9 @@ def _add_entry(app: FastAPI, settings: Settings, probe: str | None) -> None:
 def _add_routes(app: FastAPI, settings: Settings) -> None:
     """All parts of the API, in the order of its documents."""
     trained = (extend, checkpoints, evaluations, predictions, exports, followups)
-    for part in (experiments, outputs, *trained, events, streams, sweeps, sweep_table, comparisons, reports):
+    for part in (experiments, outputs, *trained, events, streams, sweeps, extend_sweep, sweep_table):
+        _include(app, part.router, HTTPStatus(422), HTTPStatus.SERVICE_UNAVAILABLE)
+    for part in (comparisons, reports):
         _include(app, part.router, HTTPStatus(422), HTTPStatus.SERVICE_UNAVAILABLE)
     _include(app, queue.router, HTTPStatus(422), HTTPStatus.SERVICE_UNAVAILABLE)
     _include(app, catalogue.router, HTTPStatus(422))
