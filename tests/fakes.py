@@ -33,6 +33,7 @@ class FakeJob:
     message: str = ""
     log: str = ""
     stops: int = 0
+    exit_code: int | None = None
 
 
 class FakeBackend:
@@ -59,7 +60,13 @@ class FakeBackend:
         if self.down:
             return JobObservation(JobStatus.UNREACHABLE, "the cluster is down")
         job = self.jobs.get(job_id)
-        return JobObservation(JobStatus.GONE) if job is None else JobObservation(job.status, job.message)
+        if job is None:
+            return JobObservation(JobStatus.GONE)
+        return JobObservation(job.status, job.message, exit_code=job.exit_code)
+
+    def statuses(self, job_ids: Collection[str]) -> Mapping[str, JobObservation]:
+        found = {each: self.status(each) for each in job_ids}
+        return {each: job for each, job in found.items() if job.status is not JobStatus.GONE}
 
     def stop(self, job_id: str) -> None:
         self.ping()

@@ -24,6 +24,8 @@ from trainer.data.prepare import PreparedData, prepare
 from trainer.data.splits import list_pairs
 from trainer.mmseg_adapter.config import render_config
 from trainer.mmseg_adapter.decode import decode_strictly
+from trainer.same.code import code_digest
+from trainer.same.data import data_digest
 from trainer.spec.data.datasets import DigitScenes
 from trainer.spec.models import entry_of
 from trainer.spec.spec import ExperimentSpec, spec_hash
@@ -59,6 +61,8 @@ class Plan(Task):
     log_interval: int
     checkpoint_interval: int
     versions: dict[str, str]
+    code: str = ""  # which version of this package makes it; see `trainer.same`
+    data_digest: str | None = None  # of what it reads; None where that cannot be told
     notices: tuple[Notice, ...] = Field(default=(), strict=False)  # what was noticed of the data
 
 
@@ -91,6 +95,8 @@ def make_plan(task: Task, say: Callable[[str], None]) -> Plan:
         log_interval=max(1, iterations // _MOST_PROGRESS_RECORDS),
         checkpoint_interval=_checkpoint_interval(spec, judged=task.judged),
         versions=installed_versions(),
+        code=code_digest(),
+        data_digest=data_digest(spec.dataset, Path(data.root)),
         notices=(
             *override_notices(spec),
             *label_notices(facts),

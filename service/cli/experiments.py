@@ -61,10 +61,10 @@ def submit(args: argparse.Namespace, client: RebalanceClient) -> int:
     """POSTs a spec, or only asks what it would be; with --wait stays until the experiment has ended."""
     if args.validate_only:
         return _preview(args, client)
-    stored = client.submit(read_spec(args.spec), idempotency_key=args.idempotency_key)
-    if args.wait:
-        return follow_to_end(args, client, stored)
-    return tell(args, stored, stored.state)
+    text, key = read_spec(args.spec), args.idempotency_key
+    stored = client.submit(text, idempotency_key=key, reuse=args.reuse)
+    again = f", the same as {stored.duplicate_of}" if stored.duplicate_of else ""
+    return follow_to_end(args, client, stored) if args.wait else tell(args, stored, stored.state + again)
 
 
 def _preview(args: argparse.Namespace, client: RebalanceClient) -> int:
@@ -77,19 +77,6 @@ def _preview(args: argparse.Namespace, client: RebalanceClient) -> int:
 
         print(printable_lines("\n".join(preview_lines(preview))))
     return ExitCode.BAD_INPUT if preview.problems else ExitCode.DONE
-
-
-def show(args: argparse.Namespace, client: RebalanceClient) -> int:
-    """One experiment with its events."""
-    experiment = client.experiment(args.id)
-    if args.json:
-        print_json(experiment)
-        return 0
-    from service.cli.progress import make_console
-    from service.cli.tables.experiments import print_experiment
-
-    print_experiment(make_console(), experiment, list(client.events(args.id)), client.base_url)
-    return 0
 
 
 def list_(args: argparse.Namespace, client: RebalanceClient) -> int:

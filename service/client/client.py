@@ -70,9 +70,15 @@ class RebalanceClient(
     """Speaks to one service. Close it, or use it in a `with` statement."""
 
     def submit(
-        self, spec: ExperimentSpec | Mapping[str, Any] | str, *, idempotency_key: str | None = None
+        self,
+        spec: ExperimentSpec | Mapping[str, Any] | str,
+        *,
+        idempotency_key: str | None = None,
+        reuse: bool = False,
     ) -> ExperimentPublic:
         """The stored experiment. `spec` is a spec, a document, or JSON text, which is sent as it is.
+
+        With `reuse` an earlier one of the same spec, code and data in its place, if there is one.
 
         Raises:
             ApiError: the spec was refused (4xx), or the key was used with another one (409).
@@ -81,8 +87,14 @@ class RebalanceClient(
         headers = {"Content-Type": "application/json"}
         if idempotency_key is not None:
             headers["Idempotency-Key"] = idempotency_key
+        params: Params = {"reuse": "true"} if reuse else {}
         return self.ask(
-            ExperimentPublic, "POST", "/experiments", content=document_body(spec), headers=headers
+            ExperimentPublic,
+            "POST",
+            "/experiments",
+            content=document_body(spec),
+            headers=headers,
+            params=params,
         )
 
     def preview(self, spec: ExperimentSpec | Mapping[str, Any] | str) -> ExperimentPreview:

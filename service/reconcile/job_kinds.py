@@ -32,6 +32,9 @@ class Work(Protocol[RowT_contra]):
     def attempt(self, row: RowT_contra) -> AttemptDir:
         """Where the job of this attempt writes."""
 
+    def log(self, row: RowT_contra) -> str:
+        """The name of its log in the storage."""
+
     def mlflow(self, row: RowT_contra) -> StoredFile:
         """The file that names its MLflow run."""
 
@@ -64,6 +67,9 @@ class ExperimentWork:
 
     def attempt(self, row: Experiment) -> AttemptDir:
         return self._storage.attempt(row.id, row.attempt)
+
+    def log(self, row: Experiment) -> str:
+        return self._storage.name_of(self.attempt(row).log)
 
     def mlflow(self, row: Experiment) -> StoredFile:
         return self._storage.mlflow_run(row.id)
@@ -100,6 +106,9 @@ class SweepWork:
     def attempt(self, row: Sweep) -> AttemptDir:
         return self._storage.sweep(row.id).attempt(row.attempt)
 
+    def log(self, row: Sweep) -> str:
+        return self._storage.name_of(self.attempt(row).log)
+
     def mlflow(self, row: Sweep) -> StoredFile:
         return self._storage.sweep(row.id).mlflow
 
@@ -133,6 +142,9 @@ class FollowupWork:
 
     def attempt(self, row: Followup) -> AttemptDir:
         return self._storage.followup(row.experiment_id, row.id).attempt(row.attempt)
+
+    def log(self, row: Followup) -> str:
+        return self._storage.name_of(self.attempt(row).log)
 
     def mlflow(self, row: Followup) -> StoredFile:
         return self._storage.mlflow_run(row.experiment_id)

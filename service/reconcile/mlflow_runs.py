@@ -48,18 +48,23 @@ class MlflowRuns:
         self._client.close()
 
     def close_run(self, run_id: str, status: str) -> None:
-        """Ends the run with `status` (FINISHED, FAILED, KILLED) unless it has ended or does not exist.
+        """Gives the run, if it exists, `status` (FINISHED, FAILED, KILLED), and an end unless it has one.
+
+        An attempt that failed has ended the run so; what became of its experiment later, such as a cancel
+        while it waited for the next, is told here.
 
         Raises:
             BackendUnreachable: MLflow does not answer, or refuses.
         """
         found = self._ask("GET", "/runs/get", params={"run_id": run_id})
-        if found is None or found.get("run", {}).get("info", {}).get("status") not in _OPEN:
+        info = found.get("run", {}).get("info", {}) if found is not None else {"status": status}
+        if info.get("status") == status:
             return
+        ended_at = None if info.get("status") in _OPEN else info.get("end_time")
         self._ask(
             "POST",
             "/runs/update",
-            json={"run_id": run_id, "status": status, "end_time": int(time.time() * 1000)},
+            json={"run_id": run_id, "status": status, "end_time": ended_at or int(time.time() * 1000)},
         )
 
     def delete_run(self, run_id: str) -> None:

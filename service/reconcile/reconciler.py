@@ -54,7 +54,12 @@ class Reconciler:
         self._cluster = BackendLink(backend, settings.layout.waiting)
         self._mishaps = Mishaps()
         self._trials = Trials(store, settings, self._mishaps.confined)
-        rules = Rules(settings.max_attempts, timedelta(seconds=settings.report_grace_seconds))
+        rules = Rules(
+            settings.max_attempts,
+            timedelta(seconds=settings.report_grace_seconds),
+            settings.exception_attempts,
+            timedelta(seconds=settings.stop_grace_seconds),
+        )
         common = (self._cluster, rules, self._mishaps)
         experiments = JobFollower(store, ExperimentWork(settings), *common)
         self._sweeps = JobFollower(store.sweeps, SweepWork(settings), *common, before_end=self._trials.settle)
@@ -83,7 +88,9 @@ class Reconciler:
         self._leads = leads
         self._cluster.new_pass(now)
         for follower in self._followers:
-            for row in self._while_leading(follower.ledger.in_states(*WITH_JOB)):
+            rows = follower.ledger.in_states(*WITH_JOB)
+            self._cluster.look_ahead(rows)
+            for row in self._while_leading(rows):
                 follower.follow(row, now)
         for follower in self._followers:
             for row in self._while_leading(follower.ledger.set_aside()):

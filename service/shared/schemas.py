@@ -80,6 +80,7 @@ class Links(Public):
     pause: str = ""  # nor these
     resume: str = ""
     extend: str = ""
+    attempts: str = ""
     sweep: str | None = None
     mlflow: str | None = None
 

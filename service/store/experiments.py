@@ -99,6 +99,22 @@ class Store(ExperimentRows):
         """A trial gets a job of its own."""
         return {"detached": row.sweep_id is not None, "stopped": False}
 
+    def of_hash(self, spec_hash: str, *, limit: int) -> list[Experiment]:
+        """Experiments of this spec that completed, or go on and are not to be cancelled, newest first."""
+        wanted = (
+            experiments.c.state.in_((*LIVE, State.COMPLETED)),
+            experiments.c.cancel_requested_at.is_(None),
+        )
+        query = select(experiments).where(experiments.c.spec_hash == spec_hash, *wanted)
+        return self.select(query.order_by(experiments.c.created_at.desc()).limit(limit))
+
+    def last_started(self) -> str | None:
+        """Id of the newest experiment whose job was seen running."""
+        query = select(experiments.c.id).where(experiments.c.started_at.is_not(None))
+        with self._database.reading() as connection:
+            found: str | None = connection.scalar(query.order_by(experiments.c.created_at.desc()).limit(1))
+        return found
+
     # ------------------------------------------------------------------ pause
 
     def request_pause(self, identifier: str, *, now: datetime) -> Experiment:

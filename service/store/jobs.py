@@ -14,6 +14,8 @@ from sqlalchemy import Connection, and_, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from service.shared.states import State
+from service.store.attempts.keeping import keep, note_step
+from service.store.attempts.values import AttemptRecord
 from service.store.changes import changes_of, changes_of_another, event
 from service.store.records import NOTHING, Conflict, Outcome
 from service.store.rows import Row, Rows
@@ -47,6 +49,8 @@ class Ledger(Rows[Row]):
                     f"{to} follows only {', '.join(to.sources)} of attempt {row.attempt}"
                 )
             connection.execute(update(table).where(may_leave).values(changes))
+            step = (State(left.state), to)
+            note_step(connection, table.name, row, step, reason=reason, now=now, tried=outcome.tried)
             self.record(connection, [event(row.id, now, attempt, State(left.state), to, reason)])
             return self.read(connection, row.id)
 
@@ -166,6 +170,11 @@ class Ledger(Rows[Row]):
         with self._database.writing() as connection:
             settled = update(self._table).where(same).values(mlflow_status_due=None, **changes)
             return connection.execute(settled).rowcount == 1
+
+    def keep_attempts(self, identifier: str, found: Sequence[AttemptRecord]) -> None:
+        """Records attempts of a row that has none on record."""
+        with self._database.writing() as connection:
+            keep(connection, self._table.name, identifier, found)
 
     # ------------------------------------------------ for the store's own transactions
 

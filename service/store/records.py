@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from service.shared.queue.demands import Demand
 from service.shared.states import State
+from service.store.attempts.values import NOTHING_SAID, Tried
 from trainer.base.errors import RegionRebalanceError
 from trainer.spec.followups import FollowupKind
 from trainer.storage.notices import Notice
@@ -233,9 +234,11 @@ class Outcome:
     failures: int | None = None
     stopped: bool | None = None
     preemptions: int | None = None
+    wait_reason: Mapping[str, Any] | None = None
+    tried: Tried = NOTHING_SAID  # goes into the record of the attempt, not into the row
 
     def columns(self) -> dict[str, Any]:
-        given = {column.name: getattr(self, column.name) for column in fields(self)}
+        given = {column.name: getattr(self, column.name) for column in fields(self) if column.name != "tried"}
         return {name: value for name, value in given.items() if value is not None}
 
 

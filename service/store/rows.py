@@ -20,7 +20,9 @@ from sqlalchemy import (
     select,
 )
 
-from service.shared.states import WITH_JOB, State
+from service.shared.states import ENDED, WITH_JOB, State
+from service.store.attempts import keeping
+from service.store.attempts.values import AttemptRecord
 from service.store.database import Database
 from service.store.records import Cursor, Event, JobRow, Unknown
 from service.store.trail.deeds import deletion_of, told
@@ -86,6 +88,23 @@ class Rows(Generic[Row]):
             rows = connection.execute(mine.limit(limit + 1)).all()
         found = [Event.from_row(row._asdict()) for row in rows[:limit]]
         return found, found[-1].id if len(rows) > limit else None
+
+    def attempts(
+        self, identifier: str, *, after: int = 0, limit: int = 1000
+    ) -> tuple[list[AttemptRecord], int | None]:
+        """Each try on record, the first one first, and the number to go on after, None on the last page."""
+        with self._database.reading() as connection:
+            self.read(connection, identifier)
+            found = keeping.read(connection, self._table.name, identifier, after=after, limit=limit + 1)
+        return found[:limit], found[limit - 1].attempt if len(found) > limit else None
+
+    def failed_attempts(self, identifier: str) -> list[tuple[str, bool]]:
+        """Of the attempts since somebody last asked for one: each failure's class, and whether it counted."""
+        events = self._kind.events
+        asked = (self._kind.owner == identifier, events.c.from_state.in_(ENDED))
+        with self._database.reading() as connection:
+            since = connection.scalar(select(func.max(events.c.attempt)).where(*asked))
+            return keeping.failed(connection, self._table.name, identifier, since=since or 1)
 
     def in_states(
         self, *states: State, limit: int | None = None, cancel_requested: bool | None = None

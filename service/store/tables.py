@@ -152,7 +152,7 @@ experiments = Table(
     Column("stopped", Boolean, nullable=False, server_default=false()),  # early, by its sweep's scheduler
     Column("continues", String(64)),  # ids, no foreign keys: what they name may be deleted
     Column("duplicate_of", String(64)),
-    Index(None, "spec_hash", "state"),
+    Index(None, "spec_hash", "created_at"),
     Index(None, "created_at", "id"),
     Index(None, "state", "created_at"),
     Index(None, "sweep_id", "trial", unique=True),

@@ -7,9 +7,10 @@ is gone, and resumes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -19,7 +20,8 @@ from service.shared.queue.demands import demand_of_sweep
 from service.shared.states import State
 from service.store.experiments import Store
 from service.store.new_rows import drawn_trial, new_experiment
-from service.store.records import Sweep, Tagged, UnknownExperiment, UnknownSweep
+from service.store.records import Experiment, Sweep, Tagged, UnknownExperiment, UnknownSweep
+from service.upkeep.attempts import attempts_in
 from sweeps.document.spec import SweepSpec
 from sweeps.results.report import SweepReport, read_sweep_report
 from trainer.base.ends import End
@@ -75,17 +77,27 @@ def adopt(store: Store, storage: Storage) -> Adopted:
             taken.append(name)
         return known
 
+    def take_sweep(sweep: Sweep, trials: list[Tagged]) -> None:
+        store.sweeps.create(sweep, trials, reason=_REASON)
+        here = storage.sweep(sweep.id)
+        store.sweeps.keep_attempts(sweep.id, attempts_in(storage, sweep, here.attempt, read_sweep_report))
+
+    def take_experiment(row: Experiment, tags: Mapping[str, str]) -> None:
+        store.create(row, new_tags=tags, reason=_REASON)
+        found = attempts_in(storage, row, partial(storage.attempt, row.id), read_report)
+        store.keep_attempts(row.id, found)
+
     # Sweeps first: their trials come with them, and are known by then.
     known = take(
         "sweeps",
         lambda name: _sweep(storage, name),
-        lambda row: store.sweeps.create(*row, reason=_REASON),
+        lambda row: take_sweep(*row),
         found.sweeps,
     )
     known += take(
         "runs",
         lambda name: _experiment(storage, name),
-        lambda row: store.create(row[0], new_tags=row[1], reason=_REASON),
+        lambda row: take_experiment(*row),
         found.experiments,
     )
     return replace(found, known=known)

@@ -24,6 +24,7 @@ from trainer.spec.augmentation import Augmentation
 from trainer.spec.checkpoints import Checkpoints
 from trainer.spec.data.datasets import DATASETS
 from trainer.spec.evaluation import Evaluation
+from trainer.spec.longer.continues import Continues
 from trainer.spec.methods import METHODS
 from trainer.spec.models import CATALOGUE
 from trainer.spec.recipes import Machines
@@ -162,6 +163,7 @@ def expected_rows() -> dict[str, list[tuple[str, str, str]]]:
         "Evaluation": list(rows_of(Evaluation, "/evaluation")),
         "Checkpoints": list(rows_of(Checkpoints, "/checkpoints")),
         "Scheduling": list(rows_of(Scheduling, "/scheduling")),
+        "Continues": list(rows_of(Continues, "/continues")),
     }
     for name, entry in DATASETS.items():
         rows[f"Data set `{name}`"] = rows_of_choice(entry.parameters, "/dataset", "name")

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
 from service.api.again.longer import refuse_continues
+from service.api.again.same import as_duplicate, earlier_same
 from service.api.bodies import SENT, JsonBodyDep, as_it_came, json_body
 from service.api.dependencies import (
     FactsDep,
@@ -88,7 +89,10 @@ class ExperimentQuery(BaseModel):
     status_code=HTTPStatus.CREATED,
     openapi_extra=_BODY,
     responses={
-        200: {"model": ExperimentPreview, "description": "What it would be, with validate_only=true."},
+        200: {
+            "model": ExperimentPreview | ExperimentPublic,
+            "description": "What it would be, with validate_only=true; an earlier one, with reuse=true.",
+        },
         201: {"headers": LOCATION},
         **documented(*map(HTTPStatus, (400, 409, 413, 415))),
     },
@@ -106,6 +110,10 @@ def create(
     machines: MachinesDep,
     owner: OwnerDep,
     validate_only: Annotated[bool, Query(description="Only say what it would be.")] = False,
+    reuse: Annotated[
+        bool,
+        Query(description="Answer with an earlier one of the same spec, code and data, if any."),
+    ] = False,
 ) -> ExperimentPublic | ExperimentPreview:
     """Stores an experiment and queues it. Its spec comes back with every default filled in."""
     document = parse_document(body)
@@ -117,17 +125,24 @@ def create(
             response.status_code = HTTPStatus.OK
             return experiment_preview(spec, settings)
         refuse_continues(spec)
-        room()
+        if not reuse:
+            room()  # first: what has no room costs nothing more
         spec = resolve_spec(
             spec, data_roots=settings.data_roots, storage=settings.layout, most=settings.max_cluster
         )
-        new = new_experiment(secrets.token_hex(6), spec, utc_now())
-        new = replace(
-            new, idempotency_key=idempotency_key, request_hash=asked, owner=owner, sent=text_of(body)
-        )
-        row = store.create(new, new_tags=spec.tags)
-        same_request(row, asked)
-        wake()
+        same = earlier_same(spec, store, settings)
+        if reuse and same is not None:
+            response.status_code, row = HTTPStatus.OK, same
+        else:
+            if reuse:
+                room()
+            new = new_experiment(secrets.token_hex(6), spec, utc_now())
+            new = replace(
+                new, idempotency_key=idempotency_key, request_hash=asked, owner=owner, sent=text_of(body)
+            )
+            row = store.create(as_duplicate(new, same), new_tags=spec.tags)
+            same_request(row, asked)
+            wake()
     response.headers["Location"] = f"/experiments/{row.id}"
     return experiment_public(row, settings, facts, queue)
 
@@ -152,7 +167,8 @@ def find(
         projects=query.project,
     )
     rows, next_cursor = store.page(filters, cursor=query.cursor, limit=query.limit)
-    facts.of(runs_in(settings.layout.mlflow_run(row.id) for row in rows))  # all at once
+    if facts.known:
+        facts.of(runs_in(settings.layout.mlflow_run(row.id) for row in rows))  # all at once
     items = tuple(experiment_public(row, settings, facts, queue) for row in rows)
     return Page[ExperimentPublic](items=items, next_cursor=next_cursor)
 

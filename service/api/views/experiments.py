@@ -106,7 +106,8 @@ def event_public(event: Event) -> EventPublic:
 
 def _links(row: Experiment, settings: Settings, facts: RunFacts) -> Links:
     here = f"/experiments/{row.id}"
-    names = ("events", "logs", "metrics", "report", "cancel", "retry", "track", "pause", "resume", "extend")
+    asked = ("cancel", "retry", "track", "pause", "resume", "extend")
+    names = ("events", "attempts", "logs", "metrics", "report", *asked)
     sweep = f"/sweeps/{row.sweep_id}" if row.sweep_id else None
     mlflow = mlflow_page(row, settings, settings.layout.mlflow_run(row.id), facts)
     return Links(self=here, **{name: f"{here}/{name}" for name in names}, sweep=sweep, mlflow=mlflow)

@@ -67,7 +67,7 @@ def may_change(request: Request) -> bool:
     return not settings.closed if caller is None else caller.scope.includes(Scope.USER)
 
 
-def _here(
+async def _here(
     request: Request,
     store: StoreDep,
     settings: SettingsDep,

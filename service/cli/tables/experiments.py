@@ -48,6 +48,7 @@ _WAITS = {  # by code, in a list; `show` has the reason
     "making_room": "for others to stop",
     "too_large": "for a larger cluster",
     "sweep": "for its sweep",
+    "retry": "before it is tried again",
     "paused": "for its sweep",
 }
 
@@ -86,10 +87,8 @@ def experiments_table(found: Iterable[ExperimentPublic], now: datetime) -> Table
     return table
 
 
-def print_experiment(
-    console: Console, each: ExperimentPublic, events: Sequence[EventPublic], api: str
-) -> None:
-    """Everything about one experiment, except its spec's defaults."""
+def print_experiment(console: Console, each: ExperimentPublic, api: str) -> None:
+    """How one experiment stands, and all of its spec except defaults."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
@@ -121,7 +120,6 @@ def print_experiment(
     if each.links.mlflow:
         grid.add_row("MLflow", cell(each.links.mlflow))
     console.print(grid)
-    console.print(events_table(events))
 
 
 def origin_of(each: ExperimentPublic) -> Iterator[tuple[str, str]]:

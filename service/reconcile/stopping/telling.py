@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from service.reconcile.cluster import Backend
 from service.store.records import JobRow
 from trainer.storage.directories import AttemptDir
@@ -10,23 +12,40 @@ from trainer.storage.port import StoredFile
 _ASKED = "pause was asked\n"
 
 
-def tell_job(row: JobRow, backend: Backend, attempt: AttemptDir, pause: StoredFile | None) -> None:
-    """Tells the row's job what is wanted of it, if anything is.
+class Telling:
+    """Tells jobs, and remembers since when each has been told to end: a service that starts begins anew."""
 
-    It is stopped again each pass: a job that is still starting cannot be stopped yet. One that is to rest
-    reads of it in the file `pause`, and writes its checkpoint first; before its first record it has none to
-    write, and is stopped as well.
+    def __init__(self) -> None:
+        self._since: dict[str, datetime] = {}
 
-    Raises:
-        BackendUnreachable, OSError: it was not told; the next pass does it.
-    """
-    if row.stop_asked_at is not None:
-        backend.stop(row.job_id)
-    elif pause is not None:
-        wanted = row.pause_requested_at is not None
-        set_pause(pause, wanted=wanted)
-        if wanted and not attempt.metrics.size():
+    def since(self, job_id: str) -> datetime | None:
+        """When the job was first told to end; None where it was not."""
+        return self._since.get(job_id)
+
+    def forget(self, job_id: str) -> None:
+        """Its row has gone on."""
+        self._since.pop(job_id, None)
+
+    def tell(
+        self, row: JobRow, backend: Backend, attempt: AttemptDir, pause: StoredFile | None, now: datetime
+    ) -> None:
+        """Tells the row's job what is wanted of it, if anything is.
+
+        It is stopped again each pass: a job that is still starting cannot be stopped yet. One that is to rest
+        reads of it in the file `pause`, and writes its checkpoint first; before its first record it has none
+        to write, and is stopped as well.
+
+        Raises:
+            BackendUnreachable, OSError: it was not told; the next pass does it.
+        """
+        if row.stop_asked_at is not None:
             backend.stop(row.job_id)
+            self._since.setdefault(row.job_id, now)
+        elif pause is not None:
+            wanted = row.pause_requested_at is not None
+            set_pause(pause, wanted=wanted)
+            if wanted and not attempt.metrics.size():
+                backend.stop(row.job_id)
 
 
 def set_pause(file: StoredFile, *, wanted: bool) -> None:

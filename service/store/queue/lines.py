@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Table, bindparam, or_, select, true, updat
 
 from service.shared.states import WITH_JOB, State
 from service.store.database import Database
+from service.store.queue.pauses import rests_until
 from service.store.tables import experiments, followups, sweeps
 
 Kind = Literal["experiment", "sweep", "followup"]
@@ -60,6 +61,11 @@ class Line:
     def waits(self) -> bool:
         """Whether it is to begin as soon as it may."""
         return self.state is State.QUEUED and self.cancel_requested_at is None and not self.paused
+
+    def waits_at(self, now: datetime) -> bool:
+        """The same, once the pause after a failure is over."""
+        until = rests_until(self.wait_reason)
+        return self.waits and (until is None or until <= now)
 
     @property
     def since(self) -> datetime:

@@ -20,7 +20,10 @@ class Continues(StrictModel):
     experiment: Annotated[str, Field(min_length=1, max_length=64)] = Field(description="Its id.")
     iteration: int = Field(ge=1, description="Of the checkpoint: so many steps are done.")
     spec_hash: str = Field(
-        pattern="^[0-9a-f]{64}$", description="Of the spec that the checkpoint was written by."
+        min_length=64,
+        max_length=64,
+        pattern="^[0-9a-f]*$",
+        description="Of the spec that the checkpoint was written by.",
     )
     rate: Rate
     held: float | None = Field(

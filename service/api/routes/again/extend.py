@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from service.api.again.longer import ExtendRequest, extension_of, parse_extension, store_extension
+from service.api.again.same import as_duplicate, earlier_same
 from service.api.bodies import JsonBodyDep, json_body
 from service.api.dependencies import FactsDep, OwnerDep, QueueDep, RoomDep, SettingsDep, StoreDep, WakeDep
 from service.api.problems import LOCATION, documented
@@ -58,9 +59,10 @@ def extend(
         request = parse_extension(document)
         room()
         new = extension_of(old, request, settings, utc_now())
+        spec = ExperimentSpec.model_validate_json(new.spec)
         new = replace(new, idempotency_key=idempotency_key, request_hash=asked, owner=owner)
-        tags = ExperimentSpec.model_validate_json(new.spec).tags
-        row = store_extension(store, settings.layout, new, tags)
+        new = as_duplicate(new, earlier_same(spec, store, settings))
+        row = store_extension(store, settings.layout, new, spec.tags)
         same_request(row, asked)
         wake()
     response.headers["Location"] = f"/experiments/{row.id}"

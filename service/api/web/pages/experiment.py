@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from service.api.attempts import attempts_of
 from service.api.routes import events, experiments
+from service.api.routes.running import attempts
 from service.api.routes.trained import checkpoints, evaluations, exports, predictions
 from service.api.routes.trained.lists import FollowupQuery
 from service.api.web.curves import curves
@@ -100,6 +101,7 @@ def _found(experiment_id: str, here: Here) -> dict[str, Any]:
         "left": seconds_left(experiment.progress.expected_end if experiment.progress else None, utc_now()),
         "curves": curves(metric_lines(here.settings.layout, row.id, every)),
         "tail": log_tail(_attempts(row, here), _SHOWN_TAIL),
+        "attempts": attempts.of_experiment(experiment_id, here.store, cursor=0, limit=_MOST_EVENTS).items,
         "events": events.of_experiment(experiment_id, here.store, cursor=0, limit=_MOST_EVENTS).items,
         "ray": ray_page(row, here.store, here.settings),
     }

@@ -11,6 +11,8 @@ import pytest
 from service.reconcile.cluster import AccessRefused, BackendUnreachable, RunFact
 from service.reconcile.mlflow_runs import MlflowRuns
 
+ENDED = 1_700_000_000_000  # milliseconds
+
 
 class Server:
     """Just enough of MLflow: one run."""
@@ -27,7 +29,8 @@ class Server:
             return httpx.Response(404, json={"error_code": "RESOURCE_DOES_NOT_EXIST"})
         if request.url.path == "/api/2.0/mlflow/runs/get":
             assert request.url.params["run_id"] == "m1"
-            return httpx.Response(200, json={"run": {"info": {"status": self.status}}})
+            ended = {} if self.status in ("RUNNING", "SCHEDULED") else {"end_time": ENDED}
+            return httpx.Response(200, json={"run": {"info": {"status": self.status, **ended}}})
         assert request.url.path == "/api/2.0/mlflow/runs/update"
         self.update = json.loads(request.content)
         return httpx.Response(200, json={})
@@ -105,7 +108,15 @@ def test_an_open_run_is_closed(status: str) -> None:
     assert server.update["end_time"] > 10**12
 
 
-@pytest.mark.parametrize("status", ["FINISHED", "FAILED", "KILLED", None])
+@pytest.mark.parametrize("status", ["FINISHED", "FAILED"])
+def test_a_run_that_an_attempt_has_ended_is_given_the_experiments_status(status: str) -> None:
+    """It failed, was to be tried again, and was cancelled meanwhile; when it ended stays."""
+    server = Server(status)
+    close(server)
+    assert server.update == {"run_id": "m1", "status": "KILLED", "end_time": ENDED}
+
+
+@pytest.mark.parametrize("status", ["KILLED", None])
 def test_an_ended_or_unknown_run_is_left_alone(status: str | None) -> None:
     """The job closed it itself, or somebody deleted it."""
     server = Server(status)

@@ -1,0 +1,76 @@
+"""Whether what is asked for was run before: the same spec, code and data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from service.shared.settings import Settings
+from service.shared.states import State
+from service.store.experiments import Store
+from service.store.records import Experiment
+from trainer.base.data_roots import names_in, place_of
+from trainer.base.errors import RegionRebalanceError
+from trainer.same.code import code_digest
+from trainer.same.data import data_digest
+from trainer.spec.spec import ExperimentSpec, spec_hash
+from trainer.storage.checkpoints import newest_plan
+from trainer.storage.layout import Storage
+from trainer.storage.weights import WeightsFolder
+
+_MOST_LOOKED_AT = 10  # of those with the same spec, the newest
+
+
+def earlier_same(spec: ExperimentSpec, store: Store, settings: Settings) -> Experiment | None:
+    """An earlier experiment that gives what this spec would give now: the newest that completed, else one
+    that goes on; None where there is none.
+
+    The same spec is one of the same hash. The same code: the files of our package, and the versions of the
+    libraries that the newest attempt of this service had. The same data: the files of both splits, by what
+    the file system says of them, the table of frequencies, and the pretrained weights. Of one whose job has
+    not begun nothing is compared but the spec: it reads the code and data that are there now.
+
+    Args:
+        spec: that went through `folders.resolve_spec`.
+    """
+    found = store.of_hash(spec_hash(spec), limit=_MOST_LOOKED_AT)
+    found.sort(key=lambda row: row.state is not State.COMPLETED)  # stable: the newest first of either
+    return next((row for row in found if _is_same(row, spec, store, settings)), None)
+
+
+def as_duplicate(new: Experiment, same: Experiment | None) -> Experiment:
+    """`new` with the earlier one that it repeats, if there is one."""
+    return new if same is None else replace(new, duplicate_of=same.id)
+
+
+def _is_same(row: Experiment, spec: ExperimentSpec, store: Store, settings: Settings) -> bool:
+    storage = settings.layout
+    plan = newest_plan(storage, row.id)
+    if plan is None:
+        return not row.state.ended
+    if plan.get("code") != code_digest() or plan.get("versions") != _versions(store, storage):
+        return False
+    with suppress(OSError, RegionRebalanceError):  # what cannot be looked at now is not known to be the same
+        return _reads_the_same(plan, spec, settings)
+    return False
+
+
+def _versions(store: Store, storage: Storage) -> Any:
+    """Of the libraries, as the newest attempt had them: the service itself may have none of them."""
+    newest = store.last_started()
+    return None if newest is None else (newest_plan(storage, newest) or {}).get("versions")
+
+
+def _reads_the_same(plan: Mapping[str, Any], spec: ExperimentSpec, settings: Settings) -> bool:
+    """Whether what an attempt has read is what one would read now; False where its plan does not tell."""
+    read, weights = plan.get("data_digest"), plan.get("weights")
+    if weights is not None:
+        there = WeightsFolder(settings.layout).find(weights["name"])
+        if there is None or there.note.sha256 != weights["sha256"]:
+            return False
+    root = getattr(spec.dataset, "root", None) or "."  # of built-in scenes none
+    place = place_of(root, names_in(settings.data_roots))
+    return read is not None and isinstance(place, Path) and read == data_digest(spec.dataset, place)
