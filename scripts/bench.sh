@@ -5,10 +5,12 @@ set -eu
 cd "$(dirname "$0")/.."
 mkdir -p docs/results
 ran=0
-for file in benchmarks/*.py; do
-    name=$(basename "$file" .py)
+for file in benchmarks/*.py benchmarks/*/__main__.py; do
+    name=${file#benchmarks/}
+    name=${name%/__main__.py}
+    name=${name%.py}
     case $name in
-    \* | _*) continue ;;
+    \** | _*) continue ;;
     esac
     echo "benchmark $name"
     output=$(.venv/bin/python -m "benchmarks.$name" --json)

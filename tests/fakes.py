@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ from service.reconcile.cluster import (
     SubmitRefused,
 )
 from trainer.spec.recipes import Machines
-from trainer.storage.port import StoredFile
+from trainer.storage.port import Listed, StoredFile
 
 
 @dataclass
@@ -33,6 +33,7 @@ class FakeJob:
     message: str = ""
     log: str = ""
     stops: int = 0
+    exit_code: int | None = None
 
 
 class FakeBackend:
@@ -59,7 +60,13 @@ class FakeBackend:
         if self.down:
             return JobObservation(JobStatus.UNREACHABLE, "the cluster is down")
         job = self.jobs.get(job_id)
-        return JobObservation(JobStatus.GONE) if job is None else JobObservation(job.status, job.message)
+        if job is None:
+            return JobObservation(JobStatus.GONE)
+        return JobObservation(job.status, job.message, exit_code=job.exit_code)
+
+    def statuses(self, job_ids: Collection[str]) -> Mapping[str, JobObservation]:
+        found = {each: self.status(each) for each in job_ids}
+        return {each: job for each, job in found.items() if job.status is not JobStatus.GONE}
 
     def stop(self, job_id: str) -> None:
         self.ping()
@@ -109,6 +116,10 @@ class FakeRuns:
     def close_run(self, run_id: str, status: str) -> None:
         self.ping()
         self.closed[run_id] = status
+
+    def delete_run(self, run_id: str) -> None:
+        self.ping()
+        self.facts[run_id] = RunFact.DELETED
 
     def look(self, runs: Mapping[str, str]) -> dict[str, RunFact]:
         self.looks += 1
@@ -259,7 +270,7 @@ class MemoryFolder:
         return MemoryFile(self.disk, (*self.key, *name.split("/")))
 
     def folder(self, name: str) -> MemoryFolder:
-        return MemoryFolder(self.disk, (*self.key, name))
+        return MemoryFolder(self.disk, (*self.key, *name.split("/")))
 
     def exists(self) -> bool:
         return self.key in self.disk.folders
@@ -275,6 +286,12 @@ class MemoryFolder:
     def files(self) -> list[str]:
         depth = len(self.key)
         return sorted("/".join(key[depth:]) for key in self.disk.files if key[:depth] == self.key)
+
+    def listing(self, *, unfinished: bool = False) -> Iterator[Listed]:
+        for name in self.files():
+            if not unfinished or name.startswith("."):
+                file = self.file(name)
+                yield Listed(name, file.size(), file.modified_ns() or 0)
 
     def modified_ns(self) -> int | None:
         return self.disk.folders.get(self.key)

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -31,7 +31,13 @@ _UNPRIVILEGED = ("nobody", "postgres")
 _NEEDED = ("initdb", "postgres")
 _START_SECONDS, _STOP_SECONDS = 30.0, 20.0
 _SUPERUSER = "tests"  # let in without a password, by the socket's directory alone
-_CONFIGURATION = {
+_PLAIN = {"timezone": "Asia/Kolkata"}  # what is stored and read is UTC, wherever the server stands
+DURABLE = {
+    **_PLAIN,
+    "shared_buffers": "128MB",
+}  # all else as the server has it: each commit waits for its disk
+_QUICK = {
+    **_PLAIN,
     "fsync": "off",
     "full_page_writes": "off",
     "synchronous_commit": "off",
@@ -39,7 +45,6 @@ _CONFIGURATION = {
     "max_wal_senders": "0",
     "shared_buffers": "32MB",
     "max_connections": "100",
-    "timezone": "Asia/Kolkata",  # what is stored and read is UTC, wherever the server stands
 }
 
 # Rows are deleted, not tables truncated or databases copied: with next to no rows that is ten times as fast.
@@ -111,13 +116,21 @@ def _programs(directory: Path, why: str) -> Programs:
 class Server:
     """A running server. One is enough for a whole run of tests."""
 
-    def __init__(self, programs: Programs, *, address: str = "", prefix: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        programs: Programs,
+        *,
+        address: str = "",
+        prefix: Sequence[str] = (),
+        configuration: Mapping[str, str] = _QUICK,
+    ) -> None:
         """Starts it; some 2 s.
 
         Args:
             programs: the server's.
             address: where it listens for `service` besides its socket; nowhere unless told.
             prefix: what its command line begins with, where it shall run in other namespaces.
+            configuration: nothing outlives a crash of the machine, unless told: see `DURABLE`.
 
         Raises:
             NoPostgres: it cannot run here.
@@ -125,6 +138,7 @@ class Server:
         user = _user()
         self._address = address
         self._prefix = tuple(prefix)
+        self._configuration = dict(configuration)
         self._user = (str(user.pw_uid), str(user.pw_gid))
         self.directory = Path(tempfile.mkdtemp(prefix="rr-pg-", dir=_open_directory()))
         self._process: subprocess.Popen[bytes] | None = None
@@ -141,7 +155,7 @@ class Server:
 
     def start(self) -> None:
         """Returns when it answers."""
-        options = [word for name, value in _CONFIGURATION.items() for word in ("-c", f"{name}={value}")]
+        options = [word for name, value in self._configuration.items() for word in ("-c", f"{name}={value}")]
         options += [
             "-c",
             f"unix_socket_directories={self.directory}",
@@ -201,8 +215,8 @@ class Server:
         self, statement: str, *parts: sql.Composable, database: str = "postgres"
     ) -> list[tuple[object, ...]]:
         """One statement as the superuser, outside any transaction, with `parts` put into its braces."""
-        where = {"host": str(self.directory), "user": _SUPERUSER, "dbname": database}
-        with psycopg.connect(**where, autocommit=True) as connection:
+        here = str(self.directory)
+        with psycopg.connect(host=here, user=_SUPERUSER, dbname=database, autocommit=True) as connection:
             cursor = connection.execute(sql.SQL(statement).format(*parts) if parts else statement)
             return cursor.fetchall() if cursor.description else []
 

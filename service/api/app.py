@@ -16,6 +16,7 @@ from service.api.again.longer import ExtendRequest
 from service.api.dependencies import known_parameters
 from service.api.entry.guard import ALIVE, READY, Guard
 from service.api.entry.hosts import OwnHosts, let_pages_in
+from service.api.entry.owners import owners
 from service.api.entry.queue_room import QueueRoom
 from service.api.entry.throttle import Throttle
 from service.api.openapi import add_bearer, add_schemas
@@ -37,6 +38,8 @@ from service.api.routes import (
     tokens,
 )
 from service.api.routes.again import extend, extend_sweep
+from service.api.routes.keeping import audit, deletions, gc
+from service.api.routes.running import attempts, pausing
 from service.api.routes.trained import checkpoints, evaluations, exports, followups, predictions
 from service.api.trained.pruning import PruneRequest
 from service.api.views.mlflow_facts import RunFacts
@@ -50,6 +53,7 @@ from service.api.watching.request_log import RequestLog
 from service.api.watching.sources import sources_of
 from service.api.web import install as web
 from service.api.web.errors import told
+from service.housekeeping.delete import Deletion
 from service.reconcile.cluster import Backend, RunCloser
 from service.reconcile.mlflow_runs import MlflowRuns
 from service.reconcile.queue.snapshots import Room
@@ -57,6 +61,7 @@ from service.reconcile.ray_backend import RayBackend
 from service.reconcile.reconciler import Reconciler
 from service.reconcile.thread import ReconcilerLoop
 from service.scheduling.policy import PolicyFile
+from service.shared.keeping.retention import GcRequest
 from service.shared.network.proxies import way_to
 from service.shared.schemas import ProblemDetail
 from service.shared.settings import Settings, SettingsError
@@ -76,6 +81,7 @@ _SENT = (
     PruneRequest,
     ExtendRequest,
     SweepExtension,
+    GcRequest,
 )
 _DESCRIPTION = """
 Train and compare long-tailed semantic segmentation methods, region rebalance (arXiv 2204.01969) among them.
@@ -162,6 +168,8 @@ def _fill_state(
     app.state.run_facts = RunFacts(mlflow)
     app.state.queue = Queue(store, settings)
     app.state.whole_queue = WholeQueue(store.queue, Room(cluster, settings.max_running), policy)
+    app.state.policy = policy
+    app.state.deletion = Deletion(store, settings.layout, mlflow)
     app.state.tables = TableCache()
     app.state.reports = ReportCache()
     app.state.room = QueueRoom(tuple(store.ledgers.values()), settings.max_queued)
@@ -191,9 +199,9 @@ def _add_entry(app: FastAPI, settings: Settings, probe: str | None) -> None:
 def _add_routes(app: FastAPI, settings: Settings) -> None:
     """All parts of the API, in the order of its documents."""
     trained = (extend, checkpoints, evaluations, predictions, exports, followups)
-    for part in (experiments, outputs, *trained, events, streams, sweeps, extend_sweep, sweep_table):
-        _include(app, part.router, HTTPStatus(422), HTTPStatus.SERVICE_UNAVAILABLE)
-    for part in (comparisons, reports):
+    shown = (events, streams, sweeps, extend_sweep, sweep_table, comparisons, reports)
+    kept = (deletions, audit, gc)
+    for part in (experiments, pausing, attempts, outputs, *trained, *shown, *kept):
         _include(app, part.router, HTTPStatus(422), HTTPStatus.SERVICE_UNAVAILABLE)
     _include(app, queue.router, HTTPStatus(422), HTTPStatus.SERVICE_UNAVAILABLE)
     _include(app, catalogue.router, HTTPStatus(422))
@@ -207,7 +215,9 @@ def _add_routes(app: FastAPI, settings: Settings) -> None:
 def _include(app: FastAPI, router: APIRouter, *problem: HTTPStatus) -> None:
     """Adds routes that refuse parameters they do not know; each may answer `problem` besides its own."""
     may_answer = problems.documented(*problem)
-    app.include_router(router, dependencies=[Depends(known_parameters)], responses=may_answer)
+    app.include_router(
+        router, dependencies=[Depends(known_parameters), Depends(owners)], responses=may_answer
+    )
 
 
 def _refuse_proxies(*addresses: str | None) -> None:

@@ -1,4 +1,4 @@
-"""The bodies that routes read by themselves: what they may be declared as, and how large they may be."""
+"""The bodies that routes read by themselves: what they may be, how large; and back as they came."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
+from fastapi.responses import Response
 from pydantic import BaseModel
 
 from service.api.dependencies import SettingsDep
 from service.api.requests import BODY_LIMIT_BYTES, BodyTooLarge, NotJson, NotPicture
+from service.store.records import JobRow, NothingSent
 
 PICTURES = ("image/png", "image/jpeg")
 _DRAIN_BYTES = 8 * BODY_LIMIT_BYTES  # beyond the limit
@@ -55,6 +57,18 @@ async def body_of(request: Request, limit: int) -> bytes:
     if too_large:
         raise BodyTooLarge(limit)
     return bytes(kept)
+
+
+def as_it_came(row: JobRow) -> Response:
+    """The document that `row` was made from. Raises NothingSent where there is none."""
+    if row.sent is None:
+        raise NothingSent(f"{row.id} was made by the service, or before documents were kept as they came")
+    return Response(row.sent, media_type="application/json")
+
+
+SENT: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/json": {}}, "description": "As it came."}
+}
 
 
 def json_body(model: type[BaseModel], examples: Mapping[str, tuple[str, Any]]) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""What routes are given: shorthands for the objects that the lifespan put into app.state."""
+"""What routes are given: shorthands for the objects that the lifespan put into app.state.
+
+All are `async`: a plain function would be sent to a thread and back, once for each, in every request.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,10 @@ from service.api.views.report_cache import ReportCache
 from service.api.views.table_cache import TableCache
 from service.api.views.waiting import Queue
 from service.api.views.whole_queue import WholeQueue
+from service.housekeeping.delete import Deletion
 from service.reconcile.cluster import Backend, BackendUnreachable
 from service.reconcile.thread import ReconcilerLoop
+from service.scheduling.policy import PolicyFile
 from service.shared.settings import Settings
 from service.store.experiments import Store
 from trainer.base.errors import Problem
@@ -25,41 +30,41 @@ from trainer.spec.defaults import leaves_resources
 from trainer.spec.recipes import Machines
 
 
-def _store(request: Request) -> Store:
+async def _store(request: Request) -> Store:
     return cast(Store, request.app.state.store)
 
 
-def _backend(request: Request) -> Backend:
+async def _backend(request: Request) -> Backend:
     return cast(Backend, request.app.state.backend)
 
 
-def _settings(request: Request) -> Settings:
+async def _settings(request: Request) -> Settings:
     return cast(Settings, request.app.state.settings)
 
 
-def _reconciler(request: Request) -> ReconcilerLoop:
+async def _reconciler(request: Request) -> ReconcilerLoop:
     return cast(ReconcilerLoop, request.app.state.reconciler)
 
 
-def _facts(request: Request) -> RunFacts:
+async def _facts(request: Request) -> RunFacts:
     return cast(RunFacts, request.app.state.run_facts)
 
 
-def _queue(request: Request) -> Queue:
+async def _queue(request: Request) -> Queue:
     return cast(Queue, request.app.state.queue)
 
 
-def _tables(request: Request) -> TableCache:
+async def _tables(request: Request) -> TableCache:
     return cast(TableCache, request.app.state.tables)
 
 
-def _reports(request: Request) -> ReportCache:
+async def _reports(request: Request) -> ReportCache:
     return cast(ReportCache, request.app.state.reports)
 
 
-def _machines(request: Request) -> Callable[[object], Machines | None]:
+async def _machines(request: Request) -> Callable[[object], Machines | None]:
     """What the cluster has, asked only for a document that leaves its resources to that."""
-    backend = _backend(request)
+    backend = cast(Backend, request.app.state.backend)
 
     def of(document: object) -> Machines | None:
         if not leaves_resources(document):
@@ -72,22 +77,30 @@ def _machines(request: Request) -> Callable[[object], Machines | None]:
     return of
 
 
-def _room(request: Request) -> Callable[[], None]:
+async def _room(request: Request) -> Callable[[], None]:
     return cast(QueueRoom, request.app.state.room).check
 
 
-def _owner(request: Request) -> str | None:
+async def _owner(request: Request) -> str | None:
     """Whose what is stored will be: the name of the token that came with the request."""
     caller = getattr(request.state, "caller", None)
     return None if caller is None else str(caller.name)
 
 
-def _whole_queue(request: Request) -> WholeQueue:
+async def _whole_queue(request: Request) -> WholeQueue:
     return cast(WholeQueue, request.app.state.whole_queue)
 
 
-def _wake(request: Request) -> Callable[[], None]:
-    return _reconciler(request).wake
+async def _deletion(request: Request) -> Deletion:
+    return cast(Deletion, request.app.state.deletion)
+
+
+async def _policy(request: Request) -> PolicyFile:
+    return cast(PolicyFile, request.app.state.policy)
+
+
+async def _wake(request: Request) -> Callable[[], None]:
+    return cast(ReconcilerLoop, request.app.state.reconciler).wake
 
 
 async def known_parameters(request: Request) -> None:
@@ -117,4 +130,6 @@ QueueDep = Annotated[Queue, Depends(_queue)]
 WholeQueueDep = Annotated[WholeQueue, Depends(_whole_queue)]
 OwnerDep = Annotated[str | None, Depends(_owner)]
 RoomDep = Annotated[Callable[[], None], Depends(_room)]
+DeletionDep = Annotated[Deletion, Depends(_deletion)]
+PolicyDep = Annotated[PolicyFile, Depends(_policy)]
 WakeDep = Annotated[Callable[[], None], Depends(_wake)]

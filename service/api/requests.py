@@ -97,6 +97,10 @@ class ScopeTooSmall(RegionRebalanceError):
     """The token is valid, and may not do this; the message names the scope that is needed."""
 
 
+class NotYours(RegionRebalanceError):
+    """It is somebody else's; the message says whose, and who may change it."""
+
+
 class UnknownRecipe(RegionRebalanceError):
     """There is no recipe of this name."""
 

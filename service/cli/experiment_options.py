@@ -12,7 +12,7 @@ from trainer.base.commands import positive
 def add_experiment_options(added: Mapping[str, argparse.ArgumentParser]) -> None:
     """Adds the flags of each, by the command's name."""
     _of_submit_and_list(added)
-    for name in ("show", "logs", "cancel", "retry"):
+    for name in ("show", "logs", "cancel", "pause", "resume", "retry"):
         added[name].add_argument("id", metavar="ID", type=identifier)
     for name in ("cancel", "retry"):
         added[name].add_argument("--wait", action="store_true", help="stay until it has ended")
@@ -29,6 +29,15 @@ def add_experiment_options(added: Mapping[str, argparse.ArgumentParser]) -> None
     added["compare"].add_argument("--scores", choices=("headline", "picture"), help=text)
     text = "mmsegmentation's configurations with all of these words; nobody is asked"
     added["models"].add_argument("--search", metavar="TEXT", help=text)
+
+
+def add_whose(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of lists that say whose is listed."""
+    text = "only what was stored with your token"
+    parser.add_argument("--mine", action="append_const", dest="owner", const="@me", default=[], help=text)
+    text = "only what was stored with a token of this name; repeat for more"
+    parser.add_argument("--owner", action="append", default=[], metavar="NAME", help=text)
+    parser.add_argument("--project", action="append", default=[], help="only this project; repeat for more")
 
 
 def _at_most_1000(text: str) -> int:
@@ -49,6 +58,7 @@ def _of_submit_and_list(added: Mapping[str, argparse.ArgumentParser]) -> None:
     for name in ("state", "method", "dataset", "tag"):
         text = f"only this {name}; repeat for more" if name != "tag" else "only with KEY or KEY:VALUE"
         added["list"].add_argument(f"--{name}", action="append", default=[], help=text)
+    add_whose(added["list"])
     added["list"].add_argument("--limit", type=positive, default=50, help="how many at most (50)")
     text = "only its trials; repeat for more"
     added["list"].add_argument(

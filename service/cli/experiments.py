@@ -20,6 +20,8 @@ from trainer.base.ends import ExitCode
 from trainer.base.text import printable, printable_lines
 from trainer.spec.evaluation import SINGLE_SCALE
 
+LIST_FILTERS = ("state", "method", "dataset", "tag", "sweep", "owner", "project")
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
@@ -77,31 +79,12 @@ def _preview(args: argparse.Namespace, client: RebalanceClient) -> int:
     return ExitCode.BAD_INPUT if preview.problems else ExitCode.DONE
 
 
-def show(args: argparse.Namespace, client: RebalanceClient) -> int:
-    """One experiment with its events."""
-    experiment = client.experiment(args.id)
-    if args.json:
-        print_json(experiment)
-        return 0
-    from service.cli.progress import make_console
-    from service.cli.tables.experiments import print_experiment
-
-    print_experiment(make_console(), experiment, list(client.events(args.id)), client.base_url)
-    return 0
-
-
 def list_(args: argparse.Namespace, client: RebalanceClient) -> int:
     """Experiments, newest first."""
     for each in args.sweep:
         client.sweep(each, trials=0)  # a list of no sweep's trials would only be empty
-    found = client.experiments(
-        state=args.state,
-        method=args.method,
-        dataset=args.dataset,
-        tag=args.tag,
-        sweep=args.sweep,
-        limit=args.limit,
-    )
+    narrowed = {name: getattr(args, name) for name in LIST_FILTERS}
+    found = client.experiments(**narrowed, limit=args.limit)
     if args.json:
         print_items(found)
         return 0

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from service.cli.again.options import add_again_options, add_sweep_extend_options
 from service.cli.dataset_options import add_dataset_options
-from service.cli.experiment_options import add_experiment_options
+from service.cli.experiment_options import add_experiment_options, add_whose
 from service.cli.failure import fail
 from service.cli.instance.options import INSTANCE_COMMANDS
+from service.cli.keeping.options import KEEPING_COMMANDS, add_keeping_commands_options
 from service.cli.option_types import identifier
 from service.cli.report_options import add_report_options
 from service.cli.tokens import add_token_actions
@@ -39,7 +40,7 @@ _ENDS = """exit codes: {DONE} done; {FAILED} the experiment or the service faile
 _API_COMMANDS = {
     "submit": ("experiments:submit", "store an experiment and start it"),
     "list": ("experiments:list_", "experiments, newest first"),
-    "show": ("experiments:show", "one experiment and what happened to it"),
+    "show": ("running.showing:show", "one experiment and what happened to it"),
     "logs": ("experiments:logs", "the log of an experiment's job"),
     "watch": ("watching:watch", "a table of experiments that is kept up to date, to their end"),
     "queue": ("watching:queue", "what waits, in which order, and why"),
@@ -47,6 +48,8 @@ _API_COMMANDS = {
     "compare": ("experiments:compare", "completed experiments side by side; the first is the reference"),
     "report": ("reports:report", "figures and tables of experiments, or of a sweep, as one HTML file"),
     "cancel": ("experiments:cancel", "ask an experiment to stop"),
+    "pause": ("running.pausing:pause", "let an experiment rest, from its next checkpoint on"),
+    "resume": ("running.pausing:resume", "go on with one that is paused"),
     "retry": ("experiments:retry", "another attempt at one that failed or was cancelled"),
     "extend": ("again.commands:extend", "further iterations of an experiment that completed, as a new one"),
     "track": ("experiments:track", "send everything that experiments have measured to MLflow again"),
@@ -199,12 +202,16 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    added = {name: _api_command(commands, name, *about) for name, about in _API_COMMANDS.items()}
+    added = {
+        name: _api_command(commands, name, *about)
+        for name, about in {**_API_COMMANDS, **KEEPING_COMMANDS}.items()
+    }
     for name, about in _LOCAL_COMMANDS.items():
         added[name] = _api_command(commands, name, *about, ask=_locally)
     add_trained_options(added)
     add_experiment_options(added)
     add_again_options(added)
+    add_keeping_commands_options(added)
     add_report_options(added["report"])
     _reproduce(added["reproduce"])
     _recipes(commands.add_parser("recipes", help="the paper's rows, which a spec can name"))
@@ -246,6 +253,7 @@ def _sweep(parser: _Parser) -> None:
     either.add_argument("--wait", action="store_true", help="stay for its table")
     added["submit"].add_argument("--idempotency-key", metavar="KEY", help="the same key stores it only once")
     added["list"].add_argument("--state", action="append", default=[], help="only this; repeat for more")
+    add_whose(added["list"])
     added["list"].add_argument("--limit", type=positive, default=50, help="how many at most (50)")
     for name in ("show", "table", "watch", "cancel", "pause", "resume"):
         added[name].add_argument("id", metavar="ID", type=identifier)

@@ -21,6 +21,7 @@ COLOURS = {
     State.QUEUED: "bright_black",
     State.SUBMITTED: "cyan",
     State.RUNNING: "blue",
+    State.PAUSED: "magenta",
     State.COMPLETED: "green",
     State.FAILED: "red",
     State.CANCELLED: "yellow",

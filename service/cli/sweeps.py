@@ -45,7 +45,7 @@ def watch(args: argparse.Namespace, client: RebalanceClient) -> int:
 
 def list_(args: argparse.Namespace, client: RebalanceClient) -> int:
     """Sweeps, newest first."""
-    found = client.sweeps(state=args.state, limit=args.limit)
+    found = client.sweeps(state=args.state, owner=args.owner, project=args.project, limit=args.limit)
     if args.json:
         print_items(found)
         return 0

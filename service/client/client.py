@@ -27,9 +27,11 @@ from service.client.http import (
     looks,
     segment,
 )
+from service.client.keeping import KeepingCalls
 from service.client.logs import LogPiece, log_piece
 from service.client.queue import QueueCalls
 from service.client.reports import ReportCalls
+from service.client.running import RunningCalls
 from service.client.streams import follow
 from service.client.sweeps import SweepCalls
 from service.client.tokens import TokenCalls
@@ -55,7 +57,16 @@ class _Object(RootModel[dict[str, Any]]):
     """Any JSON object."""
 
 
-class RebalanceClient(SweepCalls, AgainCalls, FollowupCalls, ReportCalls, QueueCalls, TokenCalls):
+class RebalanceClient(
+    RunningCalls,
+    SweepCalls,
+    AgainCalls,
+    FollowupCalls,
+    ReportCalls,
+    QueueCalls,
+    TokenCalls,
+    KeepingCalls,
+):
     """Speaks to one service. Close it, or use it in a `with` statement."""
 
     def submit(
@@ -110,11 +121,16 @@ class RebalanceClient(SweepCalls, AgainCalls, FollowupCalls, ReportCalls, QueueC
         dataset: Sequence[str] = (),
         tag: Sequence[str] = (),
         sweep: Sequence[str] = (),
+        owner: Sequence[str] = (),
+        project: Sequence[str] = (),
         limit: int | None = None,
     ) -> Iterator[ExperimentPublic]:
-        """Experiments that fit, newest first, at most `limit`; pages are fetched as they are needed."""
+        """Experiments that fit, newest first, at most `limit`; pages are fetched as they are needed.
+
+        `owner`: names of tokens, "@me" for that of one's own.
+        """
         filters: Params = {"state": [*state], "method": [*method], "dataset": [*dataset], "tag": [*tag]}
-        filters["sweep"] = [*sweep]
+        filters |= {"sweep": [*sweep], "owner": [*owner], "project": [*project]}
         return self.listed(Page[ExperimentPublic], "/experiments", filters, limit)
 
     def events(self, experiment_id: str) -> Iterator[EventPublic]:

@@ -56,11 +56,19 @@ class SweepCalls(ApiCaller):
         params: Params = {} if trials is None else {"trials": trials}
         return self.ask(SweepPublic, "GET", f"/sweeps/{segment(sweep_id)}", params=params)
 
-    def sweeps(self, *, state: Sequence[str] = (), limit: int | None = None) -> Iterator[SweepPublic]:
+    def sweeps(
+        self,
+        *,
+        state: Sequence[str] = (),
+        owner: Sequence[str] = (),
+        project: Sequence[str] = (),
+        limit: int | None = None,
+    ) -> Iterator[SweepPublic]:
         """Sweeps, newest first, at most `limit`, without their trials."""
         from service.shared.sweep_schemas import SweepPublic
 
-        return self.listed(Page[SweepPublic], "/sweeps", {"state": [*state]}, limit)
+        filters: Params = {"state": [*state], "owner": [*owner], "project": [*project]}
+        return self.listed(Page[SweepPublic], "/sweeps", filters, limit)
 
     def sweep_events(self, sweep_id: str) -> Iterator[EventPublic]:
         """Every change of the sweep's own state, oldest first."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -30,10 +30,15 @@ class JobStatus(StrEnum):
 
 @dataclass(frozen=True)
 class JobObservation:
-    """One look at a job; `message` is the cluster's own words, often empty."""
+    """One look at a job; `message` is the cluster's own words, often empty.
+
+    `host` is where its command runs or ran, `exit_code` what that ended with, as far as the cluster says.
+    """
 
     status: JobStatus
     message: str = ""
+    host: str | None = None
+    exit_code: int | None = None
 
 
 class BackendError(RegionRebalanceError):
@@ -66,6 +71,12 @@ class Backend(Protocol):
 
     def status(self, job_id: str) -> JobObservation:
         """How the job stands; UNREACHABLE instead of an error."""
+
+    def statuses(self, job_ids: Collection[str]) -> Mapping[str, JobObservation]:
+        """How as many of these jobs stand as is told at once for less than asking for each; perhaps none.
+
+        One that is left out is to be asked for by itself, also where the cluster does not know it.
+        """
 
     def stop(self, job_id: str) -> None:
         """Asks the job to end and returns at once; nothing happens where it is over or unknown.
@@ -112,7 +123,7 @@ class RunCloser(Protocol):
     """The tracking server, as far as the service speaks to it: jobs do the rest. Any thread may call it."""
 
     def close_run(self, run_id: str, status: str) -> None:
-        """Ends the run (FINISHED, FAILED or KILLED) unless it has ended; an unknown one is left alone.
+        """Gives the run its status (FINISHED, FAILED or KILLED), and an end; an unknown one is left alone.
 
         Raises:
             BackendUnreachable: MLflow does not answer.
@@ -123,6 +134,13 @@ class RunCloser(Protocol):
 
         Raises:
             BackendUnreachable: it does not answer.
+        """
+
+    def delete_run(self, run_id: str) -> None:
+        """Puts the run into its bin and takes its artifacts away; an unknown one is left alone.
+
+        Raises:
+            BackendUnreachable: MLflow does not answer, or refuses; what went before that is gone.
         """
 
     def ping(self) -> None:

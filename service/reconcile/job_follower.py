@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -29,7 +29,11 @@ from service.reconcile.decide import (
     when_started,
 )
 from service.reconcile.job_kinds import Work
+from service.reconcile.retries.classes import failures_by_cause
+from service.reconcile.retries.record import tried_of
+from service.reconcile.stopping.telling import Telling
 from service.shared.states import State
+from service.store.attempts.values import Tried
 from service.store.jobs import Ledger, StopColumn
 from service.store.records import Conflict, JobRow, StoreUnavailable
 from trainer.base.errors import ReportError
@@ -54,17 +58,24 @@ class BackendLink:
         self.reachable = self._was_reachable = True
         self._note = note
         self._now = datetime.now(UTC)
+        self._seen: dict[str, JobObservation] = {}
 
     def new_pass(self, now: datetime) -> None:
         self._was_reachable, self.reachable, self._now = self.reachable, True, now
+        self._seen = {}
         if self._was_reachable:
             no_longer_waiting(self._note)
+
+    def look_ahead(self, rows: Sequence[JobRow]) -> None:
+        """Looks at all their jobs at once, as far as the cluster can; `look` asks for the rest."""
+        if self.reachable and rows:
+            self._seen.update(self.backend.statuses([row.job_id for row in rows]))
 
     def look(self, job_id: str) -> JobObservation:
         """How the job stands; UNREACHABLE without asking where nobody answered in this pass."""
         if not self.reachable:
             return JobObservation(JobStatus.UNREACHABLE)
-        job = self.backend.status(job_id)
+        job = self._seen.pop(job_id, None) or self.backend.status(job_id)
         if job.status is JobStatus.UNREACHABLE:
             self.note_unreachable(job.message)
         return job
@@ -126,13 +137,14 @@ class JobFollower(Generic[Row]):
         self._rules = rules
         self._mishaps = mishaps
         self._before_end = before_end
+        self._telling = Telling()
 
     def follow(self, row: Row, now: datetime) -> None:
         """Looks at the row's job and report, and does what follows."""
         self._guarded(row, self._follow, now)
 
     def drop(self, row: Row, now: datetime) -> None:
-        """Cancels a queued row; if its submit was cut off, it may have a job to be stopped first."""
+        """Cancels or pauses a row without a job; a submit that was cut off may have left one."""
         self._guarded(row, self._drop, now)
 
     def submit(self, row: Row, now: datetime) -> bool:
@@ -176,39 +188,56 @@ class JobFollower(Generic[Row]):
         decision = decide(row, observation, now, self._rules)
         if decision is not None:
             self._act(row, observation, decision, now)
-        elif row.stop_asked_at is not None and job.status in (JobStatus.PENDING, JobStatus.RUNNING):
-            # Asked again each pass: a job that is still starting cannot be stopped yet.
-            self._cluster.backend.stop(row.job_id)
+        elif job.status in (JobStatus.PENDING, JobStatus.RUNNING):
+            backend, pause = self._cluster.backend, self._work.pause(row)
+            self._telling.tell(row, backend, self._work.attempt(row), pause, now)
 
     def _with_report(self, row: Row, job: JobObservation, now: datetime) -> Observation:
-        observation = Observation(job=job, since=row.job_since or now)
+        observation = Observation(
+            job=job, since=row.job_since or now, told_at=self._telling.since(row.job_id)
+        )
         try:
-            return replace(observation, report=self._work.report(row))
+            observation = replace(observation, report=self._work.report(row))
         except ReportError as error:
-            return replace(observation, report_problem=str(error))
+            observation = replace(observation, report_problem=str(error))
+        if job.status.over or observation.report is not None:
+            failures = failures_by_cause(self.ledger.failed_attempts(row.id))
+            observation = replace(observation, failures=failures)
+        return observation
 
     def _act(self, row: Row, observation: Observation, decision: Decision, now: datetime) -> None:
         outcome, here = decision.outcome, self._work.attempt(row)
+        if decision.forced:  # whatever of it still runs ends where it looks for a newer attempt
+            self._work.attempt(replace(row, attempt=row.attempt + 1)).folder.make()
         if decision.to is not State.RUNNING and not here.log.exists():
             with suppress(BackendUnreachable):
                 printed = self._cluster.backend.logs(row.job_id)  # the cluster forgets it
                 if printed:
                     run_directories.keep_log(here, printed)
+        if decision.to is State.PAUSED:
+            outcome = replace(outcome, progress=self._work.progress(row, completed=False))
         if decision.to.ended:
             progress = self._work.progress(row, completed=decision.to is State.COMPLETED)
             report_run = observation.report.mlflow_run_id if observation.report else None
             run_id = report_run or mlflow_ids(self._work.mlflow(row)).get("run_id")
             started = when_started(observation.report)
             outcome = replace(outcome, progress=progress, mlflow_run_id=run_id, started_at=started)
+        if decision.to is not State.RUNNING:
+            outcome = replace(
+                outcome, tried=tried_of(outcome.tried, observation.job, observation.report, here)
+            )
         self._move(row, replace(decision, outcome=outcome), now)
 
     def _move(self, row: Row, decision: Decision, now: datetime) -> None:
         outcome = decision.outcome
+        if decision.to is State.SUBMITTED:
+            outcome = replace(outcome, tried=Tried(log=self._work.log(row)))
         if decision.to.ended:
             self._before_end(row, decision.to, now)
             if not self._work.own_run:
                 outcome = replace(outcome, mlflow_status_due=None)
         self.ledger.transition(row, to=decision.to, reason=decision.reason, now=now, outcome=outcome)
+        self._telling.forget(row.job_id)
         log.info(
             "transition",
             extra={
@@ -220,12 +249,13 @@ class JobFollower(Generic[Row]):
         )
 
     def _drop(self, row: Row, now: datetime) -> None:
-        if not self._work.attempt(row).spec.exists():  # written before an attempt is handed to the cluster
-            self._move(row, never_started(), now)
+        written = self._work.attempt(row).spec.exists()  # before an attempt is handed to the cluster
+        if row.state is State.PAUSED or not written:
+            self._move(row, never_started(row), now)
             return
         job = self._cluster.look(row.job_id)
         if job.status is JobStatus.GONE:
-            self._move(row, never_started(), now)
+            self._move(row, never_started(row), now)
         elif job.status is not JobStatus.UNREACHABLE:
             self._move(row, Decision(State.SUBMITTED, "found at the cluster"), now)
 
@@ -233,6 +263,8 @@ class JobFollower(Generic[Row]):
         if not self._cluster.reachable:
             return
         backend = self._cluster.backend
+        if (pause := self._work.pause(row)) is not None:
+            pause.delete()  # of an earlier attempt, should storage have been away when it was resumed
         backend.ping()  # spec.json says that a submit was tried: not while nobody is there to take it
         run_directories.write_spec(self._work.attempt(row), row.spec)
         metadata = {self._work.word: row.id, "attempt": str(row.attempt), "name": row.name}

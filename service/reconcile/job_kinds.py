@@ -32,8 +32,14 @@ class Work(Protocol[RowT_contra]):
     def attempt(self, row: RowT_contra) -> AttemptDir:
         """Where the job of this attempt writes."""
 
+    def log(self, row: RowT_contra) -> str:
+        """The name of its log in the storage."""
+
     def mlflow(self, row: RowT_contra) -> StoredFile:
         """The file that names its MLflow run."""
+
+    def pause(self, row: RowT_contra) -> StoredFile | None:
+        """The file by which its job is asked to rest; None of a kind that cannot."""
 
     def command(self, row: RowT_contra) -> list[str]:
         """The line that starts this attempt; the same one works by hand."""
@@ -62,8 +68,14 @@ class ExperimentWork:
     def attempt(self, row: Experiment) -> AttemptDir:
         return self._storage.attempt(row.id, row.attempt)
 
+    def log(self, row: Experiment) -> str:
+        return self._storage.name_of(self.attempt(row).log)
+
     def mlflow(self, row: Experiment) -> StoredFile:
         return self._storage.mlflow_run(row.id)
+
+    def pause(self, row: Experiment) -> StoredFile:
+        return self._storage.pause(row.id)
 
     def command(self, row: Experiment) -> list[str]:
         return job_command(self._settings, row)
@@ -94,8 +106,14 @@ class SweepWork:
     def attempt(self, row: Sweep) -> AttemptDir:
         return self._storage.sweep(row.id).attempt(row.attempt)
 
+    def log(self, row: Sweep) -> str:
+        return self._storage.name_of(self.attempt(row).log)
+
     def mlflow(self, row: Sweep) -> StoredFile:
         return self._storage.sweep(row.id).mlflow
+
+    def pause(self, row: Sweep) -> None:
+        del row
 
     def command(self, row: Sweep) -> list[str]:
         return sweep_command(self._settings, row)
@@ -125,8 +143,14 @@ class FollowupWork:
     def attempt(self, row: Followup) -> AttemptDir:
         return self._storage.followup(row.experiment_id, row.id).attempt(row.attempt)
 
+    def log(self, row: Followup) -> str:
+        return self._storage.name_of(self.attempt(row).log)
+
     def mlflow(self, row: Followup) -> StoredFile:
         return self._storage.mlflow_run(row.experiment_id)
+
+    def pause(self, row: Followup) -> None:
+        del row
 
     def command(self, row: Followup) -> list[str]:
         return followup_command(self._settings, row, self._experiment_of(row.experiment_id))

@@ -59,6 +59,26 @@ class JobsApi:
             NoSuchJob, AlreadySubmitted, CallRefused: as the answer says.
             BackendUnreachable: no answer, or not in time; a token that is refused; not Ray's dashboard.
         """
+        found = self._answer(method, path, document)
+        if not isinstance(found, dict):
+            raise self._none_of_rays(path)
+        return found
+
+    def every(self, path: str) -> list[dict[str, Any]]:
+        """The JSON objects of a list.
+
+        Raises:
+            BackendUnreachable: as `ask`.
+        """
+        found = self._answer("GET", path)
+        if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+            raise self._none_of_rays(path)
+        return found
+
+    def _none_of_rays(self, path: str) -> BackendUnreachable:
+        return BackendUnreachable(f"{self._name}: the answer to {path} is none of Ray's")
+
+    def _answer(self, method: str, path: str, document: Mapping[str, Any] | None = None) -> object:
         try:
             answer = self._http.request(method, path, json=document)
         except httpx.HTTPError as error:
@@ -67,12 +87,9 @@ class JobsApi:
         if answer.status_code != httpx.codes.OK:
             raise self._meaning(answer)
         try:
-            found = answer.json()
+            return answer.json()
         except ValueError:
-            found = None
-        if not isinstance(found, dict):
-            raise BackendUnreachable(f"{self._name}: the answer to {path} is none of Ray's")
-        return found
+            return None
 
     def _meaning(self, answer: httpx.Response) -> BackendError:
         """What an answer that is not 200 says; where the status is not enough, Ray's words decide."""

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Generator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 
@@ -35,6 +35,7 @@ class MlflowRuns:
         The credentials are those of the environment: see `trainer.tracking.credentials`.
         """
         self._name = f"MLflow at {urlsplit(uri).hostname}"
+        self._artifacts = f"{uri.rstrip('/')}/api/2.0/mlflow-artifacts/artifacts"
         self._client = httpx.Client(
             base_url=f"{uri.rstrip('/')}/api/2.0/mlflow",
             timeout=_TIMEOUT_SECONDS,
@@ -46,19 +47,40 @@ class MlflowRuns:
         self._client.close()
 
     def close_run(self, run_id: str, status: str) -> None:
-        """Ends the run with `status` (FINISHED, FAILED, KILLED) unless it has ended or does not exist.
+        """Gives the run, if it exists, `status` (FINISHED, FAILED, KILLED), and an end unless it has one.
+
+        An attempt that failed has ended the run so; what became of its experiment later, such as a cancel
+        while it waited for the next, is told here.
 
         Raises:
             BackendUnreachable: MLflow does not answer, or refuses.
         """
         found = self._ask("GET", "/runs/get", params={"run_id": run_id})
-        if found is None or found.get("run", {}).get("info", {}).get("status") not in _OPEN:
+        info = found.get("run", {}).get("info", {}) if found is not None else {"status": status}
+        if info.get("status") == status:
             return
+        ended_at = None if info.get("status") in _OPEN else info.get("end_time")
         self._ask(
             "POST",
             "/runs/update",
-            json={"run_id": run_id, "status": status, "end_time": int(time.time() * 1000)},
+            json={"run_id": run_id, "status": status, "end_time": ended_at or int(time.time() * 1000)},
         )
+
+    def delete_run(self, run_id: str) -> None:
+        """Puts the run into MLflow's bin, where `mlflow gc` finds it, and takes away what it had logged.
+
+        Artifacts that MLflow does not hand on itself (an s3:// of the jobs' own) stay for `mlflow gc`.
+
+        Raises:
+            BackendUnreachable: MLflow does not answer, or refuses.
+        """
+        found = self._ask("GET", "/runs/get", params={"run_id": run_id})
+        if found is None:
+            return
+        place = urlsplit(str(found.get("run", {}).get("info", {}).get("artifact_uri", "")))
+        self._ask("POST", "/runs/delete", json={"run_id": run_id})
+        if place.scheme == "mlflow-artifacts" and place.path.strip("/"):
+            self._ask("DELETE", f"{self._artifacts}/{quote(place.path.strip('/'))}")
 
     def look(self, runs: Mapping[str, str]) -> dict[str, RunFact]:
         """What MLflow says of each of these runs, given with the experiment they lie in; at most some 200.

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 from urllib.parse import quote
 
 from pydantic import BaseModel, ValidationError
 
-from service.reconcile.cluster import BackendUnreachable, JobObservation, JobStatus, SubmitRefused
+from service.reconcile.cluster import (
+    BackendError,
+    BackendUnreachable,
+    JobObservation,
+    JobStatus,
+    SubmitRefused,
+)
 from service.reconcile.jobs_api import CallRefused, JobsApi, NoSuchJob
 from trainer.spec.capacity import larger
 from trainer.spec.recipes import Machines
 
 _ANSWER_SECONDS = 30.0
+# Ray lists every job that its head has ever had. Where those asked for are few among them, the list costs
+# more than a question for each, and is let be for a while.
+_MANY = 20
+_WORTH = 20  # listed for one that is asked for
+_LIST_AGAIN_SECONDS = 300.0
 _STATUS = {
     "PENDING": JobStatus.PENDING,
     "RUNNING": JobStatus.RUNNING,
@@ -49,12 +62,19 @@ class RayBackend:
     """
 
     def __init__(
-        self, address: str, *, most: Machines | None = None, answer_seconds: float = _ANSWER_SECONDS
+        self,
+        address: str,
+        *,
+        most: Machines | None = None,
+        answer_seconds: float = _ANSWER_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Raises ProxyRefused where the environment names a proxy for `address` that cannot be used."""
         self._address = address
         self._most = most
         self._api = JobsApi(address, answer_seconds=answer_seconds)
+        self._clock = clock
+        self._list_again_at = float("-inf")
 
     def close(self) -> None:
         """Closes the connections."""
@@ -82,12 +102,23 @@ class RayBackend:
             return JobObservation(JobStatus.GONE)
         except BackendUnreachable as error:
             return JobObservation(JobStatus.UNREACHABLE, str(error))
-        status = _STATUS.get(str(found.get("status")))
-        if status is None:
-            return JobObservation(
-                JobStatus.UNREACHABLE, f"{self._address} says of {job_id}: {found.get('status')!r}"
-            )
-        return JobObservation(status, str(found.get("message") or ""))
+        return _observation(found) or JobObservation(
+            JobStatus.UNREACHABLE, f"{self._address} says of {job_id}: {found.get('status')!r}"
+        )
+
+    def statuses(self, job_ids: Collection[str]) -> Mapping[str, JobObservation]:
+        """See `Backend.statuses`. None, too, where nobody answers: who is asked for one job then says so."""
+        if len(job_ids) < _MANY or self._clock() < self._list_again_at:
+            return {}
+        try:
+            listed = self._api.every("/api/jobs/")
+        except BackendError:
+            return {}
+        if len(listed) > _WORTH * len(job_ids):
+            self._list_again_at = self._clock() + _LIST_AGAIN_SECONDS
+        wanted = set(job_ids)
+        found = {str(each.get("submission_id")): _observation(each) for each in listed}
+        return {each: job for each, job in found.items() if job is not None and each in wanted}
 
     def stop(self, job_id: str) -> None:
         """See `Backend.stop`. Ray sends SIGTERM, and SIGKILL three seconds later."""
@@ -122,6 +153,21 @@ class RayBackend:
         """See `Backend.ping`."""
         if "ray_version" not in self._api.ask("GET", "/api/version"):
             raise BackendUnreachable(f"what answers at {self._address} is not Ray's dashboard")
+
+
+def _observation(job: Mapping[str, Any]) -> JobObservation | None:
+    """What Ray's document of a job says; None where that is no status of one."""
+    status = _STATUS.get(str(job.get("status")))
+    if status is None:
+        return None
+    driver, code = job.get("driver_info"), job.get("driver_exit_code")
+    host = driver.get("node_ip_address") if isinstance(driver, dict) else None
+    return JobObservation(
+        status,
+        str(job.get("message") or ""),
+        host=str(host) if host else None,
+        exit_code=code if isinstance(code, int) else None,
+    )
 
 
 def _path(job_id: str, rest: str = "") -> str:

@@ -54,7 +54,12 @@ class Reconciler:
         self._cluster = BackendLink(backend, settings.layout.waiting)
         self._mishaps = Mishaps()
         self._trials = Trials(store, settings, self._mishaps.confined)
-        rules = Rules(settings.max_attempts, timedelta(seconds=settings.report_grace_seconds))
+        rules = Rules(
+            settings.max_attempts,
+            timedelta(seconds=settings.report_grace_seconds),
+            settings.exception_attempts,
+            timedelta(seconds=settings.stop_grace_seconds),
+        )
         common = (self._cluster, rules, self._mishaps)
         experiments = JobFollower(store, ExperimentWork(settings), *common)
         self._sweeps = JobFollower(store.sweeps, SweepWork(settings), *common, before_end=self._trials.settle)
@@ -73,7 +78,7 @@ class Reconciler:
         self._leads: Callable[[], bool] = lambda: True
 
     def run_once(self, now: datetime, leads: Callable[[], bool] = lambda: True) -> None:
-        """Follows jobs and trials, drops what was cancelled, acts as the queue decides, sees to MLflow runs.
+        """Follows jobs and trials, drops what is not to begin, does as the queue decides, sees to MLflow.
 
         `leads` is asked before each row: a pass may last, and another service may have the lead by then.
 
@@ -83,10 +88,12 @@ class Reconciler:
         self._leads = leads
         self._cluster.new_pass(now)
         for follower in self._followers:
-            for row in self._while_leading(follower.ledger.in_states(*WITH_JOB)):
+            rows = follower.ledger.in_states(*WITH_JOB)
+            self._cluster.look_ahead(rows)
+            for row in self._while_leading(rows):
                 follower.follow(row, now)
         for follower in self._followers:
-            for row in self._while_leading(follower.ledger.in_states(State.QUEUED, cancel_requested=True)):
+            for row in self._while_leading(follower.ledger.set_aside()):
                 follower.drop(row, now)
         self._follow_trials(now)
         self._admission.settle(now, self._check_lead)

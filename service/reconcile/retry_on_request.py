@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from service.shared.states import State
 from service.store.experiments import Store
 from service.store.followups import FollowupStore
 from service.store.records import Conflict, Experiment, Followup
@@ -19,8 +20,10 @@ def retry(store: Store, storage: Storage, row: Experiment, now: datetime) -> Exp
     """
     if not row.state.can_be_retried:
         asked = ", with a cancel still pending" if _cancel_asked(store, row) else ""
+        hint = f"; it goes on once it is resumed: rebalance resume {row.id}"
         raise Conflict(
             f"experiment {row.id} is {row.state}{asked}; only one that failed or was cancelled can be retried"
+            + (hint if row.state is State.PAUSED else "")
         )
     attempt = max(row.attempt, storage.newest_attempt(row.id)) + 1
     reason = "retried on request"

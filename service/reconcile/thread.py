@@ -16,7 +16,16 @@ from service.store.records import StoreUnavailable
 log = logging.getLogger(__name__)
 
 _STALE_SECONDS = 120.0
+# Each request that stores something wants a pass at once. With thousands that wait a pass takes a good part
+# of a second, in which requests are slower: in between they have the process to themselves for longer.
+_REST_PER_PASS = 4.0
+_LONGEST_REST_SECONDS = 1.0
 Role = Literal["leader", "follower"]
+
+
+def rest_seconds(took: float) -> float:
+    """How long nothing wakes the reconciler after a pass that took so many seconds."""
+    return min(_REST_PER_PASS * took, _LONGEST_REST_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -81,6 +90,7 @@ class ReconcilerLoop:
                 while not self._stopping.is_set():
                     self._wanted.clear()
                     self._pass(ours)
+                    self._stopping.wait(rest_seconds(self._took))
                     self._wanted.wait(self._poll_seconds)
         except Exception as error:
             self._trouble = f"the reconciler died: {type(error).__name__}: {error}"

@@ -1,11 +1,11 @@
-"""The administrators' rules for the queue, from a file of theirs: read again whenever it has changed."""
+"""The administrators' rules, for the queue and for what is kept: a file, read again when it has changed."""
 
 from __future__ import annotations
 
 import logging
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cache
 from math import inf
@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError
 
 from service.scheduling.amounts import UNLIMITED, Amount
 from service.scheduling.snapshot import Account, Rules
+from service.shared.keeping.retention import Retention
 from service.shared.settings import SettingsError
 from trainer.base.pointers import problems_of
 from trainer.base.strict_model import StrictModel
@@ -58,6 +59,12 @@ class NamedQuota(Quota):
     weight: float | None = Field(default=None, gt=0, le=1_000_000)
 
 
+class ProjectQuota(NamedQuota):
+    """Of one project, and who works in it: they may change what is the project's."""
+
+    members: Annotated[tuple[UserName, ...], Field(strict=False, max_length=100_000)] = ()
+
+
 class Policy(StrictModel):
     """The whole file."""
 
@@ -68,7 +75,8 @@ class Policy(StrictModel):
     user: Quota = Quota()
     users: dict[UserName, NamedQuota] = Field(default_factory=dict, max_length=100_000)
     project: Quota = Quota()
-    projects: dict[ProjectName, NamedQuota] = Field(default_factory=dict, max_length=100_000)
+    projects: dict[ProjectName, ProjectQuota] = Field(default_factory=dict, max_length=100_000)
+    retention: Retention = Retention()
 
     def rules(self) -> Rules:
         """As `decide` takes them."""
@@ -93,6 +101,8 @@ class Current:
 
     rules: Rules = field(default_factory=Rules)
     count_capacity: bool = False
+    retention: Retention = field(default_factory=Retention)
+    members: Mapping[str, frozenset[str]] = field(default_factory=dict)  # of each project
     trouble: str | None = None
 
 
@@ -120,7 +130,7 @@ class PolicyFile:
                 self._stamp = stamp
             return self._current
         except PolicyError as error:
-            told = Current(self._current.rules, self._current.count_capacity, str(error))
+            told = replace(self._current, trouble=str(error))
             if told != self._current:
                 log.warning("policy unusable", extra={"reason": str(error)})
             self._current = told
@@ -169,7 +179,8 @@ def _read(path: Path) -> Current:
     except ValueError as error:  # not UTF-8, or not TOML
         raise PolicyError(f"REBALANCE_POLICY: {path}: {error}; allowed: TOML in UTF-8") from None
     policy = parse_policy(document, str(path))
-    return Current(policy.rules(), policy.count_capacity)
+    members = {name: frozenset(each.members) for name, each in policy.projects.items()}
+    return Current(policy.rules(), policy.count_capacity, policy.retention, members)
 
 
 def _unreadable(path: Path, error: OSError) -> PolicyError:

@@ -77,7 +77,10 @@ class Links(Public):
     cancel: str
     retry: str = ""  # services before sweeps had none
     track: str = ""  # nor this
-    extend: str = ""  # nor this
+    pause: str = ""  # nor these
+    resume: str = ""
+    extend: str = ""
+    attempts: str = ""
     sweep: str | None = None
     mlflow: str | None = None
 
@@ -138,6 +141,9 @@ class ExperimentPublic(Public):
     started_at: AwareDatetime | None = Field(default=None, description="When the job was first seen running.")
     ended_at: AwareDatetime | None = None
     cancel_requested_at: AwareDatetime | None = None
+    pause_requested_at: AwareDatetime | None = Field(
+        default=None, description="Until it is resumed; it is `paused` once its job has ended."
+    )
     error: ErrorPublic | None = None
     headline: Headline | None = None
     progress: Progress | None = None

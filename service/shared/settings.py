@@ -10,9 +10,10 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from service.shared.database_url import database_in, has_password, known_database
+from service.shared.job_settings import JobSettings
 from service.shared.log_lines import LogFormat
 from service.shared.network.hosts import host_pattern, is_loopback, origin
 from trainer.base.data_roots import DataRoot, absolute_root, parse_root, parse_roots, refuse_twins
@@ -38,7 +39,7 @@ class OwnDatabase(NamedTuple):
     url: str
 
 
-class Settings(BaseSettings):
+class Settings(JobSettings):
     """Everything the service is told from outside. Fields that may hold a secret stay out of `repr`."""
 
     model_config = SettingsConfigDict(
@@ -79,11 +80,7 @@ class Settings(BaseSettings):
     max_cluster: Annotated[Machines | None, NoDecode] = Field(
         default=None, description="What the cluster may grow to, such as gpus=8,cpus=128."
     )
-    max_attempts: int = Field(default=3, ge=1, le=100)
     poll_seconds: float = Field(default=1.0, ge=0.05, le=3600)
-    report_grace_seconds: float = Field(
-        default=5.0, ge=0, le=3600, description="How long a report may appear after the job's end."
-    )
     max_picture_bytes: int = Field(
         default=64 << 20, ge=1024, le=1 << 31, description="A picture to be labelled must be smaller."
     )

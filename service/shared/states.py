@@ -13,6 +13,7 @@ class State(StrEnum):
     QUEUED = "queued"
     SUBMITTED = "submitted"
     RUNNING = "running"
+    PAUSED = "paused"
     COMPLETED = End.COMPLETED.value
     FAILED = End.FAILED.value
     CANCELLED = End.CANCELLED.value
@@ -34,7 +35,7 @@ class State(StrEnum):
 
     @property
     def can_be_retried(self) -> bool:
-        """True where somebody may ask for another attempt: the one way out of an end, and by request only."""
+        """True where somebody may ask for another attempt; besides, a sweep that completed is extended."""
         return self in (State.FAILED, State.CANCELLED)
 
     @property
@@ -44,9 +45,12 @@ class State(StrEnum):
 
 
 TRANSITIONS: dict[State, frozenset[State]] = {
-    State.QUEUED: frozenset({State.SUBMITTED, State.FAILED, State.CANCELLED}),
-    State.SUBMITTED: frozenset({State.RUNNING, State.COMPLETED, State.FAILED, State.QUEUED, State.CANCELLED}),
-    State.RUNNING: frozenset({State.COMPLETED, State.FAILED, State.QUEUED, State.CANCELLED}),
+    State.QUEUED: frozenset({State.SUBMITTED, State.PAUSED, State.FAILED, State.CANCELLED}),
+    State.SUBMITTED: frozenset(
+        {State.RUNNING, State.PAUSED, State.COMPLETED, State.FAILED, State.QUEUED, State.CANCELLED}
+    ),
+    State.RUNNING: frozenset({State.PAUSED, State.COMPLETED, State.FAILED, State.QUEUED, State.CANCELLED}),
+    State.PAUSED: frozenset({State.QUEUED, State.CANCELLED}),  # both only where somebody asks for it
     State.COMPLETED: frozenset(),
     State.FAILED: frozenset(),
     State.CANCELLED: frozenset(),

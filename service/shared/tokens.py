@@ -33,8 +33,8 @@ class Scope(StrEnum):
 
 MAY = {
     Scope.VIEWER: "read everything",
-    Scope.USER: "also submit, cancel, retry, and change whatever else there is",
-    Scope.ADMIN: "also make, list and revoke tokens, and see what each user holds",
+    Scope.USER: "also submit, and change what is theirs: cancel, retry, delete and so on",
+    Scope.ADMIN: "also change what is others', manage tokens, clear the storage, and see who did what",
 }
 
 

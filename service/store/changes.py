@@ -41,8 +41,8 @@ def event(
 def changes_of(row: JobRow, to: State, now: datetime, outcome: Outcome) -> dict[str, Any]:
     """The columns that a step to `to` changes, the attempt aside."""
     changes: dict[str, Any] = {"state": to, "updated_at": now, **outcome.columns()}
-    if to in (State.QUEUED, State.SUBMITTED):
-        changes |= {"job_status": None, "job_since": None, "wait_reason": None}
+    if to in (State.QUEUED, State.SUBMITTED, State.PAUSED):
+        changes |= {"job_status": None, "job_since": None, "wait_reason": outcome.wait_reason}
     if to is State.QUEUED:
         changes |= {"queued_at": now, "preempt_requested_at": None, "timeout_requested_at": None}
     if to is State.SUBMITTED:

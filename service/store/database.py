@@ -11,6 +11,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from service.store import engine
+from service.store.commits.shared import SharedCommit
 from service.store.leadership import Leadership, leadership_of
 from service.store.records import StoreUnavailable
 
@@ -36,7 +37,9 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self._engine = engine.make_engine(url)
-        self._writer = engine.writing(self._engine)
+        writer = engine.writing(self._engine)
+        on_sqlite = self._engine.dialect.name == "sqlite"
+        self._transaction = SharedCommit(writer).transaction if on_sqlite else writer.begin
         self._own = threading.local()
 
     def close(self) -> None:
@@ -63,9 +66,9 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """One transaction, given back whole where the block raises."""
+        """One transaction, taken back whole where the block raises; durable when it returns."""
         lead: Leadership | None = getattr(self._own, "lead", None)
-        with self._mapped_errors(), self._writer.begin() as connection:
+        with self._mapped_errors(), self._transaction() as connection:
             if lead is not None:
                 lead.fence(connection)
             yield connection

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, insert, or_, select
 
 from service.shared.states import State
 from service.store.changes import changes_of_another, event
@@ -24,6 +24,13 @@ class ExperimentRows(Ledger[Experiment]):
     def __init__(self, database: Database) -> None:
         own_job = or_(experiments.c.sweep_id.is_(None), experiments.c.detached)
         super().__init__(database, _EXPERIMENTS, own_job=own_job)
+
+    def continuing(self, which: ColumnElement[bool]) -> list[str]:
+        """Ids of those that go on from one of `which`, of other sweeps or of none."""
+        theirs = select(experiments.c.id).where(which)
+        query = select(experiments.c.id).where(experiments.c.continues.in_(theirs))
+        with self._database.reading() as connection:
+            return list(connection.scalars(query))
 
     def reopen(self, connection: Connection, sweep_id: str, *, reason: str, now: datetime) -> None:
         """Trials that their sweep's end cancelled before they began wait again, within a transaction."""

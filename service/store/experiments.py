@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, Connection, select, update
 
 from service.shared.states import LIVE, State
 from service.store.changes import changes_of, event
@@ -15,19 +15,24 @@ from service.store.database import Database, Lead
 from service.store.experiment_rows import ExperimentRows
 from service.store.followups import FollowupStore
 from service.store.jobs import Ledger
+from service.store.keeping.removal import Removals
+from service.store.keeping.standings import Standings
 from service.store.queue.lines import Kind, QueueLines
-from service.store.records import Experiment, Filters, Move, StoreUnavailable
+from service.store.records import NOTHING, Conflict, Experiment, Filters, Move, StoreUnavailable
 from service.store.schema import refuse_newer, refuse_older, schema_in
 from service.store.sweeps import SweepStore
 from service.store.tables import experiments, tags
 from service.store.tokens import TokenStore
+from service.store.trail.audit import AuditTrail
+from service.store.trail.deeds import note_deed
 
 
 class Store(ExperimentRows):
     """All reads and writes, on SQLite or Postgres. Any thread may call it.
 
     `sweeps` has those of sweeps, `followups` those of follow-ups, `tokens` those of tokens, `queue` those of
-    all that waits.
+    all that waits, `removals` deletes, `standings` say what may go,
+    `audit` has who asked for what.
     """
 
     def __init__(self, url: str) -> None:
@@ -41,6 +46,9 @@ class Store(ExperimentRows):
             "followup": self.followups,
         }
         self.queue = QueueLines(self._database)
+        self.removals = Removals(self._database, self, self.sweeps, self.followups)
+        self.standings = Standings(self._database, self.followups)
+        self.audit = AuditTrail(self._database)
 
     def close(self) -> None:
         self._database.close()
@@ -92,10 +100,12 @@ class Store(ExperimentRows):
         return {"detached": row.sweep_id is not None, "stopped": False}
 
     def of_hash(self, spec_hash: str, *, limit: int) -> list[Experiment]:
-        """Experiments of this spec that completed, or go on and are not to be cancelled, newest first."""
+        """Experiments of this spec that completed, or go on and are not to be stopped, newest first."""
+        going_on = [state for state in LIVE if state is not State.PAUSED]
         wanted = (
-            experiments.c.state.in_((*LIVE, State.COMPLETED)),
+            experiments.c.state.in_((*going_on, State.COMPLETED)),
             experiments.c.cancel_requested_at.is_(None),
+            experiments.c.pause_requested_at.is_(None),
         )
         query = select(experiments).where(experiments.c.spec_hash == spec_hash, *wanted)
         return self.select(query.order_by(experiments.c.created_at.desc()).limit(limit))
@@ -106,6 +116,54 @@ class Store(ExperimentRows):
         with self._database.reading() as connection:
             found: str | None = connection.scalar(query.order_by(experiments.c.created_at.desc()).limit(1))
         return found
+
+    # ------------------------------------------------------------------ pause
+
+    def request_pause(self, identifier: str, *, now: datetime) -> Experiment:
+        """Notes that somebody wants it to rest; asked twice, the first time stays.
+
+        Raises:
+            Conflict: it has ended, is to be cancelled, or is a trial that its sweep runs.
+        """
+        with self._database.writing() as connection:
+            here = self._pausable(connection, identifier)
+            if here.cancel_requested_at is not None:
+                raise Conflict(f"experiment {identifier} is {here.state}, with a cancel still pending")
+            if here.pause_requested_at is None:
+                self.write(connection, identifier, pause_requested_at=now, updated_at=now)
+                note_deed(connection, "pause", "experiment", identifier, at=now)
+            return self.read(connection, identifier)
+
+    def resume(self, identifier: str, *, attempt: int, now: datetime) -> Experiment:
+        """Queues one that is paused for `attempt`; of one that is only to be paused, the wish is taken back.
+
+        Raises:
+            Conflict: as for `request_pause`; of one that is not to rest nothing changes.
+        """
+        with self._database.writing() as connection:
+            here = self._pausable(connection, identifier)
+            if here.pause_requested_at is None:
+                return here
+            if here.cancel_requested_at is not None:
+                raise Conflict(f"experiment {identifier} is {here.state}, with a cancel still pending")
+            told = event(identifier, now, here.attempt, here.state, here.state, "the pause was taken back")
+            changes: dict[str, Any] = {"updated_at": now}
+            if here.state is State.PAUSED:
+                told = event(identifier, now, attempt, here.state, State.QUEUED, "resumed on request")
+                changes = changes_of(here, State.QUEUED, now, NOTHING) | {"attempt": attempt}
+            self.write(connection, identifier, **changes, pause_requested_at=None)
+            self.record(connection, [told])
+            note_deed(connection, "resume", "experiment", identifier, at=now)
+            return self.read(connection, identifier)
+
+    def _pausable(self, connection: Connection, identifier: str) -> Experiment:
+        here = self.read_live(connection, identifier)
+        if here.sweep_id is not None and not here.detached:
+            raise Conflict(
+                f"experiment {identifier} is trial {here.trial} of sweep {here.sweep_id}, whose job runs it; "
+                f"only the whole sweep can be paused: rebalance sweep pause {here.sweep_id}"
+            )
+        return here
 
     # ------------------------------------------------------------------ trials of sweeps
 
@@ -167,6 +225,8 @@ def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
         (experiments.c.method, filters.methods),
         (experiments.c.dataset, filters.datasets),
         (experiments.c.sweep_id, filters.sweeps),
+        (experiments.c.owner, filters.owners),
+        (experiments.c.project, filters.projects),
     ):
         if wanted:
             conditions.append(column.in_(wanted))

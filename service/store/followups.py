@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from sqlalchemy import true
+from sqlalchemy import Connection, select, true
 
 from service.shared.states import LIVE, State
 from service.store.database import Database
 from service.store.jobs import Ledger
-from service.store.records import Followup, UnknownFollowup
+from service.store.records import Followup, UnknownExperiment, UnknownFollowup
 from service.store.rows import Kind
-from service.store.tables import followup_events, followups
+from service.store.tables import experiments, followup_events, followups
 from trainer.spec.followups import FollowupKind
 
 _FOLLOWUPS = Kind(
@@ -46,13 +46,40 @@ class FollowupStore(Ledger[Followup]):
         return self.listed(conditions, cursor=cursor, limit=limit)
 
     def create(self, new: Followup) -> Followup:
-        """Stores `new` and its first event, or gives the follow-up that has its idempotency key."""
-        return self.store_once(new, lambda connection: self.insert(connection, [new], "stored"))
+        """Stores `new` and its first event, or gives the follow-up that has its idempotency key.
+
+        Raises:
+            UnknownExperiment: the experiment is not there any more.
+        """
+
+        def write(connection: Connection) -> None:
+            there = select(experiments.c.id).where(experiments.c.id == new.experiment_id)
+            if connection.execute(there.with_for_update(read=True)).one_or_none() is None:
+                raise UnknownExperiment(new.experiment_id)  # deleted just now
+            self.insert(connection, [new], "stored")
+
+        return self.store_once(new, write)
 
     def reading(self, experiment_id: str) -> list[Followup]:
         """Those that have not ended and read a checkpoint of the experiment, oldest first."""
         live = self.in_states(*LIVE)
         return [row for row in live if experiment_id in (row.experiment_id, _beside(row))]
+
+    def read_now(self) -> set[str]:
+        """Ids of all experiments that some follow-up reads which has not ended."""
+        live = self.in_states(*LIVE)
+        return {each for row in live for each in (row.experiment_id, _beside(row)) if each is not None}
+
+    def reading_any(self, sweep_id: str) -> list[Followup]:
+        """The same of all trials of a sweep."""
+        live = self.in_states(*LIVE)
+        named = {each for row in live for each in (row.experiment_id, _beside(row)) if each}
+        trials = select(experiments.c.id).where(
+            experiments.c.sweep_id == sweep_id, experiments.c.id.in_(named)
+        )
+        with self._database.reading() as connection:
+            theirs = set(connection.scalars(trials)) if named else set()
+        return [row for row in live if theirs & {row.experiment_id, _beside(row)}]
 
 
 def _beside(row: Followup) -> str | None:

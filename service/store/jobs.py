@@ -14,9 +14,12 @@ from sqlalchemy import Connection, and_, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from service.shared.states import State
+from service.store.attempts.keeping import keep, note_step
+from service.store.attempts.values import AttemptRecord
 from service.store.changes import changes_of, changes_of_another, event
 from service.store.records import NOTHING, Conflict, Outcome
 from service.store.rows import Row, Rows
+from service.store.trail.deeds import note_deed
 from trainer.storage.notices import Notice
 
 StopColumn = Literal["preempt_requested_at", "timeout_requested_at"]
@@ -46,6 +49,8 @@ class Ledger(Rows[Row]):
                     f"{to} follows only {', '.join(to.sources)} of attempt {row.attempt}"
                 )
             connection.execute(update(table).where(may_leave).values(changes))
+            step = (State(left.state), to)
+            note_step(connection, table.name, row, step, reason=reason, now=now, tried=outcome.tried)
             self.record(connection, [event(row.id, now, attempt, State(left.state), to, reason)])
             return self.read(connection, row.id)
 
@@ -65,6 +70,7 @@ class Ledger(Rows[Row]):
             changes = changes_of_another(self._table.c.keys(), attempt, now) | self._changes_of_retry(current)
             self.write(connection, row.id, **changes)
             self.record(connection, [event(row.id, now, attempt, current.state, State.QUEUED, reason)])
+            note_deed(connection, "retry", self._kind.word, row.id, at=now)
             return self.read(connection, row.id)
 
     def _changes_of_retry(self, row: Row) -> dict[str, Any]:
@@ -82,6 +88,7 @@ class Ledger(Rows[Row]):
             here = self.read_live(connection, identifier)
             if here.cancel_requested_at is None:
                 self.write(connection, identifier, cancel_requested_at=now, updated_at=now)
+                note_deed(connection, "cancel", self._kind.word, identifier, at=now)
             return self.read(connection, identifier)
 
     def request_stop(self, row: Row, column: StopColumn, reason: str, *, now: datetime) -> None:
@@ -149,6 +156,7 @@ class Ledger(Rows[Row]):
                 )
             moved = max(now, here.updated_at + timedelta.resolution)  # what `mlflow_settled` compares
             self.write(connection, seen.id, mlflow_status_due=status, updated_at=moved)
+            note_deed(connection, "track", self._kind.word, seen.id, at=now)
             return self.read(connection, seen.id)
 
     def mlflow_settled(self, seen: Row, *, run_id: str | None = None) -> bool:
@@ -162,6 +170,11 @@ class Ledger(Rows[Row]):
         with self._database.writing() as connection:
             settled = update(self._table).where(same).values(mlflow_status_due=None, **changes)
             return connection.execute(settled).rowcount == 1
+
+    def keep_attempts(self, identifier: str, found: Sequence[AttemptRecord]) -> None:
+        """Records attempts of a row that has none on record."""
+        with self._database.writing() as connection:
+            keep(connection, self._table.name, identifier, found)
 
     # ------------------------------------------------ for the store's own transactions
 
@@ -185,6 +198,7 @@ class Ledger(Rows[Row]):
         try:
             with self._database.writing() as connection:
                 write(connection)
+                note_deed(connection, "submit", self._kind.word, new.id, at=new.created_at, detail=new.name)
         except IntegrityError:
             # Another request with the same key was faster; anything else is a mistake of ours.
             earlier = self.find_request(new.idempotency_key) if new.idempotency_key else None

@@ -11,21 +11,41 @@ from typing import Any, Self
 
 from service.shared.queue.demands import Demand
 from service.shared.states import State
+from service.store.attempts.values import NOTHING_SAID, Tried
 from trainer.base.errors import RegionRebalanceError
 from trainer.spec.followups import FollowupKind
 from trainer.storage.notices import Notice
 
 
-class UnknownExperiment(RegionRebalanceError):
+class Unknown(RegionRebalanceError):
+    """Nothing of a kind has this id. `gone`: how one that had it was deleted, empty where none was."""
+
+    word = "row"
+
+    def __init__(self, identifier: str, gone: str = "") -> None:
+        super().__init__(identifier)
+        self.gone = gone
+
+    def __reduce__(self) -> tuple[type[Unknown], tuple[str, str]]:
+        return type(self), (str(self), self.gone)
+
+
+class UnknownExperiment(Unknown):
     """No experiment has this id."""
 
+    word = "experiment"
 
-class UnknownSweep(RegionRebalanceError):
+
+class UnknownSweep(Unknown):
     """No sweep has this id."""
 
+    word = "sweep"
 
-class UnknownFollowup(RegionRebalanceError):
+
+class UnknownFollowup(Unknown):
     """No follow-up has this id."""
+
+    word = "follow-up"
 
 
 class Conflict(RegionRebalanceError):
@@ -34,6 +54,10 @@ class Conflict(RegionRebalanceError):
 
 class NoReport(RegionRebalanceError):
     """The experiment has left no report yet."""
+
+
+class NothingSent(RegionRebalanceError):
+    """Nobody sent a document for this: the service made it itself, or did not keep what came yet."""
 
 
 class BadKey(RegionRebalanceError):
@@ -60,7 +84,7 @@ class SchemaRefused(StoreUnavailable):
 class JobRow(Demand):
     """What experiments, sweeps and follow-ups have in common: one row.
 
-    Times are aware UTC; `spec` is canonical JSON.
+    Times are aware UTC; `spec` is canonical JSON, `sent` the text that came for it, letter by letter.
     """
 
     id: str
@@ -72,6 +96,7 @@ class JobRow(Demand):
     updated_at: datetime
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    sent: str | None = None
     cancel_requested_at: datetime | None = None
     error_type: str | None = None
     error_message: str | None = None
@@ -191,6 +216,8 @@ class Filters:
     datasets: Sequence[str] = ()
     tags: Sequence[tuple[str, str | None]] = ()
     sweeps: Sequence[str] = ()
+    owners: Sequence[str] = ()
+    projects: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -207,9 +234,11 @@ class Outcome:
     failures: int | None = None
     stopped: bool | None = None
     preemptions: int | None = None
+    wait_reason: Mapping[str, Any] | None = None
+    tried: Tried = NOTHING_SAID  # goes into the record of the attempt, not into the row
 
     def columns(self) -> dict[str, Any]:
-        given = {column.name: getattr(self, column.name) for column in fields(self)}
+        given = {column.name: getattr(self, column.name) for column in fields(self) if column.name != "tried"}
         return {name: value for name, value in given.items() if value is not None}
 
 

@@ -20,10 +20,12 @@ from sqlalchemy import (
     select,
 )
 
-from service.shared.states import WITH_JOB, State
+from service.shared.states import ENDED, WITH_JOB, State
+from service.store.attempts import keeping
+from service.store.attempts.values import AttemptRecord
 from service.store.database import Database
-from service.store.records import Cursor, Event, JobRow
-from trainer.base.errors import RegionRebalanceError
+from service.store.records import Cursor, Event, JobRow, Unknown
+from service.store.trail.deeds import deletion_of, told
 
 Row = TypeVar("Row", bound=JobRow)
 
@@ -39,7 +41,7 @@ class Kind(Generic[Row]):
     events: Table
     owner: Column[Any]  # of `events`
     record: type[Row]
-    unknown: type[RegionRebalanceError]
+    unknown: type[Unknown]
 
 
 class Rows(Generic[Row]):
@@ -87,6 +89,23 @@ class Rows(Generic[Row]):
         found = [Event.from_row(row._asdict()) for row in rows[:limit]]
         return found, found[-1].id if len(rows) > limit else None
 
+    def attempts(
+        self, identifier: str, *, after: int = 0, limit: int = 1000
+    ) -> tuple[list[AttemptRecord], int | None]:
+        """Each try on record, the first one first, and the number to go on after, None on the last page."""
+        with self._database.reading() as connection:
+            self.read(connection, identifier)
+            found = keeping.read(connection, self._table.name, identifier, after=after, limit=limit + 1)
+        return found[:limit], found[limit - 1].attempt if len(found) > limit else None
+
+    def failed_attempts(self, identifier: str) -> list[tuple[str, bool]]:
+        """Of the attempts since somebody last asked for one: each failure's class, and whether it counted."""
+        events = self._kind.events
+        asked = (self._kind.owner == identifier, events.c.from_state.in_(ENDED))
+        with self._database.reading() as connection:
+            since = connection.scalar(select(func.max(events.c.attempt)).where(*asked))
+            return keeping.failed(connection, self._table.name, identifier, since=since or 1)
+
     def in_states(
         self, *states: State, limit: int | None = None, cancel_requested: bool | None = None
     ) -> list[Row]:
@@ -96,6 +115,16 @@ class Rows(Generic[Row]):
             wished = self._table.c.cancel_requested_at
             query = query.where(wished.is_not(None) if cancel_requested else wished.is_(None))
         return self.select(query.order_by(self._table.c.created_at, self._table.c.id).limit(limit))
+
+    def set_aside(self) -> list[Row]:
+        """Rows without a job that are to be cancelled, or that wait and are to be paused; oldest first."""
+        table = self._table
+        cancelled = and_(
+            table.c.state.in_((State.QUEUED, State.PAUSED)), table.c.cancel_requested_at.is_not(None)
+        )
+        paused = and_(table.c.state == State.QUEUED, table.c.pause_requested_at.is_not(None))
+        query = select(table).where(or_(cancelled, paused), self._own_job)
+        return self.select(query.order_by(table.c.created_at, table.c.id))
 
     def queued(self, *, limit: int) -> list[Row]:
         """Rows to submit, oldest first."""
@@ -157,5 +186,6 @@ class Rows(Generic[Row]):
         query = select(self._table).where(self._table.c.id == identifier)
         row = connection.execute(query.with_for_update() if lock else query).one_or_none()
         if row is None:
-            raise self._kind.unknown(identifier)
+            gone = deletion_of(connection, self._kind.word, identifier)
+            raise self._kind.unknown(identifier, "" if gone is None else told(gone))
         return self._kind.record.from_row(row._asdict())

@@ -12,9 +12,18 @@ from service.store.changes import changes_of_another, event
 from service.store.database import Database
 from service.store.experiment_rows import ExperimentRows
 from service.store.jobs import Ledger
-from service.store.records import Conflict, Experiment, StateCount, Sweep, Tagged, UnknownSweep
+from service.store.records import (
+    Conflict,
+    Experiment,
+    Filters,
+    StateCount,
+    Sweep,
+    Tagged,
+    UnknownSweep,
+)
 from service.store.rows import Kind
 from service.store.tables import experiments, sweep_events, sweeps
+from service.store.trail.deeds import note_deed
 
 _SWEEPS = Kind("sweep", sweeps, sweep_events, sweep_events.c.sweep_id, Sweep, UnknownSweep)
 _AT_ONCE = 1000  # rows a statement
@@ -27,11 +36,18 @@ class SweepStore(Ledger[Sweep]):
         super().__init__(database, _SWEEPS, own_job=true())
         self._trials = ExperimentRows(database)
 
-    def page(
-        self, states: Sequence[State], *, cursor: str | None, limit: int
-    ) -> tuple[list[Sweep], str | None]:
-        """Sweeps, newest first, and the cursor of the next page. Raises BadCursor."""
-        conditions = [sweeps.c.state.in_(states)] if states else []
+    def page(self, filters: Filters, *, cursor: str | None, limit: int) -> tuple[list[Sweep], str | None]:
+        """Sweeps in some states, of some owners and projects, newest first, and the cursor of the next page.
+
+        Raises:
+            BadCursor: `cursor` is not one of ours.
+        """
+        wanted = (
+            (sweeps.c.state, filters.states),
+            (sweeps.c.owner, filters.owners),
+            (sweeps.c.project, filters.projects),
+        )
+        conditions = [column.in_(values) for column, values in wanted if values]
         return self.listed(conditions, cursor=cursor, limit=limit)
 
     def create(self, new: Sweep, trials: Sequence[Tagged], *, reason: str = "stored") -> Sweep:
@@ -60,6 +76,7 @@ class SweepStore(Ledger[Sweep]):
             here = self.read_live(connection, sweep_id)
             if here.paused is not paused:
                 self.write(connection, sweep_id, paused=paused, updated_at=now)
+                note_deed(connection, "pause" if paused else "resume", "sweep", sweep_id, at=now)
             return self.read(connection, sweep_id)
 
     def extend(
@@ -81,6 +98,7 @@ class SweepStore(Ledger[Sweep]):
             self.write(connection, seen.id, **changes)
             self.record(connection, [event(seen.id, now, grown.attempt, here.state, State.QUEUED, reason)])
             self._trials.reopen(connection, seen.id, reason="its sweep was extended", now=now)
+            note_deed(connection, "extend", "sweep", seen.id, at=now, detail=reason)
             for start in range(0, len(trials), _AT_ONCE):
                 part = trials[start : start + _AT_ONCE]
                 self._trials.insert_tagged(connection, part, f"added to sweep {seen.id}")
@@ -118,6 +136,14 @@ class SweepStore(Ledger[Sweep]):
         order = value.asc() if direction == "min" else value.desc()
         found = self._trials.select(query.order_by(order, experiments.c.trial).limit(1))
         return found[0] if found else None
+
+    def live_trials(self, sweep_id: str) -> list[str]:
+        """Ids of its trials that have not ended, detached ones included."""
+        query = select(experiments.c.id).where(
+            experiments.c.sweep_id == sweep_id, experiments.c.state.in_(LIVE)
+        )
+        with self._database.reading() as connection:
+            return list(connection.scalars(query))
 
     def unsettled(self, *, limit: int) -> list[Sweep]:
         """Sweeps that have ended while some trial that follows them has not."""

@@ -25,7 +25,7 @@ from sqlalchemy.types import TypeDecorator
 
 from trainer.base.text import storable
 
-SCHEMA = "0009"  # the newest of service/migrations/versions, which these tables are
+SCHEMA = "0011"  # the newest of service/migrations/versions, which these tables are
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -84,6 +84,7 @@ def _job_columns() -> list[Column[Any]]:
         Column("attempt", Integer, nullable=False),
         Column("failures", Integer, nullable=False),  # attempts that went wrong while their cluster lived
         Column("spec", Text, nullable=False),
+        Column("sent", Text),  # as it came; None of what the service made itself
         Column("created_at", UtcDateTime, nullable=False),
         Column("updated_at", UtcDateTime, nullable=False),
         Column("started_at", UtcDateTime),
@@ -156,6 +157,7 @@ experiments = Table(
     Index(None, "state", "created_at"),
     Index(None, "sweep_id", "trial", unique=True),
     Index(None, "sweep_id", "state"),
+    Index(None, "owner", "created_at"),
 )
 
 sweeps = Table(
@@ -165,6 +167,7 @@ sweeps = Table(
     Column("paused", Boolean, nullable=False, server_default=false()),
     Index(None, "created_at", "id"),
     Index(None, "state", "created_at"),
+    Index(None, "owner", "created_at"),
 )
 
 followups = Table(
@@ -245,6 +248,21 @@ attempts = Table(
     Column("counted", Boolean, nullable=False, server_default=false()),  # as a failure
     Column("log", Text),  # relative to the storage
     Index(None, "owner_id", "kind", "attempt", unique=True),
+)
+
+# Who asked for which change. It outlives what it is about: no foreign key.
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("actor", String(100)),  # a token's name; NULL where none was asked for
+    Column("action", String(20), nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("subject", String(80)),  # the id of what was changed
+    Column("request", String(64)),
+    Column("detail", Told),
+    Index(None, "subject", "action"),
 )
 
 # Postgres only: beside SQLite's file there is a lock, see `leadership.py`.

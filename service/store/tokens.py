@@ -13,6 +13,7 @@ from service.shared.token_schemas import TokenCreate, TokenCreated, TokenPublic
 from service.shared.tokens import SHOWN, Scope, digest, new_secret
 from service.store.database import Database
 from service.store.tables import tokens
+from service.store.trail.deeds import note_deed
 from trainer.base.errors import RegionRebalanceError
 
 _USE_NOTED = timedelta(minutes=1)  # a request that only reads must not write each time
@@ -67,6 +68,7 @@ class TokenStore:
         )
         with self._database.writing() as connection:
             connection.execute(insert(tokens).values(asdict(new)))
+            note_deed(connection, "create", "token", new.id, at=now, detail=f"{new.name}, {new.scope}")
         return TokenCreated(**new.public(now).model_dump(), token=secret)
 
     def find(self, secret: str) -> Token | None:
@@ -89,7 +91,8 @@ class TokenStore:
         mine = tokens.c.id == identifier
         with self._database.writing() as connection:
             counts = update(tokens).where(mine, tokens.c.revoked_at.is_(None))
-            connection.execute(counts.values(revoked_at=now))
+            if connection.execute(counts.values(revoked_at=now)).rowcount:
+                note_deed(connection, "revoke", "token", identifier, at=now)
         found = self._select(select(tokens).where(mine))
         if not found:
             raise UnknownToken(identifier)

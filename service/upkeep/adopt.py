@@ -7,9 +7,10 @@ is gone, and resumes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -19,13 +20,15 @@ from service.shared.queue.demands import demand_of_sweep
 from service.shared.states import State
 from service.store.experiments import Store
 from service.store.new_rows import drawn_trial, new_experiment
-from service.store.records import Sweep, Tagged, UnknownExperiment, UnknownSweep
+from service.store.records import Experiment, Sweep, Tagged, UnknownExperiment, UnknownSweep
+from service.upkeep.attempts import attempts_in
 from sweeps.document.spec import SweepSpec
 from sweeps.results.report import SweepReport, read_sweep_report
 from trainer.base.ends import End
-from trainer.base.errors import RegionRebalanceError
+from trainer.base.errors import Paused, RegionRebalanceError
 from trainer.results.report import AttemptReport, read_report
 from trainer.spec.spec import ExperimentSpec
+from trainer.storage.deleted import Doomed
 from trainer.storage.layout import Storage, mlflow_ids
 from trainer.storage.port import StoredFile
 
@@ -74,17 +77,27 @@ def adopt(store: Store, storage: Storage) -> Adopted:
             taken.append(name)
         return known
 
+    def take_sweep(sweep: Sweep, trials: list[Tagged]) -> None:
+        store.sweeps.create(sweep, trials, reason=_REASON)
+        here = storage.sweep(sweep.id)
+        store.sweeps.keep_attempts(sweep.id, attempts_in(storage, sweep, here.attempt, read_sweep_report))
+
+    def take_experiment(row: Experiment, tags: Mapping[str, str]) -> None:
+        store.create(row, new_tags=tags, reason=_REASON)
+        found = attempts_in(storage, row, partial(storage.attempt, row.id), read_report)
+        store.keep_attempts(row.id, found)
+
     # Sweeps first: their trials come with them, and are known by then.
     known = take(
         "sweeps",
         lambda name: _sweep(storage, name),
-        lambda row: store.sweeps.create(*row, reason=_REASON),
+        lambda row: take_sweep(*row),
         found.sweeps,
     )
     known += take(
         "runs",
         lambda name: _experiment(storage, name),
-        lambda row: store.create(row[0], new_tags=row[1], reason=_REASON),
+        lambda row: take_experiment(*row),
         found.experiments,
     )
     return replace(found, known=known)
@@ -102,6 +115,7 @@ def _is_known(store: Store, name: str) -> bool:
 
 def _experiment(storage: Storage, name: str) -> Tagged:
     """Raises NotAdopted, ReportError."""
+    _refuse_deleted(Doomed(storage.experiment(name)))
     attempt = storage.newest_attempt(name)
     if attempt == 0:
         raise NotAdopted("has no attempt")
@@ -126,6 +140,7 @@ def _sweep(storage: Storage, name: str) -> tuple[Sweep, list[Tagged]]:
     Raises NotAdopted, ReportError.
     """
     here = storage.sweep(name)
+    _refuse_deleted(Doomed(here.folder))
     attempt = here.newest_attempt()
     try:
         spec = SweepSpec.model_validate_json(here.spec.read_text())
@@ -148,6 +163,12 @@ def _sweep(storage: Storage, name: str) -> tuple[Sweep, list[Tagged]]:
     return sweep, list(_trials(storage, sweep, began))
 
 
+def _refuse_deleted(found: Doomed) -> None:
+    """Raises NotAdopted."""
+    if found.mark.exists():
+        raise NotAdopted("was deleted; `rebalance gc` takes away what is left of it")
+
+
 def _trials(storage: Storage, sweep: Sweep, began: datetime) -> Iterator[Tagged]:
     """Queued, all of them: the reconciler brings each to where its run directory says."""
     for number in storage.sweep(sweep.id).trial_numbers():
@@ -161,6 +182,14 @@ def _end(report: AttemptReport | SweepReport | None) -> dict[str, Any]:
     if report is None:
         return {"state": State.SUBMITTED}
     ended_at = _time(report.ended_at)
+    if report.error is not None and report.error.type == Paused.__name__:
+        began = _time(report.started_at)
+        return {
+            "state": State.PAUSED,
+            "started_at": began,
+            "updated_at": ended_at,
+            "pause_requested_at": ended_at,
+        }
     error = None if report.state == End.CANCELLED else report.error  # that it was asked for is no error
     return {
         "state": State(report.state),

@@ -52,6 +52,7 @@ class FakeBench(Bench):
     def let_end(self, job_id: str, status: JobStatus) -> None:
         if not self.fake.jobs[job_id].status.over:
             self.fake.finish(job_id, status, "exit code 3" if status is JobStatus.FAILED else "")
+            self.fake.jobs[job_id].exit_code = 3 if status is JobStatus.FAILED else None
 
 
 class RayBench(Bench):
@@ -208,11 +209,12 @@ def test_a_job_that_succeeds(bench: Bench, job_id: str) -> None:
 
 
 def test_a_job_that_fails(bench: Bench, job_id: str) -> None:
-    """FAILED, and the message says how."""
+    """FAILED, and message and exit code say how."""
     bench.backend.submit(job_id, FAILS, {})
     bench.let_run(job_id)
     bench.let_end(job_id, JobStatus.FAILED)
     assert "exit code 3" in bench.backend.status(job_id).message
+    assert bench.backend.status(job_id).exit_code == 3
 
 
 def test_an_id_works_once(bench: Bench, job_id: str) -> None:
@@ -237,6 +239,23 @@ def test_stop(bench: Bench, job_id: str) -> None:
     bench.let_end(job_id, JobStatus.STOPPED)
     bench.backend.stop(job_id)
     assert bench.backend.status(job_id).status is JobStatus.STOPPED
+
+
+def test_a_job_that_ignores_its_end_is_killed(bench: Bench, job_id: str) -> None:
+    """SIGTERM does nothing to it; the cluster does not ask again, and it ends as STOPPED."""
+    bench.backend.submit(job_id, ["sh", "-c", "trap '' TERM; echo hello; while :; do sleep 1; done"], {})
+    bench.let_run(job_id)
+    bench.backend.stop(job_id)
+    bench.let_end(job_id, JobStatus.STOPPED)
+
+
+def test_many_jobs_at_once(bench: Bench, job_id: str) -> None:
+    """Of those asked for the one that there is, as it is told of by itself; nothing of unknown ones."""
+    bench.backend.submit(job_id, FAILS, {})
+    bench.let_run(job_id)
+    bench.let_end(job_id, JobStatus.FAILED)
+    unknown = [f"{secrets.token_hex(6)}-1" for _ in range(30)]
+    assert bench.backend.statuses([*unknown, job_id]) == {job_id: bench.backend.status(job_id)}
 
 
 def test_words_reach_the_command_unchanged(bench: Bench, job_id: str) -> None:
@@ -321,6 +340,8 @@ def away(request: pytest.FixtureRequest) -> Iterator[Backend]:
 def test_a_cluster_that_is_away(away: Backend) -> None:
     """status says UNREACHABLE, everything else raises; nothing waits for ever."""
     assert away.status("e1-1").status is JobStatus.UNREACHABLE
+    many = away.statuses([f"e{number}-1" for number in range(30)])
+    assert {job.status for job in many.values()} <= {JobStatus.UNREACHABLE}
     for call in (
         away.ping,
         away.machines,

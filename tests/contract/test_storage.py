@@ -195,6 +195,22 @@ def test_what_killed_writers_left_is_removed(root: StoredFolder) -> None:
     assert not any((folder.local / name).exists() for name in (left.name, half.parent.name))
 
 
+def test_a_listing_has_every_file(root: StoredFolder) -> None:
+    """Hidden and half-written ones too, each with its size; of a folder that is not there nothing."""
+    assert list(root.folder("none").listing()) == []
+    root.file("a/b/report.json").write("12345")
+    root.file("a/.reserve").write("12")
+    root.file(".half.abcd").write("1")
+    found = {each.name: each for each in root.listing()}
+    assert {name: each.bytes for name, each in found.items()} == {
+        "a/b/report.json": 5,
+        "a/.reserve": 2,
+        ".half.abcd": 1,
+    }
+    assert found["a/b/report.json"].modified_ns == root.file("a/b/report.json").modified_ns()
+    assert [each.name for each in root.listing(unfinished=True)] == [".half.abcd"]
+
+
 def test_a_folder_goes_with_all_that_is_in_it(root: StoredFolder) -> None:
     """It can be filled again then; what lies beside it stays; there may be none."""
     root.file("beside.txt").write("here")

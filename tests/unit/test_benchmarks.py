@@ -69,6 +69,21 @@ def test_report(repository: Path) -> None:
     assert result["by_experiments"].keys() == {"2", "3"}
 
 
+@pytest.mark.slow
+def test_service(repository: Path) -> None:
+    """Small, it prints all figures with a target, for each database, and MLflow's beside them."""
+    result = printed(repository, "service")
+    assert "sqlite" in result["posts_per_second"]
+    for name, found in result["posts_per_second"].items():
+        assert found["answered"] == 20
+        for figures in (result["read_p99_ms"][name], result["list_p99_ms"][name]):
+            assert figures.keys() == {"60", "120"}
+        assert result["reconciler_pass_seconds"][name]["median"] > 0
+    assert result["open_streams"]["delivered"] == result["open_streams"]["open"] == 10
+    assert result["mlflow_posts_per_second"] > 0
+    assert result["mlflow_read_p99_ms"].keys() == result["mlflow_list_p99_ms"].keys() == {"60", "120"}
+
+
 def test_scheduling(repository: Path) -> None:
     """Small, it prints all figures with a target, and the cluster is full."""
     result = printed(repository, "scheduling")

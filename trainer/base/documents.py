@@ -21,6 +21,18 @@ def read_document(path: Path) -> object:
     return parse_document(path.read_bytes())
 
 
+def text_of(body: bytes) -> str:
+    """The text of a document, without a byte order mark.
+
+    Raises:
+        MalformedDocument: it is not UTF-8.
+    """
+    try:
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise MalformedDocument(f"not UTF-8: byte {error.start} is {body[error.start]:#04x}") from None
+
+
 def parse_document(body: bytes) -> object:
     """The decoded JSON.
 
@@ -30,10 +42,7 @@ def parse_document(body: bytes) -> object:
     Raises:
         MalformedDocument: saying where and why.
     """
-    try:
-        text = body.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise MalformedDocument(f"not UTF-8: byte {error.start} is {body[error.start]:#04x}") from None
+    text = text_of(body)
     if not text.strip():
         raise MalformedDocument("the document is empty; a JSON object is expected")
     try:

@@ -134,5 +134,9 @@ class Cancelled(RegionRebalanceError):
     """Somebody asked the job to stop."""
 
 
+class Paused(Cancelled):
+    """Somebody asked it to pause, and the checkpoint to go on from is written: no end of the experiment."""
+
+
 class StoppedEarly(Cancelled):
     """The scheduler of a sweep gave the trial up: others are better at the same rung."""

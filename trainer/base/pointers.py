@@ -17,6 +17,7 @@ from trainer.base.schema_words import allowed_at, fields_at, keys_allowed_at
 from trainer.base.text import printable
 
 _LONGEST_SHOWN = 80
+_LONGEST_TOKEN = 200  # else an answer would be twice as long as the request
 _MOST_TOLD = 50  # a small document can hold very many mistakes
 _SIZE_ERRORS = {"too_short", "too_long"}
 _BOUNDS = {
@@ -37,8 +38,10 @@ _BOUNDS = {
 
 
 def escape(token: object) -> str:
-    """One reference token of a JSON pointer (RFC 6901)."""
-    return printable(str(token)).replace("~", "~0").replace("/", "~1")
+    """One reference token of a JSON pointer (RFC 6901); of a name longer than any of ours, its beginning."""
+    text = str(token)
+    text = text if len(text) <= _LONGEST_TOKEN else text[: _LONGEST_TOKEN - 1] + "…"
+    return printable(text).replace("~", "~0").replace("/", "~1")
 
 
 def problems_of(error: ValidationError, document: object, schema: Mapping[str, Any]) -> tuple[Problem, ...]:

@@ -70,3 +70,13 @@ def make_streams_printable(*, utf8: bool = False) -> None:
 def _escape(letter: str) -> str:
     number = ord(letter)
     return f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}"
+
+
+def size(number: int) -> str:
+    """Bytes for people: `12.3 MiB`."""
+    value, unit = float(number), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if value < 1024:
+            break
+        value, unit = value / 1024, larger
+    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"

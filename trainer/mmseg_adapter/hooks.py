@@ -10,6 +10,7 @@ import torch
 from mmengine.dist import broadcast, get_rank
 from mmengine.hooks import Hook
 
+from trainer.base.errors import Paused
 from trainer.mmseg_adapter.checkpoint import TrainingCheckpoints
 from trainer.mmseg_adapter.data import TimedBatches, seed_iteration
 from trainer.mmseg_adapter.step.average import average_of, bare, scored
@@ -165,11 +166,14 @@ class CheckpointHook(Hook):  # type: ignore[misc]
         interval: int,
         emit: Callable[[Record], None],
         evaluated: Callable[[int], bool],
+        paused: Callable[[int], bool] = lambda _: False,
     ) -> None:
+        """`paused`: whether somebody wants no step after that of this iteration for now; rank 0 asks."""
         self._checkpoints = checkpoints
         self._interval = interval
         self._emit = emit
         self._evaluated = evaluated
+        self._paused = paused
 
     def before_train(self, runner: Any) -> None:
         if get_rank() == 0:
@@ -191,10 +195,17 @@ class CheckpointHook(Hook):  # type: ignore[misc]
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Record | None = None
     ) -> None:
+        """Raises Paused on rank 0, once its checkpoint is there; Ray ends the other ranks then."""
         del batch_idx, data_batch, outputs
         iteration = runner.iter + 1
-        if iteration % self._interval and iteration != runner.max_iters:
+        pause = get_rank() == 0 and iteration < runner.max_iters and self._paused(iteration)
+        if iteration % self._interval and iteration != runner.max_iters and not pause:
             return
         runner.optim_wrapper.guard.settle(wait=True)
         if get_rank() == 0:
             self._checkpoints.save(runner, iteration)
+        if pause:
+            self._emit(
+                {"kind": "event", "iteration": iteration, "message": f"paused at iteration {iteration}"}
+            )
+            raise Paused(f"paused at iteration {iteration}, where its checkpoint is")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from trainer.base.errors import Paused
 from trainer.results.report import AttemptReport, AttemptResult, write_report
 from trainer.run.reported import ReportedWork, say
 from trainer.task import Task
@@ -74,7 +75,7 @@ class Attempt(ReportedWork["WorkerResult", AttemptReport]):
         return report
 
     def _tell_tracker(self, report: AttemptReport) -> None:
-        if self.task.mlflow_uri:
+        if self.task.mlflow_uri and not _is_pause(report):  # its run stays open for the next attempt
             from trainer.tracking.run_log import tell_end
 
             tell_end(self.task, report, again=self._replay)
@@ -88,6 +89,10 @@ class Attempt(ReportedWork["WorkerResult", AttemptReport]):
         elif report.result and (scores := report.result.scores):
             measured = f"mIoU {score_text(scores.mIoU)}, mAcc {score_text(scores.mAcc)}"
             say(f"completed: {measured}, {self.dir.report}")
+
+
+def _is_pause(report: AttemptReport) -> bool:
+    return report.error is not None and report.error.type == Paused.__name__
 
 
 def score_text(score: float | None) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from trainer.base.ends import ExitCode, Reported
-from trainer.base.errors import Cancelled, SpecError
+from trainer.base.errors import Cancelled, Paused, SpecError
 from trainer.run.reported import ReportedWork
 
 
@@ -59,5 +59,5 @@ def process_start() -> float:
 
 def _exit_code(report: Any) -> int:
     state: Reported = report.state
-    refused = report.error is not None and report.error.type == SpecError.__name__
-    return int(ExitCode.BAD_INPUT if refused else state.exit_code)
+    by_error = {SpecError.__name__: ExitCode.BAD_INPUT, Paused.__name__: ExitCode.DONE}  # did as it was asked
+    return int(by_error.get(report.error.type if report.error else "", state.exit_code))

@@ -147,7 +147,13 @@ def build_runner(plan: Plan, sink: Sink, evaluations: Evaluations) -> Runner:
             ProgressHook(plan.log_interval, sink.emit),
             StepHook(sink.emit),
             EvaluationHook(evaluations.add, evaluations.shown.see),
-            CheckpointHook(checkpoints, plan.checkpoint_interval, sink.emit, partial(_was_evaluated, plan)),
+            CheckpointHook(
+                checkpoints,
+                plan.checkpoint_interval,
+                sink.emit,
+                partial(_was_evaluated, plan),
+                partial(_is_paused, plan),
+            ),
         ],
         cfg=QuietConfig({**config, "model_wrapper_cfg": _ddp()} if distributed else config),
         **config,
@@ -173,6 +179,11 @@ def _was_evaluated(plan: Plan, iteration: int) -> bool:
     attempts = [plan.layout.attempt(plan.experiment, number) for number in range(1, plan.attempt + 1)]
     records = (record for each in attempts for record in read_records(each.metrics))
     return any(record["kind"] == "eval" and record["iteration"] == iteration for record in records)
+
+
+def _is_paused(plan: Plan, iteration: int) -> bool:
+    """Whether the training is to pause here; looked for with each record, not at each step."""
+    return iteration % plan.log_interval == 0 and plan.layout.pause(plan.experiment).exists()
 
 
 def _name(plan: Plan) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable
 from functools import partial
@@ -106,6 +107,7 @@ def train_alone(plan: Plan) -> WorkerResult:
 def _rank_zero(plan: Plan, around: Callable[[Sink], Sink], marks: Marks) -> WorkerResult:
     from trainer.tracking.live import LiveCurves
 
+    plan.attempt_dir.host.write(f"{socket.gethostname()}\n")
     curves = LiveCurves(plan)
     sink = _rank_zero_sink(plan, curves.send)
     try:

@@ -43,6 +43,11 @@ class AttemptDir:
         return self.folder.file("log.txt")
 
     @property
+    def host(self) -> StoredFile:
+        """The name of the machine that rank 0 trains on."""
+        return self.folder.file("host.txt")
+
+    @property
     def notices(self) -> StoredFile:
         """What a person must see of the attempt: see `trainer.storage.notices`."""
         return self.folder.file("notices.jsonl")

@@ -30,6 +30,10 @@ class Storage:
         """What a report or plan names, relative to the root."""
         return self.folder.file(name)
 
+    def name_of(self, file: StoredFile) -> str:
+        """What `file` was given for one that lies in this storage."""
+        return str(file.local.relative_to(self.root))
+
     @property
     def frequencies(self) -> StoredFolder:
         return self.folder.folder("frequencies")
@@ -108,6 +112,10 @@ class Storage:
     def stop(self, experiment: str) -> StoredFile:
         """A file that asks the experiment to end: its training loop looks for it at every record."""
         return self.experiment(experiment).file("stop")
+
+    def pause(self, experiment: str) -> StoredFile:
+        """A file that asks its training to write a checkpoint at its next record and end there for now."""
+        return self.experiment(experiment).file("pause")
 
     def detached(self, experiment: str) -> StoredFile:
         """A file that says: no longer its sweep's to run, somebody retried it by itself."""

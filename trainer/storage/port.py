@@ -4,8 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A file as a listing has it: its name as `StoredFolder.file` takes it, its size, when it was changed.
+
+    What lies under several names counts with its share for each.
+    """
+
+    name: str
+    bytes: int
+    modified_ns: int
 
 
 class StoredFile(Protocol):
@@ -109,6 +122,13 @@ class StoredFolder(Protocol):
 
     def files(self) -> list[str]:
         """Every file in it and in the folders below, as `file` takes it, sorted; no links, nothing hidden."""
+        ...
+
+    def listing(self, *, unfinished: bool = False) -> Iterator[Listed]:
+        """Every file in it and in the folders below, also hidden and half-written ones; no links.
+
+        `unfinished`: of what lies directly in it only what is half-written, with all below that.
+        """
         ...
 
     def modified_ns(self) -> int | None:

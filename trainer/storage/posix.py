@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from trainer.base.files import Appending, full_disk_told, write_atomically, writing_atomically
-from trainer.storage.port import StoredFile
+from trainer.storage.port import Listed, StoredFile
 
 _HIDDEN = "."  # what is being written has a name that begins so
 
@@ -138,6 +139,21 @@ class PosixFolder(_PosixPlace):
             if not hidden and path.is_file() and not path.is_symlink():
                 found.append(below.as_posix())
         return sorted(found)
+
+    def listing(self, *, unfinished: bool = False) -> Iterator[Listed]:
+        for folder, below, files in os.walk(self.local):
+            here = Path(folder)
+            if unfinished and here == self.local:
+                below[:] = [each for each in below if each.startswith(_HIDDEN)]
+                files = [each for each in files if each.startswith(_HIDDEN)]
+            for name in files:
+                try:
+                    found = (here / name).lstat()
+                except FileNotFoundError:  # gone meanwhile
+                    continue
+                if stat.S_ISREG(found.st_mode):
+                    path = (here / name).relative_to(self.local).as_posix()
+                    yield Listed(path, found.st_size // found.st_nlink, found.st_mtime_ns)
 
     def publish(self, name: str, fill: Callable[[Path], None]) -> PosixFolder:
         target = self.local / name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +19,7 @@ from service.api.prefix import path_below
 from service.api.requests import InvalidToken, NoToken, ScopeTooSmall
 from service.reconcile.reconciler import utc_now
 from service.shared import tokens
+from service.shared.access.acting import ACTOR
 from service.store.experiments import Store
 from service.store.records import StoreUnavailable
 from trainer.base.text import printable
@@ -73,6 +74,7 @@ class Guard:
         try:
             caller = await run_in_threadpool(self._caller, request)
             request.state.caller = caller
+            ACTOR.set(caller.name)
             if path not in _DOORS:
                 _check(caller, needed)
         except (NoToken, ScopeTooSmall, StoreUnavailable) as error:
@@ -118,19 +120,19 @@ def caller_of(secret: str, store: Store, now: datetime) -> Caller:
 _ENDED = {"expired": "expired at", "revoked": "been revoked at"}
 
 
-def needs(scope: tokens.Scope) -> Callable[[Request], None]:
+def needs(scope: tokens.Scope) -> Callable[[Request], Awaitable[None]]:
     """A dependency of routes that need more than their method says; only where the guard stands."""
 
-    def check(request: Request) -> None:
+    async def check(request: Request) -> None:
         _check(request.state.caller, scope)
 
     return check
 
 
-def administrators(request: Request) -> None:
+async def administrators(request: Request) -> None:
     """A dependency of routes that are theirs where tokens are asked for, and everybody's where none are."""
     if request.app.state.settings.closed:
-        needs(tokens.Scope.ADMIN)(request)
+        _check(request.state.caller, tokens.Scope.ADMIN)
 
 
 def may_see_details(request: Request, *, closed: bool) -> bool:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 
 from service.api.again.longer import refuse_continues
 from service.api.again.same import as_duplicate, earlier_same
-from service.api.bodies import JsonBodyDep, json_body
+from service.api.bodies import SENT, JsonBodyDep, as_it_came, json_body
 from service.api.dependencies import (
     FactsDep,
     MachinesDep,
@@ -24,6 +24,7 @@ from service.api.dependencies import (
     StoreDep,
     WakeDep,
 )
+from service.api.entry.owners import owners_named
 from service.api.problems import CHANGE, LOCATION, documented
 from service.api.requests import BadParameter, document_hash
 from service.api.routes.idempotency import KeyDep, earlier, same_request
@@ -37,7 +38,7 @@ from service.shared.schemas import ExperimentPreview, ExperimentPublic, Page
 from service.shared.states import State
 from service.store.new_rows import new_experiment
 from service.store.records import Filters
-from trainer.base.documents import parse_document
+from trainer.base.documents import parse_document, text_of
 from trainer.base.errors import Problem
 from trainer.data.folders import resolve_spec
 from trainer.spec.spec import ExperimentSpec, parse_spec
@@ -77,6 +78,8 @@ class ExperimentQuery(BaseModel):
     dataset: list[Word] = Field(default=[], max_length=20)
     tag: list[Word] = Field(default=[], max_length=20, description="KEY or KEY:VALUE; all must hold.")
     sweep: list[Word] = Field(default=[], max_length=20, description="Id of a sweep: its trials.")
+    owner: list[Word] = Field(default=[], max_length=20, description="Name of a token; @me: one's own.")
+    project: list[Word] = Field(default=[], max_length=20)
     cursor: str | None = Field(default=None, max_length=500)
     limit: int = Field(default=50, ge=1, le=200)
 
@@ -134,7 +137,9 @@ def create(
             if reuse:
                 room()
             new = new_experiment(secrets.token_hex(6), spec, utc_now())
-            new = replace(new, idempotency_key=idempotency_key, request_hash=asked, owner=owner)
+            new = replace(
+                new, idempotency_key=idempotency_key, request_hash=asked, owner=owner, sent=text_of(body)
+            )
             row = store.create(as_duplicate(new, same), new_tags=spec.tags)
             same_request(row, asked)
             wake()
@@ -149,6 +154,7 @@ def find(
     settings: SettingsDep,
     facts: FactsDep,
     queue: QueueDep,
+    me: OwnerDep = None,
 ) -> Page[ExperimentPublic]:
     """Experiments, newest first."""
     filters = Filters(
@@ -157,9 +163,12 @@ def find(
         datasets=query.dataset,
         tags=[_tag(position, text) for position, text in enumerate(query.tag)],
         sweeps=query.sweep,
+        owners=owners_named(query.owner, me),
+        projects=query.project,
     )
     rows, next_cursor = store.page(filters, cursor=query.cursor, limit=query.limit)
-    facts.of(runs_in(settings.layout.mlflow_run(row.id) for row in rows))  # all at once
+    if facts.known:
+        facts.of(runs_in(settings.layout.mlflow_run(row.id) for row in rows))  # all at once
     items = tuple(experiment_public(row, settings, facts, queue) for row in rows)
     return Page[ExperimentPublic](items=items, next_cursor=next_cursor)
 
@@ -170,6 +179,16 @@ def show(
 ) -> ExperimentPublic:
     """One experiment."""
     return experiment_public(store.get(experiment_id), settings, facts, queue)
+
+
+@router.get(
+    "/experiments/{experiment_id}/sent",
+    response_class=Response,
+    responses={**SENT, **documented(HTTPStatus.NOT_FOUND)},
+)
+def sent(experiment_id: str, store: StoreDep) -> Response:
+    """The document that was sent for it, letter by letter; `spec` is what it was taken as."""
+    return as_it_came(store.get(experiment_id))
 
 
 @router.post("/experiments/{experiment_id}/cancel", **CHANGE)

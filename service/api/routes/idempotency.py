@@ -22,7 +22,7 @@ KeyHeader = Annotated[
 ]
 
 
-def checked(idempotency_key: KeyHeader = None) -> str | None:
+async def checked(idempotency_key: KeyHeader = None) -> str | None:
     """The key that a request came with, if it is one.
 
     Raises:

@@ -40,7 +40,7 @@ _STREAM: dict[str, Any] = {
 _MOST = 2**62
 
 
-def _feed(request: Request) -> Feed:
+async def _feed(request: Request) -> Feed:
     feed: Feed = request.app.state.feed
     return feed
 

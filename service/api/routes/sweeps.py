@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from service.api.again.longer import refuse_continues
 from service.api.again.more import refuse_grown
-from service.api.bodies import JsonBodyDep, json_body
+from service.api.bodies import SENT, JsonBodyDep, as_it_came, json_body
 from service.api.dependencies import (
     FactsDep,
     MachinesDep,
@@ -22,8 +23,10 @@ from service.api.dependencies import (
     StoreDep,
     WakeDep,
 )
+from service.api.entry.owners import owners_named
 from service.api.problems import CHANGE, LOCATION, documented
 from service.api.requests import document_hash
+from service.api.routes.experiments import Word
 from service.api.routes.idempotency import KeyDep, earlier, same_request
 from service.api.views.mlflow_facts import RunFacts
 from service.api.views.sweeps import sweep_preview, sweep_public
@@ -37,12 +40,13 @@ from service.shared.states import State
 from service.shared.sweep_schemas import SweepPreview, SweepPublic
 from service.store.experiments import Store
 from service.store.new_rows import new_sweep, trial_row
+from service.store.records import Filters
 from sweeps.document.cost import cost_of
 from sweeps.document.estimate import pixel_seconds, stored_reports
 from sweeps.document.expand import Trial, count_trials, expand
 from sweeps.document.resolve import resolve_trials
 from sweeps.document.spec import MAX_TRIALS, SweepSpec, parse_sweep
-from trainer.base.documents import parse_document
+from trainer.base.documents import parse_document, text_of
 
 router = APIRouter(tags=["sweeps"])
 
@@ -81,6 +85,8 @@ class SweepQuery(BaseModel):
     """Parameters of GET /sweeps."""
 
     state: list[State] = Field(default=[], max_length=20)
+    owner: list[Word] = Field(default=[], max_length=20, description="Name of a token; @me: one's own.")
+    project: list[Word] = Field(default=[], max_length=20)
     cursor: str | None = Field(default=None, max_length=500)
     limit: int = Field(default=50, ge=1, le=200)
 
@@ -131,6 +137,7 @@ def create(
         now = utc_now()
         sizes = [each.spec for each in trials]
         new = new_sweep(spec, now=now, key=idempotency_key, request_hash=asked, trials=sizes, owner=owner)
+        new = replace(new, sent=text_of(body))
         # What optuna draws is known only when it has drawn it: see service/reconcile/trial_follower.py.
         known = trials if spec.search != "optuna" else ()
         rows = [(trial_row(new, each.number, each.row, each.spec, now), each.spec.tags) for each in known]
@@ -148,9 +155,11 @@ def find(
     settings: SettingsDep,
     facts: FactsDep,
     queue: QueueDep,
+    me: OwnerDep = None,
 ) -> Page[SweepPublic]:
     """Sweeps, newest first."""
-    rows, next_cursor = store.sweeps.page(query.state, cursor=query.cursor, limit=query.limit)
+    filters = Filters(query.state, owners=owners_named(query.owner, me), projects=query.project)
+    rows, next_cursor = store.sweeps.page(filters, cursor=query.cursor, limit=query.limit)
     counted = store.sweeps.counts([row.id for row in rows])
     facts.of(runs_in(settings.layout.sweep(row.id).mlflow for row in rows))  # all at once
     items = tuple(sweep_public(row, store, settings, facts, queue, counted=counted) for row in rows)
@@ -169,6 +178,16 @@ def show(
     """One sweep: how far it is, its trials, the best so far."""
     row, counted = store.sweeps.get(sweep_id), store.sweeps.counts([sweep_id])
     return sweep_public(row, store, settings, facts, queue, counted=counted, trials=trials)
+
+
+@router.get(
+    "/sweeps/{sweep_id}/sent",
+    response_class=Response,
+    responses={**SENT, **documented(HTTPStatus.NOT_FOUND)},
+)
+def sent(sweep_id: str, store: StoreDep) -> Response:
+    """The document that was sent for it, letter by letter; `spec` of the sweep is what it was taken as."""
+    return as_it_came(store.sweeps.get(sweep_id))
 
 
 @router.post("/sweeps/{sweep_id}/cancel", **CHANGE)

@@ -56,6 +56,7 @@ def experiment_public(
         started_at=row.started_at,
         ended_at=row.ended_at,
         cancel_requested_at=row.cancel_requested_at,
+        pause_requested_at=row.pause_requested_at,
         error=error_public(row),
         headline=Headline(**row.headline) if row.headline else None,
         progress=Progress(**progress) if progress else None,
@@ -105,7 +106,8 @@ def event_public(event: Event) -> EventPublic:
 
 def _links(row: Experiment, settings: Settings, facts: RunFacts) -> Links:
     here = f"/experiments/{row.id}"
-    names = ("events", "logs", "metrics", "report", "cancel", "retry", "track", "extend")
+    asked = ("cancel", "retry", "track", "pause", "resume", "extend")
+    names = ("events", "attempts", "logs", "metrics", "report", *asked)
     sweep = f"/sweeps/{row.sweep_id}" if row.sweep_id else None
     mlflow = mlflow_page(row, settings, settings.layout.mlflow_run(row.id), facts)
     return Links(self=here, **{name: f"{here}/{name}" for name in names}, sweep=sweep, mlflow=mlflow)

@@ -23,6 +23,11 @@ class RunFacts:
         self._quiet_until = float("-inf")
         self._lock = threading.Lock()
 
+    @property
+    def known(self) -> bool:
+        """Whether there is an MLflow to ask; else nothing needs to be looked up for it."""
+        return self._runs is not None
+
     def of(self, runs: Mapping[str, str]) -> dict[str, RunFact]:
         """What is known of runs, given as run id to the id of the experiment they lie in."""
         now = self._clock()

@@ -73,8 +73,8 @@ def mlflow_page(row: JobRow, settings: Settings, note: StoredFile, facts: RunFac
     Args:
         note: the mlflow.json of an experiment or sweep.
     """
-    server, runs = settings.mlflow_pages, runs_in([note])
-    if server is None or not runs or row.mlflow_run_id is None:
+    server = settings.mlflow_pages
+    if server is None or row.mlflow_run_id is None or not (runs := runs_in([note])):
         return None
     ((run_id, group),) = runs.items()
     if facts.of(runs).get(run_id) in _LOST:

@@ -37,6 +37,7 @@ class WholeQueue:
         decisions = decide(snapshot)
         by_id = {line.id: line for line in lines}
         order = [*decisions.admit, *decisions.reasons, *decisions.expire]
+        order += [line.id for line in lines if line.waits and not line.waits_at(now)]  # after a failure
         held = total(each.request for each in snapshot.running)
         return QueuePublic(
             items=tuple(
@@ -97,6 +98,8 @@ def _why(line: Line, decisions: Decisions) -> Mapping[str, str | None]:
         return told_of(reason)
     if line.id in decisions.expire:
         return {"code": "expired", "reason": "it has waited longer than its max_wait", "would_run": None}
+    if line.wait_reason is not None and line.id not in decisions.admit:
+        return {name: line.wait_reason.get(name) for name in ("code", "reason", "would_run")}
     return {"code": "next", "reason": "it begins now", "would_run": None}
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from service.api.dependencies import (
+    DeletionDep,
     FactsDep,
     MachinesDep,
     OwnerDep,
@@ -26,6 +27,7 @@ from service.api.views.mlflow_facts import RunFacts
 from service.api.views.table_cache import TableCache
 from service.api.views.waiting import Queue
 from service.api.views.whole_queue import WholeQueue
+from service.housekeeping.delete import Deletion
 from service.reconcile.thread import ReconcilerLoop
 from service.shared.settings import Settings
 from service.shared.tokens import Scope
@@ -48,6 +50,7 @@ class Here:
     machines: Callable[[object], Machines | None]
     owner: str | None
     tables: TableCache
+    deletion: Deletion
     reconciler: ReconcilerLoop
 
 
@@ -64,7 +67,7 @@ def may_change(request: Request) -> bool:
     return not settings.closed if caller is None else caller.scope.includes(Scope.USER)
 
 
-def _here(
+async def _here(
     request: Request,
     store: StoreDep,
     settings: SettingsDep,
@@ -76,10 +79,23 @@ def _here(
     machines: MachinesDep,
     owner: OwnerDep,
     tables: TablesDep,
+    deletion: DeletionDep,
     reconciler: ReconcilerDep,
 ) -> Here:
     return Here(
-        request, store, settings, facts, queue, whole_queue, room, wake, machines, owner, tables, reconciler
+        request,
+        store,
+        settings,
+        facts,
+        queue,
+        whole_queue,
+        room,
+        wake,
+        machines,
+        owner,
+        tables,
+        deletion,
+        reconciler,
     )
 
 

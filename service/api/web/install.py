@@ -8,6 +8,7 @@ from service.api.web import errors
 from service.api.web.limits import WrongTokens
 from service.api.web.pages import (
     assets,
+    audit,
     changes,
     comparing,
     experiment,
@@ -23,7 +24,7 @@ from service.shared.settings import Settings
 
 def install(app: FastAPI, settings: Settings) -> None:
     """Adds every page; from now on what goes wrong below them is a page as well."""
-    for part in (overview, submit, experiment, sweep, followup, comparing, changes, queue, assets):
+    for part in (overview, submit, experiment, sweep, followup, comparing, changes, queue, audit, assets):
         app.include_router(part.router, include_in_schema=False)
     if settings.closed:
         app.state.wrong_tokens = WrongTokens()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from http import HTTPStatus
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -17,6 +17,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
+from service.api.entry.owners import may_change_this
 from service.api.entry.sessions import FORM_HEADER, form_token, keep_visit
 from service.api.web.here import caller_of, may_change
 from service.api.web.words import FILTERS
@@ -139,6 +140,7 @@ def _render(request: Request, template: str, context: dict[str, Any]) -> str:
             caller=caller_of(request),
             closed=request.app.state.settings.closed,
             may_change=may_change(request),
+            may=partial(may_change_this, request),
             form_token=form_token(request),
             form_header=FORM_HEADER,
             **context,

@@ -6,10 +6,9 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from trainer.base.text import printable_lines
+from trainer.base.text import printable_lines, size
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
-_KILO = 1024
 
 
 def time_text(at: datetime | None) -> str:
@@ -41,16 +40,6 @@ def percent(value: float | None) -> str:
 def signed(value: float | None) -> str:
     """A difference in points with its sign; a dash where there is none."""
     return "–" if value is None else f"{value:+.2f}"
-
-
-def size(number: int) -> str:
-    """Bytes for people: `12.3 MiB`."""
-    value, unit = float(number), "B"
-    for larger in ("KiB", "MiB", "GiB", "TiB"):
-        if value < _KILO:
-            break
-        value, unit = value / _KILO, larger
-    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
 
 
 def pretty(value: Any) -> str:

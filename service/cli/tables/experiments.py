@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from service.cli.progress import COLOURS
+from service.shared.states import State
 from trainer.base.schema_words import counted
 from trainer.base.text import printable_lines
 from trainer.results.scores import HEADLINE
@@ -47,6 +48,7 @@ _WAITS = {  # by code, in a list; `show` has the reason
     "making_room": "for others to stop",
     "too_large": "for a larger cluster",
     "sweep": "for its sweep",
+    "retry": "before it is tried again",
     "paused": "for its sweep",
 }
 
@@ -85,10 +87,8 @@ def experiments_table(found: Iterable[ExperimentPublic], now: datetime) -> Table
     return table
 
 
-def print_experiment(
-    console: Console, each: ExperimentPublic, events: Sequence[EventPublic], api: str
-) -> None:
-    """Everything about one experiment, except its spec's defaults."""
+def print_experiment(console: Console, each: ExperimentPublic, api: str) -> None:
+    """How one experiment stands, and all of its spec except defaults."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
@@ -120,7 +120,6 @@ def print_experiment(
     if each.links.mlflow:
         grid.add_row("MLflow", cell(each.links.mlflow))
     console.print(grid)
-    console.print(events_table(events))
 
 
 def origin_of(each: ExperimentPublic) -> Iterator[tuple[str, str]]:
@@ -232,7 +231,9 @@ def make_table(*columns: str, right: int | None = None, fold: Sequence[int] = ()
 
 def _state(each: ExperimentPublic) -> str:
     asked = ", cancel requested" if each.cancel_requested_at and not each.state.ended else ""
-    code = each.waiting.code if each.waiting else None
+    if each.pause_requested_at and not each.state.ended and each.state is not State.PAUSED:
+        asked += ", pause requested"
+    code = each.waiting.code if each.waiting and each.state is not State.PAUSED else None
     waits = f", waits {_WAITS.get(code, code)}" if code else ""
     return f"[{COLOURS[each.state]}]{each.state}[/]{cell(waits)}{asked}"
 

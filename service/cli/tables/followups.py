@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,6 @@ from service.cli.tables.experiments import (
     age,
     cell,
     compact,
-    events_table,
     headline_text,
     make_table,
     notice_text,
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from service.shared.followup_schemas import CheckpointPublic, FollowupPublic
-    from service.shared.schemas import EventPublic
 
 
 def evaluations_table(found: Iterable[FollowupPublic], now: datetime) -> Table:
@@ -46,7 +44,7 @@ def evaluations_table(found: Iterable[FollowupPublic], now: datetime) -> Table:
     return table
 
 
-def print_followup(console: Console, each: FollowupPublic, events: Sequence[EventPublic], api: str) -> None:
+def print_followup(console: Console, each: FollowupPublic, api: str) -> None:
     """Everything about one follow-up."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold", no_wrap=True)
@@ -70,7 +68,6 @@ def print_followup(console: Console, each: FollowupPublic, events: Sequence[Even
     if each.kind == "prediction":
         grid.add_row("labels", f"{api}{each.links.self}")
     console.print(grid)
-    console.print(events_table(events))
 
 
 def checkpoints_table(found: Iterable[CheckpointPublic], now: datetime) -> Table:

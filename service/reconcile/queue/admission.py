@@ -42,7 +42,7 @@ class Admission:
     def settle(self, now: datetime, check_lead: Callable[[], None]) -> None:
         """Decides and acts. `check_lead` is asked before each row, and raises where it is not ours to act."""
         lines = self._lines.live()
-        if not any(line.waits or line.max_duration for line in lines):
+        if not any(line.waits_at(now) or line.max_duration for line in lines):
             return
         stuck: set[str] = set()
         for _ in range(_ROUNDS):

@@ -50,7 +50,7 @@ def snapshot_of(
         capacity=whole,
         maximum=whole,
         running=tuple(_running(line) for line in lines if line.state.has_job),
-        waiting=tuple(_waiting(line) for line in lines if line.waits and line.id not in without),
+        waiting=tuple(_waiting(line) for line in lines if line.waits_at(now) and line.id not in without),
         rules=current.rules,
     )
 

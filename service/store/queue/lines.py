@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Table, bindparam, or_, select, true, update
 
-from service.shared.states import LIVE, State
+from service.shared.states import WITH_JOB, State
 from service.store.database import Database
+from service.store.queue.pauses import rests_until
 from service.store.tables import experiments, followups, sweeps
 
 Kind = Literal["experiment", "sweep", "followup"]
@@ -27,7 +28,7 @@ _AT_ONCE = 500
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Line:
-    """One row, as far as the queue looks at it: see `JobRow`. `paused` is of sweeps alone."""
+    """One row, as far as the queue looks at it: see `JobRow`. `paused`: it is, or is to be."""
 
     kind: Kind
     id: str
@@ -61,6 +62,11 @@ class Line:
         """Whether it is to begin as soon as it may."""
         return self.state is State.QUEUED and self.cancel_requested_at is None and not self.paused
 
+    def waits_at(self, now: datetime) -> bool:
+        """The same, once the pause after a failure is over."""
+        until = rests_until(self.wait_reason)
+        return self.waits and (until is None or until <= now)
+
     @property
     def since(self) -> datetime:
         """When it was queued for the last time, as far as that is known."""
@@ -70,7 +76,7 @@ class Line:
     def leaving(self) -> bool:
         """Whether its job was told to end."""
         asked = (self.cancel_requested_at, self.preempt_requested_at, self.timeout_requested_at)
-        return any(at is not None for at in asked)
+        return any(at is not None for at in asked) or (self.paused and self.kind != "sweep")
 
 
 class QueueLines:
@@ -84,12 +90,11 @@ class QueueLines:
         found: list[Line] = []
         with self._database.reading() as connection:
             for kind, table in _TABLES.items():
-                paused = [table.c.paused] if kind == "sweep" else []
-                query = select(*(table.c[name] for name in _COLUMNS), *paused)
-                query = query.where(table.c.state.in_(LIVE), _own_job(kind))
+                paused = table.c.paused if kind == "sweep" else table.c.pause_requested_at.is_not(None)
+                query = select(*(table.c[name] for name in _COLUMNS), paused.label("paused"))
+                query = query.where(table.c.state.in_((State.QUEUED, *WITH_JOB)), _own_job(kind))
                 for row in connection.execute(query.order_by(table.c.created_at, table.c.id)).mappings():
-                    told = {"paused": False, **row, "kind": kind, "state": State(row["state"])}
-                    found.append(Line(**told))
+                    found.append(Line(**{**row, "kind": kind, "state": State(row["state"])}))
         return found
 
     def explain(self, reasons: Mapping[Kind, Mapping[str, Mapping[str, Any]]]) -> None:

@@ -40,6 +40,7 @@ def addresses(lab: Lab) -> Mapping[str, str]:
         "sweeps": "/ui/sweeps",
         "status": "/ui/status",
         "queue": "/ui/queue",
+        "audit": "/ui/audit",
         "submit": "/ui/submit",
         "completed": f"/ui/experiments/{first}",
         "failed": f"/ui/experiments/{failed}",

@@ -17,6 +17,7 @@ from service.api.trained.downloads import IfRangeHeader, RangeHeader, download, 
 from service.api.trained.pruning import PruneRequest, kept_of
 from service.api.trained.requests import CHECKPOINT_SCHEMA, CHECKPOINT_WORDS, checkpoint_named
 from service.api.views.followups import checkpoint_public
+from service.reconcile.reconciler import utc_now
 from service.shared.followup_schemas import CheckpointsPublic, PrunedPublic
 from service.store.experiments import Store
 from service.store.records import Conflict, Experiment
@@ -69,6 +70,9 @@ def remove(experiment_id: str, body: JsonBodyDep, store: StoreDep, settings: Set
     keep = kept_of(parse_document(body), storage, row.id)
     _check_unused(row, store)
     gone = prune(storage, row.id, keep=keep, running=False)
+    if gone:
+        told = ", ".join(each.name for each in gone)
+        store.audit.note("prune", "experiment", row.id, now=utc_now(), detail=told)
     return PrunedPublic(
         removed=tuple(checkpoint_public(row.id, each) for each in gone),
         items=tuple(checkpoint_public(row.id, each) for each in list_checkpoints(storage, row.id)),

@@ -1,13 +1,16 @@
-"""Cancel, retry, pause, resume: each asked for once more before it is done."""
+"""Cancel, retry, pause, resume, delete: each asked for once more before it is done."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 
+from service.api.entry.owners import owners
 from service.api.routes import experiments, sweeps
+from service.api.routes.keeping import deletions
+from service.api.routes.running import pausing
 from service.api.routes.trained import followups
 from service.api.web.forms import OWN_FORM
 from service.api.web.here import Here, HereDep
@@ -24,6 +27,7 @@ class Change:
     verb: str
     question: str
     do: Callable[[str, Here], object]
+    then: str | None = None  # the page to go to; None for that of what was changed
 
     @property
     def path(self) -> str:
@@ -50,6 +54,18 @@ CHANGES = (
         "cancel",
         "Cancel this experiment? Its job is told to end; what it has written so far stays.",
         _jobs(experiments.cancel),
+    ),
+    Change(
+        "experiments",
+        "pause",
+        "Pause this experiment? Its job writes a checkpoint at its next record, and ends for now.",
+        _jobs(pausing.pause),
+    ),
+    Change(
+        "experiments",
+        "resume",
+        "Go on with this experiment? It is queued again, and goes on from its checkpoint.",
+        _jobs(pausing.resume),
     ),
     Change(
         "experiments",
@@ -84,6 +100,27 @@ CHANGES = (
             identifier, here.store, here.queue, here.settings, here.wake
         ),
     ),
+    Change(
+        "experiments",
+        "delete",
+        "Delete this experiment with its checkpoints, logs and MLflow run? It cannot be undone.",
+        lambda identifier, here: deletions.experiment(identifier, here.deletion, artifacts=True),
+        then="/ui/experiments",
+    ),
+    Change(
+        "sweeps",
+        "delete",
+        "Delete this sweep with all its trials, their files and MLflow runs? It cannot be undone.",
+        lambda identifier, here: deletions.sweep(identifier, here.deletion, artifacts=True),
+        then="/ui/sweeps",
+    ),
+    Change(
+        "followups",
+        "delete",
+        "Delete this follow-up with what came out of it? It cannot be undone.",
+        lambda identifier, here: deletions.followup(identifier, here.deletion, artifacts=True),
+        then="/ui/experiments",
+    ),
 )
 _NAMES: dict[str, Callable[[str, Here], str]] = {
     "experiments": lambda identifier, here: here.store.get(identifier).name,
@@ -97,6 +134,10 @@ def question(of: str, verb: str) -> str:
     return next(each.question for each in CHANGES if (each.of, each.verb) == (of, verb))
 
 
+# Who sends a form that is none of ours learns nothing, not even whose it is.
+_OWN_FORM_FIRST = [OWN_FORM, Depends(owners)]
+
+
 def _add(change: Change) -> None:
     def ask(identifier: str, here: HereDep) -> Response:
         name = _NAMES[change.of](identifier, here)
@@ -105,10 +146,10 @@ def _add(change: Change) -> None:
 
     def do(identifier: str, here: HereDep) -> Response:
         change.do(identifier, here)
-        return go_to(here.request, f"/ui/{change.of}/{identifier}")
+        return go_to(here.request, change.then or f"/ui/{change.of}/{identifier}")
 
     router.add_api_route(change.path, ask, methods=["GET"])
-    router.add_api_route(change.path, do, methods=["POST"], dependencies=[OWN_FORM])
+    router.add_api_route(change.path, do, methods=["POST"], dependencies=_OWN_FORM_FIRST)
 
 
 for _each in CHANGES:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from service.api.attempts import attempts_of
 from service.api.routes import events, experiments
+from service.api.routes.running import attempts
 from service.api.routes.trained import checkpoints, evaluations, exports, predictions
 from service.api.routes.trained.lists import FollowupQuery
 from service.api.web.curves import curves
@@ -72,9 +73,10 @@ def log_live(experiment_id: str, here: HereDep) -> Response:
 
 @router.get("/ui/experiments/{experiment_id}/spec")
 def spec(experiment_id: str, here: HereDep) -> Response:
-    """Its spec as it is stored, what of it is no default, and what is not its recipe's."""
+    """Its spec as it was sent and as it is stored, what is no default in it, and what is not its recipe's."""
     experiment = _experiment(experiment_id, here)
-    return page(here.request, "spec.html", experiment=experiment, said=_said(experiment.spec))
+    sent = here.store.get(experiment_id).sent
+    return page(here.request, "spec.html", experiment=experiment, said=_said(experiment.spec), sent=sent)
 
 
 @router.get("/ui/diff")
@@ -99,6 +101,7 @@ def _found(experiment_id: str, here: Here) -> dict[str, Any]:
         "left": seconds_left(experiment.progress.expected_end if experiment.progress else None, utc_now()),
         "curves": curves(metric_lines(here.settings.layout, row.id, every)),
         "tail": log_tail(_attempts(row, here), _SHOWN_TAIL),
+        "attempts": attempts.of_experiment(experiment_id, here.store, cursor=0, limit=_MOST_EVENTS).items,
         "events": events.of_experiment(experiment_id, here.store, cursor=0, limit=_MOST_EVENTS).items,
         "ray": ray_page(row, here.store, here.settings),
     }

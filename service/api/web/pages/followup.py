@@ -8,6 +8,7 @@ from fastapi import APIRouter, Response
 
 from service.api.attempts import attempts_of
 from service.api.routes import events
+from service.api.routes.running import attempts
 from service.api.routes.trained import evaluations, followups
 from service.api.web.followed import log_tail, ray_page
 from service.api.web.here import Here, HereDep
@@ -51,6 +52,7 @@ def _found(followup_id: str, here: Here) -> dict[str, Any]:
         "stream": f"/followups/{row.id}/events/stream",
         "pictures": tuple(each for each in names if each.endswith(_PICTURES)),
         "tail": log_tail((place.attempt(each) for each in attempts_of(row, None)), _TAIL_BYTES),
+        "attempts": attempts.of_followup(followup_id, here.store, cursor=0, limit=_MOST_EVENTS).items,
         "events": events.of_followup(followup_id, here.store, cursor=0, limit=_MOST_EVENTS).items,
         "ray": ray_page(row, here.store, here.settings),
     }

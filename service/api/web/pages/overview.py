@@ -68,7 +68,7 @@ def _overview(here: Here) -> dict[str, Any]:
 def list_experiments(here: HereDep) -> Response:
     """Experiments, newest first, narrowed and chosen."""
     query = query_of(here.request, experiments.ExperimentQuery)
-    found = experiments.find(query, here.store, here.settings, here.facts, here.queue)
+    found = experiments.find(query, here.store, here.settings, here.facts, here.queue, here.owner)
     return page(
         here.request,
         "experiments.html",
@@ -85,7 +85,7 @@ def list_experiments(here: HereDep) -> Response:
 def list_sweeps(here: HereDep) -> Response:
     """Sweeps, newest first."""
     query = query_of(here.request, sweeps.SweepQuery)
-    found = sweeps.find(query, here.store, here.settings, here.facts, here.queue)
+    found = sweeps.find(query, here.store, here.settings, here.facts, here.queue, here.owner)
     return page(
         here.request,
         "sweeps.html",

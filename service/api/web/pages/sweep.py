@@ -8,6 +8,7 @@ from fastapi import APIRouter, Response
 
 from service.api.attempts import attempts_of
 from service.api.routes import events, sweeps
+from service.api.routes.running import attempts
 from service.api.web.followed import log_tail, ray_page, seconds_left
 from service.api.web.here import Here, HereDep
 from service.api.web.render import live_answer, live_part, page
@@ -41,9 +42,10 @@ def live(sweep_id: str, here: HereDep) -> Response:
 
 @router.get("/ui/sweeps/{sweep_id}/spec")
 def spec(sweep_id: str, here: HereDep) -> Response:
-    """Its document as it is stored."""
+    """Its document as it was sent and as it is stored."""
     found = sweeps.show(sweep_id, here.store, here.settings, here.facts, here.queue, trials=0)
-    return page(here.request, "sweep_spec.html", sweep=found)
+    sent = here.store.sweeps.get(sweep_id).sent
+    return page(here.request, "sweep_spec.html", sweep=found, sent=sent)
 
 
 def _found(sweep_id: str, here: Here) -> dict[str, Any]:
@@ -59,6 +61,7 @@ def _found(sweep_id: str, here: Here) -> dict[str, Any]:
         "table": table,
         "grids": _grids(table),
         "tail": log_tail((folder.attempt(each) for each in attempts_of(row, None)), _TAIL_BYTES),
+        "attempts": attempts.of_sweep(sweep_id, here.store, cursor=0, limit=_MOST_EVENTS).items,
         "events": events.of_sweep(sweep_id, here.store, cursor=0, limit=_MOST_EVENTS).items,
         "ray": ray_page(row, here.store, here.settings),
         "most_trials": _MOST_TRIALS,

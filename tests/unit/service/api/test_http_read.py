@@ -19,6 +19,7 @@ from tests.data_factories import make_report, spec_document
 from tests.fakes import FakeBackend
 from tests.unit.service.api.test_http_create import check_problem
 from tests.unit.service.conftest import TestClient, failed_report, until
+from tests.unit.service.sweep_job import sweep_document
 from trainer.results.report import AttemptReport, write_report
 
 
@@ -40,6 +41,19 @@ def state(client: TestClient, identifier: str) -> str:
 
 def wake(client: TestClient) -> None:
     client.app.state.reconciler.wake()  # type: ignore[attr-defined]
+
+
+def test_the_document_as_it_was_sent(client: TestClient) -> None:
+    """Letter by letter, of an experiment and of a sweep; a trial has none of its own, and says so."""
+    for path, document in (("experiments", spec_document()), ("sweeps", sweep_document())):
+        text = json.dumps(document, indent=3, ensure_ascii=False).replace("{", "{  ", 1)
+        made = client.post(f"/{path}", content=text.encode(), headers={"Content-Type": "application/json"})
+        answer = client.get(f"{made.headers['location']}/sent")
+        assert (answer.status_code, answer.text) == (200, text)
+        assert answer.headers["content-type"] == "application/json"
+    trial = client.get(f"/experiments?sweep={made.json()['id']}").json()["items"][0]["id"]
+    check_problem(client.get(f"/experiments/{trial}/sent"), 404)
+    assert "made by the service" in client.get(f"/experiments/{trial}/sent").json()["detail"]
 
 
 def test_an_experiment_from_post_to_comparison(
@@ -382,7 +396,7 @@ def test_docs_need_no_network(client: TestClient) -> None:
 @pytest.mark.parametrize(
     ("path", "allowed"),
     [
-        ("/sweeps", "state, cursor, limit"),
+        ("/sweeps", "state, owner, project, cursor, limit"),
         ("/sweeps/s/table", "format"),
         ("/experiments/e/logs", "offset, attempt"),
         ("/methods", "no parameters"),

@@ -91,7 +91,7 @@ def test_names_and_messages_in_tables(service: Service, encoding: str) -> None:
     with RebalanceClient(service.url) as client:
         experiment = client.submit(spec_document())
     error = ErrorPublic(type="DataError", message=f"{ODD}\nsecond line")
-    print_experiment(console, experiment.model_copy(update={"error": error}), [], service.url)
+    print_experiment(console, experiment.model_copy(update={"error": error}), service.url)
     text = raw.getvalue().decode(encoding)
     assert len(re.findall(r"Fence\\u001b\[31m\\u202e\\udcff<b>\[bold\]", text)) == 3
     assert "second line" in text

@@ -63,7 +63,7 @@ def test_an_experiment_names_the_mode(modes: list[Any], shown: str | None) -> No
         headline=Headline(mIoU=40.0),
         links=Links(self="/a", events="/b", logs="/l", metrics="/m", report="/c", cancel="/x"),
     )
-    print_experiment(Console(file=out, width=120), each, [], "")
+    print_experiment(Console(file=out, width=120), each, "")
     [line] = [line for line in out.getvalue().splitlines() if line.startswith("scores")]
     assert ("(" in line) == (shown is not None)
     assert shown is None or line.rstrip().endswith(f"({shown})")

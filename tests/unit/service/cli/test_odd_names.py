@@ -89,7 +89,7 @@ def test_an_experiment_in_a_terminal() -> None:
         updated_at=now, notices=(NoticePublic(**SAID.model_dump()),), links=links,
     )  # fmt: skip
     console = Console(width=200, file=io.StringIO(), force_terminal=True, color_system=None)
-    print_experiment(console, experiment, [], "http://127.0.0.1")
+    print_experiment(console, experiment, "http://127.0.0.1")
     text = cast(io.StringIO, console.file).getvalue()
     assert r"Fence\u001b[31m has none; hint: [bold]look[/bold]" in text
     assert 'label_map {"0": null, "255": 1}' in text

@@ -75,6 +75,6 @@ def test_show_says_what_mlflow_lacks(settings: Settings, tracking: dict[str, Any
     """One line while something is missing, none where all is well."""
     console = Console(width=200)
     with console.capture() as captured:
-        print_experiment(console, experiment_with(settings, **tracking), [], "http://api")
+        print_experiment(console, experiment_with(settings, **tracking), "http://api")
     lines = [each.strip() for each in captured.get().splitlines() if each.startswith("tracking")]
     assert lines == ([] if line is None else [f"tracking  {line}"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 from pathlib import Path
@@ -103,3 +104,24 @@ def test_url_of_a_socket_that_listens_everywhere() -> None:
     """0.0.0.0 is no address to go to: the URL is the loopback's."""
     with bind("0.0.0.0", 0) as bound:
         assert url_of(bound) == f"http://127.0.0.1:{bound.getsockname()[1]}"
+
+
+def test_an_answer_in_two_pieces_is_not_held_back() -> None:
+    """What asyncio accepts from our socket has no Nagle: 40 ms for each answer with head and body."""
+
+    async def accepted(bound: socket.socket) -> int:
+        found: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def meet(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            here = writer.get_extra_info("socket")
+            found.set_result(here.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        async with await asyncio.start_server(meet, sock=bound):
+            _, writer = await asyncio.open_connection(*bound.getsockname())
+            nodelay = await asyncio.wait_for(found, 20)
+            writer.close()
+            return nodelay
+
+    with bind("127.0.0.1", 0) as bound:
+        assert asyncio.run(accepted(bound)) != 0

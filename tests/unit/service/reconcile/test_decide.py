@@ -9,6 +9,7 @@ import pytest
 
 from service.reconcile.cluster import JobObservation, JobStatus
 from service.reconcile.decide import Decision, Observation, Rules, decide
+from service.reconcile.retries.classes import Cause
 from service.shared.states import TRANSITIONS, State
 from service.store.records import Experiment
 from tests.data_factories import make_report
@@ -27,11 +28,12 @@ def judge(
     problem: str | None = None,
     now: datetime = LATE,
     message: str = "",
+    failed: dict[Cause, int] | None = None,
     **changes: Any,
 ) -> Decision | None:
     """decide() on an experiment that is running, or what `changes` make of it, its job so since START."""
     row: Experiment = new_row("e1", **{"state": State.RUNNING, **changes})
-    observation = Observation(JobObservation(status, message), START, report, problem)
+    observation = Observation(JobObservation(status, message), START, report, problem, failed or {})
     return decide(row, observation, now, RULES)
 
 
@@ -66,10 +68,10 @@ def test_a_bad_run_fails_and_is_not_retried(status: JobStatus) -> None:
 def test_a_retryable_error_is_tried_max_attempts_times(failures: int, to: State) -> None:
     """Lost workers lead back to the queue until the attempts are used up."""
     report = failed_report("e1", attempt=7, retryable=True, kind="WorkerLost")
-    decision = judge(JobStatus.FAILED, report=report, attempt=7, failures=failures)
+    decision = judge(JobStatus.FAILED, report=report, attempt=7, failed={Cause.WORKER: failures})
     assert decision is not None
     assert decision.to is to
-    assert decision.outcome.failures == (failures + 1 if to is State.QUEUED else None)
+    assert decision.outcome.failures == (1 if to is State.QUEUED else None)
     assert "WorkerLost" in decision.reason
 
 
@@ -77,8 +79,8 @@ def test_a_retryable_error_is_tried_max_attempts_times(failures: int, to: State)
 @pytest.mark.parametrize(("failures", "to"), [(0, State.QUEUED), (2, State.FAILED)])
 def test_a_job_without_report_is_lost_after_the_grace(status: JobStatus, failures: int, to: State) -> None:
     """Storage may show a report late: nothing before the grace, then a retry or, at last, JobLost."""
-    assert judge(status, now=SOON, failures=failures) is None
-    decision = judge(status, failures=failures, message="exit code 1")
+    assert judge(status, now=SOON) is None
+    decision = judge(status, failed={Cause.WORKER: failures}, message="exit code 1")
     assert decision is not None
     assert decision.to is to
     if to is State.FAILED:
@@ -90,7 +92,8 @@ def test_a_job_without_report_is_lost_after_the_grace(status: JobStatus, failure
 def test_a_cluster_that_went_away_does_not_count(attempt: int, to: State) -> None:
     """However often the service's cluster is restarted, an experiment goes on; only not for ever."""
     assert judge(JobStatus.GONE, now=SOON, attempt=attempt, failures=2) is None
-    decision = judge(JobStatus.GONE, attempt=attempt, failures=2)
+    lost = {Cause.CLUSTER: attempt - 1}
+    decision = judge(JobStatus.GONE, attempt=attempt, failures=2, failed=lost)
     assert decision is not None
     assert decision.to is to
     if to is State.QUEUED:

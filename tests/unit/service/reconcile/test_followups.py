@@ -120,7 +120,7 @@ def test_a_lost_worker_is_tried_again(world: World) -> None:
         leave(world.settings.layout, failed_followup(row, retryable=True))
         world.backend.finish(row.job_id, JobStatus.FAILED)
         world.step()
-        world.step()
+        world.step(60)  # the pause after a failure
     assert now_of(world, row).state is State.FAILED
 
 

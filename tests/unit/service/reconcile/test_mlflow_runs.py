@@ -11,6 +11,8 @@ import pytest
 from service.reconcile.cluster import AccessRefused, BackendUnreachable, RunFact
 from service.reconcile.mlflow_runs import MlflowRuns
 
+ENDED = 1_700_000_000_000  # milliseconds
+
 
 class Server:
     """Just enough of MLflow: one run."""
@@ -27,7 +29,8 @@ class Server:
             return httpx.Response(404, json={"error_code": "RESOURCE_DOES_NOT_EXIST"})
         if request.url.path == "/api/2.0/mlflow/runs/get":
             assert request.url.params["run_id"] == "m1"
-            return httpx.Response(200, json={"run": {"info": {"status": self.status}}})
+            ended = {} if self.status in ("RUNNING", "SCHEDULED") else {"end_time": ENDED}
+            return httpx.Response(200, json={"run": {"info": {"status": self.status, **ended}}})
         assert request.url.path == "/api/2.0/mlflow/runs/update"
         self.update = json.loads(request.content)
         return httpx.Response(200, json={})
@@ -41,6 +44,30 @@ def close(server: Server) -> None:
         runs.close()
 
 
+def test_a_deleted_run_goes_to_the_bin_with_its_artifacts() -> None:
+    """Those that MLflow hands on itself; of an unknown run nothing is asked further."""
+    asked: list[tuple[str, str, bytes]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append((request.method, request.url.path, request.content))
+        if request.url.params.get("run_id") == "none":
+            return httpx.Response(404, json={})
+        info = {"artifact_uri": "mlflow-artifacts:/1/m1/artifacts"}
+        return httpx.Response(200, json={"run": {"info": info}})
+
+    runs = MlflowRuns("http://127.0.0.1:5000", transport=httpx.MockTransport(answer))
+    runs.delete_run("m1")
+    runs.delete_run("none")
+    runs.close()
+    assert [each[:2] for each in asked] == [
+        ("GET", "/api/2.0/mlflow/runs/get"),
+        ("POST", "/api/2.0/mlflow/runs/delete"),
+        ("DELETE", "/api/2.0/mlflow-artifacts/artifacts/1/m1/artifacts"),
+        ("GET", "/api/2.0/mlflow/runs/get"),
+    ]
+    assert json.loads(asked[1][2]) == {"run_id": "m1"}
+
+
 @pytest.mark.parametrize("status", ["RUNNING", "SCHEDULED"])
 def test_an_open_run_is_closed(status: str) -> None:
     """It gets the status and an end time in milliseconds."""
@@ -51,7 +78,15 @@ def test_an_open_run_is_closed(status: str) -> None:
     assert server.update["end_time"] > 10**12
 
 
-@pytest.mark.parametrize("status", ["FINISHED", "FAILED", "KILLED", None])
+@pytest.mark.parametrize("status", ["FINISHED", "FAILED"])
+def test_a_run_that_an_attempt_has_ended_is_given_the_experiments_status(status: str) -> None:
+    """It failed, was to be tried again, and was cancelled meanwhile; when it ended stays."""
+    server = Server(status)
+    close(server)
+    assert server.update == {"run_id": "m1", "status": "KILLED", "end_time": ENDED}
+
+
+@pytest.mark.parametrize("status", ["KILLED", None])
 def test_an_ended_or_unknown_run_is_left_alone(status: str | None) -> None:
     """The job closed it itself, or somebody deleted it."""
     server = Server(status)

@@ -132,7 +132,7 @@ def test_a_lost_job_is_tried_again_under_a_new_id(world: World) -> None:
     """After the grace the attempt counts up; three losses fail the experiment."""
     world.add()
     for attempt in (1, 2, 3):
-        world.step()
+        world.step(60)  # the pause after a failure
         assert f"e1-{attempt}" in world.backend.jobs
         world.backend.finish(f"e1-{attempt}", JobStatus.FAILED, "worker died")
         world.step()
@@ -149,7 +149,7 @@ def test_restarts_of_the_cluster_cost_no_attempt(world: World) -> None:
     world.step()
     for attempt in range(1, 6):
         world.backend.lose(f"e1-{attempt}")
-        world.step()
+        world.step(100)
         world.step(6)
         assert world.backend.jobs.keys() == {f"e1-{attempt + 1}"}
     world.leave_report(make_report("e1").model_copy(update={"attempt": 6}))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from service.reconcile.thread import ReconcilerLoop
+from service.reconcile.thread import ReconcilerLoop, rest_seconds
 from service.shared.settings import Settings
 from service.shared.states import State
 from service.store.experiments import Store
@@ -44,6 +44,12 @@ def test_wake_is_answered_long_before_the_interval(world: World, loop: Reconcile
     until(lambda: world.state() is State.SUBMITTED)
     loop.stop()
     assert loop.trouble() == "the reconciler is not running"
+
+
+def test_passes_leave_time_for_requests() -> None:
+    """Short ones take at most a fifth of the time; after a long one what was asked for waits a second."""
+    assert rest_seconds(0.01) == pytest.approx(0.04)
+    assert rest_seconds(5.0) == 1.0
 
 
 class Failing:

@@ -27,10 +27,16 @@ def test_sources_are_the_table_read_backwards(state: State) -> None:
     assert set(state.sources) == {other for other in State if state in TRANSITIONS[other]}
 
 
-@pytest.mark.parametrize("state", [state for state in State if not state.ended])
-def test_every_open_state_can_be_cancelled_and_can_fail(state: State) -> None:
+@pytest.mark.parametrize("state", [state for state in LIVE if state is not State.PAUSED])
+def test_every_state_that_goes_on_can_be_cancelled_paused_and_can_fail(state: State) -> None:
     """No experiment can get stuck."""
-    assert {State.CANCELLED, State.FAILED} <= TRANSITIONS[state]
+    assert {State.CANCELLED, State.PAUSED, State.FAILED} <= TRANSITIONS[state]
+
+
+def test_nothing_happens_to_a_paused_one_unasked() -> None:
+    """It is taken up again or cancelled."""
+    assert TRANSITIONS[State.PAUSED] == {State.QUEUED, State.CANCELLED}
+    assert not State.PAUSED.has_job
 
 
 def test_every_state_is_reached_from_the_first() -> None:

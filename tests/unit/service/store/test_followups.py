@@ -7,12 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy.exc import IntegrityError
 
 from service.shared.followup_ids import is_followup_id
 from service.shared.states import State
 from service.store.new_rows import new_followup
-from service.store.records import Conflict, Followup, Outcome, UnknownFollowup
+from service.store.records import Conflict, Followup, Outcome, UnknownExperiment, UnknownFollowup
 from tests.unit.service.conftest import START, World
 from tests.unit.service.followup_job import REQUESTS, request
 
@@ -39,8 +38,8 @@ def test_what_was_stored_comes_back(world: World, kind: str) -> None:
 
 
 def test_of_no_experiment_none_is_stored(world: World) -> None:
-    """The database itself holds a follow-up to an experiment that there is."""
-    with pytest.raises(IntegrityError):
+    """A follow-up is of an experiment that there is, also where that went just now."""
+    with pytest.raises(UnknownExperiment):
         add(world, experiment="nobody")
 
 

@@ -151,3 +151,37 @@ def test_from_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     settings.layout.attempt("e2", 1).log.write("…")
     assert main(["adopt", *flags]) == ExitCode.FAILED
     assert "e2" in json.loads(capsys.readouterr().out)["left"]
+
+
+def test_attempts_come_with_their_row(world: World, tmp_path: Path) -> None:
+    """The lost one, and the one that ended, each with its log; those of a sweep as well."""
+    world.add()
+    world.step()
+    world.backend.finish("e1-1", JobStatus.FAILED)
+    world.step()
+    world.step(60)
+    world.step()
+    report = make_report("e1").model_copy(update={"attempt": 2})
+    world.settings.layout.attempt("e1", 2).host.write("node-2")
+    world.leave_report(report)
+    with _new_database(world, tmp_path / "other") as other:
+        adopt(other.store, other.settings.layout)
+        first, second = other.store.attempts("e1")[0]
+    assert (first.error_type, first.job_id, first.ended_at is None) == ("JobLost", "e1-1", False)
+    assert (second.error_type, second.host, second.log) == (None, "node-2", "runs/e1/2/log.txt")
+
+
+def test_what_was_paused_still_is(world: World, tmp_path: Path) -> None:
+    """It is no end, and goes on only where somebody asks for it."""
+    world.add()
+    world.step()
+    report = failed_report("e1", kind="Paused").model_copy(update={"state": "cancelled"})
+    world.leave_report(report)
+    with _new_database(world, tmp_path / "other") as other:
+        adopt(other.store, other.settings.layout)
+        other.step(100)
+        row = other.store.get("e1")
+        assert (row.state, row.error_type, row.ended_at) == (State.PAUSED, None, None)
+        other.store.resume("e1", attempt=2, now=other.now)
+        other.step()
+        assert other.state() is State.SUBMITTED

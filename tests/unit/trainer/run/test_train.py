@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tests.factories import ListSink, tiny_plan
-from trainer.base.errors import NonFiniteLoss
+from trainer.base.errors import NonFiniteLoss, Paused
 from trainer.plan import Plan
 from trainer.results.confusion_file import read_confusion
 from trainer.results.picture_metrics import picture_scores
@@ -19,6 +19,7 @@ from trainer.results.report import AttemptResult
 from trainer.results.shown_file import read_shown
 from trainer.run.runner import build_model
 from trainer.run.worker import train
+from trainer.storage.sink import Record
 
 pytestmark = pytest.mark.slow
 
@@ -105,6 +106,37 @@ def test_resume_is_exact(storage: Path, method: str) -> None:
     assert sink.records[0]["message"] == "resumed from iteration 3"
     assert [record["iteration"] for record in sink.records if record["kind"] == "train"] == [4, 5, 6]
     assert_same(weights(stopped), expected)
+    assert resumed.evaluation == result.evaluation
+
+
+class PausingSink(ListSink):
+    """Somebody asks for a pause while the record of this iteration is written."""
+
+    def __init__(self, plan: Plan, iteration: int) -> None:
+        super().__init__()
+        self._file, self._iteration = plan.layout.pause(plan.experiment), iteration
+
+    def emit(self, record: Record) -> None:
+        super().emit(record)
+        if (record["kind"], record["iteration"]) == ("train", self._iteration):
+            self._file.write("")
+
+
+def test_pause_and_resume_are_exact(storage: Path) -> None:
+    """Paused where no checkpoint was due, a run goes on from there, to the weights of one never paused."""
+    spec: dict[str, Any] = {"method": "region_rebalance", "schedule": {"iterations": 6, "batch_size": 4}}
+    rare = {"checkpoint_interval": 6}
+    plan = tiny_plan(storage, experiment="never-paused", **spec).model_copy(update=rare)
+    result, expected = trained(plan)
+    plan = tiny_plan(storage, experiment="paused", **spec).model_copy(update=rare)
+    with pytest.raises(Paused, match="paused at iteration 3, where its checkpoint is"):
+        train(plan, PausingSink(plan, 3))
+    assert plan.layout.checkpoints("paused").names() == ["iter_3.pth"]
+    plan.layout.pause("paused").delete()
+    sink = ListSink()
+    resumed = train(plan, sink)
+    assert [record["iteration"] for record in sink.records if record["kind"] == "train"] == [4, 5, 6]
+    assert_same(weights(plan), expected)
     assert resumed.evaluation == result.evaluation
 
 

@@ -25,7 +25,13 @@ from tests.unit.service.api.test_http_create import check_problem
 from tests.unit.service.conftest import TestClient, bearer, make_token, statements
 
 OPEN = {"/healthz", "/readyz"}
-ADMINS = {("POST", "/tokens"), ("GET", "/tokens"), ("DELETE", "/tokens/{token_id}"), ("GET", "/quotas")}
+ADMINS = {
+    ("POST", "/tokens"),
+    ("GET", "/tokens"),
+    ("DELETE", "/tokens/{token_id}"),
+    ("GET", "/quotas"),
+    ("GET", "/audit"),
+}
 READS = {"GET", "HEAD"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from html import unescape
@@ -99,6 +100,17 @@ def test_a_form_that_is_sent_twice_stores_one_experiment(client: TestClient) -> 
     assert [each.status_code for each in (*sent, other)] == [303] * 3
     assert sent[0].headers["location"] == sent[1].headers["location"] != other.headers["location"]
     assert len(client.get("/experiments").json()["items"]) == 2
+
+
+def test_a_spec_is_shown_as_it_was_sent_too(client: TestClient) -> None:
+    """As text, whatever is in it; of an experiment and of a sweep."""
+    for kind, document in (("experiments", spec_document()), ("sweeps", sweep_document())):
+        sent = json.dumps({**document, "name": "<b>&"}, indent=5)
+        made = client.post(kind, content=sent.encode(), headers={"Content-Type": "application/json"})
+        page = client.get(f"/ui{made.headers['location']}/spec").text
+        (shown,) = re.findall(r'was sent">(.*?)</pre>', page, re.DOTALL)
+        assert "<b>" not in shown
+        assert unescape(shown) == sent
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,11 @@ from service.api.web.differences import differences
 from service.api.web.followed import log_tail, seconds_left
 from service.api.web.limits import MOST_WRONG, WINDOW_SECONDS, WrongTokens
 from service.api.web.render import static_file
-from service.api.web.words import compact, duration, pretty, size, time_text
+from service.api.web.words import compact, duration, pretty, time_text
 from service.shared.settings import Settings
 from tests.unit.service.conftest import START
 from trainer.base.errors import Problem, SpecError
+from trainer.base.text import size
 from trainer.spec.spec import parse_spec
 
 FILLED = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0009"
-down_revision = "0008"
+revision = "0010"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 
@@ -19,6 +19,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_index(op.f("ix_experiments_spec_hash_created_at"), table_name="experiments")
-    with op.batch_alter_table("experiments") as batch:
-        batch.drop_column("duplicate_of")
-        batch.drop_column("continues")
+    op.drop_column("experiments", "duplicate_of")
+    op.drop_column("experiments", "continues")

@@ -1,0 +1,1 @@
+"""`python -m benchmarks.service`: what the service takes and gives under load; see `__main__.py`."""

@@ -1,0 +1,1 @@
+"""Routes of what goes, and of who asked for what."""

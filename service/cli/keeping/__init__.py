@@ -1,0 +1,1 @@
+"""Commands about what goes, and about who asked for what."""

@@ -1,0 +1,38 @@
+"""Attempts as a table for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from service.cli.tables.experiments import NONE, cell, make_table
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from service.shared.attempt_schemas import AttemptPublic
+
+
+def attempts_table(found: Iterable[AttemptPublic]) -> Table:
+    """A row for each try: where it ran, from when to when, and what ended it."""
+    table = make_table(
+        "attempt", "host", "submitted", "ended", "job", "exit", "error", "counted", fold=(1, 6)
+    )
+    for each in found:
+        table.add_row(
+            str(each.attempt),
+            cell(each.host or NONE),
+            _at(each.submitted_at),
+            _at(each.ended_at),
+            each.job_status or "",
+            "" if each.exit_code is None else str(each.exit_code),
+            cell(each.error_type or ""),
+            "yes" if each.counted else "",
+        )
+    return table
+
+
+def _at(moment: datetime | None) -> str:
+    return NONE if moment is None else f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,1 @@
+"""What no rule keeps any longer: found, judged, taken away."""

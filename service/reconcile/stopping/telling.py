@@ -1,0 +1,58 @@
+"""What a job that is alive is told, each pass anew: to end now, or to rest at its next record."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from service.reconcile.cluster import Backend
+from service.store.records import JobRow
+from trainer.storage.directories import AttemptDir
+from trainer.storage.port import StoredFile
+
+_ASKED = "pause was asked\n"
+
+
+class Telling:
+    """Tells jobs, and remembers since when each has been told to end: a service that starts begins anew."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, datetime] = {}
+
+    def since(self, job_id: str) -> datetime | None:
+        """When the job was first told to end; None where it was not."""
+        return self._since.get(job_id)
+
+    def forget(self, job_id: str) -> None:
+        """Its row has gone on."""
+        self._since.pop(job_id, None)
+
+    def tell(
+        self, row: JobRow, backend: Backend, attempt: AttemptDir, pause: StoredFile | None, now: datetime
+    ) -> None:
+        """Tells the row's job what is wanted of it, if anything is.
+
+        It is stopped again each pass: a job that is still starting cannot be stopped yet. One that is to rest
+        reads of it in the file `pause`, and writes its checkpoint first; before its first record it has none
+        to write, and is stopped as well.
+
+        Raises:
+            BackendUnreachable, OSError: it was not told; the next pass does it.
+        """
+        if row.stop_asked_at is not None:
+            backend.stop(row.job_id)
+            self._since.setdefault(row.job_id, now)
+        elif pause is not None:
+            wanted = row.pause_requested_at is not None
+            set_pause(pause, wanted=wanted)
+            if wanted and not attempt.metrics.size():
+                backend.stop(row.job_id)
+
+
+def set_pause(file: StoredFile, *, wanted: bool) -> None:
+    """Writes or removes the file that asks a training to rest. Raises OSError."""
+    if wanted == file.exists():
+        return
+    if wanted:
+        file.write(_ASKED)
+    else:
+        file.delete()

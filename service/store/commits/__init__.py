@@ -1,0 +1,1 @@
+"""How what was written becomes durable, and what that costs."""

@@ -1,0 +1,1 @@
+"""Rows that go, and what must stay because something needs it."""

@@ -1,0 +1,226 @@
+"""An experiment rests because somebody asks for it, and goes on where it was."""
+
+from __future__ import annotations
+
+import pytest
+
+from service.reconcile.cluster import JobStatus
+from service.reconcile.retry_on_request import retry
+from service.reconcile.stopping.pausing import pause, resume
+from service.shared.states import State
+from service.store.records import Conflict
+from tests.data_factories import make_report
+from tests.unit.service.conftest import START, World, failed_report
+from trainer.results.report import AttemptError, AttemptReport
+
+
+def begin(world: World, identifier: str = "e1", attempt: int = 1) -> None:
+    """Its job trains: it has left a record."""
+    world.step()
+    world.backend.run(f"{identifier}-{attempt}")
+    world.step()
+    here = world.settings.layout.attempt(identifier, attempt)
+    here.metrics.write('{"kind": "train", "iteration": 120, "loss": 0.5, "time": 1.0}\n')
+
+
+def paused_report(attempt: int = 1) -> AttemptReport:
+    """What a job leaves that read of the pause."""
+    error = AttemptError(type="Paused", message="paused at iteration 120, where its checkpoint is")
+    changes = {"state": "cancelled", "result": None, "error": error, "attempt": attempt}
+    return make_report("e1").model_copy(update=changes)
+
+
+def rest(world: World, attempt: int = 1) -> None:
+    """The job writes its checkpoint and ends."""
+    world.leave_report(paused_report(attempt))
+    world.backend.finish(f"e1-{attempt}")
+    world.step()
+
+
+def ask(world: World) -> None:
+    pause(world.store, world.settings.layout, "e1", world.now)
+
+
+def go_on(world: World) -> None:
+    resume(world.store, world.settings.layout, "e1", world.now)
+
+
+def test_a_running_one_rests_and_goes_on(world: World) -> None:
+    """Its job is asked by a file and never stopped; paused, it holds no place; resumed, it is another attempt
+    of the same experiment, no failure is counted, and the new job is not asked to rest.
+    """
+    world.add()
+    begin(world)
+    ask(world)
+    file = world.settings.layout.pause("e1")
+    assert file.exists()
+    world.step()
+    assert (world.state(), world.backend.jobs["e1-1"].stops) == (State.RUNNING, 0)
+    rest(world)
+    row = world.store.get("e1")
+    assert (row.state, row.attempt, row.failures, row.ended_at) == (State.PAUSED, 1, 0, None)
+    assert (row.progress or {})["iteration"] == 120
+    assert world.reasons()[-1] == "paused at iteration 120, where its checkpoint is"
+    assert world.store.busy() == 0
+    world.step(10**6)
+    assert world.state() is State.PAUSED
+    go_on(world)
+    assert not file.exists()
+    world.step()
+    row = world.store.get("e1")
+    assert (row.state, row.attempt, row.failures, row.pause_requested_at) == (State.SUBMITTED, 2, 0, None)
+    assert row.mlflow_status_due is None
+
+
+def test_a_queued_one_rests_at_once_and_keeps_its_attempt(world: World) -> None:
+    """It is never submitted, and begins with attempt 1 once it is resumed."""
+    world.add()
+    ask(world)
+    world.step()
+    assert (world.state(), world.backend.jobs) == (State.PAUSED, {})
+    go_on(world)
+    world.step()
+    assert list(world.backend.jobs) == ["e1-1"]
+
+
+def test_a_submit_that_was_cut_off_is_not_forgotten(world: World) -> None:
+    """A job that the row does not know of is found, and ends, before the row rests."""
+    world.add()
+    world.settings.layout.attempt("e1", 1).spec.write("{}")
+    world.backend.submit("e1-1", ["python"], {})
+    ask(world)
+    world.step()
+    assert world.state() is State.SUBMITTED
+    world.step()
+    assert world.backend.jobs["e1-1"].stops == 1
+    world.step(10)
+    world.step(10)
+    assert world.state() is State.PAUSED
+
+
+def test_one_without_a_record_is_stopped(world: World) -> None:
+    """A job that still waits, for nodes say, has nothing to keep, and is not waited for."""
+    world.add()
+    world.step()
+    world.backend.run("e1-1")
+    world.step()
+    ask(world)
+    world.step()
+    assert world.backend.jobs["e1-1"].stops == 1
+    world.step()
+    world.step(10)
+    assert world.state() is State.PAUSED
+
+
+def test_a_pause_that_is_taken_back_costs_nothing(world: World) -> None:
+    """Before the job has read of it; afterwards the attempt that paused is followed by another, uncounted."""
+    world.add()
+    begin(world)
+    ask(world)
+    go_on(world)
+    world.step()
+    assert (world.state(), world.settings.layout.pause("e1").exists()) == (State.RUNNING, False)
+    ask(world)
+    world.leave_report(paused_report())
+    go_on(world)
+    world.backend.finish("e1-1")
+    world.step()
+    row = world.store.get("e1")
+    assert (row.state.has_job, row.attempt, row.failures) == (True, 2, 0)
+
+
+def test_a_file_that_storage_did_not_take_is_written_later(world: World) -> None:
+    """The row says what is wanted; each pass makes the file say the same."""
+    world.add()
+    begin(world)
+    world.store.request_pause("e1", now=world.now)
+    world.step()
+    assert world.settings.layout.pause("e1").exists()
+    world.store.resume("e1", attempt=2, now=world.now)
+    world.step()
+    assert not world.settings.layout.pause("e1").exists()
+
+
+def test_a_paused_one_can_be_cancelled_and_not_retried(world: World) -> None:
+    """A retry is refused with what to do instead; one that was cancelled meanwhile can be retried."""
+    world.add()
+    begin(world)
+    ask(world)
+    rest(world)
+    with pytest.raises(
+        Conflict, match=r"is paused; only one .* can be retried; it goes on .*rebalance resume e1"
+    ):
+        retry(world.store, world.settings.layout, world.store.get("e1"), world.now)
+    world.store.request_cancel("e1", now=world.now)
+    with pytest.raises(Conflict, match="cancel still pending"):
+        go_on(world)
+    world.step()
+    row = world.store.get("e1")
+    assert (row.state, world.reasons()[-1]) == (State.CANCELLED, "cancelled while it was paused")
+    again = retry(world.store, world.settings.layout, row, world.now)
+    assert (again.state, again.attempt, again.pause_requested_at) == (State.QUEUED, 2, None)
+
+
+def test_cancel_goes_before_pause(world: World) -> None:
+    """Who asks for both gets the end."""
+    world.add()
+    begin(world)
+    ask(world)
+    world.store.request_cancel("e1", now=world.now)
+    world.step()
+    assert world.backend.jobs["e1-1"].stops == 1
+    world.step()
+    world.step(10)
+    assert world.state() is State.CANCELLED
+
+
+@pytest.mark.parametrize(("retryable", "state"), [(True, State.PAUSED), (False, State.FAILED)])
+def test_an_error_before_the_pause_is_what_it_is(world: World, retryable: bool, state: State) -> None:
+    """A loss that is not finite fails; a worker that is lost rests, for its next try is to wait."""
+    world.add()
+    begin(world)
+    ask(world)
+    world.leave_report(
+        failed_report("e1", retryable=retryable, kind="WorkerLost" if retryable else "NonFiniteLoss")
+    )
+    world.backend.finish("e1-1", JobStatus.FAILED)
+    world.step()
+    assert world.state() is state
+
+
+def test_a_result_that_was_faster_stays(world: World) -> None:
+    """Nothing is trained again."""
+    world.add()
+    begin(world)
+    ask(world)
+    world.leave_report(make_report("e1"))
+    world.step()
+    assert world.state() is State.COMPLETED
+    with pytest.raises(Conflict, match="ended already"):
+        ask(world)
+
+
+def test_a_trial_rests_with_its_sweep_alone(world: World) -> None:
+    """Refused with the command that does it; a detached one is an experiment like others."""
+    world.add(sweep_id="swp-1", trial=3)
+    with pytest.raises(Conflict, match=r"trial 3 of sweep swp-1.*rebalance sweep pause swp-1"):
+        ask(world)
+    world.store.transition(world.store.get("e1"), to=State.FAILED, reason="x", now=START)
+    retry(world.store, world.settings.layout, world.store.get("e1"), world.now)
+    ask(world)
+    world.step()
+    assert world.state() is State.PAUSED
+
+
+def test_what_rests_leaves_its_place_to_others(world: World) -> None:
+    """With one place, the next begins."""
+    world.settings = world.settings.model_copy(update={"max_running": 1})
+    world.__post_init__()
+    world.add()
+    begin(world)
+    world.add("e2")
+    world.step()
+    assert world.state("e2") is State.QUEUED
+    ask(world)
+    rest(world)
+    assert world.state("e2") is State.SUBMITTED
