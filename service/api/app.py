@@ -80,8 +80,8 @@ _SENT = (
     ExportRequest,
     PruneRequest,
     ExtendRequest,
-    SweepExtension,
     GcRequest,
+    SweepExtension,
 )
 _DESCRIPTION = """
 Train and compare long-tailed semantic segmentation methods, region rebalance (arXiv 2204.01969) among them.

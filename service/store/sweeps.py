@@ -97,6 +97,7 @@ class SweepStore(Ledger[Sweep]):
             changes = changes_of_another(sweeps.c.keys(), grown.attempt, now) | asked | {"paused": False}
             self.write(connection, seen.id, **changes)
             self.record(connection, [event(seen.id, now, grown.attempt, here.state, State.QUEUED, reason)])
+            note_deed(connection, "extend", "sweep", seen.id, at=now, detail=reason)
             self._trials.reopen(connection, seen.id, reason="its sweep was extended", now=now)
             note_deed(connection, "extend", "sweep", seen.id, at=now, detail=reason)
             for start in range(0, len(trials), _AT_ONCE):
