@@ -100,10 +100,12 @@ class Store(ExperimentRows):
         return {"detached": row.sweep_id is not None, "stopped": False}
 
     def of_hash(self, spec_hash: str, *, limit: int) -> list[Experiment]:
-        """Experiments of this spec that completed, or go on and are not to be cancelled, newest first."""
+        """Experiments of this spec that completed, or go on and are not to be stopped, newest first."""
+        going_on = [state for state in LIVE if state is not State.PAUSED]
         wanted = (
-            experiments.c.state.in_((*LIVE, State.COMPLETED)),
+            experiments.c.state.in_((*going_on, State.COMPLETED)),
             experiments.c.cancel_requested_at.is_(None),
+            experiments.c.pause_requested_at.is_(None),
         )
         query = select(experiments).where(experiments.c.spec_hash == spec_hash, *wanted)
         return self.select(query.order_by(experiments.c.created_at.desc()).limit(limit))
