@@ -61,6 +61,7 @@ bench: setup
 campaign: setup
 	@test -n "$(CAMVID)" || { echo "make campaign: say where CamVid lies: make campaign CAMVID=DIR (docs/datasets.md)" >&2; exit 2; }
 	FAULT_ROUNDS=3 FAULTS_WRITE=docs/results/faults.json $(PY) -m pytest -q -s tests/e2e/test_sweep_faults.py
+	FAULTS_ROUNDS=4 FAULTS_WRITE=docs/results/faults.json $(PY) -m pytest -q -s tests/faults
 	PARITY=all RECIPES=all $(PY) -m pytest -q tests/integration/parity
 	RECIPES=all RECIPES_WRITE=docs/results/recipes.md $(PY) -m pytest -q tests/integration/test_recipe_rows.py
 	EXPORTS=all EXPORTS_WRITE=docs/results/exports.md $(PY) -m pytest -q tests/integration/test_export_catalogue.py

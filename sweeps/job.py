@@ -19,6 +19,7 @@ from sweeps.document.preset_options import add_preset_options, preset_defaults, 
 from sweeps.document.presets import PRESETS
 from sweeps.document.resolve import resolve_trials
 from sweeps.document.spec import SweepSpec, parse_sweep
+from sweeps.document.stages import forms
 from sweeps.results.report import SweepReport, write_sweep_report
 from trainer.base.data_roots import names_in
 from trainer.base.documents import MalformedDocument, parse_document, read_document
@@ -188,12 +189,14 @@ def _refuse_another(storage: Storage, identifier: str, sweep: SweepSpec) -> None
 
     Raises:
         SpecError: the id belongs to a sweep that is not this one. Name and limits may change, but for the
-            number of trials; tags are a part of the trials.
+            number of trials; tags are a part of the trials. It may have been extended.
     """
     file = storage.sweep(identifier).spec
     if not file.exists():
         return
     before, now = _lasting(parse_sweep(parse_document(file.read_bytes()))), _lasting(sweep)
+    if any(_lasting(each) == before for each in forms(sweep)):
+        return  # it, or what it was before it was extended
     got = f"{identifier} is another sweep's id: that one began with another document"
     wanted = "what it began with, or another --sweep; /name and the other limits may change"
     changed = [pointer for pointer in now if now[pointer] != before[pointer]]

@@ -193,6 +193,13 @@ class Server:
             self._process.wait(_STOP_SECONDS)
         self._process = None
 
+    def crash(self) -> None:
+        """Ends it as a crash does: nothing is written any more, and the next start reads its log."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait(_STOP_SECONDS)
+        self._process = None
+
     def close(self) -> None:
         """Ends it and removes all it has written."""
         self.stop()

@@ -37,7 +37,7 @@ from service.api.routes import (
     sweeps,
     tokens,
 )
-from service.api.routes.again import extend
+from service.api.routes.again import extend, extend_sweep
 from service.api.routes.keeping import audit, deletions, gc
 from service.api.routes.running import attempts, pausing
 from service.api.routes.trained import checkpoints, evaluations, exports, followups, predictions
@@ -68,6 +68,7 @@ from service.shared.settings import Settings, SettingsError
 from service.shared.token_schemas import TokenCreate
 from service.store.experiments import Store
 from sweeps.document.spec import SweepSpec
+from sweeps.document.stages import SweepExtension
 from trainer.spec.followups import EvaluationRequest, ExportRequest
 from trainer.spec.spec import ExperimentSpec
 
@@ -80,6 +81,7 @@ _SENT = (
     PruneRequest,
     ExtendRequest,
     GcRequest,
+    SweepExtension,
 )
 _DESCRIPTION = """
 Train and compare long-tailed semantic segmentation methods, region rebalance (arXiv 2204.01969) among them.
@@ -197,7 +199,7 @@ def _add_entry(app: FastAPI, settings: Settings, probe: str | None) -> None:
 def _add_routes(app: FastAPI, settings: Settings) -> None:
     """All parts of the API, in the order of its documents."""
     trained = (extend, checkpoints, evaluations, predictions, exports, followups)
-    shown = (events, streams, sweeps, sweep_table, comparisons, reports)
+    shown = (events, streams, sweeps, extend_sweep, sweep_table, comparisons, reports)
     kept = (deletions, audit, gc)
     for part in (experiments, pausing, attempts, outputs, *trained, *shown, *kept):
         _include(app, part.router, HTTPStatus(422), HTTPStatus.SERVICE_UNAVAILABLE)

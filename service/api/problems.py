@@ -1,4 +1,4 @@
-"""From errors to application/problem+json: the only file that knows status codes."""
+"""From errors to application/problem+json."""
 
 from __future__ import annotations
 
@@ -15,53 +15,20 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
+from service.api.answers import ANSWERS, CHALLENGES
 from service.api.requests import (
     BadParameter,
     BadPicture,
     BodyTooLarge,
-    Busy,
-    ForeignForm,
-    InvalidToken,
-    NoPicture,
-    NotAcceptable,
-    NotForm,
-    NothingThere,
     NotJson,
-    NoToken,
     NotPicture,
-    NotYours,
-    QueueFull,
-    ScopeTooSmall,
     TooOften,
-    UnknownRecipe,
 )
-from service.reconcile.cluster import BackendUnreachable
 from service.shared.log_lines import REQUEST_ID
 from service.shared.schemas import ProblemDetail
-from service.store.records import (
-    BadCursor,
-    BadKey,
-    Conflict,
-    KeyReused,
-    NoReport,
-    NothingSent,
-    StoreUnavailable,
-    Unknown,
-    UnknownExperiment,
-    UnknownFollowup,
-    UnknownSweep,
-)
+from service.store.records import BadCursor, Unknown
 from service.store.tokens import UnknownToken
-from trainer.base.documents import MalformedDocument
-from trainer.base.errors import (
-    CheckpointError,
-    ComparisonError,
-    DataError,
-    Problem,
-    RegionRebalanceError,
-    ReportError,
-    SpecError,
-)
+from trainer.base.errors import Problem, SpecError
 from trainer.base.pointers import pointer_to
 from trainer.base.text import printable
 
@@ -73,96 +40,12 @@ LOCATION = {
     "Location": {"description": "Where it is from now on.", "schema": {"type": "string"}, "required": True}
 }
 
-_STATUS: dict[type[RegionRebalanceError], HTTPStatus] = {
-    BadCursor: HTTPStatus.BAD_REQUEST,
-    BadKey: HTTPStatus.BAD_REQUEST,
-    MalformedDocument: HTTPStatus.BAD_REQUEST,
-    NoToken: HTTPStatus.UNAUTHORIZED,
-    InvalidToken: HTTPStatus.UNAUTHORIZED,
-    ScopeTooSmall: HTTPStatus.FORBIDDEN,
-    NotYours: HTTPStatus.FORBIDDEN,
-    ForeignForm: HTTPStatus.FORBIDDEN,
-    UnknownExperiment: HTTPStatus.NOT_FOUND,
-    UnknownSweep: HTTPStatus.NOT_FOUND,
-    UnknownFollowup: HTTPStatus.NOT_FOUND,
-    UnknownToken: HTTPStatus.NOT_FOUND,
-    UnknownRecipe: HTTPStatus.NOT_FOUND,
-    NoReport: HTTPStatus.NOT_FOUND,
-    NothingSent: HTTPStatus.NOT_FOUND,
-    NothingThere: HTTPStatus.NOT_FOUND,
-    NotAcceptable: HTTPStatus.NOT_ACCEPTABLE,
-    Conflict: HTTPStatus.CONFLICT,
-    KeyReused: HTTPStatus.CONFLICT,
-    CheckpointError: HTTPStatus.CONFLICT,
-    NoPicture: HTTPStatus.CONFLICT,
-    ComparisonError: HTTPStatus.CONFLICT,
-    ReportError: HTTPStatus.CONFLICT,
-    BodyTooLarge: HTTPStatus(413),  # its name changed in Python 3.13
-    NotJson: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    NotPicture: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    NotForm: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    SpecError: HTTPStatus(422),
-    DataError: HTTPStatus(422),
-    BadParameter: HTTPStatus(422),
-    BadPicture: HTTPStatus(422),
-    TooOften: HTTPStatus.TOO_MANY_REQUESTS,
-    QueueFull: HTTPStatus.SERVICE_UNAVAILABLE,
-    StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
-    BackendUnreachable: HTTPStatus.SERVICE_UNAVAILABLE,
-    Busy: HTTPStatus.SERVICE_UNAVAILABLE,
-}
-_TITLES: dict[type[RegionRebalanceError], str] = {
-    BadCursor: "Unknown cursor",
-    BadKey: "Invalid Idempotency-Key",
-    MalformedDocument: "Malformed JSON",
-    NoToken: "A token is needed",
-    InvalidToken: "Not a token that counts",
-    ScopeTooSmall: "Not with this token",
-    NotYours: "Somebody else's",
-    ForeignForm: "Not a form of this page",
-    UnknownExperiment: "No such experiment",
-    UnknownSweep: "No such sweep",
-    UnknownFollowup: "No such follow-up",
-    UnknownToken: "No such token",
-    UnknownRecipe: "No such recipe",
-    NoReport: "No report yet",
-    NothingSent: "Nothing was sent",
-    NothingThere: "Nothing there",
-    NotAcceptable: "Not in this form",
-    Conflict: "Too late",
-    KeyReused: "Idempotency-Key used before with another body",
-    CheckpointError: "No such checkpoint",
-    NoPicture: "No picture",
-    ComparisonError: "These experiments cannot be compared",
-    ReportError: "Unreadable report",
-    BodyTooLarge: "Body too large",
-    NotJson: "Not JSON",
-    NotPicture: "Not a picture",
-    NotForm: "Not a form",
-    SpecError: "Invalid spec",
-    DataError: "Unusable data",
-    BadParameter: "Invalid parameter",
-    BadPicture: "Unusable picture",
-    TooOften: "Too many requests",
-    QueueFull: "The queue is full",
-    StoreUnavailable: "Database unavailable",
-    BackendUnreachable: "Cluster unreachable",
-    Busy: "Busy",
-}
-# RFC 6750, section 3: how a client is told that it must show a token, or another one.
-_CHALLENGES: dict[type[RegionRebalanceError], str] = {
-    NoToken: 'Bearer realm="region-rebalance"',
-    InvalidToken: 'Bearer realm="region-rebalance", error="invalid_token"',
-    ScopeTooSmall: 'Bearer realm="region-rebalance", error="insufficient_scope"',
-}
-
-
 _LATER = {"Retry-After": "10"}  # seconds: what is away comes back by itself, or somebody sees to it
 
 
 def install(app: FastAPI) -> None:
     """Makes every error of `app`, also those of the framework, a problem document."""
-    for kind in _STATUS:
+    for kind in ANSWERS:
         app.add_exception_handler(kind, problem_of)
     app.add_exception_handler(RequestValidationError, _framework_validation)
     app.add_exception_handler(HTTPException, _framework_http)
@@ -202,17 +85,17 @@ CHANGE: dict[str, Any] = {
 
 
 def problem_of(_request: Request, error: Exception) -> Response:
-    """The problem document for an error of ours; its class is among those of `_STATUS`."""
-    known = next(kind for kind in type(error).__mro__ if kind in _STATUS)
+    """The problem document for an error of ours; its class is among those of `ANSWERS`."""
+    known = next(kind for kind in type(error).__mro__ if kind in ANSWERS)
     errors: tuple[Problem, ...] = ()
     if isinstance(error, SpecError | BadParameter):
         errors = error.problems
     elif isinstance(error, BadPicture):
         errors = (error.problem,)
     name = "".join(f"-{c.lower()}" if c.isupper() else c for c in known.__name__).lstrip("-")
-    told = problem(_STATUS[known], _TITLES[known], _detail(error), kind=name, errors=errors)
-    if known in _CHALLENGES:
-        told.headers["WWW-Authenticate"] = _CHALLENGES[known]
+    told = problem(*ANSWERS[known], _detail(error), kind=name, errors=errors)
+    if known in CHALLENGES:
+        told.headers["WWW-Authenticate"] = CHALLENGES[known]
     if isinstance(error, TooOften):
         told.headers["Retry-After"] = str(error.retry_after_seconds)
     return told

@@ -10,7 +10,7 @@ from functools import partial
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from service.cli.again.options import add_again_options
+from service.cli.again.options import add_again_options, add_sweep_extend_options
 from service.cli.dataset_options import add_dataset_options
 from service.cli.experiment_options import add_experiment_options, add_whose
 from service.cli.failure import fail
@@ -76,6 +76,7 @@ _SWEEP_COMMANDS = {
     "cancel": ("sweeps:cancel", "ask a sweep to stop"),
     "pause": ("sweeps:pause", "start no more trials; those that run finish"),
     "resume": ("sweeps:resume", "start trials again"),
+    "extend": ("again.commands:extend_sweep", "more seeds, values or draws of one that completed"),
 }
 # Commands that are programs of the trainer, and take its flags.
 _PROGRAMS = {
@@ -256,7 +257,8 @@ def _sweep(parser: _Parser) -> None:
     added["list"].add_argument("--limit", type=positive, default=50, help="how many at most (50)")
     for name in ("show", "table", "watch", "cancel", "pause", "resume"):
         added[name].add_argument("id", metavar="ID", type=identifier)
-    for name in ("submit", "table", "watch"):
+    add_sweep_extend_options(added["extend"])
+    for name in ("submit", "table", "watch", "extend"):
         added[name].add_argument("--format", choices=_FORMATS, help="of the table, for a file")
     added["table"].add_argument("--classes", action="store_true", help="also IoU class by class")
 

@@ -85,6 +85,29 @@ class SweepCalls(ApiCaller):
         params: Params = {"format": form}
         return self.send("GET", f"/sweeps/{segment(sweep_id)}/table", params=params).text
 
+    def extend_sweep(
+        self,
+        sweep_id: str,
+        *,
+        seeds: int | Sequence[int] | None = None,
+        axes: Mapping[str, Sequence[Any]] | None = None,
+        trials: int | None = None,
+    ) -> SweepPublic:
+        """Adds trials to one that has completed, and queues it again.
+
+        Args:
+            seeds: so many more, or these.
+            axes: more values of grids, by the pointer of their axis.
+            trials: so many more draws, of `random` and `optuna`.
+        """
+        from service.shared.sweep_schemas import SweepPublic
+
+        asked = {"seeds": seeds if seeds is None or isinstance(seeds, int) else [*seeds], "trials": trials}
+        document: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+        if axes:
+            document["axes"] = {pointer: [*values] for pointer, values in axes.items()}
+        return self.ask(SweepPublic, "POST", f"/sweeps/{segment(sweep_id)}/extend", json=document)
+
     def cancel_sweep(self, sweep_id: str) -> SweepPublic:
         """Asks for its end; its state follows. 409 where it has ended already. (So for the next two.)"""
         return self._change(sweep_id, "cancel")

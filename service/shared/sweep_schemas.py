@@ -49,6 +49,7 @@ class SweepLinks(Public):
     cancel: str
     pause: str
     resume: str
+    extend: str = ""  # services before had none
     mlflow: str | None = None
 
 

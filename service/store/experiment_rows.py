@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, insert, or_, select
 
+from service.shared.states import State
+from service.store.changes import changes_of_another, event
 from service.store.database import Database
 from service.store.jobs import Ledger
 from service.store.records import Experiment, Tagged, UnknownExperiment
@@ -28,6 +31,24 @@ class ExperimentRows(Ledger[Experiment]):
         query = select(experiments.c.id).where(experiments.c.continues.in_(theirs))
         with self._database.reading() as connection:
             return list(connection.scalars(query))
+
+    def reopen(self, connection: Connection, sweep_id: str, *, reason: str, now: datetime) -> None:
+        """Trials that their sweep's end cancelled before they began wait again, within a transaction."""
+        left = (
+            experiments.c.sweep_id == sweep_id,
+            experiments.c.state == State.CANCELLED,
+            experiments.c.started_at.is_(None),
+            experiments.c.cancel_requested_at.is_(None),
+            ~experiments.c.stopped,
+            ~experiments.c.detached,
+        )
+        rows = connection.execute(select(experiments.c.id, experiments.c.attempt).where(*left)).all()
+        for row in rows:
+            changes = changes_of_another(experiments.c.keys(), row.attempt, now)
+            self.write(connection, row.id, **changes)
+        happened = [event(row.id, now, row.attempt, State.CANCELLED, State.QUEUED, reason) for row in rows]
+        if happened:
+            self.record(connection, happened)
 
     def insert_tagged(self, connection: Connection, new: Sequence[Tagged], reason: str) -> None:
         """New experiments with their tags and first events, within a transaction."""

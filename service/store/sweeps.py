@@ -8,10 +8,19 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select, true
 
 from service.shared.states import ENDED, LIVE, State
+from service.store.changes import changes_of_another, event
 from service.store.database import Database
 from service.store.experiment_rows import ExperimentRows
 from service.store.jobs import Ledger
-from service.store.records import Experiment, Filters, StateCount, Sweep, Tagged, UnknownSweep
+from service.store.records import (
+    Conflict,
+    Experiment,
+    Filters,
+    StateCount,
+    Sweep,
+    Tagged,
+    UnknownSweep,
+)
 from service.store.rows import Kind
 from service.store.tables import experiments, sweep_events, sweeps
 from service.store.trail.deeds import note_deed
@@ -69,6 +78,31 @@ class SweepStore(Ledger[Sweep]):
                 self.write(connection, sweep_id, paused=paused, updated_at=now)
                 note_deed(connection, "pause" if paused else "resume", "sweep", sweep_id, at=now)
             return self.read(connection, sweep_id)
+
+    def extend(
+        self, seen: Sweep, grown: Sweep, trials: Sequence[Tagged], *, reason: str, now: datetime
+    ) -> Sweep:
+        """Queues one that completed again, as `grown`, with more trials; those never begun wait again.
+
+        Raises:
+            Conflict: it did not complete, or somebody was faster.
+        """
+        with self._database.writing() as connection:
+            here = self.read(connection, seen.id, lock=True)
+            if here.attempt != seen.attempt or here.state is not State.COMPLETED:
+                raise Conflict(f"sweep {seen.id} is {here.state} in attempt {here.attempt} by now")
+            asked = {
+                name: getattr(grown, name) for name in ("spec", "gpus", "cpus", "most_gpus", "most_cpus")
+            }
+            changes = changes_of_another(sweeps.c.keys(), grown.attempt, now) | asked | {"paused": False}
+            self.write(connection, seen.id, **changes)
+            self.record(connection, [event(seen.id, now, grown.attempt, here.state, State.QUEUED, reason)])
+            note_deed(connection, "extend", "sweep", seen.id, at=now, detail=reason)
+            self._trials.reopen(connection, seen.id, reason="its sweep was extended", now=now)
+            for start in range(0, len(trials), _AT_ONCE):
+                part = trials[start : start + _AT_ONCE]
+                self._trials.insert_tagged(connection, part, f"added to sweep {seen.id}")
+            return self.read(connection, seen.id)
 
     def queued(self, *, limit: int) -> list[Sweep]:
         """Sweeps to submit, oldest first, those left out that are paused."""

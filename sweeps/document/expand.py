@@ -14,6 +14,7 @@ from pydantic import JsonValue
 from sweeps.document.json_fields import identity, label, list_of, neighbours, put, rounded, within
 from sweeps.document.rebase import rebased
 from sweeps.document.spec import MAX_TRIALS, Axis, SweepSpec
+from sweeps.document.stages import before, seeds_of
 from trainer.base.errors import Problem, SpecError
 from trainer.base.pointers import excerpt
 from trainer.spec import methods
@@ -58,7 +59,8 @@ def num_draws(sweep: SweepSpec) -> int:
 
 
 def expand(sweep: SweepSpec) -> tuple[Trial, ...]:
-    """The trials of a grid or random search; seeds vary slowest, so that whole tables come early.
+    """The trials of a grid or random search; seeds vary slowest, so that whole tables come early. Of one that
+    was extended those come first that it had before, with their numbers.
 
     Raises:
         SpecError: too many trials (with their number), a pointer to a field that does not exist, or a value
@@ -69,17 +71,35 @@ def expand(sweep: SweepSpec) -> tuple[Trial, ...]:
     if sweep.search != "grid":
         _check_search(sweep)
     trials: list[Trial] = []
-    points = list(_points(sweep))
-    for seed in sweep.seeds if sweep.seeds is not None else (sweep.base.seed,):
-        problems: list[Problem] = []
-        for number, (variant, settings) in enumerate(points, start=len(trials)):
-            made = make_trial(sweep, number, variant, settings, seed)
-            if isinstance(made, Trial):
-                trials.append(made)
-            else:
-                problems += made
-        refuse(problems)  # another seed would only repeat them
+    problems: list[Problem] = []
+    last: int | None = None
+    for number, (seed, variant, settings) in enumerate(_combinations(sweep)):
+        if seed != last:
+            refuse(problems)  # another seed would only repeat them
+        made = make_trial(sweep, number, variant, settings, seed)
+        if isinstance(made, Trial):
+            trials.append(made)
+        else:
+            problems += made
+        last = seed
+    refuse(problems)
     return tuple(trials)
+
+
+def _combinations(sweep: SweepSpec) -> list[tuple[int, str | None, Settings]]:
+    """(seed, variant, settings) of each trial, in the order of their numbers."""
+    points = list(_points(sweep))
+    whole = [(seed, variant, settings) for seed in seeds_of(sweep) for variant, settings in points]
+    if not sweep.grown:
+        return whole
+    first = _combinations(before(sweep))
+    had = {_key(each) for each in first}
+    return [*first, *(each for each in whole if _key(each) not in had)]
+
+
+def _key(combination: tuple[int, str | None, Settings]) -> Hashable:
+    seed, variant, settings = combination
+    return identity([seed, variant, dict(settings)])
 
 
 def refuse(problems: Iterable[Problem]) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, JsonValue, ValidationError
 
+from sweeps.document.growth import Growth
 from sweeps.document.json_fields import KINDS, UNVARIED, identity, is_range, number_text, overlap, texts
 from trainer.base.errors import Problem, SpecError
 from trainer.base.pointers import excerpt, problems_of
@@ -135,6 +136,11 @@ class SweepSpec(StrictModel):
         description="Of the sweep as a whole; it begins where there is room for one trial.",
     )
     tags: dict[TagKey, TagValue] = Field(default_factory=dict, max_length=50)
+    grown: Annotated[tuple[Growth, ...], Field(strict=False)] = Field(
+        default=(),
+        exclude_if=lambda value: not value,
+        description="Its sizes before each extension; written by `extend` alone.",
+    )
 
 
 @cache

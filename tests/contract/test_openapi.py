@@ -30,6 +30,8 @@ BODIES: dict[str, tuple[Any, str]] = {
     "evaluations": ({}, "application/json"),
     "exports": ({"formats": ["onnx"]}, "application/json"),
     "prune": ({"keep": []}, "application/json"),
+    "extend": ({"iterations": 1, "rate": "rescaled"}, "application/json"),
+    "gc": ({}, "application/json"),
     "predictions": (b"x", "image/png"),
 }
 NAMES = {"name": "final"}

@@ -82,6 +82,12 @@ class Instance:
             return None
         return Endpoints(**document)
 
+    @property
+    def pid(self) -> int:
+        """Of `serve` itself."""
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         """SIGKILL to `serve` alone: Ray and MLflow go on."""
         assert self._process is not None

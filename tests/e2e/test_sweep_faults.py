@@ -11,7 +11,6 @@ import os
 import random
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -22,6 +21,7 @@ from service.shared.sweep_schemas import SweepPublic
 from sweeps.results.table import Table
 from tests.e2e.instance import Instance, until
 from tests.factories import tiny_document
+from tests.kept import keep_in
 from trainer.results.report import read_report
 from trainer.storage.directories import trial_id
 from trainer.storage.layout import Storage
@@ -128,8 +128,7 @@ def test_kills_cost_time_and_nothing_else(instance: Instance, untouched: Faulty)
     counts = {"rounds": rounds, "seed": seed, "trials": rounds * TRIALS}
     counts |= {name: sum(each[name] for each in found) for name in found[0]}
     print(json.dumps(counts))
-    if write := os.environ.get("FAULTS_WRITE"):
-        Path(write).write_text(json.dumps({"faults": counts}, indent=1) + "\n")
+    keep_in("FAULTS_WRITE", lambda kept: kept.update({"faults": counts}))
 
 
 def one_round(instance: Instance, untouched: Faulty, draws: random.Random) -> dict[str, int]:

@@ -63,6 +63,10 @@ class Sweep:
         if cluster is not None:
             self._environment["RAY_ADDRESS"] = cluster
 
+    def becomes(self, document: dict[str, Any]) -> None:
+        """From now on its drivers are given another document."""
+        self._spec.write_text(json.dumps(document))
+
     def start(self, *options: str) -> subprocess.Popen[bytes]:
         argv = [sys.executable, "-m", "sweeps.job", "--spec", str(self._spec), "--sweep", "s"]
         with self._out.open("ab") as out:

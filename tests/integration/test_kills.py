@@ -5,7 +5,6 @@ KILLS=20 for a campaign; KILLS_WRITE=FILE keeps what was counted.
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import subprocess
@@ -22,6 +21,7 @@ import torch
 
 from tests.factories import tiny_plan
 from tests.integration import killed_rank
+from tests.kept import keep_in
 from trainer.plan import Plan
 from trainer.storage.checkpoints import find_checkpoint
 
@@ -136,14 +136,10 @@ def test_killed_after_a_best_evaluation(tmp_path: Path, repository: Path) -> Non
 
 def _keep(name: str, at: list[int]) -> None:
     """What was counted, where a campaign asks for it."""
-    wanted = os.environ.get("KILLS_WRITE")
-    if wanted:
-        file = Path(wanted)
-        kept = json.loads(file.read_text()) if file.exists() else {}
-        kept[name] = {
-            "iterations": ITERATIONS,
-            "kills": len(at),
-            "last_iteration_before_each": at,
-            "weights": "equal, bit for bit",
-        }
-        file.write_text(json.dumps(kept, indent=1) + "\n")
+    counts = {
+        "iterations": ITERATIONS,
+        "kills": len(at),
+        "last_iteration_before_each": at,
+        "weights": "equal, bit for bit",
+    }
+    keep_in("KILLS_WRITE", lambda kept: kept.update({name: counts}))

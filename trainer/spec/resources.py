@@ -21,7 +21,7 @@ def _from_name(value: object) -> object:
 
 def _from_words(value: object) -> object:
     """Seconds of `36h`; what is no such text is left, and refused as what it is."""
-    found = re.fullmatch(_DURATION, value, re.ASCII) if isinstance(value, str) else None
+    found = re.fullmatch(_DURATION, value, re.ASCII) if isinstance(value, str) and value else None
     if found is None:
         return value
     return sum(int(part[:-1]) * _UNITS[part[-1]] for part in found.groups() if part)

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
 from service.api.again.longer import refuse_continues
+from service.api.again.more import refuse_grown
 from service.api.bodies import SENT, JsonBodyDep, as_it_came, json_body
 from service.api.dependencies import (
     FactsDep,
@@ -121,6 +122,7 @@ def create(
     if row is None:
         spec = parse_sweep(document, machines(document.get("base") if isinstance(document, dict) else None))
         refuse_continues(spec.base, "/base/continues")
+        refuse_grown(spec)
         trials = resolve_trials(
             spec,
             expand(spec),

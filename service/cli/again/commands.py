@@ -1,11 +1,13 @@
-"""`rebalance extend`: further iterations of an experiment that has completed."""
+"""`rebalance extend` and `rebalance sweep extend`: more of what has completed."""
 
 from __future__ import annotations
 
 import argparse
 
 from service.cli.experiments import follow_to_end, tell
+from service.cli.sweeps import watch
 from service.client import RebalanceClient
+from trainer.base.schema_words import counted
 
 
 def extend(args: argparse.Namespace, client: RebalanceClient) -> int:
@@ -21,3 +23,12 @@ def extend(args: argparse.Namespace, client: RebalanceClient) -> int:
         return follow_to_end(args, client, stored)
     total = stored.spec["schedule"]["iterations"]
     return tell(args, stored, f"{stored.state}, {total} iterations in all, continues {args.id}")
+
+
+def extend_sweep(args: argparse.Namespace, client: RebalanceClient) -> int:
+    """Adds trials to a sweep; with --wait stays for its table."""
+    seeds = args.seed or args.seeds
+    sweep = client.extend_sweep(args.id, seeds=seeds, axes=dict(args.axis), trials=args.trials)
+    if args.wait:
+        return watch(args, client)
+    return tell(args, sweep, f"{sweep.state}, {counted(sweep.counts.total, 'trial')} in all")

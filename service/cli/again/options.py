@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 import math
 from collections.abc import Mapping
+from typing import Any
 
 from service.cli.option_types import identifier
 from trainer.base.commands import positive
@@ -23,6 +25,32 @@ def add_again_options(added: Mapping[str, argparse.ArgumentParser]) -> None:
     extend.add_argument("--learning-rate", type=_rate, metavar="RATE", help=text)
     extend.add_argument("--idempotency-key", metavar="KEY", help="the same key stores it only once")
     extend.add_argument("--wait", action="store_true", help="stay until it has ended")
+
+
+def add_sweep_extend_options(parser: argparse.ArgumentParser) -> None:
+    """Those of `rebalance sweep extend`, its table's format aside."""
+    parser.add_argument("id", metavar="ID", type=identifier)
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument("--seeds", type=positive, metavar="N", help="so many more, for each row")
+    either.add_argument("--seed", type=int, action="append", metavar="SEED", help="this one; repeat for more")
+    text = "more values of a grid, as JSON: /method/lambda=0.5,1.0; repeat for more axes"
+    parser.add_argument(
+        "--axis", type=_axis, action="append", default=[], metavar="POINTER=VALUES", help=text
+    )
+    parser.add_argument("--trials", type=positive, metavar="N", help="so many more draws (random, optuna)")
+    parser.add_argument("--wait", action="store_true", help="stay for its table")
+
+
+def _axis(text: str) -> tuple[str, list[Any]]:
+    pointer, equals, values = text.partition("=")
+    try:
+        found = json.loads(f"[{values}]")
+    except ValueError:
+        found = []
+    if not equals or not found:
+        allowed = 'a pointer, = and values as JSON, such as /method/lambda=0.5,1.0 or /model="small"'
+        raise argparse.ArgumentTypeError(f"{text!r} is refused; allowed: {allowed}")
+    return pointer, found
 
 
 def _rate(text: str) -> float:

@@ -75,7 +75,8 @@ def _tell_gc(args: argparse.Namespace, found: GcPublic) -> bool:
         from service.cli.tables.keeping import gc_lines, gc_table
 
         print_table(gc_table(found), empty="nothing goes")
-        print("\n".join(gc_lines(found)))
+        if found.items:
+            print("\n".join(gc_lines(found)))
     return any(each.trouble for each in found.items)
 
 

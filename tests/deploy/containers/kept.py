@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 from typing import Any
+
+from tests.kept import keep_in
 
 
 def keep(part: str, name: str, value: Any) -> None:
     """Prints it, and puts it into the part `containers` of the file, beside what other tests keep there."""
     print(json.dumps({name: value}), flush=True)
-    if wanted := os.environ.get("DEPLOY_WRITE"):
-        file = Path(wanted)
-        kept = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+
+    def change(kept: dict[str, Any]) -> None:
         kept.setdefault("containers", {}).setdefault(part, {})[name] = value
-        file.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+
+    keep_in("DEPLOY_WRITE", change)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.deploy.hosts.lab import Counts
 from tests.deploy.hosts.namespaces import NoNamespaces, require_namespaces
+from tests.kept import keep_in
 from tests.postgres import NoPostgres, Programs, find_programs
 
 ASKED = frozenset(filter(None, os.environ.get("HOSTS", "").split(",")))
@@ -42,9 +43,8 @@ def programs_or_skip(config: pytest.Config) -> Programs:
 def keep(name: str, counts: Counts) -> None:
     """Prints what was counted, and keeps it where a campaign asks for it."""
     print(json.dumps({name: counts}))
-    if wanted := os.environ.get("HOSTS_WRITE"):
-        file = Path(wanted)
-        kept = json.loads(file.read_text()) if file.exists() else {}
-        hosts = kept.setdefault("hosts", {})
-        hosts |= {"seed": SEED, "iterations": ITERATIONS, name: counts}
-        file.write_text(json.dumps(kept, indent=1) + "\n")
+
+    def change(kept: dict[str, Any]) -> None:
+        kept.setdefault("hosts", {}).update({"seed": SEED, "iterations": ITERATIONS, name: counts})
+
+    keep_in("HOSTS_WRITE", change)

@@ -210,7 +210,7 @@ def test_progress_trials_and_the_best_so_far(client: TestClient, cluster: Cluste
     assert client.get(f"/sweeps/{identifier}?trials=0").json()["trials"] == []
     assert len(client.get(f"/sweeps/{identifier}?trials=2").json()["trials"]) == 2
     assert set(body["links"]) == {
-        *("self", "events", "table", "experiments", "cancel", "pause", "resume", "mlflow")
+        *("self", "events", "table", "experiments", "cancel", "pause", "resume", "extend", "mlflow")
     }
     listed = client.get("/sweeps").json()["items"][0]
     assert listed["counts"] == body["counts"]

@@ -1,4 +1,4 @@
-"""`rebalance extend` and `submit --reuse`, against the real application over a fake cluster."""
+"""`rebalance extend`, `sweep extend` and `submit --reuse`, against the application over a fake cluster."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from service.store.experiments import Store
 from tests.data_factories import make_report, spec_document
 from tests.unit.service.checkpoint_files import leave_checkpoints
 from tests.unit.service.served import Service, until
+from tests.unit.service.sweep_job import SweepJob, sweep_document
 from trainer.base.ends import ExitCode
 from trainer.results.report import write_report
 
@@ -78,3 +79,39 @@ def test_what_cannot_be_meant(service: Service, completed: str, capsys: pytest.C
     assert "allowed" in capsys.readouterr().err
     assert main([*asked, "--learning-rate", "0.1"]) == ExitCode.BAD_INPUT
     assert capsys.readouterr().err.startswith("/learning_rate: is given, and /rate is rescaled")
+
+
+@pytest.fixture
+def swept(service: Service) -> str:
+    """A sweep of four trials that completed."""
+    with RebalanceClient(service.url) as client:
+        identifier = client.submit_sweep(sweep_document()).id
+    store = Store(service.settings.database)
+    reconciler = Reconciler(store, service.backend, service.settings, runs=None)
+    job = SweepJob.of(service.settings.layout, store.sweeps.get(identifier))
+    for number in range(4):
+        job.begin(number)
+        job.complete(number)
+    job.end()
+
+    def ended() -> bool:
+        reconciler.run_once(utc_now())
+        return store.sweeps.get(identifier).state.ended
+
+    until(ended)
+    store.close()
+    return identifier
+
+
+def test_more_trials(service: Service, swept: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Seeds, and values as JSON; the line says how many trials there are in all."""
+    asked = ["sweep", "extend", swept, "--api", service.url]
+    for flags in (["--axis", "/method/lambda"], ["--axis", "/method/lambda=high"], ["--seeds", "0"]):
+        with pytest.raises(SystemExit):
+            main([*asked, *flags])
+    assert main(asked) == ExitCode.BAD_INPUT
+    assert "asks for nothing" in capsys.readouterr().err
+    assert main([*asked, "--seed", "0", "--seed", "7"]) == ExitCode.BAD_INPUT
+    assert capsys.readouterr().err.startswith("/seeds/0: 0 is there already")
+    assert main([*asked, "--seeds", "1", "--axis", "/method/lambda=0.5,1.0"]) == 0
+    assert capsys.readouterr().out == f"{swept}  lambda: queued, 12 trials in all\n"
