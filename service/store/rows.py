@@ -14,10 +14,12 @@ from sqlalchemy import (
     Select,
     Table,
     and_,
+    bindparam,
     func,
     literal,
     or_,
     select,
+    tuple_,
 )
 
 from service.shared.states import ENDED, WITH_JOB, State
@@ -58,6 +60,8 @@ class Rows(Generic[Row]):
         self._kind = kind
         self._table = kind.table
         self._own_job = own_job
+        # Made once: to put it together costs as much as to ask.
+        self._one = select(kind.table).where(kind.table.c.id == bindparam("identifier"))
 
     def get(self, identifier: str) -> Row:
         """The row, or the kind's own error where there is none of this id."""
@@ -76,7 +80,8 @@ class Rows(Generic[Row]):
         query, at, key = select(self._table).where(*conditions), self._table.c.created_at, self._table.c.id
         if cursor is not None:
             here = Cursor.decode(cursor)
-            query = query.where(or_(at < here.created_at, and_(at == here.created_at, key < here.id)))
+            # Compared as a pair, both databases begin in the index at the cursor, however far back it is.
+            query = query.where(tuple_(at, key) < (here.created_at, here.id))
         rows = self.select(query.order_by(at.desc(), key.desc()).limit(limit + 1))
         more = len(rows) > limit
         last = rows[limit - 1] if more else None
@@ -179,17 +184,18 @@ class Rows(Generic[Row]):
 
     # ------------------------------------------------ for the store's own transactions
 
-    def select(self, query: Select[Any]) -> list[Row]:
-        """The rows of a query over all columns of the table."""
+    def select(self, query: Select[Any], **values: Any) -> list[Row]:
+        """The rows of a query over all columns of the table; `values` of its parameters, where it has any."""
         with self._database.reading() as connection:
-            return [self._kind.record.from_row(row._asdict()) for row in connection.execute(query)]
+            rows = connection.execute(query, values)
+            return [self._kind.record.from_row(row._asdict()) for row in rows]
 
     def read(self, connection: Connection, identifier: str, *, lock: bool = False) -> Row:
         """The row, within a transaction."""
         if "\0" in identifier:
             raise self._kind.unknown(identifier)  # Postgres would refuse the question
-        query = select(self._table).where(self._table.c.id == identifier)
-        row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+        query = self._one.with_for_update() if lock else self._one
+        row = connection.execute(query, {"identifier": identifier}).one_or_none()
         if row is None:
             gone = deletion_of(connection, self._kind.word, identifier)
             raise self._kind.unknown(identifier, "" if gone is None else told(gone))
