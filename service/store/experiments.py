@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, select, update
+from sqlalchemy import ColumnElement, Connection, Integer, bindparam, select, update
 
 from service.shared.states import LIVE, State
 from service.store.changes import changes_of, event
@@ -25,6 +25,19 @@ from service.store.tables import experiments, tags
 from service.store.tokens import TokenStore
 from service.store.trail.audit import AuditTrail
 from service.store.trail.deeds import note_deed
+
+# Of each POST: made once.
+_OF_HASH = (
+    select(experiments)
+    .where(
+        experiments.c.spec_hash == bindparam("spec_hash"),
+        experiments.c.state.in_([state for state in (*LIVE, State.COMPLETED) if state is not State.PAUSED]),
+        experiments.c.cancel_requested_at.is_(None),
+        experiments.c.pause_requested_at.is_(None),
+    )
+    .order_by(experiments.c.created_at.desc())
+    .limit(bindparam("limit", type_=Integer))
+)
 
 
 class Store(ExperimentRows):
@@ -100,13 +113,8 @@ class Store(ExperimentRows):
         return {"detached": row.sweep_id is not None, "stopped": False}
 
     def of_hash(self, spec_hash: str, *, limit: int) -> list[Experiment]:
-        """Experiments of this spec that completed, or go on and are not to be cancelled, newest first."""
-        wanted = (
-            experiments.c.state.in_((*LIVE, State.COMPLETED)),
-            experiments.c.cancel_requested_at.is_(None),
-        )
-        query = select(experiments).where(experiments.c.spec_hash == spec_hash, *wanted)
-        return self.select(query.order_by(experiments.c.created_at.desc()).limit(limit))
+        """Experiments of this spec that completed, or go on and are not to be stopped, newest first."""
+        return self.select(_OF_HASH, spec_hash=spec_hash, limit=limit)
 
     def last_started(self) -> str | None:
         """Id of the newest experiment whose job was seen running."""

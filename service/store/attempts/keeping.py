@@ -47,7 +47,7 @@ def note_step(
 
     Args:
         connection: within the transaction of the step.
-        kind: the name of the row's table.
+        kind: what the row is: experiment, sweep or followup.
     """
     left, to = step
     if to is State.SUBMITTED:
