@@ -99,16 +99,21 @@ class Store(ExperimentRows):
         """A trial gets a job of its own."""
         return {"detached": row.sweep_id is not None, "stopped": False}
 
-    def of_hash(self, spec_hash: str, *, limit: int) -> list[Experiment]:
-        """Experiments of this spec that completed, or go on and are not to be stopped, newest first."""
-        going_on = [state for state in LIVE if state is not State.PAUSED]
+    def of_hash(self, spec_hash: str, *, limit: int) -> list[tuple[str, State]]:
+        """Ids and states of experiments of this spec, newest first: of those that completed, or go on and are
+        not to be stopped.
+        """
         wanted = (
-            experiments.c.state.in_((*going_on, State.COMPLETED)),
+            # Not which it may be: SQLite would read the index of states, with very many rows in each.
+            experiments.c.state.not_in((State.FAILED, State.CANCELLED, State.PAUSED)),
             experiments.c.cancel_requested_at.is_(None),
             experiments.c.pause_requested_at.is_(None),
         )
-        query = select(experiments).where(experiments.c.spec_hash == spec_hash, *wanted)
-        return self.select(query.order_by(experiments.c.created_at.desc()).limit(limit))
+        columns = experiments.c.id, experiments.c.state
+        query = select(*columns).where(experiments.c.spec_hash == spec_hash, *wanted)
+        with self._database.reading() as connection:
+            rows = connection.execute(query.order_by(experiments.c.created_at.desc()).limit(limit))
+            return [(identifier, State(state)) for identifier, state in rows]
 
     def last_started(self) -> str | None:
         """Id of the newest experiment whose job was seen running."""
