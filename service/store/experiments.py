@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, select, update
+from sqlalchemy import ColumnElement, Connection, Integer, bindparam, select, update
 
 from service.shared.states import LIVE, State
 from service.store.changes import changes_of, event
@@ -25,6 +25,20 @@ from service.store.tables import experiments, tags
 from service.store.tokens import TokenStore
 from service.store.trail.audit import AuditTrail
 from service.store.trail.deeds import note_deed
+
+# Of each POST: made once.
+_OF_HASH = (
+    select(experiments.c.id, experiments.c.state)
+    .where(
+        experiments.c.spec_hash == bindparam("spec_hash"),
+        # Not which it may be: SQLite would read the index of states, with very many rows in each.
+        experiments.c.state.not_in([State.FAILED, State.CANCELLED, State.PAUSED]),
+        experiments.c.cancel_requested_at.is_(None),
+        experiments.c.pause_requested_at.is_(None),
+    )
+    .order_by(experiments.c.created_at.desc())
+    .limit(bindparam("limit", type_=Integer))
+)
 
 
 class Store(ExperimentRows):
@@ -103,16 +117,8 @@ class Store(ExperimentRows):
         """Ids and states of experiments of this spec, newest first: of those that completed, or go on and are
         not to be stopped.
         """
-        wanted = (
-            # Not which it may be: SQLite would read the index of states, with very many rows in each.
-            experiments.c.state.not_in((State.FAILED, State.CANCELLED, State.PAUSED)),
-            experiments.c.cancel_requested_at.is_(None),
-            experiments.c.pause_requested_at.is_(None),
-        )
-        columns = experiments.c.id, experiments.c.state
-        query = select(*columns).where(experiments.c.spec_hash == spec_hash, *wanted)
         with self._database.reading() as connection:
-            rows = connection.execute(query.order_by(experiments.c.created_at.desc()).limit(limit))
+            rows = connection.execute(_OF_HASH, {"spec_hash": spec_hash, "limit": limit})
             return [(identifier, State(state)) for identifier, state in rows]
 
     def last_started(self) -> str | None:

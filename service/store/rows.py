@@ -14,10 +14,12 @@ from sqlalchemy import (
     Select,
     Table,
     and_,
+    bindparam,
     func,
     literal,
     or_,
     select,
+    tuple_,
 )
 
 from service.shared.states import ENDED, WITH_JOB, State
@@ -43,6 +45,11 @@ class Kind(Generic[Row]):
     record: type[Row]
     unknown: type[Unknown]
 
+    @property
+    def singular(self) -> str:
+        """As the record of attempts calls an owner."""
+        return self.table.name.removesuffix("s")
+
 
 class Rows(Generic[Row]):
     """Reads of one kind of row. Any thread may call it."""
@@ -53,6 +60,8 @@ class Rows(Generic[Row]):
         self._kind = kind
         self._table = kind.table
         self._own_job = own_job
+        # Made once: to put it together costs as much as to ask.
+        self._one = select(kind.table).where(kind.table.c.id == bindparam("identifier"))
 
     def get(self, identifier: str) -> Row:
         """The row, or the kind's own error where there is none of this id."""
@@ -71,7 +80,8 @@ class Rows(Generic[Row]):
         query, at, key = select(self._table).where(*conditions), self._table.c.created_at, self._table.c.id
         if cursor is not None:
             here = Cursor.decode(cursor)
-            query = query.where(or_(at < here.created_at, and_(at == here.created_at, key < here.id)))
+            # Compared as a pair, both databases begin in the index at the cursor, however far back it is.
+            query = query.where(tuple_(at, key) < (here.created_at, here.id))
         rows = self.select(query.order_by(at.desc(), key.desc()).limit(limit + 1))
         more = len(rows) > limit
         last = rows[limit - 1] if more else None
@@ -95,7 +105,7 @@ class Rows(Generic[Row]):
         """Each try on record, the first one first, and the number to go on after, None on the last page."""
         with self._database.reading() as connection:
             self.read(connection, identifier)
-            found = keeping.read(connection, self._table.name, identifier, after=after, limit=limit + 1)
+            found = keeping.read(connection, self._kind.singular, identifier, after=after, limit=limit + 1)
         return found[:limit], found[limit - 1].attempt if len(found) > limit else None
 
     def failed_attempts(self, identifier: str) -> list[tuple[str, bool]]:
@@ -104,7 +114,7 @@ class Rows(Generic[Row]):
         asked = (self._kind.owner == identifier, events.c.from_state.in_(ENDED))
         with self._database.reading() as connection:
             since = connection.scalar(select(func.max(events.c.attempt)).where(*asked))
-            return keeping.failed(connection, self._table.name, identifier, since=since or 1)
+            return keeping.failed(connection, self._kind.singular, identifier, since=since or 1)
 
     def in_states(
         self, *states: State, limit: int | None = None, cancel_requested: bool | None = None
@@ -174,17 +184,18 @@ class Rows(Generic[Row]):
 
     # ------------------------------------------------ for the store's own transactions
 
-    def select(self, query: Select[Any]) -> list[Row]:
-        """The rows of a query over all columns of the table."""
+    def select(self, query: Select[Any], **values: Any) -> list[Row]:
+        """The rows of a query over all columns of the table; `values` of its parameters, where it has any."""
         with self._database.reading() as connection:
-            return [self._kind.record.from_row(row._asdict()) for row in connection.execute(query)]
+            rows = connection.execute(query, values)
+            return [self._kind.record.from_row(row._asdict()) for row in rows]
 
     def read(self, connection: Connection, identifier: str, *, lock: bool = False) -> Row:
         """The row, within a transaction."""
         if "\0" in identifier:
             raise self._kind.unknown(identifier)  # Postgres would refuse the question
-        query = select(self._table).where(self._table.c.id == identifier)
-        row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+        query = self._one.with_for_update() if lock else self._one
+        row = connection.execute(query, {"identifier": identifier}).one_or_none()
         if row is None:
             gone = deletion_of(connection, self._kind.word, identifier)
             raise self._kind.unknown(identifier, "" if gone is None else told(gone))

@@ -138,13 +138,12 @@ class SweepStore(Ledger[Sweep]):
         found = self._trials.select(query.order_by(order, experiments.c.trial).limit(1))
         return found[0] if found else None
 
-    def live_trials(self, sweep_id: str) -> list[str]:
-        """Ids of its trials that have not ended, detached ones included."""
+    def live_trials(self, connection: Connection, sweep_id: str) -> list[str]:
+        """Ids of its trials that have not ended, detached ones included, within a transaction."""
         query = select(experiments.c.id).where(
             experiments.c.sweep_id == sweep_id, experiments.c.state.in_(LIVE)
         )
-        with self._database.reading() as connection:
-            return list(connection.scalars(query))
+        return list(connection.scalars(query))
 
     def unsettled(self, *, limit: int) -> list[Sweep]:
         """Sweeps that have ended while some trial that follows them has not."""

@@ -19,13 +19,14 @@ from sqlalchemy import (
     Table,
     Text,
     false,
+    text,
 )
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.types import TypeDecorator
 
 from trainer.base.text import storable
 
-SCHEMA = "0011"  # the newest of service/migrations/versions, which these tables are
+SCHEMA = "0012"  # the newest of service/migrations/versions, which these tables are
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -135,6 +136,8 @@ def _happened() -> list[Column[Any]]:
     ]
 
 
+_DUE = text("mlflow_status_due IS NOT NULL")  # asked in each pass, and of all that was ever stored few
+
 experiments = Table(
     "experiments",
     metadata,
@@ -158,6 +161,7 @@ experiments = Table(
     Index(None, "sweep_id", "trial", unique=True),
     Index(None, "sweep_id", "state"),
     Index(None, "owner", "created_at"),
+    Index("ix_experiments_due", "updated_at", sqlite_where=_DUE, postgresql_where=_DUE),
 )
 
 sweeps = Table(

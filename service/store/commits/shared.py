@@ -67,21 +67,31 @@ class SharedCommit:
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """Returns when what the block wrote is durable; takes it back whole where the block raises."""
-        with self._my_turn() as batch:
-            try:
-                with _savepoint(batch):
-                    yield batch.connection
-                batch.members += 1
-            except BaseException as error:
-                if batch.given_up:
-                    self._end(batch, error)
-                raise
-            finally:
-                # Whoever waits goes on with this transaction, and sees to its end in his turn.
-                if self._waiting == 0 or batch.members >= _MOST:
-                    self._end(batch)
-        self._wait(batch)
+        """Returns when what the block wrote is durable; takes it back whole where the block raises.
+
+        Also what a block raises is told only then: it may be of what others wrote in the same transaction.
+        """
+        batch: _Batch | None = None
+        try:
+            with self._my_turn() as batch:
+                yield from self._own_part(batch)
+        finally:
+            if batch is not None:
+                self._wait(batch)
+
+    def _own_part(self, batch: _Batch) -> Iterator[Connection]:
+        try:
+            with _savepoint(batch):
+                yield batch.connection
+            batch.members += 1
+        except BaseException as error:
+            if batch.given_up:
+                self._end(batch, error)
+            raise
+        finally:
+            # Whoever waits goes on with this transaction, and sees to its end in his turn.
+            if self._waiting == 0 or batch.members >= _MOST:
+                self._end(batch)
 
     @contextmanager
     def _my_turn(self) -> Iterator[_Batch]:

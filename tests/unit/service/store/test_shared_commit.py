@@ -117,6 +117,21 @@ def test_ones_trouble_is_its_own(book: Book) -> None:
     assert book.read() == [0, 1, 2]
 
 
+def test_trouble_is_told_once_its_cause_is_durable(book: Book) -> None:
+    """Who is refused for what another one wrote beside him finds it there when he looks."""
+    looked: list[list[int]] = []
+
+    def twice() -> None:
+        try:
+            book.write(0)
+        finally:
+            looked.append(book.read())
+
+    futures = together(book, nothing, [twice, twice, lambda: book.write(3)])
+    assert [type(future.exception()).__name__ for future in futures].count("IntegrityError") == 2
+    assert looked == [[0, 3]] * 2
+
+
 def test_the_last_one_failing_leaves_nobody_waiting(book: Book) -> None:
     """Whoever ends the transaction ends it for all, also where its own block raised."""
     futures = together(book, nothing, [lambda: book.write(0)])
