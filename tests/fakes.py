@@ -110,6 +110,7 @@ class FakeRuns:
     def __init__(self) -> None:
         self.closed: dict[str, str] = {}
         self.facts: dict[str, RunFact] = {}
+        self.logged: dict[str, int] = {}  # bytes of artifacts
         self.down = False
         self.looks = 0
 
@@ -120,6 +121,15 @@ class FakeRuns:
     def delete_run(self, run_id: str) -> None:
         self.ping()
         self.facts[run_id] = RunFact.DELETED
+        self.logged.pop(run_id, None)
+
+    def binned(self, run_ids: Collection[str]) -> dict[str, int]:
+        self.ping()
+        return {
+            run_id: size
+            for run_id, size in self.logged.items()
+            if run_id in run_ids and self.facts.get(run_id) is RunFact.DELETED
+        }
 
     def look(self, runs: Mapping[str, str]) -> dict[str, RunFact]:
         self.looks += 1

@@ -43,8 +43,7 @@ class Deletion:
 
     def experiment(self, identifier: str, *, artifacts: bool, now: datetime) -> Deleted:
         """Raises UnknownExperiment, Conflict; OSError where the storage does not answer: nothing is gone."""
-        row = self.store.get(identifier)
-        self.store.removals.refuse_experiment(row)
+        row = self.store.removals.check_experiment(identifier)
         doomed = []
         if artifacts:
             self._refuse_tracked(row)
@@ -55,8 +54,7 @@ class Deletion:
 
     def sweep(self, identifier: str, *, artifacts: bool, now: datetime) -> Deleted:
         """With its trials; errors as in `experiment`."""
-        row = self.store.sweeps.get(identifier)
-        self.store.removals.refuse_sweep(row)
+        row = self.store.removals.check_sweep(identifier)
         doomed = []
         if artifacts:
             for trial in self.store.trials(row.id):
@@ -70,11 +68,7 @@ class Deletion:
 
     def followup(self, identifier: str, *, artifacts: bool, now: datetime) -> Deleted:
         """An evaluation, a prediction or an export; errors as in `experiment`."""
-        row = self.store.followups.get(identifier)
-        if not row.state.ended:
-            raise Conflict(
-                f"follow-up {row.id} is {row.state}; only what has ended can be deleted: cancel it first"
-            )
+        row = self.store.removals.check_followup(identifier)
         doomed: list[tuple[Doomed, str | None]] = []
         if artifacts:
             doomed.append((Doomed(self.storage.followup(row.experiment_id, row.id).folder), None))

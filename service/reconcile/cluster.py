@@ -143,6 +143,13 @@ class RunCloser(Protocol):
             BackendUnreachable: MLflow does not answer, or refuses; what went before that is gone.
         """
 
+    def binned(self, run_ids: Collection[str]) -> dict[str, int]:
+        """Those of these runs that lie in the bin with something that they logged, and its bytes.
+
+        Raises:
+            BackendUnreachable: MLflow does not answer.
+        """
+
     def ping(self) -> None:
         """Returns if it answers.
 

@@ -22,6 +22,7 @@ from trainer.results.report import AttemptError, AttemptReport
 
 JobReport = AttemptReport | SweepReport | FollowupReport
 _LONGEST_MESSAGE = 20_000
+_RESTS = "paused; it goes on from its last checkpoint, if it has one"
 _UNLIKELY = (Cause.EXCEPTION, Cause.MISTAKE)  # to go better the next time
 
 
@@ -94,9 +95,8 @@ def _after_report(
         # Processes that are being stopped fail in every way; what was asked for is what happened.
         return _as_asked(row, f", the job ending with {error.type}")
     cause = cause_of(error.type, error.message)
-    if (
-        error.retryable and cause in _UNLIKELY
-    ):  # the job knows better; on record they are what they are called
+    if error.retryable and cause in _UNLIKELY:
+        # The job knows better; on record such attempts have the names of their errors.
         earlier = sum(observation.failures.get(each, 0) for each in (*_UNLIKELY, Cause.WORKER))
         cause, observation = Cause.WORKER, replace(observation, failures={Cause.WORKER: earlier})
     return _after_failure(row, error, cause, observation, now, rules)
@@ -118,7 +118,7 @@ def _after_stop(row: JobRow, observation: Observation, now: datetime, rules: Rul
     if row.stop_asked_at is not None:
         return _as_asked(row)
     if row.pause_requested_at is not None:
-        return Decision(State.PAUSED, _words(observation, "paused before it had anything to keep"))
+        return Decision(State.PAUSED, _words(observation, _RESTS))
     if _has_paused(observation.report):
         return Decision(State.QUEUED, "it had paused already when that was taken back; it goes on from there")
     if observation.job.status is JobStatus.STOPPED:
@@ -133,7 +133,7 @@ def _after_silence(row: JobRow, observation: Observation, now: datetime, rules: 
     if row.stop_asked_at is not None:
         return _as_asked(row, f", job {status}")
     if row.pause_requested_at is not None and status is JobStatus.STOPPED:
-        return Decision(State.PAUSED, "paused before it had anything to keep")
+        return Decision(State.PAUSED, _RESTS)
     if observation.report_problem is not None:
         return _failed(
             AttemptError(type="ReportError", message=observation.report_problem), "report cannot be read"

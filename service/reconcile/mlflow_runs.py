@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Collection, Generator, Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import httpx
 
 from service.reconcile.cluster import AccessRefused, BackendUnreachable, RunFact
+from service.reconcile.mlflow.bin import binned, place_of
 from service.shared.network.http_transport import transport_of
 from service.shared.network.proxies import way_to
 from trainer.tracking.credentials import (
@@ -77,10 +78,18 @@ class MlflowRuns:
         found = self._ask("GET", "/runs/get", params={"run_id": run_id})
         if found is None:
             return
-        place = urlsplit(str(found.get("run", {}).get("info", {}).get("artifact_uri", "")))
+        place = place_of(str(found.get("run", {}).get("info", {}).get("artifact_uri", "")))
         self._ask("POST", "/runs/delete", json={"run_id": run_id})
-        if place.scheme == "mlflow-artifacts" and place.path.strip("/"):
-            self._ask("DELETE", f"{self._artifacts}/{quote(place.path.strip('/'))}")
+        if place is not None:
+            self._ask("DELETE", f"{self._artifacts}/{quote(place)}")
+
+    def binned(self, run_ids: Collection[str]) -> dict[str, int]:
+        """Those of the runs that lie in the bin with something that they logged, and its bytes.
+
+        Raises:
+            BackendUnreachable: MLflow does not answer, or refuses.
+        """
+        return binned(self._ask, self._artifacts, run_ids)
 
     def look(self, runs: Mapping[str, str]) -> dict[str, RunFact]:
         """What MLflow says of each of these runs, given with the experiment they lie in; at most some 200.

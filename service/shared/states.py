@@ -35,7 +35,7 @@ class State(StrEnum):
 
     @property
     def can_be_retried(self) -> bool:
-        """True where somebody may ask for another attempt: the one way out of an end, and by request only."""
+        """True where somebody may ask for another attempt; besides, a sweep that completed is extended."""
         return self in (State.FAILED, State.CANCELLED)
 
     @property

@@ -25,12 +25,11 @@ class ExperimentRows(Ledger[Experiment]):
         own_job = or_(experiments.c.sweep_id.is_(None), experiments.c.detached)
         super().__init__(database, _EXPERIMENTS, own_job=own_job)
 
-    def continuing(self, which: ColumnElement[bool]) -> list[str]:
-        """Ids of those that go on from one of `which`, of other sweeps or of none."""
+    def continuing(self, connection: Connection, which: ColumnElement[bool]) -> list[str]:
+        """Ids of those that go on from one of `which`, within a transaction."""
         theirs = select(experiments.c.id).where(which)
         query = select(experiments.c.id).where(experiments.c.continues.in_(theirs))
-        with self._database.reading() as connection:
-            return list(connection.scalars(query))
+        return list(connection.scalars(query))
 
     def reopen(self, connection: Connection, sweep_id: str, *, reason: str, now: datetime) -> None:
         """Trials that their sweep's end cancelled before they began wait again, within a transaction."""

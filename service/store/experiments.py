@@ -31,8 +31,9 @@ _OF_HASH = (
     select(experiments)
     .where(
         experiments.c.spec_hash == bindparam("spec_hash"),
-        experiments.c.state.in_((*LIVE, State.COMPLETED)),
+        experiments.c.state.in_([state for state in (*LIVE, State.COMPLETED) if state is not State.PAUSED]),
         experiments.c.cancel_requested_at.is_(None),
+        experiments.c.pause_requested_at.is_(None),
     )
     .order_by(experiments.c.created_at.desc())
     .limit(bindparam("limit", type_=Integer))
@@ -112,7 +113,7 @@ class Store(ExperimentRows):
         return {"detached": row.sweep_id is not None, "stopped": False}
 
     def of_hash(self, spec_hash: str, *, limit: int) -> list[Experiment]:
-        """Experiments of this spec that completed, or go on and are not to be cancelled, newest first."""
+        """Experiments of this spec that completed, or go on and are not to be stopped, newest first."""
         return self.select(_OF_HASH, spec_hash=spec_hash, limit=limit)
 
     def last_started(self) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from sqlalchemy import Connection, select, true
 
@@ -62,24 +62,20 @@ class FollowupStore(Ledger[Followup]):
 
     def reading(self, experiment_id: str) -> list[Followup]:
         """Those that have not ended and read a checkpoint of the experiment, oldest first."""
-        live = self.in_states(*LIVE)
-        return [row for row in live if experiment_id in (row.experiment_id, _beside(row))]
+        with self._database.reading() as connection:
+            return self.readers(connection, {experiment_id})
 
     def read_now(self) -> set[str]:
         """Ids of all experiments that some follow-up reads which has not ended."""
         live = self.in_states(*LIVE)
         return {each for row in live for each in (row.experiment_id, _beside(row)) if each is not None}
 
-    def reading_any(self, sweep_id: str) -> list[Followup]:
-        """The same of all trials of a sweep."""
-        live = self.in_states(*LIVE)
-        named = {each for row in live for each in (row.experiment_id, _beside(row)) if each}
-        trials = select(experiments.c.id).where(
-            experiments.c.sweep_id == sweep_id, experiments.c.id.in_(named)
-        )
-        with self._database.reading() as connection:
-            theirs = set(connection.scalars(trials)) if named else set()
-        return [row for row in live if theirs & {row.experiment_id, _beside(row)}]
+    def readers(self, connection: Connection, ids: Set[str]) -> list[Followup]:
+        """Those that have not ended and read one of these experiments, within a transaction, oldest first."""
+        query = select(followups).where(followups.c.state.in_(LIVE))
+        found = connection.execute(query.order_by(followups.c.created_at, followups.c.id))
+        live = [Followup.from_row(row._asdict()) for row in found]
+        return [row for row in live if ids & {row.experiment_id, _beside(row)}]
 
 
 def _beside(row: Followup) -> str | None:

@@ -50,7 +50,7 @@ class Ledger(Rows[Row]):
                 )
             connection.execute(update(table).where(may_leave).values(changes))
             step = (State(left.state), to)
-            note_step(connection, table.name, row, step, reason=reason, now=now, tried=outcome.tried)
+            note_step(connection, self._kind.singular, row, step, reason=reason, now=now, tried=outcome.tried)
             self.record(connection, [event(row.id, now, attempt, State(left.state), to, reason)])
             return self.read(connection, row.id)
 
@@ -174,7 +174,7 @@ class Ledger(Rows[Row]):
     def keep_attempts(self, identifier: str, found: Sequence[AttemptRecord]) -> None:
         """Records attempts of a row that has none on record."""
         with self._database.writing() as connection:
-            keep(connection, self._table.name, identifier, found)
+            keep(connection, self._kind.singular, identifier, found)
 
     # ------------------------------------------------ for the store's own transactions
 

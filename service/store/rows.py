@@ -45,6 +45,11 @@ class Kind(Generic[Row]):
     record: type[Row]
     unknown: type[Unknown]
 
+    @property
+    def singular(self) -> str:
+        """As the record of attempts calls an owner."""
+        return self.table.name.removesuffix("s")
+
 
 class Rows(Generic[Row]):
     """Reads of one kind of row. Any thread may call it."""
@@ -100,7 +105,7 @@ class Rows(Generic[Row]):
         """Each try on record, the first one first, and the number to go on after, None on the last page."""
         with self._database.reading() as connection:
             self.read(connection, identifier)
-            found = keeping.read(connection, self._table.name, identifier, after=after, limit=limit + 1)
+            found = keeping.read(connection, self._kind.singular, identifier, after=after, limit=limit + 1)
         return found[:limit], found[limit - 1].attempt if len(found) > limit else None
 
     def failed_attempts(self, identifier: str) -> list[tuple[str, bool]]:
@@ -109,7 +114,7 @@ class Rows(Generic[Row]):
         asked = (self._kind.owner == identifier, events.c.from_state.in_(ENDED))
         with self._database.reading() as connection:
             since = connection.scalar(select(func.max(events.c.attempt)).where(*asked))
-            return keeping.failed(connection, self._table.name, identifier, since=since or 1)
+            return keeping.failed(connection, self._kind.singular, identifier, since=since or 1)
 
     def in_states(
         self, *states: State, limit: int | None = None, cancel_requested: bool | None = None

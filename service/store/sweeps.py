@@ -99,6 +99,7 @@ class SweepStore(Ledger[Sweep]):
             self.record(connection, [event(seen.id, now, grown.attempt, here.state, State.QUEUED, reason)])
             note_deed(connection, "extend", "sweep", seen.id, at=now, detail=reason)
             self._trials.reopen(connection, seen.id, reason="its sweep was extended", now=now)
+            note_deed(connection, "extend", "sweep", seen.id, at=now, detail=reason)
             for start in range(0, len(trials), _AT_ONCE):
                 part = trials[start : start + _AT_ONCE]
                 self._trials.insert_tagged(connection, part, f"added to sweep {seen.id}")
@@ -137,13 +138,12 @@ class SweepStore(Ledger[Sweep]):
         found = self._trials.select(query.order_by(order, experiments.c.trial).limit(1))
         return found[0] if found else None
 
-    def live_trials(self, sweep_id: str) -> list[str]:
-        """Ids of its trials that have not ended, detached ones included."""
+    def live_trials(self, connection: Connection, sweep_id: str) -> list[str]:
+        """Ids of its trials that have not ended, detached ones included, within a transaction."""
         query = select(experiments.c.id).where(
             experiments.c.sweep_id == sweep_id, experiments.c.state.in_(LIVE)
         )
-        with self._database.reading() as connection:
-            return list(connection.scalars(query))
+        return list(connection.scalars(query))
 
     def unsettled(self, *, limit: int) -> list[Sweep]:
         """Sweeps that have ended while some trial that follows them has not."""

@@ -1,8 +1,8 @@
 """Each of the corpus is refused by the real server: in words, at its place, cheaply, and without a trace.
 
-The corpus: `documents.py` (specs, sweeps) and `around.py` (paths, headers, tokens, pictures). What a job
-finds in files of weights is tested by `tests/unit/trainer/weights/test_pickles.py`, own models beyond the few
-here by `tests/unit/trainer/spec/own/test_hostile_models.py`, pictures of data sets by
+The corpus: `documents.py` (specs, sweeps), `small.py` (other bodies) and `around.py` (paths, headers, tokens,
+pictures). What a job finds in files of weights is tested by `tests/unit/trainer/weights/test_pickles.py`, own
+models beyond the few here by `tests/unit/trainer/spec/own/test_hostile_models.py`, pictures of data sets by
 `tests/unit/trainer/data/`.
 """
 
@@ -21,7 +21,7 @@ import pytest
 
 from service.local.api_server import log_to
 from tests.data_factories import spec_document
-from tests.hostile import around, documents
+from tests.hostile import around, documents, small
 from tests.hostile.request import SECRET, Answer, Hostile, exchange
 from tests.unit.service.checkpoint_files import leave_checkpoints
 from tests.unit.service.served import Service, serving, until
@@ -38,6 +38,7 @@ OPEN: dict[str, Hostile] = {
         "place": documents.PLACES,
         "config": documents.CONFIG,
         "sweep": documents.SWEEPS,
+        "small": small.SMALL,
         "picture": around.PICTURES,
         "path": around.PATHS,
         "header": around.HEADERS,

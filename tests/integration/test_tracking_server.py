@@ -10,7 +10,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -192,3 +192,22 @@ def test_everything_comes_back(mlflow: Mlflow, tmp_path: Path) -> None:
     assert track(arguments) == 0
     assert runs.look(run) == {wanted["run_id"]: RunFact.THERE}
     runs.close()
+
+
+def test_deleted_runs_leave_nothing_behind(mlflow: Mlflow, tmp_path: Path) -> None:
+    """What a run in the bin had logged is counted, and taken away over the API; other runs keep theirs."""
+    client, file = mlflow.client, tmp_path / "final.pth"
+    file.write_bytes(bytes(1234))
+    ids = [client.create_run("0").info.run_id for _ in range(2)]
+    for run_id in ids:
+        client.log_artifact(run_id, str(file), "model/checkpoints")
+    with closing(MlflowRuns(mlflow.uri)) as runs:
+        assert runs.binned(set(ids)) == {}
+        client.delete_run(ids[0])  # as a person does on its page
+        assert runs.binned(set(ids)) == {ids[0]: 1234}
+        runs.delete_run(ids[0])
+        assert runs.binned(set(ids)) == {}
+        runs.delete_run(ids[0])  # again: nothing is left to do
+        runs.delete_run("0" * 32)
+        assert runs.look(dict.fromkeys(ids, "0")) == {ids[0]: RunFact.DELETED, ids[1]: RunFact.THERE}
+        assert [each.path for each in client.list_artifacts(ids[1], "model/checkpoints")]

@@ -23,7 +23,7 @@ _PLACES: dict[str, tuple[Kind, str]] = {
     "followups": ("followup", "follow-up"),
 }
 # What only reads the experiment, and stores something that is the caller's own.
-_READ_IT = frozenset({"evaluations", "predictions", "exports"})
+_READ_IT = frozenset(("experiments", each) for each in ("evaluations", "predictions", "exports", "extend"))
 _PAGES = "ui"
 
 
@@ -80,7 +80,11 @@ def _asked(request: Request) -> tuple[str, str, str] | None:
     if len(words) < 2 or words[0] not in _PLACES or not words[1].startswith("{"):
         return None
     action = DELETE if request.method == "DELETE" else words[-1]
-    return None if action in _READ_IT else (words[0], request.path_params[words[1].strip("{}")], action)
+    return (
+        None
+        if (words[0], action) in _READ_IT
+        else (words[0], request.path_params[words[1].strip("{}")], action)
+    )
 
 
 def _check(request: Request, caller: Caller, place: str, identifier: str, action: str) -> None:

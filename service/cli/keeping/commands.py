@@ -77,7 +77,9 @@ def _tell_gc(args: argparse.Namespace, found: GcPublic) -> bool:
         print_table(gc_table(found), empty="nothing goes")
         if found.items:
             print("\n".join(gc_lines(found)))
-    return any(each.trouble for each in found.items)
+    if found.trouble and not args.json:
+        print(f"MLflow was not looked at: {found.trouble}", file=sys.stderr)
+    return found.trouble is not None or any(each.trouble for each in found.items)
 
 
 def audit(args: argparse.Namespace, client: RebalanceClient) -> int:

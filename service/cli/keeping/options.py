@@ -9,7 +9,7 @@ from service.cli.option_types import identifier
 from trainer.base.commands import positive
 
 # As `service.shared.keeping.retention.Kind` has them, which is slow to import.
-KINDS = ("checkpoints", "best", "final", "logs", "pictures", "orphans", "leftovers", "deleted")
+KINDS = ("checkpoints", "best", "final", "logs", "pictures", "mlflow", "orphans", "leftovers", "deleted")
 # Each command: the function that does it, as `module:name` in service.cli, and what it is for.
 KEEPING_COMMANDS = {
     "delete": ("keeping.commands:delete", "delete experiments, sweeps or follow-ups that have ended"),

@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from service.housekeeping.delete import Deletion
-from service.housekeeping.gc.plan import Action, Ages, Do, judged, plan
-from service.housekeeping.gc.things import things
+from service.housekeeping.gc.plan import Action, Ages, Do, Rows, judged, plan
+from service.housekeeping.gc.things import Thing, logged, things
+from service.reconcile.cluster import BackendUnreachable, RunCloser
+from service.shared.keeping.retention import Kind
 from trainer.storage.deleted import Doomed
 from trainer.storage.layout import Storage
 from trainer.storage.port import Listed
@@ -30,10 +32,16 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Collected:
-    """All that was looked at. `more`: time was over, and the same call goes on."""
+    """All that was looked at.
+
+    Attributes:
+        more: time was over, and the same call goes on.
+        trouble: why MLflow was not looked at, if so.
+    """
 
     outcomes: tuple[Outcome, ...]
     more: bool = False
+    trouble: str | None = None
 
 
 def collect(
@@ -53,18 +61,32 @@ def collect(
     storage, standings = deletion.storage, deletion.store.standings
     # First what lies there, then the rows: what is stored meanwhile has its row by then.
     found = things(_listed(storage))
-    actions = plan(found, standings.of(), ages, now)
+    rows = standings.of()
+    logged, trouble = _logged(deletion, rows, ages, now)
+    actions = plan([*found, *logged], rows, ages, now)
     if dry_run:
-        return Collected(tuple(map(Outcome, actions)))
+        return Collected(tuple(map(Outcome, actions)), trouble=trouble)
     outcomes: list[Outcome] = []
     until = clock() + _MOST_SECONDS
     for number, action in enumerate(actions):
         if clock() > until:
-            return Collected((*outcomes, *map(Outcome, actions[number:])), more=True)
+            return Collected((*outcomes, *map(Outcome, actions[number:])), more=True, trouble=trouble)
         # Somebody may have begun it again since: asked anew for each.
         if judged(action.thing, standings.of(action.thing.of), ages, now) == action:
             outcomes.append(_done(action, deletion))
-    return Collected(tuple(outcomes))
+    return Collected(tuple(outcomes), trouble=trouble)
+
+
+def _logged(deletion: Deletion, rows: Rows, ages: Ages, now: datetime) -> tuple[list[Thing], str | None]:
+    """What runs in MLflow's bin had logged, and why that is not known, if so."""
+    if deletion.runs is None or Kind.MLFLOW not in ages:
+        return [], None
+    ended = [each for each in rows.values() if each.run_id is not None and not each.busy]
+    try:
+        sizes = deletion.runs.binned({each.run_id for each in ended if each.run_id is not None})
+    except BackendUnreachable as error:
+        return [], str(error)
+    return logged(ended, sizes, now), None
 
 
 def _done(action: Action, deletion: Deletion) -> Outcome:
@@ -75,13 +97,22 @@ def _done(action: Action, deletion: Deletion) -> Outcome:
             return replace(outcome, done=trouble is None, trouble=trouble)
         if action.do is Do.UNMARK:
             Doomed(deletion.storage.folder.folder(path)).take_back()
+        elif action.kind is Kind.MLFLOW:
+            _empty(deletion.runs, path)
         elif action.thing.folder:
             deletion.storage.folder.folder(path).delete()
         else:
             deletion.storage.file(path).delete()
     except OSError as error:
         return replace(outcome, done=False, trouble=f"{error.strerror or error}")
+    except BackendUnreachable as error:
+        return replace(outcome, done=False, trouble=str(error))
     return outcome
+
+
+def _empty(runs: RunCloser | None, path: str) -> None:
+    assert runs is not None
+    runs.delete_run(path.rpartition("/")[2])
 
 
 def _listed(storage: Storage) -> Iterator[Listed]:

@@ -18,6 +18,7 @@ _WORDS = {
     Kind.FINAL: "the final weights",
     Kind.LOGS: "the log",
     Kind.PICTURES: "a prediction's picture",
+    Kind.MLFLOW: "logged by a run that somebody deleted in MLflow",
 }
 
 Ages = Mapping[Kind, timedelta]

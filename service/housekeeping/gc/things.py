@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from service.shared.keeping.retention import Kind
+from service.store.keeping.standings import Standing
 from trainer.storage.deleted import NAME as MARK
 from trainer.storage.port import Listed
 
@@ -58,6 +59,15 @@ def things(listed: Iterable[Listed]) -> list[Thing]:
         elif (kind := _kind(parts)) is not None:
             files.append(_thing(kind, each.name, _owners(parts), each, at))
     return [*files, *folders.values()]
+
+
+def logged(rows: Iterable[Standing], sizes: Mapping[str, int], at: datetime) -> list[Thing]:
+    """What runs in MLflow's bin had logged, given by the ids of runs in bytes; its path is no file's."""
+    return [
+        Thing(Kind.MLFLOW, f"{Kind.MLFLOW}/{row.run_id}", (row.id,), sizes[row.run_id], row.ended_at or at)
+        for row in rows
+        if row.run_id is not None and row.run_id in sizes
+    ]
 
 
 def _homes(parts: list[str]) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -12,7 +12,7 @@ class GcItem(Public):
     """One thing that goes, or went."""
 
     kind: Kind
-    path: str = Field(description="Relative to the storage.")
+    path: str = Field(description="Relative to the storage; of MLflow's the run.")
     of: str | None = Field(description="Id of what left it.")
     bytes: int = Field(description="What it frees.")
     reason: str
@@ -35,4 +35,5 @@ class GcPublic(Public):
     kinds: tuple[GcKind, ...] = Field(description="Of all, also of those that are not listed.")
     bytes: int = Field(description="What all of it frees, or has freed.")
     items: tuple[GcItem, ...] = Field(description="The largest first, at most 1000.")
+    trouble: str | None = Field(default=None, description="Why MLflow was not looked at, if so.")
     more: bool = Field(description="Time was over before all was done; asked again, it goes on.")

@@ -23,13 +23,14 @@ class Kind(StrEnum):
     FINAL = "final"
     LOGS = "logs"
     PICTURES = "pictures"  # of predictions: what was sent, and what came out
+    MLFLOW = "mlflow"  # what runs in MLflow's bin had logged
     ORPHANS = "orphans"  # directories of no row
     LEFTOVERS = "leftovers"  # half-written files and reserves of killed jobs
     DELETED = "deleted"  # what is left of something deleted
 
 
 # What `older_than` means where nothing is named: what can be trained with or looked at again stays.
-COMMON = (Kind.CHECKPOINTS, Kind.LOGS, Kind.PICTURES, Kind.ORPHANS)
+COMMON = (Kind.CHECKPOINTS, Kind.LOGS, Kind.PICTURES, Kind.MLFLOW, Kind.ORPHANS)
 ALWAYS = (Kind.LEFTOVERS, Kind.DELETED)
 
 
@@ -41,6 +42,7 @@ class Retention(StrictModel):
     final: Span | None = None
     logs: Span | None = None
     pictures: Span | None = None
+    mlflow: Span | None = None
     orphans: Span | None = None
 
     def ages(self) -> dict[Kind, timedelta]:

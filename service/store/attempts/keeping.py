@@ -47,7 +47,7 @@ def note_step(
 
     Args:
         connection: within the transaction of the step.
-        kind: the name of the row's table.
+        kind: what the row is: experiment, sweep or followup.
     """
     left, to = step
     if to is State.SUBMITTED:
@@ -87,11 +87,6 @@ def read(
     mine = (attempts.c.owner_id == owner, attempts.c.kind == kind, beyond)
     query = select(*(attempts.c[name] for name in _NAMES)).where(*mine).order_by(attempts.c.attempt)
     return [AttemptRecord(**row) for row in connection.execute(query.limit(limit)).mappings()]
-
-
-def forget(connection: Connection, kind: str, owners: Sequence[str]) -> None:
-    """Removes the records of rows that are removed."""
-    connection.execute(attempts.delete().where(attempts.c.kind == kind, attempts.c.owner_id.in_(owners)))
 
 
 def failed(connection: Connection, kind: str, owner: str, *, since: int) -> list[tuple[str, bool]]:

@@ -38,7 +38,7 @@ class Removals:
         """
         with self._database.writing() as connection:
             row = self._experiments.read(connection, identifier, lock=True)
-            self.refuse_experiment(row)
+            self._refuse_experiment(connection, row)
             _delete_attempts(connection, "followup", followups, followups.c.experiment_id == row.id)
             _delete_attempts(connection, "experiment", experiments, experiments.c.id == row.id)
             connection.execute(delete(experiments).where(experiments.c.id == row.id))
@@ -52,7 +52,7 @@ class Removals:
         with self._database.writing() as connection:
             row = self._sweeps.read(connection, identifier, lock=True)
             connection.execute(trials.with_for_update()).all()  # nobody adds a follow-up from here on
-            self.refuse_sweep(row)
+            self._refuse_sweep(connection, row)
             _delete_attempts(connection, "followup", followups, followups.c.experiment_id.in_(trials))
             _delete_attempts(connection, "experiment", experiments, mine)
             _delete_attempts(connection, "sweep", sweeps, sweeps.c.id == row.id)
@@ -74,29 +74,51 @@ class Removals:
 
     # ------------------------------------------------ what stands in the way
 
-    def refuse_experiment(self, row: Experiment) -> None:
-        """Raises Conflict where the experiment may not go yet; whatever needs one is asked here."""
+    def check_experiment(self, identifier: str) -> Experiment:
+        """The experiment, if it may go now. Raises UnknownExperiment, Conflict."""
+        with self._database.reading() as connection:
+            row = self._experiments.read(connection, identifier)
+            self._refuse_experiment(connection, row)
+        return row
+
+    def check_sweep(self, identifier: str) -> Sweep:
+        """The sweep, if it may go now. Raises UnknownSweep, Conflict."""
+        with self._database.reading() as connection:
+            row = self._sweeps.read(connection, identifier)
+            self._refuse_sweep(connection, row)
+        return row
+
+    def check_followup(self, identifier: str) -> Followup:
+        """The follow-up, if it may go now. Raises UnknownFollowup, Conflict."""
+        row = self._followups.get(identifier)
+        _refuse_live("follow-up", row)
+        return row
+
+    def _refuse_experiment(self, connection: Connection, row: Experiment) -> None:
+        """Raises Conflict where it may not go yet, by what this transaction sees: others may share it."""
         _refuse_live("experiment", row)
         if row.sweep_id is not None:
             raise Conflict(
                 f"experiment {row.id} is trial {row.trial} of sweep {row.sweep_id}, whose table needs it; "
                 "delete the sweep"
             )
-        _refuse_needed(f"experiment {row.id} is", [each.id for each in self._followups.reading(row.id)])
-        _refuse_continued(row.id, self._experiments.continuing(experiments.c.id == row.id))
+        readers = self._followups.readers(connection, {row.id})
+        _refuse_needed(f"experiment {row.id} is", [each.id for each in readers])
+        _refuse_continued(row.id, self._experiments.continuing(connection, experiments.c.id == row.id))
 
-    def refuse_sweep(self, row: Sweep) -> None:
-        """Raises Conflict where the sweep may not go yet."""
+    def _refuse_sweep(self, connection: Connection, row: Sweep) -> None:
         _refuse_live("sweep", row)
-        if live := self._sweeps.live_trials(row.id):
+        if live := self._sweeps.live_trials(connection, row.id):
             raise Conflict(
                 f"{_some(live)} of sweep {row.id} {'has' if len(live) == 1 else 'have'} not ended; "
                 "cancel what still runs first"
             )
-        _refuse_needed(
-            f"trials of sweep {row.id} are", [each.id for each in self._followups.reading_any(row.id)]
+        mine = experiments.c.sweep_id == row.id
+        readers = self._followups.readers(
+            connection, set(connection.scalars(select(experiments.c.id).where(mine)))
         )
-        _refuse_continued(row.id, self._experiments.continuing(experiments.c.sweep_id == row.id))
+        _refuse_needed(f"trials of sweep {row.id} are", [each.id for each in readers])
+        _refuse_continued(row.id, self._experiments.continuing(connection, mine))
 
 
 def _refuse_live(word: str, row: JobRow) -> None:

@@ -14,6 +14,7 @@ from service.store.followups import FollowupStore
 from service.store.tables import experiments, followups, sweeps, tags
 
 KEEP = "keep"  # the key of a tag: nothing of such an experiment goes by itself
+_COLUMNS = ("id", "state", "ended_at", "mlflow_status_due", "mlflow_run_id")
 _TABLES: tuple[Table, ...] = (experiments, sweeps, followups)
 
 
@@ -25,6 +26,7 @@ class Standing:
     busy: bool
     ended_at: datetime | None
     kept: bool
+    run_id: str | None = None  # MLflow's
 
 
 class Standings:
@@ -41,14 +43,19 @@ class Standings:
             kept = _kept(connection, ids)
             found = {}
             for table in _TABLES:
-                columns = (table.c.id, table.c.state, table.c.ended_at, table.c.mlflow_status_due)
+                columns = [table.c[name] for name in _COLUMNS]
                 query = select(*columns)
                 if ids is not None:
                     query = query.where(table.c.id.in_(ids))
                 for row in connection.execute(query):
                     live = not State(row.state).ended or row.mlflow_status_due is not None
-                    busy = live or row.id in needed
-                    found[row.id] = Standing(row.id, busy, row.ended_at, row.id in kept)
+                    found[row.id] = Standing(
+                        id=row.id,
+                        busy=live or row.id in needed,
+                        ended_at=row.ended_at,
+                        kept=row.id in kept,
+                        run_id=row.mlflow_run_id,
+                    )
         return found
 
 

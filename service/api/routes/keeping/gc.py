@@ -71,6 +71,7 @@ def _told(found: Collected, dry_run: bool) -> GcPublic:
         bytes=sum(sizes.values()),
         items=tuple(map(_item, order[:_MOST])),
         more=found.more,
+        trouble=found.trouble,
     )
 
 

@@ -13,7 +13,8 @@ import pytest
 from service.cli.main import main
 from service.housekeeping.delete import Deletion
 from service.housekeeping.gc.collect import collect
-from service.shared.keeping.retention import GcRequest, Retention
+from service.reconcile.cluster import RunFact
+from service.shared.keeping.retention import GcRequest, Kind, Retention
 from service.shared.settings import Settings
 from service.shared.states import State
 from service.store.experiments import Store
@@ -113,6 +114,24 @@ def test_what_deletions_left_is_finished(world: World, deletion: Deletion) -> No
     assert second.done
     assert "m9" in world.runs.facts
     assert not world.settings.layout.experiment("e9").exists()
+
+
+def test_what_mlflow_has_in_its_bin(world: World, deletion: Deletion) -> None:
+    """What a deleted run had logged goes after its time; where MLflow cannot be asked, that is said."""
+    for name, ended in (("old", START), ("young", LATER)):
+        world.add(name, state=State.COMPLETED, ended_at=ended, mlflow_run_id=f"m-{name}")
+        world.runs.facts[f"m-{name}"] = RunFact.DELETED
+    world.add("there", state=State.COMPLETED, ended_at=START, mlflow_run_id="m-there")
+    world.runs.logged = {"m-old": 500, "m-young": 500, "m-there": 500, "m-of-others": 500}
+    only = GcRequest(older_than=30 * 86_400, only=(Kind.MLFLOW,)).ages({})
+    (action,) = collect(deletion, only, LATER, dry_run=True).outcomes
+    assert (action.action.thing.path, action.action.frees) == ("mlflow/m-old", 500)
+    assert "old ended 40 d ago" in action.action.reason
+    world.runs.down = True
+    assert collect(deletion, only, LATER, dry_run=True).trouble == "MLflow is down"
+    world.runs.down = False
+    assert all(each.done for each in collect(deletion, only, LATER, dry_run=False).outcomes)
+    assert set(world.runs.logged) == {"m-young", "m-there", "m-of-others"}
 
 
 def test_over_http(client: TestClient, migrated: Settings) -> None:

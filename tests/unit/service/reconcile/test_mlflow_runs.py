@@ -68,6 +68,36 @@ def test_a_deleted_run_goes_to_the_bin_with_its_artifacts() -> None:
     assert json.loads(asked[1][2]) == {"run_id": "m1"}
 
 
+def test_what_the_bin_still_holds() -> None:
+    """Over pages and folders; of runs that are asked for, and only in MLflow's own store."""
+    files = {
+        "1/m1/artifacts": [{"path": "a.json", "file_size": "3"}, {"path": "model", "is_dir": True}],
+        "1/m1/artifacts/model": [{"path": "final.pth", "file_size": "40"}],
+    }
+    runs = [
+        {"run_id": "m1", "artifact_uri": "mlflow-artifacts:/1/m1/artifacts"},
+        {"run_id": "empty", "artifact_uri": "mlflow-artifacts:/1/empty/artifacts"},
+        {"run_id": "elsewhere", "artifact_uri": "s3://b/1/elsewhere/artifacts"},
+        {"run_id": "others", "artifact_uri": "mlflow-artifacts:/1/others/artifacts"},
+    ]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            return httpx.Response(200, json={"files": files.get(request.url.params["path"], [])})
+        sent = json.loads(request.content)
+        if request.url.path.endswith("/experiments/search"):
+            return httpx.Response(200, json={"experiments": [{"experiment_id": "1"}]})
+        assert (sent["experiment_ids"], sent["run_view_type"]) == (["1"], "DELETED_ONLY")
+        page = int(sent.get("page_token", 0))
+        following = {"next_page_token": str(page + 1)} if page + 1 < len(runs) else {}
+        return httpx.Response(200, json={"runs": [{"info": runs[page]}], **following})
+
+    mlflow = MlflowRuns("http://127.0.0.1:5000", transport=httpx.MockTransport(answer))
+    assert mlflow.binned({"m1", "empty", "elsewhere"}) == {"m1": 43}
+    assert mlflow.binned(set()) == {}
+    mlflow.close()
+
+
 @pytest.mark.parametrize("status", ["RUNNING", "SCHEDULED"])
 def test_an_open_run_is_closed(status: str) -> None:
     """It gets the status and an end time in milliseconds."""

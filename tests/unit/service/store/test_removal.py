@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from sqlalchemy import func, insert, select
@@ -192,3 +194,36 @@ def test_of_what_somebody_asks_for_it_is_on_record(world: World, kim: None) -> N
     REQUEST_ID.set("")
     world.step()
     assert len(deeds(world)) == 3
+
+
+def test_what_is_stored_at_the_same_time_is_seen(world: World) -> None:
+    """A follow-up that another thread stores in the very transaction that the deletion shares."""
+    ended(world)
+    stored, asked = threading.Event(), threading.Event()
+    found: list[str] = []
+    plain = world.store.followups.insert
+
+    def slow(connection: Any, rows: Any, reason: str) -> None:
+        plain(connection, rows, reason)
+        stored.set()
+        asked.wait(5)
+
+    world.store.followups.insert = slow  # type: ignore[method-assign]
+    storing = threading.Thread(target=lambda: found.append(followup(world, state=State.QUEUED)))
+    storing.start()
+    assert stored.wait(5)
+    outcome: list[str] = []
+
+    def delete() -> None:
+        asked.set()
+        try:
+            world.store.removals.experiment("e1", now=START, detail="")
+        except Conflict as error:
+            outcome.append(str(error))
+
+    deleting = threading.Thread(target=delete)
+    deleting.start()
+    for each in (storing, deleting):
+        each.join(10)
+    assert f"experiment e1 is read by {found[0]}" in outcome[0]
+    assert world.store.followups.get(found[0]).state is State.QUEUED

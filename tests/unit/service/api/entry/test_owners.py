@@ -25,7 +25,7 @@ from tests.unit.service.sweep_job import sweep_document
 
 MEMBERS = '[projects.roads]\nmembers = ["lee", "max"]\n'
 # What only reads the experiment: what comes out is the caller's own.
-READ_IT = ("/evaluations", "/predictions", "/exports")
+READ_IT = ("/evaluations", "/predictions", "/exports", "/experiments/{experiment_id}/extend")
 OF_ONE = ("/experiments/{experiment_id}", "/sweeps/{sweep_id}", "/followups/{followup_id}")
 CHANGING = sorted(
     (method, path)
@@ -110,12 +110,16 @@ def test_a_projects_members_change_what_is_its(
 
 
 def test_others_read_and_use_it(client: TestClient, closed: Settings, shown: dict[str, Any]) -> None:
-    """A follow-up of somebody's experiment is one's own."""
+    """A follow-up of somebody's experiment is one's own; so is one that goes on from it, refused here because
+    it has not ended.
+    """
     names = store_all(client, shown["kim"], closed)
     place = f"/experiments/{names['experiment_id']}"
     assert client.get(place, headers=shown["lee"]).status_code == 200
     made = client.post(f"{place}/evaluations", json={}, headers=shown["lee"])
     assert made.json()["queue"]["owner"] == "lee"
+    longer = client.post(f"{place}/extend", json={"iterations": 1}, headers=shown["lee"])
+    assert longer.status_code == 409
 
 
 def test_lists_of_ones_own(client: TestClient, closed: Settings, shown: dict[str, Any]) -> None:
