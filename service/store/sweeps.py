@@ -99,7 +99,6 @@ class SweepStore(Ledger[Sweep]):
             self.record(connection, [event(seen.id, now, grown.attempt, here.state, State.QUEUED, reason)])
             note_deed(connection, "extend", "sweep", seen.id, at=now, detail=reason)
             self._trials.reopen(connection, seen.id, reason="its sweep was extended", now=now)
-            note_deed(connection, "extend", "sweep", seen.id, at=now, detail=reason)
             for start in range(0, len(trials), _AT_ONCE):
                 part = trials[start : start + _AT_ONCE]
                 self._trials.insert_tagged(connection, part, f"added to sweep {seen.id}")

@@ -75,6 +75,13 @@ def test_new_trials_are_appended(client: TestClient, cluster: Cluster) -> None:
     assert found == {"lambda=0": 3, "lambda=0.3": 3, "lambda=0.5": 3}
 
 
+def test_who_asked_is_noted_once(client: TestClient, cluster: Cluster) -> None:
+    sweep = completed(client, cluster)
+    extend(client, sweep, {"seeds": 1})
+    deeds = client.get(f"/audit?subject={sweep}&action=extend").json()["items"]
+    assert [each["detail"] for each in deeds] == ["extended: 2 further trials"]
+
+
 def test_what_a_limit_has_left_waits_again(client: TestClient, cluster: Cluster) -> None:
     """Trials that the sweep's end cancelled before they began belong to its next job; one that somebody
     cancelled does not.
