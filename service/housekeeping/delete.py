@@ -15,7 +15,7 @@ from datetime import datetime
 from service.reconcile.cluster import BackendUnreachable, RunCloser
 from service.reconcile.track_requests import pending_try
 from service.store.experiments import Store
-from service.store.records import Conflict, Experiment, StoreUnavailable
+from service.store.records import Conflict, Experiment, StoreUnavailable, Unknown
 from trainer.base.errors import RegionRebalanceError
 from trainer.storage.deleted import Doomed
 from trainer.storage.layout import Storage
@@ -102,9 +102,11 @@ class Deletion:
                 if each.put_mark(run_id):
                     marked.append(each)
             rows()
-        except (RegionRebalanceError, OSError) as error:
-            if not isinstance(error, StoreUnavailable):  # with that, nobody knows whether the rows are gone
-                _take_back(marked)
+        except (StoreUnavailable, Unknown):
+            # Perhaps the rows are gone, perhaps another deletion was faster: its marks are these.
+            raise
+        except (RegionRebalanceError, OSError):
+            _take_back(marked)
             raise
         return tuple(trouble for each in marked if (trouble := self.finish(each)) is not None)
 

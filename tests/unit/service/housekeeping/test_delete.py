@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from service.housekeeping.delete import Deletion
@@ -68,6 +70,22 @@ def test_where_nobody_knows_whether_the_rows_went_the_mark_stays(world: World, d
         deletion.experiment("e1", artifacts=True, now=START)
     assert Doomed(world.settings.layout.experiment("e1")).mark.exists()
     assert world.settings.layout.checkpoints("e1").names()
+
+
+def test_of_two_deletions_the_slower_leaves_the_marks(world: World, deletion: Deletion) -> None:
+    """MLflow is away, so that the faster one could not finish: its mark is what `rebalance gc` goes by."""
+    world.runs.down = True
+    removed = world.store.removals.experiment
+
+    def overtaken(identifier: str, **told: Any) -> object:
+        world.store.removals.experiment = removed  # type: ignore[method-assign]
+        deletion.experiment(identifier, artifacts=True, now=START)
+        return removed(identifier, **told)
+
+    world.store.removals.experiment = overtaken  # type: ignore[method-assign, assignment]
+    with pytest.raises(UnknownExperiment):
+        deletion.experiment("e1", artifacts=True, now=START)
+    assert Doomed(world.settings.layout.experiment("e1")).mark.exists()
 
 
 def test_without_mlflow_the_rest_is_left_marked(world: World, deletion: Deletion) -> None:
