@@ -12,7 +12,7 @@ from service.shared.settings import Settings
 from service.shared.states import State
 from service.store.experiments import Store
 from service.store.new_rows import new_experiment
-from service.store.records import Conflict, Experiment
+from service.store.records import Conflict, Experiment, StoreUnavailable
 from trainer.base.errors import CheckpointError, Problem, SpecError
 from trainer.base.pointers import problems_of
 from trainer.base.strict_model import StrictModel
@@ -125,17 +125,22 @@ def store_extension(store: Store, storage: Storage, new: Experiment, tags: dict[
 
     Raises:
         CheckpointError: the checkpoint has gone meanwhile. OSError: storage does not answer, or is full.
+        StoreUnavailable: perhaps it is stored; its checkpoint stays, and is an orphan where it is not.
     """
     continues = ExperimentSpec.model_validate_json(new.spec).continues
     assert continues is not None
-    row: Experiment | None = None
+    needed = False
     try:
         lend(storage, continues.experiment, continues.iteration, new.id)
         row = store.create(new, new_tags=tags, reason=f"stored; it {continues}")
+        needed = row.id == new.id  # else another request with the key was faster
     except FileNotFoundError:
         raise CheckpointError(_gone(continues.experiment, continues.iteration, storage)) from None
+    except StoreUnavailable:
+        needed = True  # nobody knows whether it was stored
+        raise
     finally:
-        if row is None or row.id != new.id:  # refused, or another request with the key was faster
+        if not needed:
             storage.experiment(new.id).delete()
     return row
 

@@ -12,7 +12,7 @@ from service.reconcile.reconciler import utc_now
 from service.shared.settings import Settings
 from service.shared.states import State
 from service.store.experiments import Store
-from service.store.records import NOTHING, Outcome
+from service.store.records import NOTHING, Outcome, StoreUnavailable
 from tests.data_factories import make_spec
 from tests.unit.service.api.test_http_create import check_problem, stored
 from tests.unit.service.api.web.test_doors import SAME, proof
@@ -181,6 +181,24 @@ def test_the_same_key_stores_it_once(client: TestClient, migrated: Settings) -> 
     assert first.json()["id"] == again.json()["id"]
     check_problem(extend(client, {"iterations": 1}, **key), 409)
     assert len(migrated.layout.experiments.names()) == 2
+
+
+def test_where_nobody_knows_whether_it_was_stored_its_checkpoint_stays(
+    client: TestClient, migrated: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database was lost as it answered: a row without its checkpoint could only fail."""
+    ended(migrated)
+    stored = Store.create
+
+    def lost(store: Store, *new: Any, **told: Any) -> Any:
+        stored(store, *new, **told)
+        raise StoreUnavailable("connection lost")
+
+    monkeypatch.setattr(Store, "create", lost)
+    check_problem(extend(client, MORE), 503)
+    (new,) = set(migrated.layout.experiments.names()) - {"old"}
+    assert client.get(f"/experiments/{new}").json()["continues"] == "old"
+    assert migrated.layout.checkpoints(new).names() == ["iter_1000.pth"]
 
 
 def test_what_only_extend_writes_is_not_taken_from_anybody(client: TestClient, migrated: Settings) -> None:
