@@ -41,9 +41,9 @@ def may(asking: Asking, whose: Whose, action: str) -> bool:
         return True
     if not asking.scope.includes(Scope.USER):
         return False
-    if whose.owner is None:
-        return action != DELETE
-    return whose.owner == asking.name or whose.project in asking.projects
+    if whose.owner == asking.name or whose.project in asking.projects:
+        return True
+    return whose.owner is None and action != DELETE
 
 
 def refusal(asking: Asking, whose: Whose, action: str, what: str) -> str | None:

@@ -34,6 +34,17 @@ def test_the_table(action: str) -> None:
     }
 
 
+def test_what_is_nobodys_in_ones_project_is_the_projects() -> None:
+    """As a refusal says to those who are in none."""
+    nobodys = Whose(None, "roads")
+    assert may(USER, nobodys, "delete")
+    stranger = Asking("max", Scope.USER)
+    assert refusal(stranger, nobodys, "delete", "sweep s1") == (
+        "sweep s1 is nobody's, in project roads; delete is for a member of roads or an administrator, "
+        "and this token is max's"
+    )
+
+
 def test_nobody_is_in_no_project() -> None:
     """What has no project is not that of who has none."""
     assert not may(Asking("kim", Scope.USER), Whose("lee", None), "cancel")
