@@ -192,7 +192,7 @@ def _after_failure(
     down each time.
     """
     most, counted = most_of(cause, rules.limits), RETRIES[cause].counted
-    if most == 1:
+    if most == 1 and observation.report is not None:
         return _failed(error, "report with an error", counted=counted)
     if row.stop_asked_at is not None:
         return _as_asked(row, f", after {error.type}")

@@ -64,6 +64,15 @@ def test_a_bad_run_fails_and_is_not_retried(status: JobStatus) -> None:
     )
 
 
+def test_silence_of_the_only_attempt_is_told_as_such() -> None:
+    """Where one attempt is all there is, no report is claimed that nobody has seen."""
+    observation = Observation(JobObservation(JobStatus.FAILED), START)
+    rules = Rules(max_attempts=1, report_grace=timedelta(0))
+    decision = decide(new_row("e1", state=State.RUNNING), observation, LATE, rules)
+    assert decision is not None
+    assert (decision.to, decision.reason) == (State.FAILED, "JobLost in attempt 1, failure 1 of 1")
+
+
 @pytest.mark.parametrize(("failures", "to"), [(0, State.QUEUED), (1, State.QUEUED), (2, State.FAILED)])
 def test_a_retryable_error_is_tried_max_attempts_times(failures: int, to: State) -> None:
     """Lost workers lead back to the queue until the attempts are used up."""
