@@ -15,6 +15,7 @@ from service.store.records import Conflict, Experiment, Followup, JobRow, Sweep
 from service.store.sweeps import SweepStore
 from service.store.tables import experiments, followups, sweeps
 from service.store.trail.deeds import DELETE, note_deed
+from trainer.base.schema_words import counted
 
 _NAMED = 5  # ids in a message
 
@@ -59,7 +60,9 @@ class Removals:
             forget(connection, sweeps, sweeps.c.id == row.id)
             number = connection.execute(delete(experiments).where(mine)).rowcount
             connection.execute(delete(sweeps).where(sweeps.c.id == row.id))
-            told = _told(row, f"with {number} trials{detail and ', '}{detail.removeprefix('with ')}")
+            told = _told(
+                row, f"with {counted(number, 'trial')}{detail and ', '}{detail.removeprefix('with ')}"
+            )
             note_deed(connection, DELETE, "sweep", row.id, at=now, detail=told)
         return row
 
@@ -105,7 +108,9 @@ class Removals:
             )
         readers = self._followups.readers(connection, {row.id})
         _refuse_needed(f"experiment {row.id} is", [each.id for each in readers])
-        _refuse_continued(row.id, self._experiments.continuing(connection, experiments.c.id == row.id))
+        _refuse_continued(
+            f"experiment {row.id} is", self._experiments.continuing(connection, experiments.c.id == row.id)
+        )
 
     def _refuse_sweep(self, connection: Connection, row: Sweep) -> None:
         _refuse_live("sweep", row)
@@ -119,7 +124,7 @@ class Removals:
             connection, set(connection.scalars(select(experiments.c.id).where(mine)))
         )
         _refuse_needed(f"trials of sweep {row.id} are", [each.id for each in readers])
-        _refuse_continued(row.id, self._experiments.continuing(connection, mine))
+        _refuse_continued(f"trials of sweep {row.id} are", self._experiments.continuing(connection, mine))
 
 
 def _refuse_live(word: str, row: JobRow) -> None:
@@ -129,14 +134,12 @@ def _refuse_live(word: str, row: JobRow) -> None:
 
 def _refuse_needed(what: str, readers: Collection[str]) -> None:
     if readers:
-        raise Conflict(f"{what} read by {_some(readers)}, which has not ended; cancel it first, or wait")
+        raise Conflict(f"{what} read by what has not ended: {_some(readers)}; cancel that first, or wait")
 
 
-def _refuse_continued(identifier: str, by: Collection[str]) -> None:
+def _refuse_continued(what: str, by: Collection[str]) -> None:
     if by:
-        raise Conflict(
-            f"{identifier} is continued by {_some(by)}, whose course begins there; delete that first"
-        )
+        raise Conflict(f"{what} continued by {_some(by)}, whose course begins there; delete that first")
 
 
 def _some(ids: Collection[str]) -> str:

@@ -111,13 +111,13 @@ def test_what_something_reads_stays(world: World) -> None:
     ended(world)
     ended(world, "e2")
     reader = followup(world, state=State.QUEUED)
-    with pytest.raises(Conflict, match=f"experiment e1 is read by {reader}"):
+    with pytest.raises(Conflict, match=f"experiment e1 is read by what has not ended: {reader};"):
         world.store.removals.experiment("e1", now=START, detail="")
     beside = request(disagreement={"against": "e2"}, modes=["single_scale"])
     other = world.store.followups.create(
         new_followup("e1", beside, now=START, key=None, request_hash="h2")
     ).id
-    with pytest.raises(Conflict, match=f"experiment e2 is read by {other}"):
+    with pytest.raises(Conflict, match=f"experiment e2 is read by what has not ended: {other};"):
         world.store.removals.experiment("e2", now=START, detail="")
 
 
@@ -159,7 +159,9 @@ def test_a_sweep_that_is_not_over_stays(world: World) -> None:
         world.store.removals.sweep(detached.id, now=START, detail="")
     read = sweep(world)
     reader = followup(world, world.store.trials(read.id)[0].id, State.QUEUED)
-    with pytest.raises(Conflict, match=f"trials of sweep {read.id} are read by {reader}"):
+    with pytest.raises(
+        Conflict, match=f"trials of sweep {read.id} are read by what has not ended: {reader};"
+    ):
         world.store.removals.sweep(read.id, now=START, detail="")
 
 
@@ -225,5 +227,5 @@ def test_what_is_stored_at_the_same_time_is_seen(world: World) -> None:
     deleting.start()
     for each in (storing, deleting):
         each.join(10)
-    assert f"experiment e1 is read by {found[0]}" in outcome[0]
+    assert f"experiment e1 is read by what has not ended: {found[0]}" in outcome[0]
     assert world.store.followups.get(found[0]).state is State.QUEUED
