@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from service.cli.experiments import follow_to_end, tell
 from service.cli.sweeps import watch
@@ -28,7 +29,10 @@ def extend(args: argparse.Namespace, client: RebalanceClient) -> int:
 def extend_sweep(args: argparse.Namespace, client: RebalanceClient) -> int:
     """Adds trials to a sweep; with --wait stays for its table."""
     seeds = args.seed or args.seeds
-    sweep = client.extend_sweep(args.id, seeds=seeds, axes=dict(args.axis), trials=args.trials)
+    axes: dict[str, list[Any]] = {}
+    for pointer, values in args.axis:
+        axes.setdefault(pointer, []).extend(values)
+    sweep = client.extend_sweep(args.id, seeds=seeds, axes=axes, trials=args.trials)
     if args.wait:
         return watch(args, client)
     return tell(args, sweep, f"{sweep.state}, {counted(sweep.counts.total, 'trial')} in all")

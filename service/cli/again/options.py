@@ -33,7 +33,7 @@ def add_sweep_extend_options(parser: argparse.ArgumentParser) -> None:
     either = parser.add_mutually_exclusive_group()
     either.add_argument("--seeds", type=positive, metavar="N", help="so many more, for each row")
     either.add_argument("--seed", type=int, action="append", metavar="SEED", help="this one; repeat for more")
-    text = "more values of a grid, as JSON: /method/lambda=0.5,1.0; repeat for more axes"
+    text = "more values of a grid, as JSON: /method/lambda=0.5,1.0; repeat for more"
     parser.add_argument(
         "--axis", type=_axis, action="append", default=[], metavar="POINTER=VALUES", help=text
     )

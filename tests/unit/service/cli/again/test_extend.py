@@ -113,5 +113,6 @@ def test_more_trials(service: Service, swept: str, capsys: pytest.CaptureFixture
     assert "asks for nothing" in capsys.readouterr().err
     assert main([*asked, "--seed", "0", "--seed", "7"]) == ExitCode.BAD_INPUT
     assert capsys.readouterr().err.startswith("/seeds/0: 0 is there already")
-    assert main([*asked, "--seeds", "1", "--axis", "/method/lambda=0.5,1.0"]) == 0
+    axis = ("--axis", "/method/lambda=0.5", "--axis", "/method/lambda=1.0")
+    assert main([*asked, "--seeds", "1", *axis]) == 0
     assert capsys.readouterr().out == f"{swept}  lambda: queued, 12 trials in all\n"
