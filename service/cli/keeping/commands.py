@@ -61,7 +61,7 @@ def gc(args: argparse.Namespace, client: RebalanceClient) -> int:
     older = int(args.older_than) if (args.older_than or "").isdecimal() else args.older_than
     found = client.gc(dry_run=args.dry_run, older_than=older, only=args.only)
     failed = _tell_gc(args, found)
-    while found.more:
+    while found.more and found.kinds:  # one in which nothing went would only be repeated
         found = client.gc(dry_run=False, older_than=older, only=args.only)
         failed = _tell_gc(args, found) or failed
     return ExitCode.FAILED if failed else ExitCode.DONE

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+from argparse import Namespace
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from service.cli.keeping import commands
 from service.cli.main import main
 from service.housekeeping.delete import Deletion
 from service.housekeeping.gc.collect import collect
 from service.reconcile.cluster import RunFact
+from service.shared.keeping.gc_schemas import GcItem, GcPublic
 from service.shared.keeping.retention import GcRequest, Kind, Retention
 from service.shared.settings import Settings
 from service.shared.states import State
@@ -175,6 +179,15 @@ def test_the_command(service: Service, capsys: pytest.CaptureFixture[str]) -> No
     assert json.loads(capsys.readouterr().out)["items"] == []
     assert main(["gc", "--api", service.url, "--older-than", "soon"]) == 2
     assert "/older_than" in capsys.readouterr().err
+
+
+def test_the_command_ends_where_nothing_can_be_done() -> None:
+    """What is in the way took all of a call's time: the next call would only meet it again."""
+    action = {"kind": Kind.DELETED, "path": "runs/e1", "of": "e1", "bytes": 1, "reason": "", "done": False}
+    stuck = GcItem(**action, trouble="MLflow is down")
+    answers = iter([GcPublic(dry_run=False, kinds=(), bytes=0, items=(stuck,), more=True)])
+    client: Any = SimpleNamespace(gc=lambda **asked: next(answers))
+    assert commands.gc(Namespace(dry_run=False, older_than=None, only=[], json=True), client) == 1
 
 
 def test_the_delete_command(
