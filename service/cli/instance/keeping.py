@@ -61,8 +61,8 @@ def adopt(args: argparse.Namespace) -> int:
     """0 once all that can be has a row; 1 where something was left, which is told with the reason."""
 
     def work(settings: Settings, _stop: threading.Event) -> int:
+        from service.adoption.adopt import adopt as take
         from service.store.experiments import Store
-        from service.upkeep.adopt import adopt as take
 
         with closing(Store(settings.database)) as store:
             store.ping()

@@ -15,13 +15,13 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from service.adoption.attempts import attempts_in
 from service.reconcile.decide import headline_of
 from service.shared.queue.demands import demand_of_sweep
 from service.shared.states import State
 from service.store.experiments import Store
 from service.store.new_rows import drawn_trial, new_experiment
 from service.store.records import Experiment, Sweep, Tagged, UnknownExperiment, UnknownSweep
-from service.upkeep.attempts import attempts_in
 from sweeps.document.spec import SweepSpec
 from sweeps.results.report import SweepReport, read_sweep_report
 from trainer.base.ends import End

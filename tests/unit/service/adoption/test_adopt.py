@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from service.adoption.adopt import Adopted, adopt
 from service.cli.main import main
 from service.migrations import migrate
 from service.reconcile.cluster import JobStatus
@@ -17,7 +18,6 @@ from service.shared.settings import Settings
 from service.shared.states import State
 from service.store.experiments import Store
 from service.store.records import Experiment, Filters
-from service.upkeep.adopt import Adopted, adopt
 from sweeps.document.spec import parse_sweep
 from tests.data_factories import make_report, make_spec
 from tests.unit.service.conftest import World, failed_report
