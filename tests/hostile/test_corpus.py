@@ -56,7 +56,12 @@ class Target:
         self._files = service.directory
         posted = httpx.post(f"{self.url}/experiments", json=spec_document(name="trained")).raise_for_status()
         self.trained = str(posted.json()["id"])
+        until(self._submitted)  # the reconciler has written what it writes
         leave_checkpoints(Storage.at(service.directory / "storage"), self.trained)
+
+    def _submitted(self) -> bool:
+        found = httpx.get(f"{self.url}/experiments/{self.trained}").raise_for_status().json()
+        return bool(found["state"] == "submitted")
 
     def stored(self) -> tuple[set[Path], list[str], list[str]]:
         """Files but the database's and the log, experiments, sweeps."""
