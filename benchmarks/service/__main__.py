@@ -95,7 +95,7 @@ def at_rate(url: str, size: Size, requests: Some) -> Figures:
     """Latencies of requests that come at a fixed rate; some go before them, uncounted."""
     load(url, requests(20), connections=2, seconds=30.0)
     some = requests(int(_RATE * size.reading_seconds))
-    return latencies(load(url, some, connections=32, seconds=size.reading_seconds + 30, rate=_RATE))
+    return latencies(load(url, some, connections=32, seconds=2 * size.reading_seconds, rate=_RATE))
 
 
 def one_experiment(identifier: str) -> Request:

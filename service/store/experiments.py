@@ -28,10 +28,11 @@ from service.store.trail.deeds import note_deed
 
 # Of each POST: made once.
 _OF_HASH = (
-    select(experiments)
+    select(experiments.c.id, experiments.c.state)
     .where(
         experiments.c.spec_hash == bindparam("spec_hash"),
-        experiments.c.state.in_([state for state in (*LIVE, State.COMPLETED) if state is not State.PAUSED]),
+        # Not which it may be: SQLite would read the index of states, with very many rows in each.
+        experiments.c.state.not_in([State.FAILED, State.CANCELLED, State.PAUSED]),
         experiments.c.cancel_requested_at.is_(None),
         experiments.c.pause_requested_at.is_(None),
     )
@@ -112,9 +113,13 @@ class Store(ExperimentRows):
         """A trial gets a job of its own."""
         return {"detached": row.sweep_id is not None, "stopped": False}
 
-    def of_hash(self, spec_hash: str, *, limit: int) -> list[Experiment]:
-        """Experiments of this spec that completed, or go on and are not to be stopped, newest first."""
-        return self.select(_OF_HASH, spec_hash=spec_hash, limit=limit)
+    def of_hash(self, spec_hash: str, *, limit: int) -> list[tuple[str, State]]:
+        """Ids and states of experiments of this spec, newest first: of those that completed, or go on and are
+        not to be stopped.
+        """
+        with self._database.reading() as connection:
+            rows = connection.execute(_OF_HASH, {"spec_hash": spec_hash, "limit": limit})
+            return [(identifier, State(state)) for identifier, state in rows]
 
     def last_started(self) -> str | None:
         """Id of the newest experiment whose job was seen running."""

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from service.shared.settings import Settings
 from service.shared.states import State
 from service.store.experiments import Store
-from service.store.records import Experiment
 from trainer.base.data_roots import names_in, place_of
 from trainer.base.errors import RegionRebalanceError
 from trainer.same.code import code_digest
@@ -24,9 +22,9 @@ from trainer.storage.weights import WeightsFolder
 _MOST_LOOKED_AT = 10  # of those with the same spec, the newest
 
 
-def earlier_same(spec: ExperimentSpec, store: Store, settings: Settings) -> Experiment | None:
-    """An earlier experiment that gives what this spec would give now: the newest that completed, else one
-    that goes on; None where there is none.
+def earlier_same(spec: ExperimentSpec, store: Store, settings: Settings) -> str | None:
+    """Id of an earlier experiment that gives what this spec would give now: the newest that completed, else
+    one that goes on; None where there is none.
 
     The same spec is one of the same hash. The same code: the files of our package, and the versions of the
     libraries that the newest attempt of this service had. The same data: the files of both splits, by what
@@ -37,20 +35,16 @@ def earlier_same(spec: ExperimentSpec, store: Store, settings: Settings) -> Expe
         spec: that went through `folders.resolve_spec`.
     """
     found = store.of_hash(spec_hash(spec), limit=_MOST_LOOKED_AT)
-    found.sort(key=lambda row: row.state is not State.COMPLETED)  # stable: the newest first of either
-    return next((row for row in found if _is_same(row, spec, store, settings)), None)
+    found.sort(key=lambda each: each[1] is not State.COMPLETED)  # stable: the newest first of either
+    fitting = (each for each, state in found if _is_same(each, state, spec, store, settings))
+    return next(fitting, None)
 
 
-def as_duplicate(new: Experiment, same: Experiment | None) -> Experiment:
-    """`new` with the earlier one that it repeats, if there is one."""
-    return new if same is None else replace(new, duplicate_of=same.id)
-
-
-def _is_same(row: Experiment, spec: ExperimentSpec, store: Store, settings: Settings) -> bool:
+def _is_same(experiment: str, state: State, spec: ExperimentSpec, store: Store, settings: Settings) -> bool:
     storage = settings.layout
-    plan = newest_plan(storage, row.id)
+    plan = newest_plan(storage, experiment)
     if plan is None:
-        return not row.state.ended
+        return not state.ended
     if plan.get("code") != code_digest() or plan.get("versions") != _versions(store, storage):
         return False
     with suppress(OSError, RegionRebalanceError):  # what cannot be looked at now is not known to be the same

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
 from service.api.again.longer import refuse_continues
-from service.api.again.same import as_duplicate, earlier_same
+from service.api.again.same import earlier_same
 from service.api.bodies import SENT, JsonBodyDep, as_it_came, json_body
 from service.api.dependencies import (
     FactsDep,
@@ -132,7 +132,7 @@ def create(
         )
         same = earlier_same(spec, store, settings)
         if reuse and same is not None:
-            response.status_code, row = HTTPStatus.OK, same
+            response.status_code, row = HTTPStatus.OK, store.get(same)
         else:
             if reuse:
                 room()
@@ -140,7 +140,7 @@ def create(
             new = replace(
                 new, idempotency_key=idempotency_key, request_hash=asked, owner=owner, sent=text_of(body)
             )
-            row = store.create(as_duplicate(new, same), new_tags=spec.tags)
+            row = store.create(replace(new, duplicate_of=same), new_tags=spec.tags)
             same_request(row, asked)
             wake()
     response.headers["Location"] = f"/experiments/{row.id}"

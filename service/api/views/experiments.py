@@ -109,7 +109,7 @@ def _links(row: Experiment, settings: Settings, facts: RunFacts) -> Links:
     asked = ("cancel", "retry", "track", "pause", "resume", "extend")
     names = ("events", "attempts", "logs", "metrics", "report", *asked)
     sweep = f"/sweeps/{row.sweep_id}" if row.sweep_id else None
-    mlflow = mlflow_page(row, settings, settings.layout.mlflow_run(row.id), facts)
+    mlflow = mlflow_page(row, settings, lambda: settings.layout.mlflow_run(row.id), facts)
     return Links(self=here, **{name: f"{here}/{name}" for name in names}, sweep=sweep, mlflow=mlflow)
 
 

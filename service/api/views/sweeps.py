@@ -163,5 +163,5 @@ def _links(row: Sweep, settings: Settings, facts: RunFacts) -> SweepLinks:
         self=here,
         **{name: f"{here}/{name}" for name in names},
         experiments=f"/experiments?sweep={row.id}",
-        mlflow=mlflow_page(row, settings, settings.layout.sweep(row.id).mlflow, facts),
+        mlflow=mlflow_page(row, settings, lambda: settings.layout.sweep(row.id).mlflow, facts),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from service.api.views.mlflow_facts import RunFacts
 from service.reconcile.cluster import RunFact
@@ -67,14 +67,16 @@ def runs_in(notes: Iterable[StoredFile]) -> dict[str, str]:
     return {ids["run_id"]: ids["experiment_id"] for ids in found if {"run_id", "experiment_id"} <= ids.keys()}
 
 
-def mlflow_page(row: JobRow, settings: Settings, note: StoredFile, facts: RunFacts) -> str | None:
+def mlflow_page(
+    row: JobRow, settings: Settings, note: Callable[[], StoredFile], facts: RunFacts
+) -> str | None:
     """The run's page in MLflow's own interface, if it is a server and the run is there, as far as is known.
 
     Args:
-        note: the mlflow.json of an experiment or sweep.
+        note: gives the mlflow.json of an experiment or sweep.
     """
     server = settings.mlflow_pages
-    if server is None or row.mlflow_run_id is None or not (runs := runs_in([note])):
+    if server is None or row.mlflow_run_id is None or not (runs := runs_in([note()])):
         return None
     ((run_id, group),) = runs.items()
     if facts.of(runs).get(run_id) in _LOST:

@@ -75,9 +75,14 @@ def _value(name: str, text: str) -> Any:
     """A number where it looks like one: what does not is refused by the spec, which says what is allowed."""
     if name == "model":
         return text if text in CATALOGUE else {"mmseg": text}
-    if name in _NUMBERS and _INTEGER.fullmatch(text):
+    return number_of(text) if name in _NUMBERS else text
+
+
+def number_of(text: str) -> Any:
+    """A number where the text looks like one, else the text."""
+    if _INTEGER.fullmatch(text):
         return int(text)
-    if name in _NUMBERS and _DECIMAL.fullmatch(text) and math.isfinite(float(text)):
+    if _DECIMAL.fullmatch(text) and math.isfinite(float(text)):
         return float(text)
     return text
 

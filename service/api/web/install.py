@@ -12,6 +12,7 @@ from service.api.web.pages import (
     changes,
     comparing,
     experiment,
+    extending,
     followup,
     login,
     overview,
@@ -24,7 +25,19 @@ from service.shared.settings import Settings
 
 def install(app: FastAPI, settings: Settings) -> None:
     """Adds every page; from now on what goes wrong below them is a page as well."""
-    for part in (overview, submit, experiment, sweep, followup, comparing, changes, queue, audit, assets):
+    for part in (
+        overview,
+        submit,
+        experiment,
+        sweep,
+        followup,
+        comparing,
+        changes,
+        extending,
+        queue,
+        audit,
+        assets,
+    ):
         app.include_router(part.router, include_in_schema=False)
     if settings.closed:
         app.state.wrong_tokens = WrongTokens()

@@ -7,7 +7,7 @@ from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any, Protocol
 
-from sqlalchemy import BigInteger, Connection, and_, insert, literal, select, update
+from sqlalchemy import BigInteger, ColumnElement, Connection, Table, and_, insert, literal, select, update
 
 from service.shared.states import State
 from service.store.attempts.values import AttemptRecord, Tried
@@ -87,6 +87,12 @@ def read(
     mine = (attempts.c.owner_id == owner, attempts.c.kind == kind, beyond)
     query = select(*(attempts.c[name] for name in _NAMES)).where(*mine).order_by(attempts.c.attempt)
     return [AttemptRecord(**row) for row in connection.execute(query.limit(limit)).mappings()]
+
+
+def forget(connection: Connection, table: Table, which: ColumnElement[bool]) -> None:
+    """Removes the records of rows that are removed next: those of `table` that `which` holds for."""
+    mine = select(table.c.id).where(which)
+    connection.execute(attempts.delete().where(attempts.c.kind == table.name, attempts.c.owner_id.in_(mine)))
 
 
 def failed(connection: Connection, kind: str, owner: str, *, since: int) -> list[tuple[str, bool]]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, select
+from sqlalchemy import Connection, delete, select
 
+from service.store.attempts.keeping import forget
 from service.store.database import Database
 from service.store.experiment_rows import ExperimentRows
 from service.store.followups import FollowupStore
 from service.store.records import Conflict, Experiment, Followup, JobRow, Sweep
 from service.store.sweeps import SweepStore
-from service.store.tables import attempts, experiments, followups, sweeps
+from service.store.tables import experiments, followups, sweeps
 from service.store.trail.deeds import DELETE, note_deed
 
 _NAMED = 5  # ids in a message
@@ -39,8 +40,8 @@ class Removals:
         with self._database.writing() as connection:
             row = self._experiments.read(connection, identifier, lock=True)
             self._refuse_experiment(connection, row)
-            _delete_attempts(connection, "followup", followups, followups.c.experiment_id == row.id)
-            _delete_attempts(connection, "experiment", experiments, experiments.c.id == row.id)
+            forget(connection, followups, followups.c.experiment_id == row.id)
+            forget(connection, experiments, experiments.c.id == row.id)
             connection.execute(delete(experiments).where(experiments.c.id == row.id))
             note_deed(connection, DELETE, "experiment", row.id, at=now, detail=_told(row, detail))
         return row
@@ -53,9 +54,9 @@ class Removals:
             row = self._sweeps.read(connection, identifier, lock=True)
             connection.execute(trials.with_for_update()).all()  # nobody adds a follow-up from here on
             self._refuse_sweep(connection, row)
-            _delete_attempts(connection, "followup", followups, followups.c.experiment_id.in_(trials))
-            _delete_attempts(connection, "experiment", experiments, mine)
-            _delete_attempts(connection, "sweep", sweeps, sweeps.c.id == row.id)
+            forget(connection, followups, followups.c.experiment_id.in_(trials))
+            forget(connection, experiments, mine)
+            forget(connection, sweeps, sweeps.c.id == row.id)
             number = connection.execute(delete(experiments).where(mine)).rowcount
             connection.execute(delete(sweeps).where(sweeps.c.id == row.id))
             told = _told(row, f"with {number} trials{detail and ', '}{detail.removeprefix('with ')}")
@@ -67,7 +68,7 @@ class Removals:
         with self._database.writing() as connection:
             row = self._followups.read(connection, identifier, lock=True)
             _refuse_live("follow-up", row)
-            _delete_attempts(connection, "followup", followups, followups.c.id == row.id)
+            forget(connection, followups, followups.c.id == row.id)
             connection.execute(delete(followups).where(followups.c.id == row.id))
             note_deed(connection, DELETE, "follow-up", row.id, at=now, detail=_told(row, detail))
         return row
@@ -145,9 +146,3 @@ def _some(ids: Collection[str]) -> str:
 
 def _told(row: JobRow, detail: str) -> str:
     return f"{row.name}, {row.state}{detail and ', '}{detail}"
-
-
-def _delete_attempts(connection: Connection, kind: str, table: Table, which: ColumnElement[bool]) -> None:
-    """Their records have no foreign key: three tables share them."""
-    ids = select(table.c.id).where(which)
-    connection.execute(delete(attempts).where(attempts.c.kind == kind, attempts.c.owner_id.in_(ids)))

@@ -43,6 +43,7 @@ def addresses(lab: Lab) -> Mapping[str, str]:
         "audit": "/ui/audit",
         "submit": "/ui/submit",
         "completed": f"/ui/experiments/{first}",
+        "longer": f"/ui/experiments/{first}/extend",
         "failed": f"/ui/experiments/{failed}",
         "running": f"/ui/experiments/{running}",
         "log": f"/ui/experiments/{running}/log",

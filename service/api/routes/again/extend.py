@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from service.api.again.longer import ExtendRequest, extension_of, parse_extension, store_extension
-from service.api.again.same import as_duplicate, earlier_same
+from service.api.again.same import earlier_same
 from service.api.bodies import JsonBodyDep, json_body
 from service.api.dependencies import FactsDep, OwnerDep, QueueDep, RoomDep, SettingsDep, StoreDep, WakeDep
 from service.api.problems import LOCATION, documented
@@ -61,7 +61,7 @@ def extend(
         new = extension_of(old, request, settings, utc_now())
         spec = ExperimentSpec.model_validate_json(new.spec)
         new = replace(new, idempotency_key=idempotency_key, request_hash=asked, owner=owner)
-        new = as_duplicate(new, earlier_same(spec, store, settings))
+        new = replace(new, duplicate_of=earlier_same(spec, store, settings))
         row = store_extension(store, settings.layout, new, spec.tags)
         same_request(row, asked)
         wake()

@@ -15,6 +15,7 @@ from service.store.experiments import Store
 from service.store.records import NOTHING, Outcome
 from tests.data_factories import make_spec
 from tests.unit.service.api.test_http_create import check_problem, stored
+from tests.unit.service.api.web.test_doors import SAME, proof
 from tests.unit.service.checkpoint_files import leave_checkpoints
 from tests.unit.service.conftest import TestClient, new_row
 
@@ -193,3 +194,21 @@ def test_what_only_extend_writes_is_not_taken_from_anybody(client: TestClient, m
         problem = check_problem(client.post(path, json=document), 422)
         assert problem["errors"][0]["pointer"] == pointer
         assert "/experiments/old/extend" in problem["errors"][0]["allowed"]
+
+
+def test_the_form(client: TestClient, migrated: Settings) -> None:
+    """The page of one that completed leads to it; what is wrong is said with what was typed, what is right
+    leads to the new experiment.
+    """
+    ended(migrated)
+    place = "/ui/experiments/old/extend"
+    assert place in client.get("/ui/experiments/old").text
+    fields = {**proof(client, place), "iterations": "many", "rate": "constant", "learning_rate": ""}
+    refused = client.post(place, data=fields, headers=SAME)
+    assert refused.status_code == 422
+    assert "/iterations" in refused.text
+    assert 'value="many"' in refused.text
+    sent = client.post(place, data={**fields, "iterations": "5"}, headers=SAME, follow_redirects=False)
+    assert sent.status_code == 303
+    made = client.get(sent.headers["location"].removeprefix("/ui")).json()
+    assert (made["continues"], made["spec"]["continues"]["rate"]) == ("old", "constant")

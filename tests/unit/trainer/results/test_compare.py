@@ -170,6 +170,9 @@ def test_unfair_comparisons_say_so() -> None:
     assert "another cut between head, body and tail than the first: b" in notes(first, cut)
     resumed = make_report("b").model_copy(update={"attempt": 2})
     assert "seconds of the last attempt alone: b" in notes(first, resumed)
+    continues = {"experiment": "a", "iteration": 9, "spec_hash": "0" * 64, "rate": "rewarmed"}
+    told = "seconds of its own steps alone: b (continues a from iteration 9, rate rewarmed)"
+    assert told in notes(first, make_report("b", continues=continues))
     assert "scored on other labels" in notes(first, make_report("b", scores=ABSENT))
     frequencies = scores_of([[8, 2, 0], [1, 5, 0], [1, 1, 2]], pixels=[3, 2, 1])
     assert "training frequencies differ" in notes(first, make_report("b", scores=frequencies))
