@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 from fastapi import Depends, Request
 
 from service.api.bodies import body_of, declared_type
+from service.api.entry.owners import owners
 from service.api.entry.sessions import FORM_HEADER, FORM_TOKEN, refuse_foreign
 from service.api.requests import BODY_LIMIT_BYTES, NotForm
 from trainer.base.documents import MalformedDocument
@@ -22,6 +23,7 @@ async def _own_form(request: Request) -> Mapping[str, str]:
 
     Raises:
         ForeignForm: it was not sent from one of our pages, in this session.
+        NotYours: it is to change what is others'; and what else `owners` raises.
         NotForm, BodyTooLarge, MalformedDocument: it is no form that a page sends.
     """
     kind = declared_type(request)
@@ -36,6 +38,7 @@ async def _own_form(request: Request) -> Mapping[str, str]:
         raise MalformedDocument(f"no form that a page of this service sends: {error}") from None
     sent = dict(fields)
     refuse_foreign(request, request.headers.get(FORM_HEADER) or sent.pop(FORM_TOKEN, ""))
+    await owners(request)  # only now: who sends a form that is none of ours learns nothing of whose it is
     sent.pop(FORM_TOKEN, None)
     return sent
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 
-from service.api.entry.owners import owners
 from service.api.routes import experiments, sweeps
 from service.api.routes.keeping import deletions
 from service.api.routes.running import pausing
@@ -134,10 +133,6 @@ def question(of: str, verb: str) -> str:
     return next(each.question for each in CHANGES if (each.of, each.verb) == (of, verb))
 
 
-# Who sends a form that is none of ours learns nothing, not even whose it is.
-_OWN_FORM_FIRST = [OWN_FORM, Depends(owners)]
-
-
 def _add(change: Change) -> None:
     def ask(identifier: str, here: HereDep) -> Response:
         name = _NAMES[change.of](identifier, here)
@@ -149,7 +144,7 @@ def _add(change: Change) -> None:
         return go_to(here.request, change.then or f"/ui/{change.of}/{identifier}")
 
     router.add_api_route(change.path, ask, methods=["GET"])
-    router.add_api_route(change.path, do, methods=["POST"], dependencies=_OWN_FORM_FIRST)
+    router.add_api_route(change.path, do, methods=["POST"], dependencies=[OWN_FORM])
 
 
 for _each in CHANGES:

@@ -31,6 +31,7 @@ ADMINS = {
     ("DELETE", "/tokens/{token_id}"),
     ("GET", "/quotas"),
     ("GET", "/audit"),
+    ("POST", "/admin/gc"),
 }
 READS = {"GET", "HEAD"}
 
