@@ -17,6 +17,8 @@ import argparse
 import json
 import os
 import random
+import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -54,7 +56,7 @@ class Size:
     passes: int
 
 
-_FULL = Size(10_000, 8.0, 16, (100, 10_000, 100_000), 6.0, 500, 1000, 5)
+_FULL = Size(10_000, 8.0, 16, (100, 10_000, 100_000), 5.0, 500, 1000, 5)
 _SMALL = Size(20, 10.0, 4, (60, 120), 0.5, 10, 20, 2)
 
 Figures = dict[str, Any]
@@ -93,7 +95,7 @@ def latencies(found: Load) -> Figures:
 
 def at_rate(url: str, size: Size, requests: Some) -> Figures:
     """Latencies of requests that come at a fixed rate; some go before them, uncounted."""
-    load(url, requests(20), connections=2, seconds=30.0)
+    load(url, requests(20), connections=2, seconds=5.0)
     some = requests(int(_RATE * size.reading_seconds))
     return latencies(load(url, some, connections=32, seconds=2 * size.reading_seconds, rate=_RATE))
 
@@ -182,8 +184,10 @@ def measure(size: Size, parts: Sequence[str]) -> Figures:
         makes: dict[str, Make] = {"sqlite": sqlite, **({"postgres": on_postgres} if on_postgres else {})}
         if "posts" in parts:
             found["posts_per_second"] = {name: posts(size, make) for name, make in makes.items()}
+            tell("posts", found["posts_per_second"])
         if "reads" in parts:
             both = {name: reads(size, make) for name, make in makes.items()}
+            tell("reads", both)
             found["read_p99_ms"] = {name: one for name, (one, _) in both.items()}
             found["list_p99_ms"] = {name: page for name, (_, page) in both.items()}
         if "passes" in parts:
@@ -193,11 +197,18 @@ def measure(size: Size, parts: Sequence[str]) -> Figures:
                     url = make("passes", here).url
                     took = pass_seconds(url, here, running=size.running, repeats=size.passes)
                     found["reconciler_pass_seconds"][name] = took
+            tell("passes", found["reconciler_pass_seconds"])
     if "streams" in parts:
         found["open_streams"] = streams(size)
+        tell("streams", found["open_streams"])
     if "mlflow" in parts:
         found |= beside(size)
     return found
+
+
+def tell(part: str, found: object) -> None:
+    """Says on stderr what was measured so far."""
+    print(f"{part}: {json.dumps(found)}", file=sys.stderr, flush=True)
 
 
 _PARTS = ("posts", "reads", "passes", "streams", "mlflow")
@@ -210,6 +221,7 @@ def main() -> None:
     parser.add_argument("--small", action="store_true", help="a few of everything: half a minute")
     parser.add_argument("--parts", nargs="+", choices=_PARTS, default=_PARTS, help="only these")
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended then, too
     result = measure(_SMALL if args.small else _FULL, args.parts)
     print(json.dumps(result, indent=None if args.json else 1))
 

@@ -47,6 +47,7 @@ TRIALS = 4
 SWEEP: dict[str, Any] = {
     "name": "faults",
     "base": tiny_document(method={"kind": "region_rebalance"}, schedule=_schedule(80)),
+    "scheduling": {"priority": 60},  # before what waits: else the faults are over by the time it begins
     "axes": [{"pointer": "/method/lambda", "grid": [0, 0.3]}],
     "seeds": [0, 1],
 }
