@@ -24,6 +24,7 @@ class _Batch:
     def __init__(self, engine: Engine) -> None:
         self.connection = engine.connect()
         self.members = 0
+        self.torn = False  # holds a part of what somebody wrote, which could not be taken back
         self.ended = threading.Event()
         self.error: BaseException | None = None
         try:
@@ -34,9 +35,9 @@ class _Batch:
 
     @property
     def given_up(self) -> bool:
-        """Whether SQLite has rolled all of it back by itself, as it does where a disk is full."""
+        """Whether nothing of it is to stay; SQLite itself rolls all back where a disk is full."""
         raw = self.connection.connection.dbapi_connection
-        return raw is None or not raw.in_transaction
+        return self.torn or raw is None or not raw.in_transaction
 
     def end(self, error: BaseException | None = None) -> None:
         """Commits, or gives up for `error`; then all may go who wait for that."""
@@ -141,9 +142,11 @@ def _savepoint(batch: _Batch) -> Iterator[None]:
     ask("SAVEPOINT own")
     try:
         yield
+        ask("RELEASE own")
     except BaseException:
         if not batch.given_up:
+            batch.torn = True
             ask("ROLLBACK TO own")
             ask("RELEASE own")
+            batch.torn = False
         raise
-    ask("RELEASE own")

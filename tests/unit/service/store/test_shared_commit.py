@@ -95,6 +95,22 @@ def test_those_who_come_together_are_committed_once(book: Book) -> None:
     assert book.commits == 1
 
 
+def test_what_cannot_be_taken_back_alone_takes_all_with_it(book: Book) -> None:
+    """Half of a block is never committed, also where SQLite fails to undo it."""
+
+    def fail() -> None:
+        with book.shared.transaction() as connection:
+            connection.execute(text("INSERT INTO numbers VALUES (1)"))
+            connection.exec_driver_sql("RELEASE own")
+            raise ValueError
+
+    with pytest.raises(OperationalError, match="no such savepoint"):
+        fail()
+    assert book.read() == []
+    book.write(2)
+    assert book.read() == [2]
+
+
 def test_nobody_sees_what_is_not_committed(book: Book) -> None:
     """While the transaction is open nothing of it is read, nor has anybody returned who is in it."""
     looked: list[list[int]] = []
