@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from service.housekeeping.delete import Deletion
 from service.housekeeping.gc.plan import Action, Ages, Do, Rows, judged, plan
@@ -63,7 +63,7 @@ def collect(
     found = things(_listed(storage))
     rows = standings.of()
     logged, trouble = _logged(deletion, rows, ages, now)
-    actions = plan([*found, *logged], rows, ages, now)
+    actions = plan([*(_dated(each, rows, storage) for each in found), *logged], rows, ages, now)
     if dry_run:
         return Collected(tuple(map(Outcome, actions)), trouble=trouble)
     outcomes: list[Outcome] = []
@@ -75,6 +75,14 @@ def collect(
         if judged(action.thing, standings.of(action.thing.of), ages, now) == action:
             outcomes.append(_done(action, deletion))
     return Collected(tuple(outcomes), trouble=trouble)
+
+
+def _dated(thing: Thing, rows: Rows, storage: Storage) -> Thing:
+    """A folder without a row, by its own time, too: a checkpoint lent to a new one is as old as it was."""
+    if thing.kind is not Kind.ORPHANS or thing.of[0] in rows:
+        return thing
+    changed = datetime.fromtimestamp((storage.folder.folder(thing.path).modified_ns() or 0) / 1e9, UTC)
+    return replace(thing, modified_at=max(thing.modified_at, changed))
 
 
 def _logged(deletion: Deletion, rows: Rows, ages: Ages, now: datetime) -> tuple[list[Thing], str | None]:

@@ -143,10 +143,13 @@ def test_over_http(client: TestClient, migrated: Settings) -> None:
     old = migrated.layout.folder.local / "runs" / "e1" / "1" / ".reserve"
     old.parent.mkdir(parents=True)
     old.write_bytes(bytes(1000))
-    os.utime(old, (0, 0))
-    for name in ("orphan", "young"):
+    for name in ("orphan", "young", "lent"):
         migrated.layout.attempt(name, 1).log.write("lines\n")
-    os.utime(migrated.layout.attempt("orphan", 1).log.local, (0, 0))
+    for each in (old, migrated.layout.attempt("orphan", 1).log.local):
+        for path in (each, each.parents[1]):
+            os.utime(path, (0, 0))
+    # A new experiment whose row is about to be stored: its checkpoint is another's, and as old as that.
+    os.utime(migrated.layout.attempt("lent", 1).log.local, (0, 0))
     sent = {"older_than": "1d", "dry_run": True}
     first = client.post("/admin/gc", json=sent).json()
     assert {each["path"]: each["done"] for each in first["items"]} == {"runs/e1": False, "runs/orphan": False}
@@ -154,7 +157,7 @@ def test_over_http(client: TestClient, migrated: Settings) -> None:
     second = client.post("/admin/gc", json={"older_than": "1d"}).json()
     assert all(each["done"] for each in second["items"])
     assert second["kinds"] == [{"kind": "orphans", "number": 2, "bytes": 1006}]
-    assert migrated.layout.experiments.names() == ["young"]
+    assert migrated.layout.experiments.names() == ["lent", "young"]
     (deed,) = client.get("/audit").json()["items"]
     assert (deed["action"], deed["detail"]) == ("gc", "2 orphans; 1,006 bytes")
     refused = check_problem(client.post("/admin/gc", json={"only": ["weights"], "older": 3}), 422)
