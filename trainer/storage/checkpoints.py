@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import re
 import zipfile
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, BinaryIO
@@ -162,15 +163,16 @@ def read_facts(file: StoredFile) -> Facts | None:
         return None
 
 
+def plans_of(storage: Storage, experiment: str) -> Iterator[dict[str, Any]]:
+    """plan.json of each attempt that has one, as plain data, the newest first."""
+    for attempt in range(storage.newest_attempt(experiment), 0, -1):
+        with suppress(OSError, ValueError):
+            yield json.loads(storage.attempt(experiment, attempt).plan.read_text())
+
+
 def newest_plan(storage: Storage, experiment: str) -> dict[str, Any] | None:
     """plan.json of the newest attempt that has one, as plain data; None where none has."""
-    for attempt in range(storage.newest_attempt(experiment), 0, -1):
-        try:
-            plan: dict[str, Any] = json.loads(storage.attempt(experiment, attempt).plan.read_text())
-        except (OSError, ValueError):
-            continue
-        return plan
-    return None
+    return next(plans_of(storage, experiment), None)
 
 
 def _deployable(storage: Storage, name: str, as_: str) -> StoredCheckpoint | None:

@@ -15,7 +15,7 @@ from trainer.base.errors import RegionRebalanceError
 from trainer.same.code import code_digest
 from trainer.same.data import data_digest
 from trainer.spec.spec import ExperimentSpec, spec_hash
-from trainer.storage.checkpoints import newest_plan
+from trainer.storage.checkpoints import newest_plan, plans_of
 from trainer.storage.layout import Storage
 from trainer.storage.weights import WeightsFolder
 
@@ -28,8 +28,9 @@ def earlier_same(spec: ExperimentSpec, store: Store, settings: Settings) -> str 
 
     The same spec is one of the same hash. The same code: the files of our package, and the versions of the
     libraries that the newest attempt of this service had. The same data: the files of both splits, by what
-    the file system says of them, the table of frequencies, and the pretrained weights. Of one whose job has
-    not begun nothing is compared but the spec: it reads the code and data that are there now.
+    the file system says of them, the table of frequencies, and the pretrained weights. All attempts must have
+    had them: each trained a part. Of one whose job has not begun nothing is compared but the spec: it reads
+    the code and data that are there now.
 
     Args:
         spec: that went through `folders.resolve_spec`.
@@ -42,14 +43,23 @@ def earlier_same(spec: ExperimentSpec, store: Store, settings: Settings) -> str 
 
 def _is_same(experiment: str, state: State, spec: ExperimentSpec, store: Store, settings: Settings) -> bool:
     storage = settings.layout
-    plan = newest_plan(storage, experiment)
-    if plan is None:
+    plans = list(plans_of(storage, experiment))
+    if not plans:
         return not state.ended
+    plan, *earlier = plans
+    if any(_had(each) != _had(plan) for each in earlier):
+        return False
     if plan.get("code") != code_digest() or plan.get("versions") != _versions(store, storage):
         return False
     with suppress(OSError, RegionRebalanceError):  # what cannot be looked at now is not known to be the same
         return _reads_the_same(plan, spec, settings)
     return False
+
+
+def _had(plan: Mapping[str, Any]) -> list[Any]:
+    """The code and data of one attempt."""
+    weights = plan.get("weights") or {}
+    return [*map(plan.get, ("code", "versions", "data_digest")), weights.get("sha256")]
 
 
 def _versions(store: Store, storage: Storage) -> Any:

@@ -102,6 +102,17 @@ def test_other_code_or_data_is_another_run(
     assert post(client, reuse=True)["duplicate_of"] is None
 
 
+def test_one_that_other_code_had_begun_is_another_run(client: TestClient, migrated: Settings) -> None:
+    """Its last attempt was of this code, and went on from what an older one had trained."""
+    old = post(client)["id"]
+    run(migrated, old)
+    first, second = (migrated.layout.attempt(old, number).plan for number in (1, 2))
+    second.write(first.read_text())
+    assert post(client, reuse=True, status=200)["id"] == old
+    first.write(json.dumps(json.loads(second.read_text()) | {"code": "older"}))
+    assert post(client, reuse=True)["duplicate_of"] is None
+
+
 @pytest.fixture
 def folder_client(migrated: Settings, backend: FakeBackend, tmp_path: Path) -> Any:
     """A service that may read a data set, and the data set."""
