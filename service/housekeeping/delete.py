@@ -81,15 +81,15 @@ class Deletion:
 
         MLflow first: the folder is what names its run.
         """
-        run_id = doomed.mlflow_run_id()
+        run_id, place = doomed.mlflow_run_id(), self.storage.name_of(doomed.folder)
         try:
             if run_id is not None and self.runs is not None:
                 self.runs.delete_run(run_id)
             doomed.folder.delete()
         except BackendUnreachable as error:
-            return f"MLflow run {run_id} and {doomed.folder}: {error}"
+            return f"MLflow run {run_id} and {place}: {error}"
         except OSError as error:
-            return f"{doomed.folder}: {error.strerror or error}"
+            return f"{place}: {error.strerror or error}"
         return None
 
     def _gone(

@@ -30,9 +30,9 @@ class Storage:
         """What a report or plan names, relative to the root."""
         return self.folder.file(name)
 
-    def name_of(self, file: StoredFile) -> str:
-        """What `file` was given for one that lies in this storage."""
-        return str(file.local.relative_to(self.root))
+    def name_of(self, place: StoredFile | StoredFolder) -> str:
+        """What `file` was given for one that lies in this storage; of a folder the same."""
+        return str(place.local.relative_to(self.root))
 
     @property
     def frequencies(self) -> StoredFolder:

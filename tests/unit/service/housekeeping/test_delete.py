@@ -93,7 +93,7 @@ def test_without_mlflow_the_rest_is_left_marked(world: World, deletion: Deletion
     world.runs.down = True
     gone = deletion.experiment("e1", artifacts=True, now=START)
     (told,) = gone.left
-    assert told.startswith("MLflow run m1 and ")
+    assert told.startswith("MLflow run m1 and runs/e1: ")
     assert "MLflow is down" in told
     here = Doomed(world.settings.layout.experiment("e1"))
     assert here.mark.exists()
