@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -183,7 +184,11 @@ def _was_evaluated(plan: Plan, iteration: int) -> bool:
 
 def _is_paused(plan: Plan, iteration: int) -> bool:
     """Whether the training is to pause here; looked for with each record, not at each step."""
-    return iteration % plan.log_interval == 0 and plan.layout.pause(plan.experiment).exists()
+    if iteration % plan.log_interval:
+        return False
+    with suppress(OSError):  # storage that does not answer just now is asked again with the next record
+        return plan.layout.pause(plan.experiment).exists()
+    return False
 
 
 def _name(plan: Plan) -> str:
