@@ -15,6 +15,7 @@ from pathlib import Path
 
 from service.api.app import create_app
 from service.local.api_server import ApiServer, log_to
+from service.local.collector import spare_collections
 from service.local.data_dir import bind, url_of
 from service.migrations import migrate
 from service.reconcile.cluster import JobObservation, JobStatus
@@ -74,6 +75,7 @@ def main(database: str, directory: str, max_running: str) -> None:
         server.start()
         try:
             server.wait(threading.Event(), _READY_SECONDS)
+            spare_collections()
             print(url_of(bound), flush=True)
             sys.stdin.read()
         finally:

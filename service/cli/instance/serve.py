@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from service.cli.failure import fail
 from service.cli.progress import StartNotices, make_console
+from service.local.collector import spare_collections
 from service.local.data_dir import DataDirInUse, DataDirUnusable, PortInUse
 from service.local.first_token import NobodyMayComeIn
 from service.local.instance import Embedded
@@ -54,6 +55,7 @@ def serve_command(args: argparse.Namespace) -> int:
 
     def work(settings: Settings, stop: threading.Event) -> int:
         with Embedded(settings, StartNotices(console), stop) as running:
+            spare_collections()
             _announce(console, running, as_json=args.json)
             running.watch()
             console.print("stopping …")
