@@ -48,7 +48,8 @@ check: lint
 test: check
 	$(PY) -m pytest -q -n 2 --dist loadfile -m slow tests/unit
 	$(PY) -m pytest -q -n 2 --dist loadfile --database postgres tests/unit/service/reconcile -m "not slow"
-	$(PY) -m pytest -q tests --ignore=tests/unit -m "not deploy"
+	$(PY) -m pytest -q -n 2 --dist loadfile tests/contract
+	$(PY) -m pytest -q tests --ignore=tests/unit --ignore=tests/contract -m "not deploy"
 
 golden: setup
 	$(PY) -m trainer.mmseg_adapter.shipped

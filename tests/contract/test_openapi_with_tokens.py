@@ -54,7 +54,8 @@ def test_every_answer_is_documented(case: schemathesis.Case, known: dict[str, li
     ask(case, known)
 
 
-@SCHEMA.include(path_regex="^/tokens").parametrize()
+# `include` would narrow nothing: the schema's own configuration names an operation already.
+@SCHEMA.exclude(path_regex=r"^/(?!tokens|quotas|audit|admin/)").parametrize()
 @ALL
 def test_what_only_administrators_ask(case: schemathesis.Case, known: dict[str, list[str]]) -> None:
     """Routes that an open service has not got, with boundary values, too."""
