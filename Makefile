@@ -44,11 +44,12 @@ lint: setup
 check: lint
 	$(PY) -m pytest -q -n 2 --dist loadfile -m "not slow" tests/unit
 
-# The unit tests come first: what they find needs no cluster to be seen.
+# The unit tests come first: what they find needs no cluster to be seen. The contract's are shared out by number:
+# Schemathesis gives all operations of a test one id, and of one id --dist loadfile runs a single one.
 test: check
 	$(PY) -m pytest -q -n 2 --dist loadfile -m slow tests/unit
 	$(PY) -m pytest -q -n 2 --dist loadfile --database postgres tests/unit/service/reconcile -m "not slow"
-	$(PY) -m pytest -q -n 2 --dist loadfile tests/contract
+	$(PY) -m pytest -q -n 2 --dist load tests/contract
 	$(PY) -m pytest -q tests --ignore=tests/unit --ignore=tests/contract -m "not deploy"
 
 golden: setup
