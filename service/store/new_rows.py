@@ -53,6 +53,7 @@ def new_sweep(
     request_hash: str,
     trials: Sequence[ExperimentSpec] = (),
     owner: str | None = None,
+    sent: str | None = None,
 ) -> Sweep:
     """A queued sweep that is not stored yet; `trials` as far as they are known."""
     return Sweep(
@@ -67,6 +68,7 @@ def new_sweep(
         request_hash=request_hash,
         queued_at=now,
         owner=owner,
+        sent=sent,
         **demand_of_sweep(spec, trials),
     )
 

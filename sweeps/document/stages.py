@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue
 
 from sweeps.document.growth import Growth
 from sweeps.document.json_fields import identity
 from sweeps.document.spec import MAX_TRIALS, Axis, Pointer, Seed, SweepSpec, Values
 from trainer.base.errors import Problem, SpecError
-from trainer.base.pointers import escape, excerpt, problems_of
+from trainer.base.pointers import escape, excerpt, validated
 from trainer.base.strict_model import StrictModel
 
 _MOST_SEEDS = 1000
@@ -40,10 +40,7 @@ def parse_extension(document: object) -> SweepExtension:
     Raises:
         SpecError: with every problem found.
     """
-    try:
-        asked = SweepExtension.model_validate(document)
-    except ValidationError as error:
-        raise SpecError(problems_of(error, document, SweepExtension.model_json_schema())) from None
+    asked = validated(SweepExtension, document, SpecError)
     if asked == SweepExtension():
         raise SpecError((Problem("", "asks for nothing", "seeds, axes or trials"),))
     return asked

@@ -7,14 +7,16 @@ what the API documents.
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Container, Mapping, Sequence
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from trainer.base.errors import Problem
 from trainer.base.schema_words import allowed_at, fields_at, keys_allowed_at
 from trainer.base.text import printable
+
+Model = TypeVar("Model", bound=BaseModel)
 
 _LONGEST_SHOWN = 80
 _LONGEST_TOKEN = 200  # else an answer would be twice as long as the request
@@ -42,6 +44,20 @@ def escape(token: object) -> str:
     text = str(token)
     text = text if len(text) <= _LONGEST_TOKEN else text[: _LONGEST_TOKEN - 1] + "…"
     return printable(text).replace("~", "~0").replace("/", "~1")
+
+
+def validated(
+    model: type[Model], document: object, refusal: Callable[[tuple[Problem, ...]], Exception]
+) -> Model:
+    """What a decoded JSON document says, as a `model`.
+
+    Raises:
+        Exception: the one that `refusal` makes of every problem found.
+    """
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        raise refusal(problems_of(error, document, model.model_json_schema())) from None
 
 
 def problems_of(error: ValidationError, document: object, schema: Mapping[str, Any]) -> tuple[Problem, ...]:

@@ -6,7 +6,7 @@ import json
 import secrets
 from datetime import datetime
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from service.shared.settings import Settings
 from service.shared.states import State
@@ -14,7 +14,7 @@ from service.store.experiments import Store
 from service.store.new_rows import new_experiment
 from service.store.records import Conflict, Experiment, StoreUnavailable
 from trainer.base.errors import CheckpointError, Problem, SpecError
-from trainer.base.pointers import problems_of
+from trainer.base.pointers import validated
 from trainer.base.strict_model import StrictModel
 from trainer.data.folders import resolve_spec
 from trainer.spec.longer.continues import Continues, Rate, share_to_hold
@@ -47,10 +47,7 @@ def parse_extension(document: object) -> ExtendRequest:
     Raises:
         SpecError: with every problem found.
     """
-    try:
-        request = ExtendRequest.model_validate(document)
-    except ValidationError as error:
-        raise SpecError(problems_of(error, document, ExtendRequest.model_json_schema())) from None
+    request = validated(ExtendRequest, document, SpecError)
     if request.learning_rate is not None and request.rate != "constant":
         got = f"is given, and /rate is {request.rate}: its rates are those of the schedule"
         raise SpecError((Problem("/learning_rate", got, "with /rate constant"),))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -136,8 +135,15 @@ def create(
         room()
         now = utc_now()
         sizes = [each.spec for each in trials]
-        new = new_sweep(spec, now=now, key=idempotency_key, request_hash=asked, trials=sizes, owner=owner)
-        new = replace(new, sent=text_of(body))
+        new = new_sweep(
+            spec,
+            now=now,
+            key=idempotency_key,
+            request_hash=asked,
+            trials=sizes,
+            owner=owner,
+            sent=text_of(body),
+        )
         # What optuna draws is known only when it has drawn it: see service/reconcile/trial_follower.py.
         known = trials if spec.search != "optuna" else ()
         rows = [(trial_row(new, each.number, each.row, each.spec, now), each.spec.tags) for each in known]

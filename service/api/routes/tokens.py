@@ -5,7 +5,6 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from fastapi import APIRouter, Depends
-from pydantic import ValidationError
 
 from service.api.bodies import JsonBodyDep, json_body
 from service.api.dependencies import StoreDep
@@ -17,7 +16,7 @@ from service.shared.schemas import Page
 from service.shared.token_schemas import TokenCreate, TokenCreated, TokenPublic
 from service.shared.tokens import Scope
 from trainer.base.documents import parse_document
-from trainer.base.pointers import problems_of
+from trainer.base.pointers import validated
 
 router = APIRouter(tags=["tokens"], dependencies=[Depends(needs(Scope.ADMIN))])
 
@@ -39,10 +38,7 @@ _BODY = json_body(
 def create(body: JsonBodyDep, store: StoreDep) -> TokenCreated:
     """Makes a token. Its text is in this answer and nowhere else."""
     document = parse_document(body)
-    try:
-        asked = TokenCreate.model_validate(document)
-    except ValidationError as error:
-        raise BadParameter(problems_of(error, document, TokenCreate.model_json_schema())) from None
+    asked = validated(TokenCreate, document, BadParameter)
     return store.tokens.create(asked, now=utc_now())
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import nullcontext, suppress
 from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from trainer.base.errors import CheckpointError, Problem, SpecError
-from trainer.base.pointers import problems_of
+from trainer.base.pointers import validated
 from trainer.base.strict_model import StrictModel
 from trainer.spec.checkpoints import FINAL, CheckpointName
 from trainer.storage.checkpoints import find_checkpoint, list_checkpoints
@@ -44,10 +44,7 @@ def kept_of(document: object, storage: Storage, experiment: str) -> list[str]:
 
 
 def _parsed(document: object) -> PruneRequest:
-    try:
-        request = PruneRequest.model_validate(document)
-    except ValidationError as error:
-        raise SpecError(problems_of(error, document, PruneRequest.model_json_schema())) from None
+    request = validated(PruneRequest, document, SpecError)
     if (request.keep is None) == (request.remove is None):
         given = "neither is given" if request.keep is None else "both are given"
         raise SpecError((Problem("", given, "one of keep and remove"),))

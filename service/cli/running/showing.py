@@ -16,12 +16,10 @@ def show(args: argparse.Namespace, client: RebalanceClient) -> int:
         print_json(experiment)
         return ExitCode.DONE
     from service.cli.progress import make_console
-    from service.cli.tables.attempts import attempts_table
-    from service.cli.tables.experiments import events_table, print_experiment
+    from service.cli.tables.attempts import print_history
+    from service.cli.tables.experiments import print_experiment
 
     console = make_console()
     print_experiment(console, experiment, client.base_url)
-    if attempts := list(client.attempts(args.id)):
-        console.print(attempts_table(attempts))
-    console.print(events_table(list(client.events(args.id))))
+    print_history(console, client.attempts(args.id), client.events(args.id))
     return ExitCode.DONE

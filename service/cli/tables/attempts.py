@@ -7,12 +7,22 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from service.cli.tables.experiments import NONE, cell, make_table
+from service.cli.tables.experiments import NONE, cell, events_table, make_table
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from rich.console import Console
+
     from service.shared.attempt_schemas import AttemptPublic
+    from service.shared.schemas import EventPublic
+
+
+def print_history(console: Console, attempts: Iterable[AttemptPublic], events: Iterable[EventPublic]) -> None:
+    """Each try, if there was any, and what happened."""
+    if tries := list(attempts):
+        console.print(attempts_table(tries))
+    console.print(events_table(list(events)))
 
 
 def attempts_table(found: Iterable[AttemptPublic]) -> Table:

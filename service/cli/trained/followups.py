@@ -73,15 +73,12 @@ def show(args: argparse.Namespace, client: RebalanceClient) -> int:
         print_json(found)
         return ExitCode.DONE
     from service.cli.progress import make_console
-    from service.cli.tables.attempts import attempts_table
-    from service.cli.tables.experiments import events_table
+    from service.cli.tables.attempts import print_history
     from service.cli.tables.followups import print_followup
 
     console = make_console()
     print_followup(console, found, client.base_url)
-    if attempts := list(client.followup_attempts(args.id)):
-        console.print(attempts_table(attempts))
-    console.print(events_table(list(client.followup_events(args.id))))
+    print_history(console, client.followup_attempts(args.id), client.followup_events(args.id))
     return ExitCode.DONE
 
 

@@ -6,7 +6,6 @@ from collections import Counter
 from http import HTTPStatus
 
 from fastapi import APIRouter, Depends
-from pydantic import ValidationError
 
 from service.api.bodies import JsonBodyDep, json_body
 from service.api.dependencies import DeletionDep, PolicyDep
@@ -18,7 +17,7 @@ from service.reconcile.reconciler import utc_now
 from service.shared.keeping.gc_schemas import GcItem, GcKind, GcPublic
 from service.shared.keeping.retention import GcRequest
 from trainer.base.documents import parse_document
-from trainer.base.pointers import problems_of
+from trainer.base.pointers import validated
 
 router = APIRouter(tags=["housekeeping"], dependencies=[Depends(administrators)])
 
@@ -42,10 +41,7 @@ def gc(body: JsonBodyDep, deletion: DeletionDep, policy: PolicyDep) -> GcPublic:
     Nothing of what goes on goes, nor of an experiment with the tag `keep`.
     """
     document = parse_document(body)
-    try:
-        asked = GcRequest.model_validate(document)
-    except ValidationError as error:
-        raise BadParameter(problems_of(error, document, GcRequest.model_json_schema())) from None
+    asked = validated(GcRequest, document, BadParameter)
     now = utc_now()
     found = collect(deletion, asked.ages(policy.current().retention.ages()), now, dry_run=asked.dry_run)
     answer = _told(found, asked.dry_run)
