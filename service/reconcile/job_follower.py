@@ -137,7 +137,7 @@ class JobFollower(Generic[Row]):
         self._rules = rules
         self._mishaps = mishaps
         self._before_end = before_end
-        self._telling = Telling()
+        self._telling = Telling(rules.stop_grace)
 
     def follow(self, row: Row, now: datetime) -> None:
         """Looks at the row's job and report, and does what follows."""
