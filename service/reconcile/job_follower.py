@@ -139,6 +139,11 @@ class JobFollower(Generic[Row]):
         self._before_end = before_end
         self._telling = Telling()
 
+    def look_ahead(self, rows: Sequence[Row]) -> None:
+        """Before those are followed that have a job: `rows` are all of them."""
+        self._telling.keep({row.job_id for row in rows})
+        self._cluster.look_ahead(rows)
+
     def follow(self, row: Row, now: datetime) -> None:
         """Looks at the row's job and report, and does what follows."""
         self._guarded(row, self._follow, now)
@@ -237,7 +242,6 @@ class JobFollower(Generic[Row]):
             if not self._work.own_run:
                 outcome = replace(outcome, mlflow_status_due=None)
         self.ledger.transition(row, to=decision.to, reason=decision.reason, now=now, outcome=outcome)
-        self._telling.forget(row.job_id)
         log.info(
             "transition",
             extra={
