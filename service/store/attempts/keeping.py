@@ -89,6 +89,12 @@ def read(
     return [AttemptRecord(**row) for row in connection.execute(query.limit(limit)).mappings()]
 
 
+def recorded(connection: Connection, kind: str, owner: str, attempt: int) -> bool:
+    """Whether this attempt was ever handed to the cluster, as far as that was recorded."""
+    mine = (attempts.c.owner_id == owner, attempts.c.kind == kind, attempts.c.attempt == attempt)
+    return connection.execute(select(attempts.c.attempt).where(*mine)).first() is not None
+
+
 def forget(connection: Connection, table: Table, which: ColumnElement[bool]) -> None:
     """Removes the records of rows that are removed next: those of `table` that `which` holds for."""
     mine = select(table.c.id).where(which)

@@ -182,6 +182,6 @@ def test_what_was_paused_still_is(world: World, tmp_path: Path) -> None:
         other.step(100)
         row = other.store.get("e1")
         assert (row.state, row.error_type, row.ended_at) == (State.PAUSED, None, None)
-        other.store.resume("e1", attempt=2, now=other.now)
+        other.store.resume("e1", newest=1, now=other.now)
         other.step()
         assert other.state() is State.SUBMITTED
