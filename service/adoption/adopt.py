@@ -78,14 +78,13 @@ def adopt(store: Store, storage: Storage) -> Adopted:
         return known
 
     def take_sweep(sweep: Sweep, trials: list[Tagged]) -> None:
-        store.sweeps.create(sweep, trials, reason=_REASON)
-        here = storage.sweep(sweep.id)
-        store.sweeps.keep_attempts(sweep.id, attempts_in(storage, sweep, here.attempt, read_sweep_report))
+        here = storage.sweep(sweep.id).attempt
+        tried = attempts_in(storage, sweep, here, read_sweep_report)
+        store.sweeps.create(sweep, trials, reason=_REASON, attempts=tried)
 
     def take_experiment(row: Experiment, tags: Mapping[str, str]) -> None:
-        store.create(row, new_tags=tags, reason=_REASON)
-        found = attempts_in(storage, row, partial(storage.attempt, row.id), read_report)
-        store.keep_attempts(row.id, found)
+        tried = attempts_in(storage, row, partial(storage.attempt, row.id), read_report)
+        store.create(row, new_tags=tags, reason=_REASON, attempts=tried)
 
     # Sweeps first: their trials come with them, and are known by then.
     known = take(

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Integer, bindparam, select, up
 
 from service.shared.states import LIVE, State
 from service.store.attempts.keeping import recorded
+from service.store.attempts.values import AttemptRecord
 from service.store.changes import changes_of, event
 from service.store.database import Database, Lead
 from service.store.experiment_rows import ExperimentRows
@@ -105,10 +106,25 @@ class Store(ExperimentRows):
         """
         return self.listed(_conditions(filters), cursor=cursor, limit=limit)
 
-    def create(self, new: Experiment, *, new_tags: Mapping[str, str], reason: str = "stored") -> Experiment:
-        """Stores `new` and its first event, or gives the experiment that has its idempotency key."""
-        row = (new, new_tags)
-        return self.store_once(new, lambda connection: self.insert_tagged(connection, [row], reason))
+    def create(
+        self,
+        new: Experiment,
+        *,
+        new_tags: Mapping[str, str],
+        reason: str = "stored",
+        attempts: Sequence[AttemptRecord] = (),
+    ) -> Experiment:
+        """Stores `new` and its first event, or gives the experiment that has its idempotency key.
+
+        `attempts`: of one that was run before it has a row.
+        """
+
+        def write(connection: Connection) -> None:
+            self.insert_tagged(connection, [(new, new_tags)], reason)
+            if attempts:
+                self.keep_attempts(connection, new.id, attempts)
+
+        return self.store_once(new, write)
 
     def _changes_of_retry(self, row: Experiment) -> dict[str, Any]:
         """A trial gets a job of its own."""

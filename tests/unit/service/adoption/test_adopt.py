@@ -11,13 +11,14 @@ import pytest
 
 from service.adoption.adopt import Adopted, adopt
 from service.cli.main import main
+from service.housekeeping.delete import Deletion
 from service.migrations import migrate
 from service.reconcile.cluster import JobStatus
 from service.reconcile.run_directories import write_spec
 from service.shared.settings import Settings
 from service.shared.states import State
 from service.store.experiments import Store
-from service.store.records import Experiment, Filters
+from service.store.records import Experiment, Filters, StoreUnavailable
 from sweeps.document.spec import parse_sweep
 from tests.data_factories import make_report, make_spec
 from tests.unit.service.conftest import World, failed_report
@@ -169,6 +170,37 @@ def test_attempts_come_with_their_row(world: World, tmp_path: Path) -> None:
         first, second = other.store.attempts("e1")[0]
     assert (first.error_type, first.job_id, first.ended_at is None) == ("JobLost", "e1-1", False)
     assert (second.error_type, second.host, second.log) == (None, "node-2", "runs/e1/2/log.txt")
+
+
+def test_what_was_deleted_without_its_files_comes_back(world: World) -> None:
+    """With its attempts, of which nothing had stayed."""
+    world.add()
+    world.step()
+    world.leave_report(make_report("e1"))
+    world.step()
+    before = world.store.attempts("e1")[0]
+    Deletion(world.store, world.settings.layout, None).experiment("e1", artifacts=False, now=world.now)
+    assert adopt(world.store, world.settings.layout).experiments == ["e1"]
+    again = world.store.attempts("e1")[0]
+    assert [each.job_id for each in again] == [each.job_id for each in before] == ["e1-1"]
+
+
+def test_a_row_comes_with_its_attempts_or_not_at_all(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database goes away in the middle: the next `adopt` takes all of it."""
+    _ended(world)
+    with _new_database(world, tmp_path / "new") as new:
+        with monkeypatch.context() as lost:
+            lost.setattr(new.store, "keep_attempts", _gone)
+            with pytest.raises(StoreUnavailable):
+                adopt(new.store, new.settings.layout)
+        assert sorted(adopt(new.store, new.settings.layout).experiments) == ["cancelled", "done", "failed"]
+        assert all(new.store.attempts(name)[0] for name in ("cancelled", "done", "failed"))
+
+
+def _gone(*_args: object) -> None:
+    raise StoreUnavailable("connection lost")
 
 
 def test_what_was_paused_still_is(world: World, tmp_path: Path) -> None:
