@@ -94,7 +94,7 @@ class ExperimentQuery(BaseModel):
             "description": "What it would be, with validate_only=true; an earlier one, with reuse=true.",
         },
         201: {"headers": LOCATION},
-        **documented(*map(HTTPStatus, (400, 409, 413, 415))),
+        **documented(*map(HTTPStatus, (400, 408, 409, 413, 415))),
     },
 )
 def create(

@@ -35,7 +35,7 @@ _BODY = json_body(
 )
 
 
-@router.post("/admin/gc", openapi_extra=_BODY, responses=documented(*map(HTTPStatus, (400, 413, 415))))
+@router.post("/admin/gc", openapi_extra=_BODY, responses=documented(*map(HTTPStatus, (400, 408, 413, 415))))
 def gc(body: JsonBodyDep, deletion: DeletionDep, policy: PolicyDep) -> GcPublic:
     """Takes away what is older than the policy keeps it, or than what is asked for; with `dry_run` nothing.
 

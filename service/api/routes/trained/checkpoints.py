@@ -62,7 +62,7 @@ def find(experiment_id: str, store: StoreDep, settings: SettingsDep) -> Checkpoi
 @router.post(
     "/experiments/{experiment_id}/checkpoints/prune",
     openapi_extra=json_body(PruneRequest, _EXAMPLES),
-    responses=documented(*map(HTTPStatus, (400, 404, 409, 413, 415))),
+    responses=documented(*map(HTTPStatus, (400, 404, 408, 409, 413, 415))),
 )
 def remove(experiment_id: str, body: JsonBodyDep, store: StoreDep, settings: SettingsDep) -> PrunedPublic:
     """Removes checkpoints of an experiment that has ended. `final` stays, unless `remove` names it."""
