@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.client import HTTPResponse
 from urllib.parse import urlsplit
 
@@ -17,12 +18,22 @@ from tests.unit.service.served import Service, until
 HEAD = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 
 
-@pytest.fixture
-def connection(service: Service, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
-    monkeypatch.setattr(TimedProtocol, "head_seconds", 0.2)
+@contextmanager
+def connected(service: Service) -> Iterator[socket.socket]:
     where = urlsplit(service.url)
     with socket.create_connection((where.hostname, where.port), timeout=20) as opened:
         yield opened
+
+
+@pytest.fixture
+def connection(service: Service, little_time: None) -> Iterator[socket.socket]:
+    with connected(service) as opened:
+        yield opened
+
+
+@pytest.fixture
+def little_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TimedProtocol, "head_seconds", 0.5)
 
 
 def trickled(connection: socket.socket, text: bytes) -> bytes:
@@ -75,10 +86,11 @@ def test_a_body_that_nobody_reads(connection: socket.socket) -> None:
     assert trickled(connection, b"") == b""
 
 
-def test_a_stream_is_not_cut(service: Service, connection: socket.socket) -> None:
+def test_a_stream_is_not_cut(service: Service, little_time: None) -> None:
     """It lasts as long as somebody listens: its first sign of life comes long after the time for a head."""
     with RebalanceClient(service.url) as client:
         where = f"/experiments/{client.submit(spec_document()).id}/events/stream"
-    connection.sendall(HEAD.replace(b"/healthz", where.encode()) + b"\r\n")
-    heard = bytearray()
-    until(lambda: heard.extend(connection.recv(65536)) or b": still here" in heard)
+    with connected(service) as connection:
+        connection.sendall(HEAD.replace(b"/healthz", where.encode()) + b"\r\n")
+        heard = bytearray()
+        until(lambda: heard.extend(connection.recv(65536)) or b": still here" in heard)
