@@ -99,6 +99,7 @@ class ReconcilerLoop:
     def _pass(self, ours: Lead) -> None:
         began = time.monotonic()
         try:
+            self._store.ask_again()
             leads = ours()
             self._role, self._number = ("leader", ours.number) if leads else ("follower", None)
             if leads:
@@ -106,7 +107,9 @@ class ReconcilerLoop:
             self._trouble = None
         except (StoreUnavailable, OSError) as error:
             # Both come back by themselves; an experiment waits, and nothing is lost.
-            self._trouble = f"{type(error).__name__}: {error}"
-            log.warning("pass given up", extra={"reason": str(error)})
+            trouble = f"{type(error).__name__}: {error}"
+            if trouble != self._trouble:  # once, not in every pass: it may last, and the log's disk be full
+                log.warning("pass given up", extra={"reason": str(error)})
+            self._trouble = trouble
         self._last_pass = time.monotonic()
         self._took = self._last_pass - began

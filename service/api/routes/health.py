@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection
 from http import HTTPStatus
 from pathlib import Path
 
@@ -59,9 +58,12 @@ def readyz(
     if settings.mlflow_server is not None:
         checks["mlflow"] = facts.trouble()
     failed = {name: why for name, why in checks.items() if why is not None}
+    fails = not _NEEDED.isdisjoint(failed)
+    if (refusal := store.refusal()) is not None:  # what is stored can be read all the same
+        failed.setdefault("database", f"takes no changes: {refusal}")
     if not may_see_details(request, closed=settings.closed):
-        return _in_a_word(failed)
-    if not _NEEDED.isdisjoint(failed):
+        return _in_a_word(fails=fails, degraded=bool(failed))
+    if fails:
         told = "; ".join(f"{name}: {why}" for name, why in failed.items())
         errors = [Problem(f"/checks/{name}", why, "ok") for name, why in failed.items()]
         return problem(HTTPStatus.SERVICE_UNAVAILABLE, "Not ready", told, kind="not-ready", errors=errors)
@@ -71,12 +73,12 @@ def readyz(
     return JSONResponse(found.model_dump(mode="json"))
 
 
-def _in_a_word(failed: Collection[str]) -> Response:
+def _in_a_word(*, fails: bool, degraded: bool) -> Response:
     """The answer to strangers: no part is named, no address, no directory."""
-    if not _NEEDED.isdisjoint(failed):
+    if fails:
         told = "the service cannot take requests now; a viewer's token is told why"
         return problem(HTTPStatus.SERVICE_UNAVAILABLE, "Not ready", told, kind="not-ready")
-    found = Readiness(status="degraded" if failed else "ok")
+    found = Readiness(status="degraded" if degraded else "ok")
     return JSONResponse(found.model_dump(mode="json", exclude={"role", "lead"}))
 
 

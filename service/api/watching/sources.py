@@ -16,7 +16,10 @@ _FRESH_SECONDS = 15.0  # a part that is away may take seconds to say nothing
 
 def sources_of(store: Store, loop: ReconcilerLoop, backend: Backend, facts: RunFacts | None) -> Sources:
     """What `Metrics.watch` asks; `facts` where there is an MLflow server."""
-    asks: dict[str, Callable[[], bool]] = {"ray": lambda: _answers(backend)}
+    asks: dict[str, Callable[[], bool]] = {
+        "database": lambda: store.refusal() is None,  # that it answers at all, the counts tell
+        "ray": lambda: _answers(backend),
+    }
     if facts is not None:
         asks["mlflow"] = lambda: facts.trouble() is None
     return Sources(

@@ -19,6 +19,7 @@ from tests.data_factories import make_report, spec_document
 from tests.fakes import FakeBackend
 from tests.unit.service.api.test_http_create import check_problem
 from tests.unit.service.conftest import TestClient, failed_report, until
+from tests.unit.service.refused import no_changes
 from tests.unit.service.sweep_job import sweep_document
 from trainer.results.report import AttemptReport, write_report
 
@@ -315,6 +316,22 @@ def test_not_ready_without_storage(client: TestClient, backend: FakeBackend, set
     assert [error["pointer"] for error in errors] == ["/checks/storage"]
     root.with_name("away").rename(root)
     assert client.get("/readyz").status_code == 200
+
+
+def test_a_database_that_takes_no_changes_is_named(client: TestClient, backend: FakeBackend) -> None:
+    """Changes are 503 with its words, reading goes on; /readyz and the figures say so until it takes one."""
+    backend.down = False
+    up = 'rebalance_part_up{part="database"}'
+    with no_changes() as switch:
+        told = check_problem(client.post("/experiments", json=spec_document()), 503)["detail"]
+        assert client.get("/experiments").status_code == 200
+        ready = client.get("/readyz")
+        assert (ready.status_code, ready.json()["status"]) == (200, "degraded")
+        assert ready.json()["checks"]["database"] == f"takes no changes: {told}"
+        assert f"{up} 0.0" in client.get("/metrics").text
+        switch.refused = False
+        assert client.post("/experiments", json=spec_document()).status_code == 201
+    assert client.get("/readyz").json()["checks"]["database"] == "ok"
 
 
 @pytest.mark.parametrize("host", ["attacker.example", "attacker.example:8000", "127.0.0.1.attacker.example"])
