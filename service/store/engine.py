@@ -5,14 +5,27 @@ from __future__ import annotations
 import json
 import math
 import os
+import sqlite3
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select, text
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    ExceptionContext,
+    create_engine,
+    event,
+    func,
+    make_url,
+    select,
+    text,
+)
 from sqlalchemy.exc import DBAPIError
 
 BUSY_TIMEOUT_MS = 10_000
 _SQLITE_FULL, _SQLITE_BROKEN = "database or disk is full", "disk I/O error"
+_PRIMARY_CODE = 0xFF  # of SQLite's error codes; the rest says more of the same
 _LITTLE_BYTES = 64 * 1024  # SQLite asks for so much at a time for what its processes share
 _MIGRATION_KEY = 220401970  # any constant: the name of an advisory lock on Postgres
 # Of libpq, unless the URL says otherwise. A host that went away is noticed in a quarter of a minute, not two
@@ -48,6 +61,7 @@ def make_engine(url: str) -> Engine:
     engine = create_engine(parsed, json_serializer=_finite_json)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
+    event.listen(engine, "handle_error", _open_anew)
     return engine
 
 
@@ -120,6 +134,13 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
+
+
+def _open_anew(context: ExceptionContext) -> None:
+    """A connection that was opened while the file was read-only stays so, and all others are as suspect."""
+    code = getattr(context.original_exception, "sqlite_errorcode", 0)
+    if code & _PRIMARY_CODE == sqlite3.SQLITE_READONLY:
+        context.is_disconnect = True
 
 
 def _begin_sqlite(connection: Connection) -> None:
