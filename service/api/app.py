@@ -71,6 +71,7 @@ from sweeps.document.spec import SweepSpec
 from sweeps.document.stages import SweepExtension
 from trainer.spec.followups import EvaluationRequest, ExportRequest
 from trainer.spec.spec import ExperimentSpec
+from trainer.storage.present import Presence
 
 # The bodies that we read ourselves.
 _SENT = (
@@ -128,7 +129,11 @@ def create_app(
             if mlflow is None and settings.mlflow_server is not None:
                 mlflow = opened.enter_context(closing(MlflowRuns(settings.mlflow_server)))
             reconciler = Reconciler(store, cluster, settings, runs=mlflow, policy=policy)
-            loop = ReconcilerLoop(reconciler, store, poll_seconds=settings.poll_seconds)
+            presence = Presence(settings.layout, lambda: store.last_started() is not None)
+            app.state.presence = presence
+            loop = ReconcilerLoop(
+                reconciler, store, poll_seconds=settings.poll_seconds, check_storage=presence.check
+            )
             _fill_state(app, settings, store, cluster, loop, mlflow, policy)
             loop.start()
             opened.callback(loop.stop)

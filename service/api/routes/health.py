@@ -17,8 +17,9 @@ from service.reconcile.reconciler import utc_now
 from service.shared.health_schemas import Health, Readiness
 from service.store.experiments import Store
 from service.store.records import StoreUnavailable
-from trainer.base.errors import DiskFull, Problem
+from trainer.base.errors import DiskFull, Problem, StorageAway
 from trainer.base.files import full_disk_told
+from trainer.storage.present import Presence
 
 router = APIRouter(tags=["health"])
 _NEEDED = frozenset({"database", "storage"})  # to take requests; without the rest they are kept
@@ -49,7 +50,7 @@ def readyz(
     """
     checks = {
         "database": _database(store),
-        "storage": _storage(settings.layout.root),
+        "storage": _storage(settings.layout.root, request.app.state.presence),
         "backend": _cluster(backend),
         "reconciler": reconciler.trouble(),
     }
@@ -90,12 +91,13 @@ def _database(store: Store) -> str | None:
     return None
 
 
-def _storage(root: Path) -> str | None:
+def _storage(root: Path, presence: Presence) -> str | None:
     try:
+        presence.check()
         with full_disk_told(root), tempfile.TemporaryFile(dir=root, buffering=0) as stream:
             stream.write(_PROBE)
             return None
-    except DiskFull as error:
+    except (DiskFull, StorageAway, StoreUnavailable) as error:
         return str(error)
     except OSError as error:
         return f"cannot write to {root}: {error.strerror}"

@@ -311,11 +311,40 @@ def test_not_ready_without_storage(client: TestClient, backend: FakeBackend, set
     """Storage that is gone is named; it comes back without a restart."""
     backend.down = False
     root = settings.layout.root
+    until(lambda: client.get("/readyz").json()["status"] == "ok")
     root.rename(root.with_name("away"))
     errors = check_problem(client.get("/readyz"), 503)["errors"]
-    assert [error["pointer"] for error in errors] == ["/checks/storage"]
+    assert errors[0]["pointer"] == "/checks/storage"  # the reconciler may have met it, too
     root.with_name("away").rename(root)
     assert client.get("/readyz").status_code == 200
+
+
+def test_an_empty_directory_is_not_the_storage(
+    client: TestClient, backend: FakeBackend, settings: Settings
+) -> None:
+    """As where it was unmounted: what is posted is kept, and nothing is submitted into the empty place."""
+    backend.down = False
+    root = settings.layout.root
+    until(lambda: client.get("/readyz").json()["status"] == "ok")
+    root.rename(root.with_name("away"))
+    root.mkdir()
+    told = check_problem(client.get("/readyz"), 503)["errors"]
+    assert (
+        "what was stored there is gone" in {each["pointer"]: each["got"] for each in told}["/checks/storage"]
+    )
+    identifier = post(client)
+    until(
+        lambda: (
+            "gone" in str(client.get("/readyz").json()["errors"])
+            and "reconciler" in client.get("/readyz").text
+        )
+    )
+    assert list(root.iterdir()) == []
+    root.rmdir()
+    root.with_name("away").rename(root)
+    assert client.get("/readyz").status_code == 200
+    post(client)
+    until(lambda: state(client, identifier) == "submitted")
 
 
 def test_a_database_that_takes_no_changes_is_named(client: TestClient, backend: FakeBackend) -> None:
