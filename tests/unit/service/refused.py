@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Dialect, Engine, event
 
 
 @dataclass
@@ -32,3 +33,20 @@ def no_changes() -> Iterator[Switch]:
         yield switch
     finally:
         event.remove(Engine, "begin", begin)
+
+
+@contextmanager
+def opened_read_only() -> Iterator[None]:
+    """Connections made within the block can only read, and stay so: a file's mode, or a server's default."""
+
+    def connect(dialect: Dialect, _record: object, given: list[Any], named: dict[str, Any]) -> None:
+        if dialect.name == "sqlite":
+            given[0], named["uri"] = f"file:{given[0]}?mode=ro", True
+        else:
+            named["options"] = f"{named['options']} -c default_transaction_read_only=on"
+
+    event.listen(Engine, "do_connect", connect)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "do_connect", connect)

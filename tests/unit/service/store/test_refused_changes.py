@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
 
 from service.store.records import StoreUnavailable
 from tests.unit.service.conftest import START, World, make_token
-from tests.unit.service.refused import no_changes
+from tests.unit.service.refused import no_changes, opened_read_only
 
 
 def test_a_refusal_is_remembered_until_a_change_is_taken(world: World) -> None:
@@ -49,3 +50,18 @@ def test_who_reads_waits_for_no_note_of_a_token(world: World) -> None:
     noted = world.store.tokens.find(made.token)
     assert noted is not None
     assert noted.last_used_at == START + timedelta(hours=1)
+
+
+def test_what_was_read_only_is_written_to_again(world: World) -> None:
+    """Without a restart: connections that were made meanwhile, and can only read, are not kept."""
+    world.store.close()  # and with it the connections that could write
+    with opened_read_only():
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable, match=r"read-?only"):
+                world.add()
+        world.store.ping()
+    with suppress(StoreUnavailable):
+        world.store.ask_again()  # as each pass does; it may meet the connection by which we read just now
+    world.store.ask_again()
+    world.add()
+    assert world.store.refusal() is None

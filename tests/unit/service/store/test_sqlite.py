@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, event
 
 from service.shared.settings import Settings
-from service.store.experiments import Store
-from service.store.records import Cursor, Filters, StoreUnavailable
+from service.store.records import Cursor, Filters
 from tests.unit.service.conftest import START, World
 
 
@@ -58,33 +57,3 @@ def test_what_is_due_at_mlflow_is_not_looked_for_among_all(world: World) -> None
     """It is asked in each pass: an index has those few alone, in their order."""
     plan = _plan(world, lambda: world.store.with_mlflow_due(limit=50))
     assert plan == "SCAN experiments USING INDEX ix_experiments_due"
-
-
-@contextmanager
-def opened_read_only(store: Store) -> Iterator[None]:
-    """Connections that are made within the block can only read, as where the file's mode says so."""
-
-    def connect(_dialect: object, _record: object, given: list[Any], named: dict[str, Any]) -> None:
-        given[0], named["uri"] = f"file:{given[0]}?mode=ro", True
-
-    store.close()  # those from before could write
-    event.listen(Engine, "do_connect", connect)
-    try:
-        yield
-    finally:
-        event.remove(Engine, "do_connect", connect)
-
-
-def test_a_file_that_was_read_only_is_written_to_again(world: World) -> None:
-    """Without a restart: connections that were opened meanwhile, and could only read, are not kept."""
-    world.store.ping()
-    with opened_read_only(world.store):
-        for _ in range(2):
-            with pytest.raises(StoreUnavailable, match="readonly"):
-                world.add()
-        world.store.ping()
-    with suppress(StoreUnavailable):
-        world.store.ask_again()  # as each pass does; it may meet the connection by which we read just now
-    world.store.ask_again()
-    world.add()
-    assert world.store.refusal() is None
