@@ -9,10 +9,9 @@ from pathlib import Path
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
-from service.api.dependencies import BackendDep, FactsDep, ReconcilerDep, SettingsDep, StoreDep, WholeQueueDep
+from service.api.dependencies import PartsDep, ReconcilerDep, SettingsDep, StoreDep, WholeQueueDep
 from service.api.entry.guard import may_see_details
 from service.api.problems import documented, problem
-from service.reconcile.cluster import Backend, BackendUnreachable
 from service.reconcile.reconciler import utc_now
 from service.shared.health_schemas import Health, Readiness
 from service.store.experiments import Store
@@ -36,10 +35,9 @@ def healthz(request: Request) -> Health:
 def readyz(
     request: Request,
     store: StoreDep,
-    backend: BackendDep,
+    parts: PartsDep,
     settings: SettingsDep,
     reconciler: ReconcilerDep,
-    facts: FactsDep,
     whole: WholeQueueDep,
 ) -> Response:
     """Whether requests can be taken: 503, naming each part that is not well, where database or storage fails.
@@ -48,16 +46,16 @@ def readyz(
     200 and `degraded`, with the reason at the part. Where tokens are asked for, who shows none is told the
     status alone.
     """
+    asked = parts.troubles()
     checks = {
         "database": _database(store),
         "storage": _storage(settings.layout.root, request.app.state.presence),
-        "backend": _cluster(backend),
+        "backend": asked.pop("backend"),
         "reconciler": reconciler.trouble(),
     }
     if settings.policy is not None:
         checks["policy"] = whole.trouble()
-    if settings.mlflow_server is not None:
-        checks["mlflow"] = facts.trouble()
+    checks |= asked
     failed = {name: why for name, why in checks.items() if why is not None}
     fails = not _NEEDED.isdisjoint(failed)
     if (refusal := store.refusal()) is not None:  # what is stored can be read all the same
@@ -101,11 +99,3 @@ def _storage(root: Path, presence: Presence) -> str | None:
         return str(error)
     except OSError as error:
         return f"cannot write to {root}: {error.strerror}"
-
-
-def _cluster(backend: Backend) -> str | None:
-    try:
-        backend.ping()
-    except BackendUnreachable as error:
-        return str(error)
-    return None
