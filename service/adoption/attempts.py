@@ -26,7 +26,7 @@ def attempts_in(
     directory: Callable[[int], AttemptDir],
     read: Callable[[StoredFile], Any],
 ) -> list[AttemptRecord]:
-    """Those of a row that have a directory. The last one goes on where it has no report; others were lost.
+    """Those of a row that have a directory. The last one ended as its row did, or goes on; others were lost.
 
     What counted as a failure nobody wrote down: none of them does.
     """
@@ -50,6 +50,8 @@ def _found(
         told = asdict(tried_of(tried, _UNKNOWN, report, here)) | {"log": storage.name_of(here.log)}
         if report is None and number < row.attempt:
             told |= {"error_type": "JobLost", "ended_at": _changed(here.log) or began}
+        elif report is None and not row.state.has_job:
+            told |= {"error_type": row.error_type, "ended_at": row.updated_at}
         yield AttemptRecord(attempt=number, **record, **told)
 
 

@@ -153,6 +153,11 @@ class SweepDir:
         """mlflow.json of the parent run."""
         return self.folder.file("mlflow.json")
 
+    @property
+    def end(self) -> StoredFile:
+        """How it ended, where no report says so; the service's own note."""
+        return self.folder.file("end.json")
+
     def attempt(self, attempt: int) -> AttemptDir:
         return AttemptDir(self.folder.folder(str(attempt)))
 

@@ -97,7 +97,7 @@ class SweepQuery(BaseModel):
     responses={
         200: {"model": SweepPreview, "description": "What it would do, with validate_only=true."},
         201: {"headers": LOCATION},
-        **documented(*map(HTTPStatus, (400, 409, 413, 415))),
+        **documented(*map(HTTPStatus, (400, 408, 409, 413, 415))),
     },
 )
 def create(
