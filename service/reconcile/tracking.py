@@ -67,7 +67,8 @@ class Tracking:
                 except BackendUnreachable as error:
                     self._cluster.note_unreachable(str(error))
                 except OSError as error:
-                    log.warning("storage trouble", extra={"experiment": row.id, "reason": str(error)})
+                    if self._mishaps.is_news(row.id, told := str(error)):
+                        log.warning("storage trouble", extra={"experiment": row.id, "reason": told})
             self._wait(row, now)
         for sweep in self._due(self._store.sweeps, now):
             if not leads():
