@@ -213,7 +213,8 @@ class JobFollower(Generic[Row]):
             observation = replace(observation, report_problem=str(error))
         if job.status.over or observation.report is not None:
             failures = failures_by_cause(self.ledger.failed_attempts(row.id))
-            observation = replace(observation, failures=failures)
+            put_off = self._work.attempt(row).put_off.exists()
+            observation = replace(observation, failures=failures, put_off=put_off)
         return observation
 
     def _act(self, row: Row, observation: Observation, decision: Decision, now: datetime) -> None:

@@ -48,7 +48,10 @@ class Telling:
             set_pause(pause, wanted=rests)
         if ends:
             self._since.setdefault(row.job_id, now)
-        if ends or (rests and not attempt.metrics.size()):
+        put_off = rests and not attempt.metrics.size()
+        if put_off and not attempt.put_off.exists():
+            attempt.put_off.write(_ASKED)  # should the pause be taken back before the job has ended
+        if ends or put_off:
             backend.stop(row.job_id)
 
     def _rests(self, row: JobRow, now: datetime) -> bool:
