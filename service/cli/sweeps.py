@@ -56,15 +56,18 @@ def list_(args: argparse.Namespace, client: RebalanceClient) -> int:
 
 
 def show(args: argparse.Namespace, client: RebalanceClient) -> int:
-    """One sweep with its trials."""
+    """One sweep with its trials, its attempts and events."""
     sweep = client.sweep(args.id)
     if args.json:
         print_json(sweep)
         return 0
     from service.cli.progress import make_console
+    from service.cli.tables.attempts import print_history
     from service.cli.tables.sweeps import print_sweep
 
-    print_sweep(make_console(), sweep)
+    console = make_console()
+    print_sweep(console, sweep)
+    print_history(console, client.sweep_attempts(args.id), client.sweep_events(args.id))
     return 0
 
 

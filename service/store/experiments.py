@@ -10,6 +10,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Integer, bindparam, select, update
 
 from service.shared.states import LIVE, State
+from service.store.attempts.keeping import replace_all
+from service.store.attempts.values import AttemptRecord
 from service.store.changes import changes_of, event
 from service.store.database import Database, Lead
 from service.store.experiment_rows import ExperimentRows
@@ -213,6 +215,7 @@ class Store(ExperimentRows):
         gone = 0
         with self._database.writing() as connection:
             happened: list[dict[str, Any]] = []
+            tried: dict[str, Sequence[AttemptRecord]] = {}
             for move in moves:
                 row, state = move.row, move.row.state
                 last = move.steps[-1][0]
@@ -224,8 +227,10 @@ class Store(ExperimentRows):
                 for to, reason in move.steps:
                     happened.append(event(row.id, now, move.attempt, state, to, reason))
                     state = to
+                tried[row.id] = move.tried
             if happened:
                 self.record(connection, happened)
+            replace_all(connection, self._kind.singular, tried)
         return gone
 
 

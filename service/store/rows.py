@@ -48,7 +48,7 @@ class Kind(Generic[Row]):
     @property
     def singular(self) -> str:
         """As the record of attempts calls an owner."""
-        return self.table.name.removesuffix("s")
+        return keeping.kind_of(self.table)
 
 
 class Rows(Generic[Row]):

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any, Protocol
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, Table, and_, insert, literal, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Table,
+    and_,
+    bindparam,
+    insert,
+    literal,
+    select,
+    update,
+)
 
 from service.shared.states import State
 from service.store.attempts.values import AttemptRecord, Tried
@@ -79,6 +90,17 @@ def keep(connection: Connection, kind: str, owner: str, found: Sequence[AttemptR
         connection.execute(insert(attempts), rows)
 
 
+def replace_all(connection: Connection, kind: str, found: Mapping[str, Sequence[AttemptRecord]]) -> None:
+    """Records attempts by their owner, instead of what is on record of these attempts."""
+    rows = [{"kind": kind, "owner_id": who, **asdict(each)} for who, its in found.items() for each in its]
+    if not rows:
+        return
+    same = (attempts.c[name] == bindparam(f"its_{name}") for name in ("owner_id", "kind", "attempt"))
+    here = [{f"its_{name}": row[name] for name in ("owner_id", "kind", "attempt")} for row in rows]
+    connection.execute(attempts.delete().where(*same), here)
+    connection.execute(insert(attempts), rows)
+
+
 def read(
     connection: Connection, kind: str, owner: str, *, after: int = 0, limit: int | None = None
 ) -> list[AttemptRecord]:
@@ -91,8 +113,13 @@ def read(
 
 def forget(connection: Connection, table: Table, which: ColumnElement[bool]) -> None:
     """Removes the records of rows that are removed next: those of `table` that `which` holds for."""
-    mine = select(table.c.id).where(which)
-    connection.execute(attempts.delete().where(attempts.c.kind == table.name, attempts.c.owner_id.in_(mine)))
+    mine = (attempts.c.kind == kind_of(table), attempts.c.owner_id.in_(select(table.c.id).where(which)))
+    connection.execute(attempts.delete().where(*mine))
+
+
+def kind_of(table: Table) -> str:
+    """What the owners are called whose rows are in `table`: experiment, sweep or followup."""
+    return table.name.removesuffix("s")
 
 
 def failed(connection: Connection, kind: str, owner: str, *, since: int) -> list[tuple[str, bool]]:

@@ -78,8 +78,8 @@ def deeds(world: World, **filters: list[str]) -> list[Deed]:
 def test_an_experiment_goes_with_all_that_hangs_on_it(world: World, kim: None) -> None:
     """Events, tags, follow-ups, records of attempts; who asked, and when, stays, and is told ever after."""
     ended(world)
-    record_attempt(world, "experiments", "e1")
-    record_attempt(world, "followups", followup(world))
+    record_attempt(world, "experiment", "e1")
+    record_attempt(world, "followup", followup(world))
     world.store.removals.experiment("e1", now=START, detail="with its artifacts")
     assert left(world) == {}
     (deed,) = deeds(world, actions=["delete"])
