@@ -22,6 +22,7 @@ from service.shared.states import State
 from service.store.experiments import Store
 from service.store.new_rows import drawn_trial, new_experiment
 from service.store.records import Experiment, Sweep, Tagged, UnknownExperiment, UnknownSweep
+from sweeps.document.same import sweep_hash
 from sweeps.document.spec import SweepSpec
 from sweeps.results.report import SweepReport, read_sweep_report
 from trainer.base.ends import End
@@ -157,6 +158,7 @@ def _sweep(storage: Storage, name: str) -> tuple[Sweep, list[Tagged]]:
         spec=spec.model_dump_json(),
         created_at=began,
         mlflow_run_id=mlflow_ids(here.mlflow).get("run_id"),
+        spec_hash=sweep_hash(spec),
         **demand_of_sweep(spec, ()),
         **{"updated_at": began, **_end(report)},
     )

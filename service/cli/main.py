@@ -10,7 +10,7 @@ from functools import partial
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from service.cli.again.options import add_again_options, add_sweep_extend_options
+from service.cli.again.options import add_again_options, add_reuse_option, add_sweep_extend_options
 from service.cli.dataset_options import add_dataset_options
 from service.cli.experiment_options import add_experiment_options, add_whose
 from service.cli.failure import fail
@@ -251,6 +251,7 @@ def _sweep(parser: _Parser) -> None:
     either = added["submit"].add_mutually_exclusive_group()
     either.add_argument("--validate-only", action="store_true", help="only list trials and cost")
     either.add_argument("--wait", action="store_true", help="stay for its table")
+    add_reuse_option(added["submit"], "document")
     added["submit"].add_argument("--idempotency-key", metavar="KEY", help="the same key stores it only once")
     added["list"].add_argument("--state", action="append", default=[], help="only this; repeat for more")
     add_whose(added["list"])

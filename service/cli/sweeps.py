@@ -32,10 +32,11 @@ def submit(args: argparse.Namespace, client: RebalanceClient) -> int:
     text = read_spec(args.spec)
     if args.validate_only:
         return _preview(args, client, text)
-    stored = client.submit_sweep(text, idempotency_key=args.idempotency_key)
+    stored = client.submit_sweep(text, idempotency_key=args.idempotency_key, reuse=args.reuse)
     if args.wait:
         return _wait(args, client, stored)
-    return tell(args, stored, f"{stored.state}, {counted(stored.counts.total, 'trial')}")
+    again = f", the same as {stored.duplicate_of}" if stored.duplicate_of else ""
+    return tell(args, stored, f"{stored.state}, {counted(stored.counts.total, 'trial')}{again}")
 
 
 def watch(args: argparse.Namespace, client: RebalanceClient) -> int:

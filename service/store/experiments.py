@@ -115,13 +115,18 @@ class Store(ExperimentRows):
         """A trial gets a job of its own."""
         return {"detached": row.sweep_id is not None, "stopped": False}
 
-    def of_hash(self, spec_hash: str, *, limit: int) -> list[tuple[str, State]]:
-        """Ids and states of experiments of this spec, newest first: of those that completed, or go on and are
-        not to be stopped.
+    def of_hashes(self, hashes: Sequence[str], *, limit: int) -> list[list[tuple[str, State]]]:
+        """For each spec the ids and states of its experiments, newest first: of those that completed, or go
+        on and are not to be stopped.
         """
         with self._database.reading() as connection:
-            rows = connection.execute(_OF_HASH, {"spec_hash": spec_hash, "limit": limit})
-            return [(identifier, State(state)) for identifier, state in rows]
+            return [
+                [
+                    (identifier, State(state))
+                    for identifier, state in connection.execute(_OF_HASH, {"spec_hash": each, "limit": limit})
+                ]
+                for each in hashes
+            ]
 
     def last_started(self) -> str | None:
         """Id of the newest experiment whose job was seen running."""

@@ -158,6 +158,8 @@ class Sweep(JobRow):
     """A grid or search of experiments, run by one job. `paused`: no further trial is to start."""
 
     paused: bool = False
+    spec_hash: str | None = None  # see `sweeps.document.same`
+    duplicate_of: str | None = None  # an earlier one of the same document, code and data, when it was stored
 
 
 @dataclass(frozen=True, kw_only=True)
