@@ -52,7 +52,10 @@ _API_COMMANDS = {
     "resume": ("running.pausing:resume", "go on with one that is paused"),
     "retry": ("experiments:retry", "another attempt at one that failed or was cancelled"),
     "extend": ("again.commands:extend", "further iterations of an experiment that completed, as a new one"),
-    "track": ("experiments:track", "send everything that experiments have measured to MLflow again"),
+    "track": (
+        "again.track:track",
+        "send all that experiments have measured, or a sweep's table, to MLflow again",
+    ),
     "evaluate": ("trained.followups:evaluate", "score a checkpoint again: in other modes, on other data"),
     "evaluations": ("trained.followups:evaluations", "an experiment's evaluations, newest first"),
     "checkpoints": ("trained.checkpoints:checkpoints", "an experiment's checkpoints: list, download, prune"),

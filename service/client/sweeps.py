@@ -80,6 +80,12 @@ class SweepCalls(ApiCaller):
         filters: Params = {"state": [*state], "owner": [*owner], "project": [*project]}
         return self.listed(Page[SweepPublic], "/sweeps", filters, limit)
 
+    def track_sweep(self, sweep_id: str) -> SweepPublic:
+        """Sends the own run of one that has ended to MLflow again. 409 for others, and without an MLflow."""
+        from service.shared.sweep_schemas import SweepPublic
+
+        return self.ask(SweepPublic, "POST", f"/sweeps/{segment(sweep_id)}/track")
+
     def sweep_events(self, sweep_id: str) -> Iterator[EventPublic]:
         """Every change of the sweep's own state, oldest first."""
         return self.pages(Page[EventPublic], f"/sweeps/{segment(sweep_id)}/events", {})

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from service.reconcile.cluster import BackendUnreachable, RunCloser
-from service.reconcile.track_requests import pending_try
+from service.reconcile.track_requests import pending_try, word_of
 from service.store.experiments import Store
-from service.store.records import Conflict, Experiment, StoreUnavailable, Unknown
+from service.store.records import Conflict, Experiment, StoreUnavailable, Sweep, Unknown
 from trainer.base.errors import RegionRebalanceError
 from trainer.storage.deleted import Doomed
 from trainer.storage.layout import Storage
@@ -57,6 +57,7 @@ class Deletion:
         row = self.store.removals.check_sweep(identifier)
         doomed = []
         if artifacts:
+            self._refuse_tracked(row)
             for trial in self.store.trials(row.id):
                 self._refuse_tracked(trial)
                 doomed.append((Doomed(self.storage.experiment(trial.id)), trial.mlflow_run_id))
@@ -110,10 +111,12 @@ class Deletion:
             raise
         return tuple(trouble for each in marked if (trouble := self.finish(each)) is not None)
 
-    def _refuse_tracked(self, row: Experiment) -> None:
+    def _refuse_tracked(self, row: Experiment | Sweep) -> None:
         """Raises Conflict while a job reads the run directory to send it to MLflow."""
         if pending_try(self.storage, row) is not None:
-            raise Conflict(f"experiment {row.id} is being sent to MLflow again; it can be deleted after that")
+            raise Conflict(
+                f"{word_of(row)} {row.id} is being sent to MLflow again; it can be deleted after that"
+            )
 
 
 def _take_back(marked: Sequence[Doomed]) -> None:

@@ -104,7 +104,7 @@ class Trials:
             progress.error, lost_attempts(self._storage, row.id) if progress.error.retryable else 0
         )
         run_id = mlflow_ids(self._storage.mlflow_run(row.id)).get("run_id") if progress.attempt else None
-        record = read_record(self._storage.tracking(row.id)) if progress.attempt else None
+        record = read_record(self._storage.tracked(row.id).record) if progress.attempt else None
         behind = record is not None and record.behind
         return move_of(row, progress, phase, tried_again=again, run_id=run_id, behind=behind)
 

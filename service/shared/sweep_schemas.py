@@ -54,6 +54,8 @@ class SweepLinks(Public):
     pause: str
     resume: str
     extend: str = ""  # services before had none
+    track: str = ""
+    attempts: str = ""
     mlflow: str | None = None
 
 

@@ -13,12 +13,12 @@ from typing import Any
 
 from sweeps.document.spec import SweepSpec
 from sweeps.results.table import Table
-from trainer.base.ends import End
+from trainer.base.ends import RunStatus
 from trainer.results.report import AttemptReport
 from trainer.storage.directories import SweepDir
 from trainer.storage.layout import Storage, mlflow_ids
 from trainer.storage.notices import Notice, add_notice
-from trainer.storage.tracking import CODE, Trouble
+from trainer.storage.tracking import CODE, TrackingRecord, Trouble, read_record, write_record
 from trainer.tracking.content.deltas import DELTA
 from trainer.tracking.content.groups import group_of
 from trainer.tracking.content.views import SHOWN, View, parameter_of
@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 _SECONDS_BETWEEN_TABLES = 30.0
 _SECONDS_AFTER_FAILURE = 60.0
 _SECONDS_TO_TELL = 90.0
+_MISSING = "Missing there: the sweep's newest table and gains"
 
 
 class ParentRun:
@@ -57,6 +58,7 @@ class ParentRun:
         self._uri = uri
         self._connect = connect
         self._tracker: Tracker | None = None
+        self.trouble: TrackerError | None = None  # the last one, until everything is shown again
         self._shown = self._quiet_until = 0.0
         self._gains: deque[AttemptReport] = deque()  # threads add, one at a time takes
         self._telling = threading.Lock()
@@ -92,6 +94,8 @@ class ParentRun:
         """
         if self._uri is None:
             return
+        if last:
+            self.trouble = None  # what was missing before goes with this
         self._gains.extend(gains)
         if not last and time.monotonic() < self._quiet_until:
             return
@@ -108,11 +112,17 @@ class ParentRun:
             with self._telling:
                 self._tell(self._log_page)
 
-    def close(self, end: End) -> None:
-        """Gives the run its final status."""
+    def close(self, status: RunStatus, *, by: str) -> None:
+        """Gives the run its final status, and notes in storage whether MLflow has what `show` sent last.
+
+        `by` says who sent it: see `TrackingRecord`.
+        """
         if self._tracker is not None:
             tracker = self._tracker
-            self._tell(lambda: tracker.close(end.mlflow_status))
+            self._tell(lambda: tracker.close(status))
+        if self._uri is not None:
+            with suppress(OSError):
+                self._note(by)
 
     def _tell(self, work: Callable[[], object]) -> None:
         """Does it, or notices why MLflow does not take it."""
@@ -121,12 +131,26 @@ class ParentRun:
                 within(_SECONDS_TO_TELL, work)
         except TrackerError as error:
             log.warning("%s; the sweep goes on", error.told)
-            self._tracker = None
+            self._tracker, self.trouble = None, error
             self._quiet_until = time.monotonic() + _SECONDS_AFTER_FAILURE
-            text = f"{error.told}. Missing there: the sweep's newest table and gains, until they are taken"
-            attempt = self._directory.attempt(max(1, self._directory.newest_attempt()))
             with suppress(OSError):
-                add_notice(attempt, Notice(code=CODE, text=text))
+                self._notice(f"{error.told}. {_MISSING}, until they are taken")
+
+    def _note(self, by: str) -> None:
+        """Raises OSError."""
+        record = self._directory.tracked.record
+        before, error = read_record(record), self.trouble
+        if error is not None:
+            text = f"{error.told}. {_MISSING}"
+            write_record(record, TrackingRecord(state="behind", by=by, trouble=error.kind, text=text))
+            return
+        write_record(record, TrackingRecord(state="ok", by=by))
+        if before is not None and before.behind:
+            self._notice("tracking caught up: nothing of the sweep's own run is missing in MLflow any more")
+
+    def _notice(self, text: str) -> None:
+        attempt = self._directory.attempt(max(1, self._directory.newest_attempt()))
+        add_notice(attempt, Notice(code=CODE, text=text))
 
     def _open(self) -> Tracker:
         assert self._uri is not None

@@ -160,7 +160,7 @@ def _word(state: State) -> str:
 
 def _links(row: Sweep, settings: Settings, facts: RunFacts) -> SweepLinks:
     here = f"/sweeps/{row.id}"
-    names = ("events", "table", "cancel", "pause", "resume", "extend")
+    names = ("events", "attempts", "table", "cancel", "pause", "resume", "extend", "track")
     return SweepLinks(
         self=here,
         **{name: f"{here}/{name}" for name in names},
