@@ -40,6 +40,7 @@ class Database:
         writer = engine.writing(self._engine)
         on_sqlite = self._engine.dialect.name == "sqlite"
         self._transaction = SharedCommit(writer).transaction if on_sqlite else writer.begin
+        self._reader = engine.reading(self._engine)
         self._own = threading.local()
 
     def close(self) -> None:
@@ -61,7 +62,7 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        with self._mapped_errors(), self._engine.connect() as connection:
+        with self._mapped_errors(), self._reader.connect() as connection:
             yield connection
 
     @contextmanager

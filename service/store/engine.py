@@ -104,6 +104,17 @@ def writing(engine: Engine) -> Engine:
     return engine.execution_options(sqlite_begin="BEGIN IMMEDIATE")
 
 
+def reading(engine: Engine) -> Engine:
+    """The same engine for those who only read.
+
+    On Postgres each question is answered as of its own time anyway (READ COMMITTED), so that a transaction
+    around it would be two further ways to the server and back. SQLite's holds still for several questions.
+    """
+    return (
+        engine if engine.dialect.name == "sqlite" else engine.execution_options(isolation_level="AUTOCOMMIT")
+    )
+
+
 def alone(connection: Connection) -> None:
     """Waits until nobody else is in a transaction that has called this; holds until this one ends.
 

@@ -111,8 +111,11 @@ class JobRow(Demand):
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
-        """What a row of the table says."""
-        return cls(**{**row, "state": State(row["state"])})
+        """What a row of the table says: it has every column, so that no default is asked for."""
+        made = object.__new__(cls)
+        # A frozen dataclass sets each of its 40 fields by a call of its own, for each row of a list.
+        made.__dict__.update(row, state=State(row["state"]))
+        return made
 
     def news(self, found: Sequence[Notice]) -> tuple[Notice, ...]:
         """Those of the notices found that it has not yet, each once."""

@@ -188,7 +188,8 @@ class Rows(Generic[Row]):
         """The rows of a query over all columns of the table; `values` of its parameters, where it has any."""
         with self._database.reading() as connection:
             rows = connection.execute(query, values)
-            return [self._kind.record.from_row(row._asdict()) for row in rows]
+            names = tuple(rows.keys())
+            return [self._kind.record.from_row(dict(zip(names, row, strict=True))) for row in rows]
 
     def read(self, connection: Connection, identifier: str, *, lock: bool = False) -> Row:
         """The row, within a transaction."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from service.api.views.mlflow_facts import RunFacts
@@ -29,6 +30,7 @@ from trainer.spec.recipes import overrides_of
 from trainer.storage.tracking import CODE
 
 NOBODY_ASKED = RunFacts(None)
+_SPECS = 1000  # some pages of a list: who looks at one looks again
 
 
 def experiment_public(
@@ -38,7 +40,7 @@ def experiment_public(
 
     `queue` knows why it waits; None: that is not said.
     """
-    spec: dict[str, Any] = json.loads(row.spec)
+    spec, overrides = shown_spec(row.spec)
     progress = row.progress
     if row.state is State.RUNNING:
         progress = run_directories.progress_of(
@@ -50,7 +52,7 @@ def experiment_public(
         state=row.state,
         attempt=row.attempt,
         spec=spec,
-        overrides=overrides_public(spec),
+        overrides=overrides,
         created_at=row.created_at,
         updated_at=row.updated_at,
         started_at=row.started_at,
@@ -71,6 +73,13 @@ def experiment_public(
         duplicate_of=row.duplicate_of,
         links=_links(row, settings, facts),
     )
+
+
+@lru_cache(maxsize=_SPECS)
+def shown_spec(text: str) -> tuple[dict[str, Any], tuple[OverridePublic, ...]]:
+    """A stored spec as a document, which nobody may change, and in what it is not its recipe's."""
+    spec: dict[str, Any] = json.loads(text)
+    return spec, overrides_public(spec)
 
 
 def queued_public(row: JobRow) -> QueuedPublic:
