@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -38,15 +38,18 @@ class Lookback:
         self._storage = settings.layout
         self._digests: dict[str, str | None] = {}  # of data, by the data set's document
 
-    def experiments(self, specs: Sequence[ExperimentSpec]) -> list[str | None]:
+    def experiments(
+        self, hashes: Sequence[str], spec_at: Callable[[int], ExperimentSpec]
+    ) -> list[str | None]:
         """For each spec the id of an earlier experiment that gives what it would give now: the newest that
         completed, else one that goes on; None where there is none.
 
         Args:
-            specs: that went through `folders.resolve_spec`.
+            hashes: of specs that went through `folders.resolve_spec`.
+            spec_at: the spec at a place of `hashes`; asked for where there is one to compare it with.
         """
-        found = self._store.of_hashes([spec_hash(spec) for spec in specs], limit=_MOST_LOOKED_AT)
-        return [self._first(each, spec) for each, spec in zip(found, specs, strict=True)]
+        found = self._store.of_hashes(hashes, limit=_MOST_LOOKED_AT)
+        return [self._first(each, spec_at(place)) if each else None for place, each in enumerate(found)]
 
     def is_same(self, experiment: str, state: State, spec: ExperimentSpec) -> bool:
         """Whether an experiment of this spec had the code and data that it would have now."""
@@ -95,7 +98,7 @@ class Lookback:
 
 def earlier_same(spec: ExperimentSpec, store: Store, settings: Settings) -> str | None:
     """See `Lookback.experiments`, of one spec."""
-    (found,) = Lookback(store, settings).experiments([spec])
+    (found,) = Lookback(store, settings).experiments([spec_hash(spec)], lambda _: spec)
     return found
 
 

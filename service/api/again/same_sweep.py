@@ -30,6 +30,8 @@ def earlier_same_sweep(
         trials: all that `spec` has, resolved; of optuna such as it may draw, which are not compared.
     """
     found = store.sweeps.of_hash(sweep_hash(spec), limit=_MOST_LOOKED_AT)
+    if not found:
+        return None
     found.sort(key=lambda each: each[1] is not State.COMPLETED)  # stable: the newest first of either
     hashes = {} if spec.search == "optuna" else {each.number: spec_hash(each.spec) for each in trials}
     for sweep, state in found:
@@ -42,8 +44,10 @@ def earlier_same_sweep(
 
 def with_duplicates(rows: Sequence[Tagged], lookback: Lookback) -> list[Tagged]:
     """Trials to be stored, each with the id of an earlier experiment that is the same, if there is one."""
-    specs = [ExperimentSpec.model_validate_json(row.spec) for row, _ in rows]
-    found = lookback.experiments(specs)
+    found = lookback.experiments(
+        [row.spec_hash for row, _ in rows],
+        lambda place: ExperimentSpec.model_validate_json(rows[place][0].spec),
+    )
     return [(replace(row, duplicate_of=same), tags) for (row, tags), same in zip(rows, found, strict=True)]
 
 
