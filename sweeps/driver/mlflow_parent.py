@@ -9,9 +9,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
 
 from sweeps.document.spec import SweepSpec
+from sweeps.driver.mlflow_views import table_view, view_of
 from sweeps.results.table import Table
 from trainer.base.ends import RunStatus
 from trainer.results.report import AttemptReport
@@ -19,9 +19,7 @@ from trainer.storage.directories import SweepDir
 from trainer.storage.layout import Storage, mlflow_ids
 from trainer.storage.notices import Notice, add_notice
 from trainer.storage.tracking import CODE, TrackingRecord, Trouble, read_record, write_record
-from trainer.tracking.content.deltas import DELTA
 from trainer.tracking.content.groups import group_of
-from trainer.tracking.content.views import SHOWN, View, parameter_of
 from trainer.tracking.mlflow_compat import LOGGED_ARTIFACTS, NOTE, PARENT_RUN
 from trainer.tracking.mlflow_tracker import MlflowTracker
 from trainer.tracking.run_log import delta_point
@@ -211,46 +209,3 @@ class ParentRun:
         for file in (view, *self._directory.tables.values()):
             if file.exists():
                 tracker.log_file(file.local)
-
-
-def view_of(sweep: SweepSpec, identifier: str) -> View:
-    """Its trials by what they differ in: scores, gains and curves."""
-    scores = tuple(dict.fromkeys((sweep.metric, *SHOWN)))
-    varied = [parameter_of(axis.pointer) for axis in sweep.axes]
-    return View(
-        key=f"rebalance-{identifier}",
-        title="Its trials compared",
-        runs=f"tags.`rebalance.sweep` = '{identifier}' AND tags.`rebalance.row` LIKE '%'",
-        params=[*(("method.kind",) if sweep.variants else ()), *varied],
-        metrics=[*scores, *(f"{DELTA}{name}" for name in scores)],
-    )
-
-
-def table_view(table: Table) -> dict[str, Any]:
-    """{"columns": […], "data": [[…]]}: a line for each mode and row, rounded; table.csv has all digits."""
-    scores = list(table.blocks[0].rows[0].scores)
-    spreads = [name for score in scores for name in (score, f"{score} std")]
-    columns = ["mode", "row", *spreads, f"delta {table.metric}", "p", "n", "stopped", "unfinished"]
-    data = [
-        [
-            block.mode,
-            row.row,
-            *(
-                _rounded(value, 2)
-                for score in scores
-                for value in (row.scores[score].mean, row.scores[score].std)
-            ),
-            _rounded(row.delta, 2),
-            _rounded(row.p_value, 4),
-            len(row.seeds),
-            row.stopped,
-            row.unfinished,
-        ]
-        for block in table.blocks
-        for row in block.rows
-    ]
-    return {"columns": columns, "data": data}
-
-
-def _rounded(value: float | None, digits: int) -> float | None:
-    return None if value is None else round(value, digits)
