@@ -1,22 +1,24 @@
 """Rows from run directories that the database does not know: it was lost, or they were run without a service.
 
-What has a report has ended as it says. What has none becomes `submitted` in its newest attempt, and the
-reconciler follows it like any other: a job that the cluster still has goes on, another is begun for one that
-is gone, and resumes.
+What ended is as its report or the service's note says: see `left.py`. What has neither becomes `submitted`,
+and the reconciler follows it like any other: a job that the cluster still has goes on, another is begun for
+one that is gone, and resumes. Those are named, for who adopts may know better.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from service.adoption.attempts import attempts_in
+from service.adoption.left import Left, NotAdopted, left_in
 from service.reconcile.decide import headline_of
+from service.reconcile.stopping.ended import read_end
 from service.shared.queue.demands import demand_of_sweep
 from service.shared.states import State
 from service.store.experiments import Store
@@ -24,9 +26,9 @@ from service.store.new_rows import drawn_trial, new_experiment
 from service.store.records import Experiment, Sweep, Tagged, UnknownExperiment, UnknownSweep
 from sweeps.document.same import sweep_hash
 from sweeps.document.spec import SweepSpec
-from sweeps.results.report import SweepReport, read_sweep_report
+from sweeps.results.report import read_sweep_report
 from trainer.base.ends import End
-from trainer.base.errors import Paused, RegionRebalanceError
+from trainer.base.errors import RegionRebalanceError
 from trainer.results.report import AttemptReport, read_report
 from trainer.spec.spec import ExperimentSpec
 from trainer.storage.deleted import Doomed
@@ -40,16 +42,13 @@ _REASON = "adopted from its run directory"
 
 @dataclass(frozen=True)
 class Adopted:
-    """What was taken, and what not and why, by id."""
+    """What was taken, and what not and why, by id. `followed`: of what was taken, what has not ended."""
 
     experiments: list[str] = field(default_factory=list)
     sweeps: list[str] = field(default_factory=list)
+    followed: list[str] = field(default_factory=list)
     left: dict[str, str] = field(default_factory=dict)
     known: int = 0
-
-
-class NotAdopted(RegionRebalanceError):
-    """The directory tells too little for a row; the message says what is missing."""
 
 
 def adopt(store: Store, storage: Storage) -> Adopted:
@@ -78,15 +77,20 @@ def adopt(store: Store, storage: Storage) -> Adopted:
             taken.append(name)
         return known
 
+    def note_followed(row: Experiment | Sweep) -> None:
+        if row.state is State.SUBMITTED:
+            found.followed.append(row.id)
+
     def take_sweep(sweep: Sweep, trials: list[Tagged]) -> None:
-        store.sweeps.create(sweep, trials, reason=_REASON)
-        here = storage.sweep(sweep.id)
-        store.sweeps.keep_attempts(sweep.id, attempts_in(storage, sweep, here.attempt, read_sweep_report))
+        here = storage.sweep(sweep.id).attempt
+        tried = attempts_in(storage, sweep, here, read_sweep_report)
+        store.sweeps.create(sweep, trials, reason=_REASON, attempts=tried)
+        note_followed(sweep)
 
     def take_experiment(row: Experiment, tags: Mapping[str, str]) -> None:
-        store.create(row, new_tags=tags, reason=_REASON)
-        found = attempts_in(storage, row, partial(storage.attempt, row.id), read_report)
-        store.keep_attempts(row.id, found)
+        tried = attempts_in(storage, row, partial(storage.attempt, row.id), read_report)
+        store.create(row, new_tags=tags, reason=_REASON, attempts=tried)
+        note_followed(row)
 
     # Sweeps first: their trials come with them, and are known by then.
     known = take(
@@ -117,18 +121,15 @@ def _is_known(store: Store, name: str) -> bool:
 def _experiment(storage: Storage, name: str) -> Tagged:
     """Raises NotAdopted, ReportError."""
     _refuse_deleted(Doomed(storage.experiment(name)))
-    attempt = storage.newest_attempt(name)
-    if attempt == 0:
+    newest = storage.newest_attempt(name)
+    if newest == 0:
         raise NotAdopted("has no attempt")
-    here = storage.attempt(name, attempt)
-    report = read_report(here.report)
-    spec = report.spec if report is not None and not here.spec.exists() else _spec(here.spec)
-    began = _time(report.started_at) if report is not None else _written_at(here.spec)
+    left = left_in(partial(storage.attempt, name), newest, read_end(storage.end(name)), read_report)
+    report, file = left.report, left.here.spec
+    spec = report.spec if report is not None and not file.exists() else _spec(file)
     row = replace(
-        new_experiment(name, spec, began),
-        attempt=attempt,
-        mlflow_run_id=mlflow_ids(storage.mlflow_run(name)).get("run_id"),
-        **_end(report),
+        new_experiment(name, spec, left.began),
+        **_columns(left, mlflow_ids(storage.mlflow_run(name)).get("run_id")),
     )
     if report is not None and report.result is not None:
         row = replace(row, headline=headline_of(report), progress=_progress(report))
@@ -142,27 +143,39 @@ def _sweep(storage: Storage, name: str) -> tuple[Sweep, list[Tagged]]:
     """
     here = storage.sweep(name)
     _refuse_deleted(Doomed(here.folder))
-    attempt = here.newest_attempt()
+    newest = here.newest_attempt()
     try:
         spec = SweepSpec.model_validate_json(here.spec.read_text())
     except (FileNotFoundError, ValidationError, UnicodeDecodeError) as error:
         raise NotAdopted(f"{here.spec} tells no sweep: {_first_line(error)}") from error
-    if attempt == 0:
+    if newest == 0:
         raise NotAdopted("has no attempt")
-    report = read_sweep_report(here.attempt(attempt).report)
-    began = _time(report.started_at) if report is not None else _written_at(here.spec)
+    left = left_in(here.attempt, newest, read_end(here.end), read_sweep_report)
+    columns = _columns(left, mlflow_ids(here.mlflow).get("run_id"))
     sweep = Sweep(
         id=name,
         name=spec.name,
-        attempt=attempt,
         spec=spec.model_dump_json(),
-        created_at=began,
-        mlflow_run_id=mlflow_ids(here.mlflow).get("run_id"),
+        created_at=left.began,
         spec_hash=sweep_hash(spec),
+        **columns,
+        paused=here.pause.exists() and not columns["state"].ended,
         **demand_of_sweep(spec, ()),
-        **{"updated_at": began, **_end(report)},
     )
-    return sweep, list(_trials(storage, sweep, began))
+    return sweep, list(_trials(storage, sweep, left.began))
+
+
+def _columns(left: Left[Any], run_id: str | None) -> dict[str, Any]:
+    """How it stands; of an end that no job tells, or that came to it from outside, MLflow may not know."""
+    state: State = left.columns["state"]
+    told = left.report is not None and left.report.state == state and state is not State.CANCELLED
+    due = None if run_id is None or told or not state.ended else End(state).mlflow_status
+    return {
+        "attempt": left.attempt,
+        "mlflow_run_id": run_id,
+        "mlflow_status_due": due,
+        **left.columns,
+    }
 
 
 def _refuse_deleted(found: Doomed) -> None:
@@ -179,30 +192,6 @@ def _trials(storage: Storage, sweep: Sweep, began: datetime) -> Iterator[Tagged]
             yield found
 
 
-def _end(report: AttemptReport | SweepReport | None) -> dict[str, Any]:
-    """The columns that say how it stands."""
-    if report is None:
-        return {"state": State.SUBMITTED}
-    ended_at = _time(report.ended_at)
-    if report.error is not None and report.error.type == Paused.__name__:
-        began = _time(report.started_at)
-        return {
-            "state": State.PAUSED,
-            "started_at": began,
-            "updated_at": ended_at,
-            "pause_requested_at": ended_at,
-        }
-    error = None if report.state == End.CANCELLED else report.error  # that it was asked for is no error
-    return {
-        "state": State(report.state),
-        "started_at": _time(report.started_at),
-        "ended_at": ended_at,
-        "updated_at": ended_at,
-        "error_type": error.type if error else None,
-        "error_message": error.message if error else None,
-    }
-
-
 def _progress(report: AttemptReport) -> dict[str, Any]:
     iterations = report.spec.schedule.iterations
     return {"iteration": iterations, "iterations": iterations, "loss": None}
@@ -213,19 +202,6 @@ def _spec(file: StoredFile) -> ExperimentSpec:
         return ExperimentSpec.model_validate_json(file.read_text())
     except (FileNotFoundError, ValidationError, UnicodeDecodeError) as error:
         raise NotAdopted(f"has no report, and {file} tells no spec: {_first_line(error)}") from error
-
-
-def _time(text: str) -> datetime:
-    """Raises NotAdopted."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise NotAdopted(f"its report says {text[:40]!r} for a time") from error
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
-
-
-def _written_at(file: StoredFile) -> datetime:
-    return datetime.fromtimestamp((file.modified_ns() or 0) / 1e9, UTC)
 
 
 def _first_line(error: Exception) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
 
-from service.reconcile.retries.left import left_by
+from service.reconcile.retries.remains import remains_of
 from service.store.attempts.values import AttemptRecord
 from service.store.records import JobRow
 from trainer.storage.directories import AttemptDir
@@ -22,7 +22,7 @@ def attempts_in(
     directory: Callable[[int], AttemptDir],
     read: Callable[[StoredFile], Any],
 ) -> list[AttemptRecord]:
-    """Those of a row that have a directory. The last one goes on where it has no report; others were lost.
+    """Those of a row that have a directory. The last one ended as its row did, or goes on; others were lost.
 
     What counted as a failure nobody wrote down: none of them does.
     """
@@ -35,9 +35,11 @@ def _found(
     directory: Callable[[int], AttemptDir],
     read: Callable[[StoredFile], Any],
 ) -> Iterator[AttemptRecord]:
-    for left in left_by(row.attempt, directory, read):
+    for left in remains_of(row.attempt, directory, read):
         record: dict[str, Any] = {"job_id": f"{row.id}-{left.number}", "submitted_at": left.began}
         told = asdict(left.tried) | {"log": storage.name_of(left.here.log), "reason": _REASON}
         if left.report is None and left.number < row.attempt:
             told |= {"error_type": "JobLost", "ended_at": left.last_sign}
+        elif left.report is None and not row.state.has_job:
+            told |= {"error_type": row.error_type, "ended_at": row.updated_at}
         yield AttemptRecord(attempt=left.number, **record, **told)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -10,11 +11,13 @@ from fastapi.responses import Response
 from pydantic import BaseModel
 
 from service.api.dependencies import SettingsDep
-from service.api.requests import BODY_LIMIT_BYTES, BodyTooLarge, NotJson, NotPicture
+from service.api.requests import BODY_LIMIT_BYTES, BodyTooLarge, BodyTooSlow, NotJson, NotPicture
 from service.store.records import JobRow, NothingSent
 
 PICTURES = ("image/png", "image/jpeg")
 _DRAIN_BYTES = 8 * BODY_LIMIT_BYTES  # beyond the limit
+_SECONDS = 30.0  # for a body, however small
+_SLOWEST_BYTES_PER_SECOND = 10_000  # of a large one: a picture over a telephone's worst connection comes
 
 
 async def _json_body(request: Request) -> bytes:
@@ -39,14 +42,19 @@ def declared_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-async def body_of(request: Request, limit: int) -> bytes:
-    """The body, if it is smaller than `limit` bytes; never more than that is kept. Raises BodyTooLarge."""
+async def body_of(request: Request, limit: int, *, seconds: float = _SECONDS) -> bytes:
+    """The body, if it is smaller than `limit` bytes; never more than that is kept.
+
+    Raises:
+        BodyTooLarge: it is not.
+        BodyTooSlow: it had not come after `seconds`, and those more in which what did come may have.
+    """
     declared = request.headers.get("content-length", "")
     too_large = declared.isdigit() and int(declared) >= limit
     if too_large and int(declared) > limit + _DRAIN_BYTES:
         raise BodyTooLarge(limit)
     kept, received = bytearray(), 0
-    async for chunk in request.stream():
+    async for chunk in _in_time(request, seconds):
         received += len(chunk)
         too_large = too_large or received >= limit
         if received > limit + _DRAIN_BYTES:
@@ -57,6 +65,22 @@ async def body_of(request: Request, limit: int) -> bytes:
     if too_large:
         raise BodyTooLarge(limit)
     return bytes(kept)
+
+
+async def _in_time(request: Request, seconds: float) -> AsyncIterator[bytes]:
+    """The body in pieces. Raises BodyTooSlow: byte by byte it would hold its connection for ever."""
+    received, until = 0, asyncio.get_running_loop().time() + seconds
+    pieces = request.stream()
+    try:
+        while True:
+            async with asyncio.timeout_at(until + received / _SLOWEST_BYTES_PER_SECOND):
+                piece = await anext(pieces)
+            received += len(piece)
+            yield piece
+    except StopAsyncIteration:
+        return
+    except TimeoutError:
+        raise BodyTooSlow(received, seconds) from None
 
 
 def as_it_came(row: JobRow) -> Response:

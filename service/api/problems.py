@@ -20,6 +20,7 @@ from service.api.requests import (
     BadParameter,
     BadPicture,
     BodyTooLarge,
+    BodyTooSlow,
     NotJson,
     NotPicture,
     TooOften,
@@ -98,6 +99,8 @@ def problem_of(_request: Request, error: Exception) -> Response:
         told.headers["WWW-Authenticate"] = CHALLENGES[known]
     if isinstance(error, TooOften):
         told.headers["Retry-After"] = str(error.retry_after_seconds)
+    if isinstance(error, BodyTooSlow):
+        told.headers["Connection"] = "close"  # what may still come of it is nobody's request
     return told
 
 

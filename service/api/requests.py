@@ -18,6 +18,21 @@ class BodyTooLarge(RegionRebalanceError):
         self.limit = limit
 
 
+class BodyTooSlow(RegionRebalanceError):
+    """So many bytes of the body had come after the seconds that one has, and it was given up."""
+
+    def __init__(self, received: int, seconds: float) -> None:
+        super().__init__(received, seconds)
+        self.received = received
+        self.seconds = seconds
+
+    def __str__(self) -> str:
+        return (
+            f"of the body {self.received:,} bytes had come when its time was over: {self.seconds:.0f} s, "
+            "and a second more for each 10 kB"
+        )
+
+
 class NotJson(RegionRebalanceError):
     """The body is declared as something that is not JSON, or as nothing; the message is that type."""
 

@@ -7,12 +7,13 @@ the rest goes at the next `rebalance gc`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
-from service.reconcile.cluster import BackendUnreachable, RunCloser
+from service.reconcile.cluster import AccessRefused, BackendUnreachable, RunCloser
 from service.reconcile.track_requests import pending_try, word_of
 from service.store.experiments import Store
 from service.store.records import Conflict, Experiment, StoreUnavailable, Sweep, Unknown
@@ -21,6 +22,9 @@ from trainer.storage.deleted import Doomed
 from trainer.storage.layout import Storage
 
 _WITH = "with its artifacts"
+_MOST_RUNS = 100  # of a sweep, told of within a request: some milliseconds each
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,8 @@ class Deletion:
         if artifacts:
             self._refuse_tracked(row)
             doomed.append((Doomed(self.storage.experiment(row.id)), row.mlflow_run_id))
+        else:
+            self._end_runs([row])
         detail = _WITH if artifacts else ""
         left = self._gone(doomed, lambda: self.store.removals.experiment(row.id, now=now, detail=detail))
         return Deleted(row.id, "experiment", artifacts, left)
@@ -55,14 +61,16 @@ class Deletion:
     def sweep(self, identifier: str, *, artifacts: bool, now: datetime) -> Deleted:
         """With its trials; errors as in `experiment`."""
         row = self.store.removals.check_sweep(identifier)
-        doomed = []
+        doomed, trials = [], self.store.trials(row.id)
         if artifacts:
             self._refuse_tracked(row)
-            for trial in self.store.trials(row.id):
+            for trial in trials:
                 self._refuse_tracked(trial)
                 doomed.append((Doomed(self.storage.experiment(trial.id)), trial.mlflow_run_id))
             # Last: a sweep's folder names the trials that have one.
             doomed.append((Doomed(self.storage.sweep(row.id).folder), row.mlflow_run_id))
+        else:
+            self._end_runs([*trials, row])
         detail = _WITH if artifacts else ""
         left = self._gone(doomed, lambda: self.store.removals.sweep(row.id, now=now, detail=detail))
         return Deleted(row.id, "sweep", artifacts, left)
@@ -110,6 +118,29 @@ class Deletion:
             _take_back(marked)
             raise
         return tuple(trouble for each in marked if (trouble := self.finish(each)) is not None)
+
+    def _end_runs(self, rows: Sequence[Experiment | Sweep]) -> None:
+        """Tells MLflow how those ended of which it does not know: without their rows nobody will.
+
+        Raises:
+            Conflict: it does not answer, or so many are to be told of that the reconciler has to do it.
+        """
+        due = [(row.mlflow_run_id, row.mlflow_status_due) for row in rows]
+        owed = [(run, status) for run, status in due if run is not None and status is not None]
+        if self.runs is None or not owed:
+            return
+        wait = "it can be deleted after that, or now with its artifacts"
+        if len(owed) > _MOST_RUNS:
+            raise Conflict(f"MLflow is still to be told how {len(owed)} runs ended; {wait}")
+        for run_id, status in owed:
+            try:
+                self.runs.close_run(run_id, status)
+            except AccessRefused as error:  # its job, with credentials of its own, has closed it
+                log.warning("mlflow refused", extra={"run": run_id, "reason": str(error)})
+            except BackendUnreachable as error:
+                raise Conflict(
+                    f"MLflow is still to be told how run {run_id} ended: {error}; {wait}"
+                ) from error
 
     def _refuse_tracked(self, row: Experiment | Sweep) -> None:
         """Raises Conflict while a job reads the run directory to send it to MLflow."""

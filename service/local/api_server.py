@@ -83,11 +83,14 @@ class ApiServer:
         """Begins to serve in a thread of its own; see `wait`."""
         import uvicorn
 
+        from service.local.uvicorn_compat import TimedProtocol
+
         config = uvicorn.Config(
             self._app,
             log_config=None,  # the root logger's handlers take it
             access_log=False,  # ours says more: service/api/watching/request_log.py
             lifespan="on",
+            http=TimedProtocol,
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )
         self._server = uvicorn.Server(config)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -30,6 +31,7 @@ from trainer.base.errors import RegionRebalanceError
 from trainer.base.files import writing_atomically
 
 _FORMAT = "region-rebalance backup 1"
+_LONGEST_LINE = 64 << 20  # bytes: a row is a document of 1 MB at most, as it came and with every default
 _OWNER_ONLY = 0o600  # digests of tokens are in it, and everything that was asked
 
 
@@ -81,8 +83,8 @@ def restore(settings: Settings, file: Path) -> dict[str, int]:
         migrate(settings, to=schema)
         with writing(engine).begin() as connection, _opened(file) as stream:
             try:
-                counts = dump.load(connection, _rows(stream))
-            except ValueError as error:
+                counts = dump.load(connection, _rows(file, stream))
+            except (ValueError, RecursionError) as error:
                 raise BackupRefused(f"{file}: {error}") from error
     migrate(settings)
     return counts
@@ -92,26 +94,54 @@ def _checked(file: Path) -> str:
     """The backup's schema, once all of it was read and its sum is right."""
     digest, rows = hashlib.sha256(), 0
     with _opened(file) as stream:
-        head = _object(file, stream.readline())
-        if head.get("format") != _FORMAT or not isinstance(head.get("schema"), str):
-            raise BackupRefused(f"{file}: is no backup of this service ({_FORMAT!r} is missing)")
-        for line in stream:
+        lines = _lines(file, stream)
+        schema = _schema_in(file, next(lines, b""))
+        for line in lines:
             if not line.startswith(b"["):
-                foot = _object(file, line)
-                if foot != {"rows": rows, "sha256": digest.hexdigest()}:
+                if _object(file, line) != {"rows": rows, "sha256": digest.hexdigest()}:
                     raise BackupRefused(f"{file}: is damaged: {rows} rows are not those that were written")
-                return str(head["schema"])
+                return schema
             digest.update(line)
             rows += 1
     raise BackupRefused(f"{file}: is cut short after {rows} rows")
 
 
-def _rows(stream: BinaryIO) -> Iterator[dump.Row]:
-    stream.readline()
-    for line in stream:
+def _schema_in(file: Path, line: bytes) -> str:
+    """What the head says that the rows are of."""
+    head = _object(file, line)
+    schema = head.get("schema")
+    if head.get("format") != _FORMAT or not isinstance(schema, str):
+        raise BackupRefused(f"{file}: is no backup of this service ({_FORMAT!r} is missing)")
+    if not re.fullmatch(r"[0-9]{4}", schema) or schema > SCHEMA:
+        raise BackupRefused(
+            f"{file}: has schema {schema[:20]!r}, which this version does not know; allowed: up to {SCHEMA}. "
+            "The version that made it can restore it, and newer ones"
+        )
+    return schema
+
+
+def _rows(file: Path, stream: BinaryIO) -> Iterator[dump.Row]:
+    """Raises ValueError where a line is no row."""
+    for line in _lines(file, stream):
         if line.startswith(b"["):
-            name, values = json.loads(line)
-            yield name, values
+            match json.loads(line):
+                case [str() as name, dict() as values]:
+                    yield name, values
+                case _:
+                    raise ValueError("a row is no table's name with its columns")
+
+
+def _lines(file: Path, stream: BinaryIO) -> Iterator[bytes]:
+    """One after the other, each of bounded size: a file without ends of lines would fill the memory."""
+    number = 0
+    while line := stream.readline(_LONGEST_LINE + 1):
+        number += 1
+        if len(line) > _LONGEST_LINE:
+            raise BackupRefused(
+                f"{file}: is no backup, or a damaged one: line {number} is longer than "
+                f"{_LONGEST_LINE >> 20} MiB, which no row is"
+            )
+        yield line
 
 
 @contextmanager
@@ -143,7 +173,7 @@ def _line(document: dict[str, Any]) -> bytes:
 def _object(file: Path, line: bytes) -> dict[str, Any]:
     try:
         found = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise BackupRefused(f"{file}: is no backup of this service")

@@ -31,6 +31,7 @@ from service.reconcile.decide import (
 from service.reconcile.job_kinds import Work
 from service.reconcile.retries.classes import failures_by_cause
 from service.reconcile.retries.record import tried_of
+from service.reconcile.stopping.ended import forget_end, note_end
 from service.reconcile.stopping.telling import Telling
 from service.shared.states import State
 from service.store.attempts.values import Tried
@@ -139,6 +140,11 @@ class JobFollower(Generic[Row]):
         self._before_end = before_end
         self._telling = Telling()
 
+    def look_ahead(self, rows: Sequence[Row]) -> None:
+        """Before those are followed that have a job: `rows` are all of them."""
+        self._telling.keep({row.job_id for row in rows})
+        self._cluster.look_ahead(rows)
+
     def follow(self, row: Row, now: datetime) -> None:
         """Looks at the row's job and report, and does what follows."""
         self._guarded(row, self._follow, now)
@@ -232,12 +238,12 @@ class JobFollower(Generic[Row]):
         outcome = decision.outcome
         if decision.to is State.SUBMITTED:
             outcome = replace(outcome, tried=Tried(log=self._work.log(row)))
+        note_end(self._work.end(row), self._work.attempt(row), row, decision, now)
         if decision.to.ended:
             self._before_end(row, decision.to, now)
             if not self._work.own_run:
                 outcome = replace(outcome, mlflow_status_due=None)
         self.ledger.transition(row, to=decision.to, reason=decision.reason, now=now, outcome=outcome)
-        self._telling.forget(row.job_id)
         log.info(
             "transition",
             extra={
@@ -266,6 +272,7 @@ class JobFollower(Generic[Row]):
         if (pause := self._work.pause(row)) is not None:
             pause.delete()  # of an earlier attempt, should storage have been away when it was resumed
         backend.ping()  # spec.json says that a submit was tried: not while nobody is there to take it
+        forget_end(self._work.end(row))
         run_directories.write_spec(self._work.attempt(row), row.spec)
         metadata = {self._work.word: row.id, "attempt": str(row.attempt), "name": row.name}
         reason = f"job {row.job_id} submitted"

@@ -41,6 +41,9 @@ class Work(Protocol[RowT_contra]):
     def pause(self, row: RowT_contra) -> StoredFile | None:
         """The file by which its job is asked to rest; None of a kind that cannot."""
 
+    def end(self, row: RowT_contra) -> StoredFile | None:
+        """The file that says how it ended, see `stopping.ended`; None of a kind that is not adopted."""
+
     def command(self, row: RowT_contra) -> list[str]:
         """The line that starts this attempt; the same one works by hand."""
 
@@ -76,6 +79,9 @@ class ExperimentWork:
 
     def pause(self, row: Experiment) -> StoredFile:
         return self._storage.pause(row.id)
+
+    def end(self, row: Experiment) -> StoredFile:
+        return self._storage.end(row.id)
 
     def command(self, row: Experiment) -> list[str]:
         return job_command(self._settings, row)
@@ -115,6 +121,9 @@ class SweepWork:
     def pause(self, row: Sweep) -> None:
         del row
 
+    def end(self, row: Sweep) -> StoredFile:
+        return self._storage.sweep(row.id).end
+
     def command(self, row: Sweep) -> list[str]:
         return sweep_command(self._settings, row)
 
@@ -150,6 +159,9 @@ class FollowupWork:
         return self._storage.mlflow_run(row.experiment_id)
 
     def pause(self, row: Followup) -> None:
+        del row
+
+    def end(self, row: Followup) -> None:
         del row
 
     def command(self, row: Followup) -> list[str]:

@@ -89,7 +89,7 @@ class Reconciler:
         self._cluster.new_pass(now)
         for follower in self._followers:
             rows = follower.ledger.in_states(*WITH_JOB)
-            self._cluster.look_ahead(rows)
+            follower.look_ahead(rows)
             for row in self._while_leading(rows):
                 follower.follow(row, now)
         for follower in self._followers:

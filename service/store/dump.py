@@ -29,6 +29,7 @@ Row = tuple[str, dict[str, Any]]  # the table's name, and its columns
 
 _VERSION_TABLE = "alembic_version"
 _AT_ONCE = 500
+_CHARACTERS_AT_ONCE = 16_000_000  # five hundred rows may be a gigabyte
 # In an order in which each row's owner is there before it; who leads is nothing to keep.
 TABLES = tuple(table for table in metadata.sorted_tables if table is not leases)
 
@@ -52,9 +53,11 @@ def load(connection: Connection, rows: Iterable[Row]) -> dict[str, int]:
     tables = _tables_in(connection)
     counts: dict[str, int] = {}
     batch: list[dict[str, Any]] = []
-    current = ""
+    current, held = "", 0
 
     def flush() -> None:
+        nonlocal held
+        held = 0
         if batch:
             connection.execute(insert(tables[current]), batch)
             counts[current] = counts.get(current, 0) + len(batch)
@@ -63,9 +66,10 @@ def load(connection: Connection, rows: Iterable[Row]) -> dict[str, int]:
     for name, values in rows:
         if name not in tables:
             raise ValueError(f"there is no table {name!r}")
-        if name != current or len(batch) == _AT_ONCE:
+        if name != current or len(batch) == _AT_ONCE or held > _CHARACTERS_AT_ONCE:
             flush()
             current = name
+        held += sum(len(value) for value in values.values() if isinstance(value, str))
         batch.append(_converted(tables[name], values))
     flush()
     _go_on_counting(connection, tables, counts)

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Integer, bindparam, select, update
 
 from service.shared.states import LIVE, State
-from service.store.attempts.keeping import replace_all
+from service.store.attempts.keeping import recorded, replace_all
 from service.store.attempts.values import AttemptRecord
 from service.store.changes import changes_of, event
 from service.store.database import Database, Lead
@@ -106,10 +106,25 @@ class Store(ExperimentRows):
         """
         return self.listed(_conditions(filters), cursor=cursor, limit=limit)
 
-    def create(self, new: Experiment, *, new_tags: Mapping[str, str], reason: str = "stored") -> Experiment:
-        """Stores `new` and its first event, or gives the experiment that has its idempotency key."""
-        row = (new, new_tags)
-        return self.store_once(new, lambda connection: self.insert_tagged(connection, [row], reason))
+    def create(
+        self,
+        new: Experiment,
+        *,
+        new_tags: Mapping[str, str],
+        reason: str = "stored",
+        attempts: Sequence[AttemptRecord] = (),
+    ) -> Experiment:
+        """Stores `new` and its first event, or gives the experiment that has its idempotency key.
+
+        `attempts`: of one that was run before it has a row.
+        """
+
+        def write(connection: Connection) -> None:
+            self.insert_tagged(connection, [(new, new_tags)], reason)
+            if attempts:
+                self.keep_attempts(connection, new.id, attempts)
+
+        return self.store_once(new, write)
 
     def _changes_of_retry(self, row: Experiment) -> dict[str, Any]:
         """A trial gets a job of its own."""
@@ -152,8 +167,11 @@ class Store(ExperimentRows):
                 note_deed(connection, "pause", "experiment", identifier, at=now)
             return self.read(connection, identifier)
 
-    def resume(self, identifier: str, *, attempt: int, now: datetime) -> Experiment:
-        """Queues one that is paused for `attempt`; of one that is only to be paused, the wish is taken back.
+    def resume(self, identifier: str, *, newest: int, now: datetime) -> Experiment:
+        """Queues one that is paused; of one that is only to be paused, the wish is taken back.
+
+        `newest`: the highest attempt that has a directory, as storage said before: it may be more by now. One
+        that was begun, as storage or the record says, is followed by the next; one that never was is to come.
 
         Raises:
             Conflict: as for `request_pause`; of one that is not to rest nothing changes.
@@ -167,6 +185,8 @@ class Store(ExperimentRows):
             told = event(identifier, now, here.attempt, here.state, here.state, "the pause was taken back")
             changes: dict[str, Any] = {"updated_at": now}
             if here.state is State.PAUSED:
+                begun = newest >= here.attempt or recorded(connection, "experiment", identifier, here.attempt)
+                attempt = max(newest, here.attempt) + 1 if begun else here.attempt
                 told = event(identifier, now, attempt, here.state, State.QUEUED, "resumed on request")
                 changes = changes_of(here, State.QUEUED, now, NOTHING) | {"attempt": attempt}
             self.write(connection, identifier, **changes, pause_requested_at=None)

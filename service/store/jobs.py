@@ -171,11 +171,6 @@ class Ledger(Rows[Row]):
             settled = update(self._table).where(same).values(mlflow_status_due=None, **changes)
             return connection.execute(settled).rowcount == 1
 
-    def keep_attempts(self, identifier: str, found: Sequence[AttemptRecord]) -> None:
-        """Records attempts of a row that has none on record."""
-        with self._database.writing() as connection:
-            keep(connection, self._kind.singular, identifier, found)
-
     # ------------------------------------------------ for the store's own transactions
 
     def read_live(self, connection: Connection, identifier: str) -> Row:
@@ -218,6 +213,10 @@ class Ledger(Rows[Row]):
         self.record(
             connection, [event(row.id, row.created_at, row.attempt, None, row.state, reason) for row in rows]
         )
+
+    def keep_attempts(self, connection: Connection, identifier: str, found: Sequence[AttemptRecord]) -> None:
+        """Records attempts of a row instead of what is on record of it, within a transaction."""
+        keep(connection, self._kind.singular, identifier, found)
 
     def record(self, connection: Connection, happened: Sequence[dict[str, Any]]) -> None:
         """Event rows; see `event`."""

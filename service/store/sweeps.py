@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select, true
 
 from service.shared.states import ENDED, LIVE, State
+from service.store.attempts.values import AttemptRecord
 from service.store.changes import changes_of_another, event
 from service.store.database import Database
 from service.store.experiment_rows import ExperimentRows
@@ -50,14 +51,26 @@ class SweepStore(Ledger[Sweep]):
         conditions = [column.in_(values) for column, values in wanted if values]
         return self.listed(conditions, cursor=cursor, limit=limit)
 
-    def create(self, new: Sweep, trials: Sequence[Tagged], *, reason: str = "stored") -> Sweep:
-        """Stores `new` with all its trials, or gives the sweep that has its idempotency key."""
+    def create(
+        self,
+        new: Sweep,
+        trials: Sequence[Tagged],
+        *,
+        reason: str = "stored",
+        attempts: Sequence[AttemptRecord] = (),
+    ) -> Sweep:
+        """Stores `new` with all its trials, or gives the sweep that has its idempotency key.
+
+        `attempts`: of one that was run before it has a row.
+        """
 
         def write(connection: Connection) -> None:
             self.insert(connection, [new], reason)
             for start in range(0, len(trials), _AT_ONCE):
                 part = trials[start : start + _AT_ONCE]
                 self._trials.insert_tagged(connection, part, f"{reason} with sweep {new.id}")
+            if attempts:
+                self.keep_attempts(connection, new.id, attempts)
 
         return self.store_once(new, write)
 

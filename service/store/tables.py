@@ -240,7 +240,7 @@ attempts = Table(
     "attempts",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("kind", String(20), nullable=False),  # of the owner: its table's word
+    Column("kind", String(20), nullable=False),  # of the owner: experiment, sweep or followup
     Column("owner_id", String(64), nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("job_id", String(80), nullable=False),

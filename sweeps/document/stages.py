@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Annotated, Any
 
 from pydantic import Field, JsonValue
@@ -69,6 +70,20 @@ def forms(sweep: SweepSpec) -> Iterator[SweepSpec]:
     while sweep.grown:
         sweep = before(sweep)
         yield sweep
+
+
+def added(sweep: SweepSpec) -> Iterator[SweepExtension]:
+    """What each of its extensions has added, the first one first; seeds by name."""
+    for old, new in pairwise(reversed(list(forms(sweep)))):
+        axes = {
+            axis.pointer: axis.grid[len(had.values) :]
+            for had, axis in zip(old.axes, new.axes, strict=True)
+            if axis.grid is not None and axis != had
+        }
+        drawn = (new.limits.trials or 0) - (old.limits.trials or 0) if new.search != "grid" else 0
+        yield SweepExtension(
+            seeds=seeds_of(new)[len(seeds_of(old)) :] or None, axes=axes, trials=drawn or None
+        )
 
 
 def extended(sweep: SweepSpec, asked: SweepExtension) -> SweepSpec:

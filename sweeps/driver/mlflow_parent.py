@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from sweeps.document.spec import SweepSpec
+from sweeps.document.stages import added, forms
 from sweeps.driver.mlflow_views import table_view, view_of
 from sweeps.results.table import Table
 from trainer.base.ends import RunStatus
@@ -198,7 +199,13 @@ class ParentRun:
             LOGGED_ARTIFACTS: json.dumps([{"path": self._directory.comparison.name, "type": "table"}]),
             **{f"tag.{key}": value for key, value in sweep.tags.items()},
         }
-        document = sweep.model_dump(mode="json", exclude={"base", "tags", "name"})
+        # MLflow changes no parameter that a run has: those of the start stay, each extension adds its own.
+        *_, first = forms(sweep)
+        document = first.model_dump(mode="json", exclude={"base", "tags", "name"})
+        more = enumerate(added(sweep), start=1)
+        document |= {
+            f"extension.{n}": each.model_dump(mode="json", exclude_defaults=True) for n, each in more
+        }
         params = {key: json.dumps(value, ensure_ascii=False) for key, value in document.items()}
         name = sweep.name or self._id
         return RunInfo(group=group_of(sweep.base.dataset), name=name, params=params, tags=tags)

@@ -7,7 +7,8 @@ import hashlib
 import itertools
 import json
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,13 +18,17 @@ from service.cli.main import main
 from service.migrations import migrate
 from service.migrations.backup import BackupRefused, backup, restore
 from service.reconcile.reconciler import utc_now
+from service.shared.access.acting import ACTOR
+from service.shared.log_lines import REQUEST_ID
 from service.shared.settings import Settings
 from service.shared.states import State
 from service.store import dump
+from service.store.attempts.values import AttemptRecord
 from service.store.engine import make_engine
 from service.store.experiments import Store
 from service.store.records import Outcome
-from service.store.tables import experiments
+from service.store.tables import SCHEMA, experiments
+from service.store.trail.audit import DeedFilters
 from tests.postgres import Server
 from tests.unit.service.conftest import make_token, new_row
 from trainer.base.ends import ExitCode
@@ -87,6 +92,56 @@ def test_everything_comes_back(made: Make, tmp_path: Path, source: str, target: 
         store.request_cancel("e1", now=utc_now())
         store.transition(store.get("e1"), to=State.CANCELLED, reason="after", now=utc_now())
         assert [event.reason for event in store.history("e1", after=0, limit=9)[0]][-1] == "after"
+
+
+@pytest.mark.parametrize(("source", "target"), [KINDS, KINDS[::-1]])
+def test_attempts_and_who_asked_come_back(made: Make, tmp_path: Path, source: str, target: str) -> None:
+    """Every column of both, and what is recorded next gets a number that is not taken."""
+    here, there, file = made(source), made(target), tmp_path / "backup.gz"
+    migrate(here)
+    now = utc_now()
+    tried = AttemptRecord(
+        attempt=1,
+        job_id="e1-1",
+        submitted_at=now,
+        started_at=now,
+        ended_at=now,
+        host="Knoten-1 λ",
+        job_status="failed",
+        exit_code=-9,
+        error_type="WorkerLost",
+        reason="a\nb",
+        counted=True,
+        log="runs/e1/1/log.txt",
+    )
+    with closing(Store(here.database)) as store, asked_by("kim"):
+        store.create(new_row("e1"), new_tags={}, attempts=[tried, replace(tried, attempt=2, host=None)])
+        store.audit.note("gc", "storage", None, now=now, detail="2 orphans; 1,006 bytes")
+        store.request_cancel("e1", now=now)
+        before = store.attempts("e1"), store.audit.page(DeedFilters(), cursor=None, limit=9)
+    backup(here, file, now)
+    counts = restore(there, file)
+    assert (counts["attempts"], counts["audit"]) == (2, 3)
+    with closing(Store(there.database)) as store, asked_by("lee"):
+        after = store.attempts("e1"), store.audit.page(DeedFilters(), cursor=None, limit=9)
+        assert after == before
+        assert (len(after[0][0]), [each.actor for each in after[1][0]]) == (2, ["kim"] * 3)
+        store.audit.note("gc", "storage", None, now=now, detail="nothing; 0 bytes")
+        store.create(new_row("e2"), new_tags={}, attempts=[replace(tried, job_id="e2-1")])
+        deeds = store.audit.page(DeedFilters(), cursor=None, limit=9)[0]
+        assert [(each.id, each.actor) for each in deeds][:2] == [(5, "lee"), (4, "lee")]
+        assert store.attempts("e2")[0][0].job_id == "e2-1"
+
+
+@contextmanager
+def asked_by(name: str) -> Iterator[None]:
+    """A request of theirs is being answered."""
+    before = REQUEST_ID.set("r1"), ACTOR.set(name)
+    try:
+        yield
+    finally:
+        REQUEST_ID.reset(before[0])
+        ACTOR.reset(before[1])
 
 
 def test_a_null_stays_one(made: Make, tmp_path: Path) -> None:
@@ -157,8 +212,15 @@ def test_nothing_is_mixed_or_half_read(made: Make, tmp_path: Path) -> None:
         "torn.gz": file.read_bytes()[:-20],
         "changed.gz": gzip.compress(content.replace(b"done", b"DONE")),
         "other.gz": gzip.compress(b'{"format": "another"}\n'),
+        "newer.gz": gzip.compress(content.replace(SCHEMA.encode(), b"9999", 1)),
+        "nested.gz": gzip.compress(b'{"a":' * 200_000),
+        "endless.gz": gzip.compress(content[: content.index(b"\n") + 1] + b"[" * (65 << 20), compresslevel=1),
         "none.gz": b"not gzip",
     }
+    crafted = [b'["experiments"]', b'["experiments", 5]', b"[" * 200_000, b'["nothing", {}]']
+    for number, row in enumerate(crafted):
+        _write(tmp_path / f"crafted{number}.gz", json.loads(content.splitlines()[0]), [row])
+        damaged[f"crafted{number}.gz"] = (tmp_path / f"crafted{number}.gz").read_bytes()
     there = made("sqlite")
     for name, bad in damaged.items():
         (tmp_path / name).write_bytes(bad)

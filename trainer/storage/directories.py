@@ -157,6 +157,11 @@ class SweepDir:
     def tracked(self) -> TrackedDir:
         return TrackedDir(self.folder)
 
+    @property
+    def end(self) -> StoredFile:
+        """How it ended, where no report says so; the service's own note."""
+        return self.folder.file("end.json")
+
     def attempt(self, attempt: int) -> AttemptDir:
         return AttemptDir(self.folder.folder(str(attempt)))
 

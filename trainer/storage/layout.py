@@ -109,6 +109,10 @@ class Storage:
         """A file that says: no longer its sweep's to run, somebody retried it by itself."""
         return self.experiment(experiment).file("detached")
 
+    def end(self, experiment: str) -> StoredFile:
+        """How it ended, or that it rests, where no report says so; the service's own note."""
+        return self.experiment(experiment).file("end.json")
+
     def newest_attempt(self, experiment: str) -> int:
         """The highest number among the experiment's attempts, 0 where there is none."""
         return newest_number(self.experiment(experiment))

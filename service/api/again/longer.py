@@ -142,9 +142,14 @@ def store_extension(store: Store, storage: Storage, new: Experiment, tags: dict[
     return row
 
 
+def has_come_to_an_end(row: Experiment) -> bool:
+    """Whether it ended with a training that can go on: its own end, or its sweep's scheduler's."""
+    return row.state is State.COMPLETED or row.stopped
+
+
 def _refuse_state(row: Experiment) -> None:
     """Raises Conflict where `row` did not end with a training that can go on."""
-    if row.state is State.COMPLETED or row.stopped:
+    if has_come_to_an_end(row):
         return
     what = f"experiment {row.id} is {row.state}"
     if row.state.can_be_retried:

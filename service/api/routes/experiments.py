@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 from service.api.again.longer import refuse_continues
 from service.api.again.same import earlier_same
 from service.api.bodies import SENT, JsonBodyDep, as_it_came, json_body
+from service.api.changing import ChangingDep
 from service.api.dependencies import (
     FactsDep,
     MachinesDep,
@@ -94,7 +95,7 @@ class ExperimentQuery(BaseModel):
             "description": "What it would be, with validate_only=true; an earlier one, with reuse=true.",
         },
         201: {"headers": LOCATION},
-        **documented(*map(HTTPStatus, (400, 409, 413, 415))),
+        **documented(*map(HTTPStatus, (400, 408, 409, 413, 415))),
     },
 )
 def create(
@@ -192,57 +193,32 @@ def sent(experiment_id: str, store: StoreDep) -> Response:
 
 
 @router.post("/experiments/{experiment_id}/cancel", **CHANGE)
-def cancel(
-    experiment_id: str,
-    store: StoreDep,
-    settings: SettingsDep,
-    wake: WakeDep,
-    facts: FactsDep,
-    queue: QueueDep,
-) -> ExperimentPublic:
+def cancel(experiment_id: str, change: ChangingDep) -> ExperimentPublic:
     """Asks for its end. The state follows when the job has ended; a result that was faster stays.
 
     A trial of a running sweep reads of it in a file, and its sweep goes on with the others.
     """
-    row = store.request_cancel(experiment_id, now=utc_now())
-    wake()
-    return experiment_public(row, settings, facts, queue)
+    return change.done(change.store.request_cancel(experiment_id, now=utc_now()))
 
 
 @router.post("/experiments/{experiment_id}/retry", **CHANGE)
-def retry(
-    experiment_id: str,
-    store: StoreDep,
-    settings: SettingsDep,
-    wake: WakeDep,
-    facts: FactsDep,
-    queue: QueueDep,
-) -> ExperimentPublic:
+def retry(experiment_id: str, change: ChangingDep) -> ExperimentPublic:
     """Queues one that failed or was cancelled again; it resumes from its last checkpoint.
 
     A trial is detached by it: it gets a job of its own, and its result still counts in its sweep's table.
     """
-    row = retry_experiment(store, settings.layout, store.get(experiment_id), utc_now())
-    wake()
-    return experiment_public(row, settings, facts, queue)
+    store, storage = change.store, change.settings.layout
+    return change.done(retry_experiment(store, storage, store.get(experiment_id), utc_now()))
 
 
 @router.post("/experiments/{experiment_id}/track", **CHANGE)
-def track(
-    experiment_id: str,
-    store: StoreDep,
-    settings: SettingsDep,
-    wake: WakeDep,
-    facts: FactsDep,
-    queue: QueueDep,
-) -> ExperimentPublic:
+def track(experiment_id: str, change: ChangingDep) -> ExperimentPublic:
     """Sends all that an experiment that has ended left behind to MLflow again, by a small job.
 
     What MLflow has already is there once. Asked again while that is under way, nothing is added.
     """
-    row = ask_to_track(store, settings, store.get(experiment_id), utc_now())
-    wake()
-    return experiment_public(row, settings, facts, queue)
+    row = change.store.get(experiment_id)
+    return change.done(ask_to_track(change.store, change.settings, row, utc_now()))
 
 
 def _tag(position: int, text: str) -> tuple[str, str | None]:

@@ -104,7 +104,7 @@ class SweepQuery(BaseModel):
             "description": "What it would do, with validate_only=true; an earlier one, with reuse=true.",
         },
         201: {"headers": LOCATION},
-        **documented(*map(HTTPStatus, (400, 409, 413, 415))),
+        **documented(*map(HTTPStatus, (400, 408, 409, 413, 415))),
     },
 )
 def create(

@@ -33,7 +33,7 @@ _BODY = json_body(
     "/tokens",
     status_code=HTTPStatus.CREATED,
     openapi_extra=_BODY,
-    responses=documented(*map(HTTPStatus, (400, 413, 415))),
+    responses=documented(*map(HTTPStatus, (400, 408, 413, 415))),
 )
 def create(body: JsonBodyDep, store: StoreDep) -> TokenCreated:
     """Makes a token. Its text is in this answer and nowhere else."""

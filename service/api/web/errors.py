@@ -88,6 +88,6 @@ def _page_of(request: Request, answer: Response) -> Response:
 
 def _keep_headers(answer: Response, shown: Response) -> None:
     """What a client must be told beside the text, such as when to try again."""
-    for name in ("allow", "retry-after", "www-authenticate"):
+    for name in ("allow", "connection", "retry-after", "www-authenticate"):
         if name in answer.headers:
             shown.headers[name] = answer.headers[name]

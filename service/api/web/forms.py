@@ -26,7 +26,7 @@ async def _own_form(request: Request) -> Mapping[str, str]:
     Raises:
         ForeignForm: it was not sent from one of our pages, in this session.
         NotYours: it is to change what is others'; and what else `owners` raises.
-        NotForm, BodyTooLarge, MalformedDocument: it is no form that a page sends.
+        NotForm, BodyTooLarge, BodyTooSlow, MalformedDocument: it is no form that a page sends.
     """
     kind = declared_type(request)
     if kind not in (_FORM, ""):

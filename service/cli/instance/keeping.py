@@ -72,6 +72,8 @@ def adopt(args: argparse.Namespace) -> int:
         else:
             taken = f"{len(found.experiments):,} experiments and {len(found.sweeps):,} sweeps"
             print(f"adopted {taken}; {found.known:,} were known")
+            if found.followed:
+                print(f"followed, for nothing says that they ended: {', '.join(found.followed)}")
             for name, why in found.left.items():
                 print(f"{name}: left alone: {printable(why)}")
         return ExitCode.FAILED if found.left else ExitCode.DONE

@@ -1,4 +1,4 @@
-"""What the plan says, done: one thing after the other, each whole or not at all."""
+"""What the plan says, done within a while, and put on record."""
 
 from __future__ import annotations
 
@@ -8,26 +8,18 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from service.housekeeping.delete import Deletion
-from service.housekeeping.gc.plan import Action, Ages, Do, Rows, judged, plan
+from service.housekeeping.gc.doing import Doing, Outcome, in_turn
+from service.housekeeping.gc.plan import Ages, Rows, judged, plan
+from service.housekeeping.gc.record import on_record
 from service.housekeeping.gc.things import Thing, logged, things
-from service.reconcile.cluster import BackendUnreachable, RunCloser
+from service.reconcile.cluster import BackendUnreachable
 from service.shared.keeping.retention import Kind
-from trainer.storage.deleted import Doomed
 from trainer.storage.layout import Storage
 from trainer.storage.port import Listed
 
 _WHOLE = ("runs", "sweeps", "weights", "frequencies", "pictures")
 _LARGE = ("datasets",)  # of others' files: only what we half-wrote there is looked for
 _MOST_SECONDS = 20.0  # of one call: who asks waits for the answer
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """An action, and what came of it: `trouble` where it could not be done."""
-
-    action: Action
-    done: bool = False
-    trouble: str | None = None
 
 
 @dataclass(frozen=True)
@@ -55,7 +47,7 @@ def collect(
     """Takes away what is older than `ages`, or only says what that is.
 
     Raises:
-        StoreUnavailable: the database does not answer; what went before stays gone.
+        StoreUnavailable: the database does not answer; what went before stays gone, and is on record.
         OSError: the storage cannot be listed.
     """
     storage, standings = deletion.storage, deletion.store.standings
@@ -67,13 +59,14 @@ def collect(
     if dry_run:
         return Collected(tuple(map(Outcome, actions)), trouble=trouble)
     outcomes: list[Outcome] = []
-    until = clock() + _MOST_SECONDS
-    for number, action in enumerate(actions):
-        if clock() > until:
-            return Collected((*outcomes, *map(Outcome, actions[number:])), more=True, trouble=trouble)
-        # Somebody may have begun it again since: asked anew for each.
-        if judged(action.thing, standings.of(action.thing.of), ages, now) == action:
-            outcomes.append(_done(action, deletion))
+    actions, until, doing = in_turn(actions), clock() + _MOST_SECONDS, Doing(deletion)
+    with on_record(deletion.store.audit, actions, outcomes, now):
+        for number, action in enumerate(actions):
+            if clock() > until:
+                return Collected((*outcomes, *map(Outcome, actions[number:])), more=True, trouble=trouble)
+            # Somebody may have begun it again since: asked anew for each.
+            if judged(action.thing, standings.of(action.thing.of), ages, now) == action:
+                outcomes.append(doing.done(action))
     return Collected(tuple(outcomes), trouble=trouble)
 
 
@@ -95,32 +88,6 @@ def _logged(deletion: Deletion, rows: Rows, ages: Ages, now: datetime) -> tuple[
     except BackendUnreachable as error:
         return [], str(error)
     return logged(ended, sizes, now), None
-
-
-def _done(action: Action, deletion: Deletion) -> Outcome:
-    outcome, path = Outcome(action, done=True), action.thing.path
-    try:
-        if action.do is Do.FINISH:
-            trouble = deletion.finish(Doomed(deletion.storage.folder.folder(path)))
-            return replace(outcome, done=trouble is None, trouble=trouble)
-        if action.do is Do.UNMARK:
-            Doomed(deletion.storage.folder.folder(path)).take_back()
-        elif action.kind is Kind.MLFLOW:
-            _empty(deletion.runs, path)
-        elif action.thing.folder:
-            deletion.storage.folder.folder(path).delete()
-        else:
-            deletion.storage.file(path).delete()
-    except OSError as error:
-        return replace(outcome, done=False, trouble=f"{error.strerror or error}")
-    except BackendUnreachable as error:
-        return replace(outcome, done=False, trouble=str(error))
-    return outcome
-
-
-def _empty(runs: RunCloser | None, path: str) -> None:
-    assert runs is not None
-    runs.delete_run(path.rpartition("/")[2])
 
 
 def _listed(storage: Storage) -> Iterator[Listed]:

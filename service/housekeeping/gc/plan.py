@@ -48,6 +48,15 @@ class Action:
         return 0 if self.do is Do.UNMARK else self.thing.bytes
 
 
+def sums(actions: Iterable[Action]) -> dict[Kind, tuple[int, int]]:
+    """How many things of each kind, and how many bytes that frees; kinds in the order of their names."""
+    found: dict[Kind, tuple[int, int]] = {}
+    for each in actions:
+        number, size = found.get(each.kind, (0, 0))
+        found[each.kind] = (number + 1, size + each.frees)
+    return dict(sorted(found.items()))
+
+
 def plan(found: Iterable[Thing], rows: Rows, ages: Ages, now: datetime) -> list[Action]:
     """What goes. Nothing that lies in a folder which goes as a whole is named besides."""
     actions = [action for each in found if (action := judged(each, rows, ages, now)) is not None]

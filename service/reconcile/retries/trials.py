@@ -7,7 +7,7 @@ from dataclasses import asdict
 from functools import partial
 
 from service.reconcile.retries.classes import RETRIES, cause_of
-from service.reconcile.retries.left import Left, changed_at, left_by
+from service.reconcile.retries.remains import Remains, changed_at, remains_of
 from service.shared.states import State
 from service.store.attempts.values import AttemptRecord
 from service.store.records import Sweep
@@ -33,13 +33,13 @@ def attempts_of_trial(
         last: the state that the trial comes to, and why: the reason of its newest attempt.
     """
     newest = storage.newest_attempt(trial)
-    found = left_by(newest, partial(storage.attempt, trial), read_report)
+    found = remains_of(newest, partial(storage.attempt, trial), read_report)
     return tuple(_records(storage, found, newest, sweep, jobs, last))
 
 
 def _records(
     storage: Storage,
-    found: Iterator[Left],
+    found: Iterator[Remains],
     newest: int,
     sweep: Sweep,
     jobs: Sequence[AttemptRecord],
@@ -68,13 +68,13 @@ def _records(
         )
 
 
-def _job_of(left: Left, jobs: Sequence[AttemptRecord]) -> AttemptRecord | None:
+def _job_of(left: Remains, jobs: Sequence[AttemptRecord]) -> AttemptRecord | None:
     """The newest job that was there when the attempt began; None where none is on record."""
     before = [each for each in jobs if each.submitted_at <= left.began]
     return before[-1] if before else next(iter(jobs), None)
 
 
-def _is_counted(left: Left) -> bool:
+def _is_counted(left: Remains) -> bool:
     """Whether it is the trial's own failure, by the rule of experiments: a lost node is none."""
     if left.report is None or left.report.end is not End.FAILED:
         return False
@@ -82,7 +82,7 @@ def _is_counted(left: Left) -> bool:
     return RETRIES[cause_of(error.type, error.message)].counted
 
 
-def _reason(left: Left) -> str:
+def _reason(left: Remains) -> str:
     """Why an earlier attempt was followed by another."""
     if left.report is None:
         return "its sweep's job ended while it ran"

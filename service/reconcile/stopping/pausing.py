@@ -30,9 +30,7 @@ def resume(store: Store, storage: Storage, identifier: str, now: datetime) -> Ex
         Conflict: as for `pause`.
         OSError: storage does not answer; nothing has changed.
     """
-    row, newest = store.get(identifier), storage.newest_attempt(identifier)
-    attempt = row.attempt if newest < row.attempt else newest + 1  # one that never began is still to come
-    row = store.resume(identifier, attempt=attempt, now=now)
+    row = store.resume(identifier, newest=storage.newest_attempt(store.get(identifier).id), now=now)
     _keep_file(storage, row, wanted=False)
     return row
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from datetime import datetime
 
 from service.reconcile.cluster import Backend
@@ -22,9 +23,9 @@ class Telling:
         """When the job was first told to end; None where it was not."""
         return self._since.get(job_id)
 
-    def forget(self, job_id: str) -> None:
-        """Its row has gone on."""
-        self._since.pop(job_id, None)
+    def keep(self, job_ids: Container[str]) -> None:
+        """Forgets all but these: their rows have gone on, whoever saw to that, or were deleted."""
+        self._since = {each: at for each, at in self._since.items() if each in job_ids}
 
     def tell(
         self, row: JobRow, backend: Backend, attempt: AttemptDir, pause: StoredFile | None, now: datetime

@@ -27,6 +27,11 @@ from service.store.tables import attempts
 _NAMES = tuple(each.name for each in fields(AttemptRecord))
 
 
+def kind_of(table: Table) -> str:
+    """What the record calls the rows of a table: experiment, sweep or followup."""
+    return table.name.removesuffix("s")
+
+
 class Trying(Protocol):
     """A row with an attempt, as it was before a step."""
 
@@ -84,7 +89,8 @@ def _write(connection: Connection, kind: str, row: Trying, changes: dict[str, An
 
 
 def keep(connection: Connection, kind: str, owner: str, found: Sequence[AttemptRecord]) -> None:
-    """Records attempts that others tell of, of an owner that has none yet."""
+    """Records attempts that others tell of, instead of what is on record of the owner, if anything."""
+    connection.execute(attempts.delete().where(attempts.c.kind == kind, attempts.c.owner_id == owner))
     if found:
         rows = [{"kind": kind, "owner_id": owner, **asdict(each)} for each in found]
         connection.execute(insert(attempts), rows)
@@ -111,15 +117,17 @@ def read(
     return [AttemptRecord(**row) for row in connection.execute(query.limit(limit)).mappings()]
 
 
+def recorded(connection: Connection, kind: str, owner: str, attempt: int) -> bool:
+    """Whether this attempt was ever handed to the cluster, as far as that was recorded."""
+    mine = (attempts.c.owner_id == owner, attempts.c.kind == kind, attempts.c.attempt == attempt)
+    return connection.execute(select(attempts.c.attempt).where(*mine)).first() is not None
+
+
 def forget(connection: Connection, table: Table, which: ColumnElement[bool]) -> None:
     """Removes the records of rows that are removed next: those of `table` that `which` holds for."""
-    mine = (attempts.c.kind == kind_of(table), attempts.c.owner_id.in_(select(table.c.id).where(which)))
-    connection.execute(attempts.delete().where(*mine))
-
-
-def kind_of(table: Table) -> str:
-    """What the owners are called whose rows are in `table`: experiment, sweep or followup."""
-    return table.name.removesuffix("s")
+    mine = select(table.c.id).where(which)
+    same = (attempts.c.kind == kind_of(table), attempts.c.owner_id.in_(mine))
+    connection.execute(attempts.delete().where(*same))
 
 
 def failed(connection: Connection, kind: str, owner: str, *, since: int) -> list[tuple[str, bool]]:

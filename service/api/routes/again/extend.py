@@ -35,7 +35,7 @@ _BODY = json_body(
     "/experiments/{experiment_id}/extend",
     status_code=HTTPStatus.CREATED,
     openapi_extra=_BODY,
-    responses={201: {"headers": LOCATION}, **documented(*map(HTTPStatus, (400, 404, 409, 413, 415)))},
+    responses={201: {"headers": LOCATION}, **documented(*map(HTTPStatus, (400, 404, 408, 409, 413, 415)))},
 )
 def extend(
     experiment_id: str,

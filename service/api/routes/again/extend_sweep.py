@@ -33,7 +33,7 @@ _BODY = json_body(
     "/sweeps/{sweep_id}/extend",
     status_code=HTTPStatus.ACCEPTED,
     openapi_extra=_BODY,
-    responses=documented(*map(HTTPStatus, (400, 404, 409, 413, 415))),
+    responses=documented(*map(HTTPStatus, (400, 404, 408, 409, 413, 415))),
 )
 def extend(
     sweep_id: str,

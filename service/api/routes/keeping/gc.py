@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from http import HTTPStatus
 
 from fastapi import APIRouter, Depends
@@ -12,7 +11,9 @@ from service.api.dependencies import DeletionDep, PolicyDep
 from service.api.entry.guard import administrators
 from service.api.problems import documented
 from service.api.requests import BadParameter
-from service.housekeeping.gc.collect import Collected, Outcome, collect
+from service.housekeeping.gc.collect import Collected, collect
+from service.housekeeping.gc.doing import Outcome
+from service.housekeeping.gc.plan import sums
 from service.reconcile.reconciler import utc_now
 from service.shared.keeping.gc_schemas import GcItem, GcKind, GcPublic
 from service.shared.keeping.retention import GcRequest
@@ -34,7 +35,7 @@ _BODY = json_body(
 )
 
 
-@router.post("/admin/gc", openapi_extra=_BODY, responses=documented(*map(HTTPStatus, (400, 413, 415))))
+@router.post("/admin/gc", openapi_extra=_BODY, responses=documented(*map(HTTPStatus, (400, 408, 413, 415))))
 def gc(body: JsonBodyDep, deletion: DeletionDep, policy: PolicyDep) -> GcPublic:
     """Takes away what is older than the policy keeps it, or than what is asked for; with `dry_run` nothing.
 
@@ -42,29 +43,18 @@ def gc(body: JsonBodyDep, deletion: DeletionDep, policy: PolicyDep) -> GcPublic:
     """
     document = parse_document(body)
     asked = validated(GcRequest, document, BadParameter)
-    now = utc_now()
-    found = collect(deletion, asked.ages(policy.current().retention.ages()), now, dry_run=asked.dry_run)
-    answer = _told(found, asked.dry_run)
-    if not asked.dry_run:
-        told = ", ".join(f"{each.number} {each.kind}" for each in answer.kinds)
-        deletion.store.audit.note(
-            "gc", "storage", None, now=now, detail=f"{told or 'nothing'}; {answer.bytes:,} bytes"
-        )
-    return answer
+    ages = asked.ages(policy.current().retention.ages())
+    return _told(collect(deletion, ages, utc_now(), dry_run=asked.dry_run), asked.dry_run)
 
 
 def _told(found: Collected, dry_run: bool) -> GcPublic:
-    gone = [each for each in found.outcomes if dry_run or each.done]
-    numbers = Counter(each.action.kind for each in gone)
-    sizes: Counter[str] = Counter()
-    for each in gone:
-        sizes[each.action.kind] += each.action.frees
+    gone = sums(each.action for each in found.outcomes if dry_run or each.done)
     # What could not be done comes first.
     order = sorted(found.outcomes, key=lambda each: (each.trouble is None, -each.action.frees))
     return GcPublic(
         dry_run=dry_run,
-        kinds=tuple(GcKind(kind=kind, number=numbers[kind], bytes=sizes[kind]) for kind in sorted(numbers)),
-        bytes=sum(sizes.values()),
+        kinds=tuple(GcKind(kind=kind, number=number, bytes=size) for kind, (number, size) in gone.items()),
+        bytes=sum(size for _, size in gone.values()),
         items=tuple(map(_item, order[:_MOST])),
         more=found.more,
         trouble=found.trouble,

@@ -62,17 +62,17 @@ def find(experiment_id: str, store: StoreDep, settings: SettingsDep) -> Checkpoi
 @router.post(
     "/experiments/{experiment_id}/checkpoints/prune",
     openapi_extra=json_body(PruneRequest, _EXAMPLES),
-    responses=documented(*map(HTTPStatus, (400, 404, 409, 413, 415))),
+    responses=documented(*map(HTTPStatus, (400, 404, 408, 409, 413, 415))),
 )
 def remove(experiment_id: str, body: JsonBodyDep, store: StoreDep, settings: SettingsDep) -> PrunedPublic:
     """Removes checkpoints of an experiment that has ended. `final` stays, unless `remove` names it."""
     row, storage = store.get(experiment_id), settings.layout
     keep = kept_of(parse_document(body), storage, row.id)
     _check_unused(row, store)
+    going = [each.name for each in list_checkpoints(storage, row.id) if each.name not in keep]
+    if going:  # first: the database may be away once they have gone
+        store.audit.note("prune", "experiment", row.id, now=utc_now(), detail=", ".join(going))
     gone = prune(storage, row.id, keep=keep, running=False)
-    if gone:
-        told = ", ".join(each.name for each in gone)
-        store.audit.note("prune", "experiment", row.id, now=utc_now(), detail=told)
     return PrunedPublic(
         removed=tuple(checkpoint_public(row.id, each) for each in gone),
         items=tuple(checkpoint_public(row.id, each) for each in list_checkpoints(storage, row.id)),

@@ -36,7 +36,7 @@ _BODY = json_body(ExportRequest, {"two": ("The final checkpoint in two formats",
     "/experiments/{experiment_id}/exports",
     status_code=HTTPStatus.CREATED,
     openapi_extra=_BODY,
-    responses={201: {"headers": LOCATION}, **documented(*map(HTTPStatus, (400, 404, 409, 413, 415)))},
+    responses={201: {"headers": LOCATION}, **documented(*map(HTTPStatus, (400, 404, 408, 409, 413, 415)))},
 )
 def create(
     experiment_id: str,

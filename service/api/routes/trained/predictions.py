@@ -38,7 +38,7 @@ _AGAIN = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer
     "/experiments/{experiment_id}/predictions",
     status_code=HTTPStatus.ACCEPTED,
     openapi_extra=PICTURE_BODY,
-    responses={202: {"headers": LOCATION}, **documented(*map(HTTPStatus, (400, 404, 409, 413, 415)))},
+    responses={202: {"headers": LOCATION}, **documented(*map(HTTPStatus, (400, 404, 408, 409, 413, 415)))},
 )
 def create(
     experiment_id: str,

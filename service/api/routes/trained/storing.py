@@ -11,7 +11,7 @@ from service.api.routes.idempotency import earlier, same_request
 from service.reconcile.reconciler import utc_now
 from service.store.experiments import Store
 from service.store.new_rows import new_followup
-from service.store.records import Experiment, Followup
+from service.store.records import Experiment, Followup, StoreUnavailable, UnknownFollowup
 from trainer.spec.followups import AnyRequest, FollowupKind
 from trainer.spec.spec import ExperimentSpec
 from trainer.storage.layout import Storage
@@ -40,6 +40,7 @@ def store_followup(
         UnknownExperiment: there is none of this id.
         QueueFull: too much waits.
         KeyReused: the key came with something else.
+        StoreUnavailable: the database was lost; a picture stays where its row may have been stored.
         OSError: storage does not answer, or is full; nothing stays.
     """
     trained = store.get(experiment)
@@ -72,7 +73,21 @@ def _stored(store: Store, storage: Storage, new: Followup, picture: bytes | None
     try:
         here.picture.write(picture)
         row = store.followups.create(new)
+    except StoreUnavailable:
+        row = new if _may_be_stored(store, new) else None
+        raise
     finally:
         if row is None or row.id != new.id:  # refused, or another request with the key was faster
             here.folder.delete()
     return row
+
+
+def _may_be_stored(store: Store, new: Followup) -> bool:
+    """Whether its row is there, or nobody knows: the database was lost while it answered, perhaps."""
+    try:
+        store.followups.get(new.id)
+    except UnknownFollowup:
+        return False
+    except StoreUnavailable:
+        return True  # without a row it is an orphan, which `rebalance gc` knows
+    return True

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter, Response
 
+from service.api.changing import Changing
 from service.api.routes import experiments, sweeps
 from service.api.routes.keeping import deletions
 from service.api.routes.running import pausing
@@ -33,10 +34,15 @@ class Change:
         return f"/ui/{self.of}/{{identifier}}/{self.verb}"
 
 
-def _jobs(
-    route: Callable[..., object],
-) -> Callable[[str, Here], object]:
+def _experiment(route: Callable[[str, Changing], object]) -> Callable[[str, Here], object]:
     """The JSON route's own function, given what it takes."""
+    return lambda identifier, here: route(
+        identifier, Changing(here.store, here.settings, here.facts, here.queue, here.wake)
+    )
+
+
+def _sweep(route: Callable[..., object]) -> Callable[[str, Here], object]:
+    """The same of a sweep's."""
     return lambda identifier, here: route(
         identifier,
         store=here.store,
@@ -52,39 +58,39 @@ CHANGES = (
         "experiments",
         "cancel",
         "Cancel this experiment? Its job is told to end; what it has written so far stays.",
-        _jobs(experiments.cancel),
+        _experiment(experiments.cancel),
     ),
     Change(
         "experiments",
         "pause",
         "Pause this experiment? Its job writes a checkpoint at its next record, and ends for now.",
-        _jobs(pausing.pause),
+        _experiment(pausing.pause),
     ),
     Change(
         "experiments",
         "resume",
         "Go on with this experiment? It is queued again, and goes on from its checkpoint.",
-        _jobs(pausing.resume),
+        _experiment(pausing.resume),
     ),
     Change(
         "experiments",
         "retry",
         "Queue this experiment again? It goes on from its last checkpoint, as another attempt.",
-        _jobs(experiments.retry),
+        _experiment(experiments.retry),
     ),
     Change(
         "sweeps",
         "cancel",
         "Cancel this sweep? Trials that have completed stay; all others are cancelled with it.",
-        _jobs(sweeps.cancel),
+        _sweep(sweeps.cancel),
     ),
     Change(
         "sweeps",
         "pause",
         "Pause this sweep? Trials that run finish; no other is started until it is resumed.",
-        _jobs(sweeps.pause),
+        _sweep(sweeps.pause),
     ),
-    Change("sweeps", "resume", "Resume this sweep? Its trials are started again.", _jobs(sweeps.resume)),
+    Change("sweeps", "resume", "Resume this sweep? Its trials are started again.", _sweep(sweeps.resume)),
     Change(
         "followups",
         "cancel",

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 from pydantic import ValidationError
 
+from service.api.again.longer import has_come_to_an_end
 from service.api.attempts import attempts_of
 from service.api.routes import events, experiments
 from service.api.routes.running import attempts
@@ -97,6 +98,7 @@ def _found(experiment_id: str, here: Here) -> dict[str, Any]:
     return {
         "experiment": experiment,
         "state": experiment.state,
+        "may_go_on": has_come_to_an_end(row),
         "stream": f"/experiments/{row.id}/events/stream",
         "left": seconds_left(experiment.progress.expected_end if experiment.progress else None, utc_now()),
         "curves": curves(metric_lines(here.settings.layout, row.id, every)),

@@ -61,6 +61,7 @@ def _form(
         "extend.html",
         HTTPStatus(422) if problems else HTTPStatus.OK,
         name=row.name,
+        stopped=row.stopped,
         place=f"/ui/experiments/{row.id}",
         given={name: given.get(name, "") for name in _FIELDS},
         told=[str(each) for each in problems],

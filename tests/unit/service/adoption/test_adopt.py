@@ -11,13 +11,14 @@ import pytest
 
 from service.adoption.adopt import Adopted, adopt
 from service.cli.main import main
+from service.housekeeping.delete import Deletion
 from service.migrations import migrate
 from service.reconcile.cluster import JobStatus
 from service.reconcile.run_directories import write_spec
 from service.shared.settings import Settings
 from service.shared.states import State
 from service.store.experiments import Store
-from service.store.records import Experiment, Filters
+from service.store.records import Experiment, Filters, StoreUnavailable
 from sweeps.document.spec import parse_sweep
 from tests.data_factories import make_report, make_spec
 from tests.unit.service.conftest import World, failed_report
@@ -27,7 +28,7 @@ from trainer.spec.spec import canonical_json
 
 
 @contextmanager
-def _new_database(world: World, directory: Path) -> Iterator[World]:
+def new_database(world: World, directory: Path) -> Iterator[World]:
     """Another, empty database over the same storage and cluster: the first was lost."""
     assert world.settings.storage is not None
     settings = Settings(data_dir=directory, storage=world.settings.storage, report_grace_seconds=5)
@@ -72,7 +73,7 @@ def settings(tmp_path: Path) -> Settings:
 def test_ends_come_back_as_they_were(world: World, tmp_path: Path) -> None:
     """With tags and times; and the reconciler finds nothing to do about them."""
     _ended(world)
-    with _new_database(world, tmp_path / "new") as new:
+    with new_database(world, tmp_path / "new") as new:
         found = adopt(new.store, new.settings.layout)
         assert sorted(found.experiments) == ["cancelled", "done", "failed"]
         for name in found.experiments:
@@ -95,7 +96,7 @@ def test_what_still_runs_is_followed_and_what_was_lost_goes_on(world: World, tmp
     world.step()
     world.backend.run("runs-1")
     del world.backend.jobs["gone-1"]
-    with _new_database(world, tmp_path / "new") as new:
+    with new_database(world, tmp_path / "new") as new:
         adopt(new.store, new.settings.layout)
         for _ in range(3):
             new.step(seconds=10)
@@ -120,7 +121,7 @@ def test_a_sweep_comes_back_with_its_trials(world: World, tmp_path: Path, sweep_
     sweep_job.complete(0)
     sweep_job.fail(1)
     sweep_job.end()
-    with _new_database(world, tmp_path / "new") as new:
+    with new_database(world, tmp_path / "new") as new:
         found = adopt(new.store, new.settings.layout)
         assert found.sweeps == [sweep_job.sweep]
         assert found.experiments == []
@@ -147,7 +148,8 @@ def test_from_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     write_spec(settings.layout.attempt("e1", 1), canonical_json(make_spec()))
     flags = ["--data-dir", str(tmp_path / "data"), "--storage", str(tmp_path / "runs"), "--json"]
     assert main(["adopt", *flags]) == ExitCode.DONE
-    assert json.loads(capsys.readouterr().out)["experiments"] == ["e1"]
+    told = json.loads(capsys.readouterr().out)
+    assert (told["experiments"], told["followed"]) == (["e1"], ["e1"])
     settings.layout.attempt("e2", 1).log.write("…")
     assert main(["adopt", *flags]) == ExitCode.FAILED
     assert "e2" in json.loads(capsys.readouterr().out)["left"]
@@ -164,11 +166,42 @@ def test_attempts_come_with_their_row(world: World, tmp_path: Path) -> None:
     report = make_report("e1").model_copy(update={"attempt": 2})
     world.settings.layout.attempt("e1", 2).host.write("node-2")
     world.leave_report(report)
-    with _new_database(world, tmp_path / "other") as other:
+    with new_database(world, tmp_path / "other") as other:
         adopt(other.store, other.settings.layout)
         first, second = other.store.attempts("e1")[0]
     assert (first.error_type, first.job_id, first.ended_at is None) == ("JobLost", "e1-1", False)
     assert (second.error_type, second.host, second.log) == (None, "node-2", "runs/e1/2/log.txt")
+
+
+def test_what_was_deleted_without_its_files_comes_back(world: World) -> None:
+    """With its attempts, of which nothing had stayed."""
+    world.add()
+    world.step()
+    world.leave_report(make_report("e1"))
+    world.step()
+    before = world.store.attempts("e1")[0]
+    Deletion(world.store, world.settings.layout, None).experiment("e1", artifacts=False, now=world.now)
+    assert adopt(world.store, world.settings.layout).experiments == ["e1"]
+    again = world.store.attempts("e1")[0]
+    assert [each.job_id for each in again] == [each.job_id for each in before] == ["e1-1"]
+
+
+def test_a_row_comes_with_its_attempts_or_not_at_all(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database goes away in the middle: the next `adopt` takes all of it."""
+    _ended(world)
+    with new_database(world, tmp_path / "new") as new:
+        with monkeypatch.context() as lost:
+            lost.setattr(new.store, "keep_attempts", _gone)
+            with pytest.raises(StoreUnavailable):
+                adopt(new.store, new.settings.layout)
+        assert sorted(adopt(new.store, new.settings.layout).experiments) == ["cancelled", "done", "failed"]
+        assert all(new.store.attempts(name)[0] for name in ("cancelled", "done", "failed"))
+
+
+def _gone(*_args: object) -> None:
+    raise StoreUnavailable("connection lost")
 
 
 def test_what_was_paused_still_is(world: World, tmp_path: Path) -> None:
@@ -177,11 +210,11 @@ def test_what_was_paused_still_is(world: World, tmp_path: Path) -> None:
     world.step()
     report = failed_report("e1", kind="Paused").model_copy(update={"state": "cancelled"})
     world.leave_report(report)
-    with _new_database(world, tmp_path / "other") as other:
+    with new_database(world, tmp_path / "other") as other:
         adopt(other.store, other.settings.layout)
         other.step(100)
         row = other.store.get("e1")
         assert (row.state, row.error_type, row.ended_at) == (State.PAUSED, None, None)
-        other.store.resume("e1", attempt=2, now=other.now)
+        other.store.resume("e1", newest=1, now=other.now)
         other.step()
         assert other.state() is State.SUBMITTED

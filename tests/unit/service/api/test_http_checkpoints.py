@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 
 from service.shared.settings import Settings
 from service.shared.states import State
+from service.store.records import StoreUnavailable
 from tests.data_factories import spec_document
 from tests.unit.service.api.test_http_create import check_problem
 from tests.unit.service.checkpoint_files import leave_checkpoints
@@ -132,6 +134,19 @@ def test_keep(client: TestClient, ended: str) -> None:
     assert names(answer, "removed") == ["iter_1000", "iter_500"]
     assert names(answer) == ["final", "best"] == names(client.get(f"/experiments/{ended}/checkpoints"))
     assert names(prune(client, ended, keep=["best", "last"]), "removed") == []
+
+
+def test_what_cannot_be_put_on_record_stays(
+    client: TestClient, app: FastAPI, ended: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database went away: it would be gone, and nobody would know who took it."""
+
+    def lost(*_args: object, **_named: object) -> None:
+        raise StoreUnavailable("connection lost")
+
+    monkeypatch.setattr(app.state.store.audit, "note", lost)
+    check_problem(prune(client, ended, keep=["best"]), 503)
+    assert len(names(client.get(f"/experiments/{ended}/checkpoints"))) == 4
 
 
 def test_remove(client: TestClient, ended: str) -> None:

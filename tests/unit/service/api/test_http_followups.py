@@ -17,7 +17,7 @@ from service.api.app import create_app
 from service.shared.settings import Settings
 from service.shared.states import State
 from service.store.followups import FollowupStore
-from service.store.records import StoreUnavailable
+from service.store.records import Followup, StoreUnavailable
 from tests.data_factories import CLASSES, png_bytes, spec_document, write_folder
 from tests.fakes import FakeBackend
 from tests.unit.service.api.test_http_create import check_problem
@@ -442,6 +442,25 @@ def test_a_picture_never_stays_without_its_row(
     monkeypatch.setattr(FollowupStore, "create", away)
     check_problem(ask(client, trained, "prediction"), 503)
     assert migrated.layout.followups(trained).names() == []
+
+
+def test_a_row_never_stays_without_its_picture(
+    client: TestClient, migrated: Settings, trained: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was stored, and the database lost before it said so: sent again, it is what was stored."""
+    plain = FollowupStore.create
+
+    def lost(self: FollowupStore, new: Followup) -> None:
+        plain(self, new)
+        raise StoreUnavailable("connection lost")
+
+    headers = {"Idempotency-Key": "k1"}
+    with monkeypatch.context() as broken:
+        broken.setattr(FollowupStore, "create", lost)
+        check_problem(ask(client, trained, "prediction", headers=headers), 503)
+    again = ask(client, trained, "prediction", headers=headers).json()["id"]
+    assert migrated.layout.followups(trained).names() == [again]
+    assert migrated.layout.followup(trained, again).picture.read_bytes() == picture()
 
 
 # ---------------------------------------------------------------- exports

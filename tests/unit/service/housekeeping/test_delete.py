@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,9 +10,13 @@ import pytest
 from service.housekeeping.delete import Deletion
 from service.reconcile.cluster import RunFact
 from service.shared.states import State
-from service.store.records import Conflict, StoreUnavailable, UnknownExperiment
+from service.store.new_rows import new_sweep, trial_row
+from service.store.records import Conflict, StoreUnavailable, Sweep, UnknownExperiment
+from sweeps.document.expand import expand
+from sweeps.document.spec import parse_sweep
 from tests.unit.service.checkpoint_files import leave_checkpoints
 from tests.unit.service.conftest import START, World
+from tests.unit.service.sweep_job import sweep_document
 from trainer.storage.deleted import Doomed
 
 
@@ -101,3 +106,44 @@ def test_without_mlflow_the_rest_is_left_marked(world: World, deletion: Deletion
     assert deletion.finish(here) is None
     assert not here.folder.exists()
     assert world.runs.facts == {"m1": RunFact.DELETED}
+
+
+def test_mlflow_is_told_how_it_ended_before_nobody_knows(world: World) -> None:
+    """Its run would stay RUNNING for good; while MLflow is away the row stays, unless all is to go."""
+    world.runs.down = True
+    for name in ("due", "also"):
+        world.add(name, state=State.FAILED, mlflow_run_id=f"m-{name}", mlflow_status_due="FAILED")
+    deletion = Deletion(world.store, world.settings.layout, world.runs)
+    with pytest.raises(Conflict, match="still to be told how run m-due ended: MLflow is down; it can be"):
+        deletion.experiment("due", artifacts=False, now=START)
+    assert world.state("due") is State.FAILED
+    assert deletion.experiment("also", artifacts=True, now=START).left
+    world.runs.down = False
+    deletion.experiment("due", artifacts=False, now=START)
+    assert world.runs.closed == {"m-due": "FAILED"}
+
+
+def test_so_is_it_of_a_sweep_with_its_trials(world: World) -> None:
+    """As many as a request may last for; of more the reconciler tells first."""
+    sweep = ended_sweep(world, mlflow_run_id="m-all", mlflow_status_due="FINISHED")
+    trials = world.store.trials(sweep.id)
+    with world.store._database.writing() as connection:
+        for row in trials[:2]:
+            changes = {"mlflow_run_id": f"m-{row.trial}", "mlflow_status_due": "KILLED"}
+            world.store.write(connection, row.id, **changes)
+    deletion = Deletion(world.store, world.settings.layout, world.runs)
+    deletion.sweep(sweep.id, artifacts=False, now=START)
+    assert world.runs.closed == {"m-0": "KILLED", "m-1": "KILLED", "m-all": "FINISHED"}
+    many = [
+        replace(row, mlflow_run_id=f"m-{n}", mlflow_status_due="KILLED") for n, row in enumerate(trials * 30)
+    ]
+    with pytest.raises(Conflict, match="how 120 runs ended"):
+        deletion._end_runs(many)
+
+
+def ended_sweep(world: World, **changes: Any) -> Sweep:
+    """One that completed, with trials that did."""
+    spec = parse_sweep(sweep_document())
+    new = replace(new_sweep(spec, now=START, key=None, request_hash="h"), state=State.COMPLETED, **changes)
+    trials = [trial_row(new, each.number, each.row, each.spec, START) for each in expand(spec)]
+    return world.store.sweeps.create(new, [(replace(row, state=State.COMPLETED), {}) for row in trials])

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, select
 
 from service.shared.access.acting import ACTOR
 from service.shared.log_lines import REQUEST_ID
 from service.shared.states import State
+from service.store.attempts.values import AttemptRecord
+from service.store.jobs import Ledger
 from service.store.new_rows import new_followup, new_sweep, trial_row
 from service.store.records import Conflict, Sweep, UnknownExperiment, UnknownFollowup, UnknownSweep
 from service.store.tables import attempts, events, experiments, followup_events, followups, sweep_events, tags
@@ -65,10 +67,10 @@ def left(world: World) -> dict[str, int]:
     return {name: number for name, number in found.items() if number}
 
 
-def record_attempt(world: World, kind: str, owner: str) -> None:
-    values = {"kind": kind, "owner_id": owner, "attempt": 1, "job_id": f"{owner}-1", "submitted_at": START}
+def record_attempt(world: World, ledger: Ledger[Any], owner: str) -> None:
+    record = AttemptRecord(attempt=1, job_id=f"{owner}-1", submitted_at=START)
     with world.store._database.writing() as connection:
-        connection.execute(insert(attempts).values(values))
+        ledger.keep_attempts(connection, owner, [record])
 
 
 def deeds(world: World, **filters: list[str]) -> list[Deed]:
@@ -78,8 +80,8 @@ def deeds(world: World, **filters: list[str]) -> list[Deed]:
 def test_an_experiment_goes_with_all_that_hangs_on_it(world: World, kim: None) -> None:
     """Events, tags, follow-ups, records of attempts; who asked, and when, stays, and is told ever after."""
     ended(world)
-    record_attempt(world, "experiment", "e1")
-    record_attempt(world, "followup", followup(world))
+    record_attempt(world, world.store, "e1")
+    record_attempt(world, world.store.followups, followup(world))
     world.store.removals.experiment("e1", now=START, detail="with its artifacts")
     assert left(world) == {}
     (deed,) = deeds(world, actions=["delete"])
@@ -136,7 +138,9 @@ def test_a_trial_goes_with_its_sweep_alone(world: World) -> None:
     """Its table needs it; with the sweep all its trials go, and what hangs on them."""
     made = sweep(world)
     trial = world.store.trials(made.id)[0]
-    followup(world, trial.id)
+    record_attempt(world, world.store.followups, followup(world, trial.id))
+    record_attempt(world, world.store, trial.id)
+    record_attempt(world, world.store.sweeps, made.id)
     with pytest.raises(Conflict, match=f"is trial 0 of sweep {made.id}, whose table needs it"):
         world.store.removals.experiment(trial.id, now=START, detail="")
     world.store.removals.sweep(made.id, now=START, detail="with its artifacts")

@@ -65,10 +65,10 @@ def test_an_error_type_longer_than_its_column_is_cut(world: World) -> None:
 def test_numbers_that_are_no_json_are_kept_as_null(world: World) -> None:
     """A loss of NaN in the last line of the curves does not keep an experiment from ending."""
     row = world.add(state=State.SUBMITTED)
-    progress = {"iteration": 2**53, "iterations": 10**12, "loss": float("nan")}
+    progress = {"iteration": 2**53, "iterations": 10**12, "loss": float("nan"), "each": [float("nan"), 1.5]}
     outcome = Outcome(progress=progress, headline={"mIoU": float("inf"), "mAcc": -0.0, "aAcc": 1e-300})
     row = world.store.transition(row, to=State.FAILED, reason="", now=LATER, outcome=outcome)
-    assert row.progress == progress | {"loss": None}
+    assert row.progress == progress | {"loss": None, "each": [None, 1.5]}
     assert row.headline == {"mIoU": None, "mAcc": 0.0, "aAcc": 1e-300}
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from sweeps.document.expand import count_trials, expand
 from sweeps.document.spec import SweepSpec, parse_sweep
-from sweeps.document.stages import before, extended, forms, parse_extension
+from sweeps.document.stages import added, before, extended, forms, parse_extension
 from tests.data_factories import spec_document
 from trainer.base.errors import SpecError
 
@@ -118,3 +118,16 @@ def test_what_cannot_be_meant(asked: Any, pointer: str) -> None:
 def test_a_sweep_that_was_not_extended_has_no_word_of_it() -> None:
     """Its document is as it was."""
     assert "grown" not in parse_sweep(GRID).model_dump(mode="json")
+
+
+def test_what_each_extension_added() -> None:
+    """In their order, as it was asked for, seeds by name; draws of a search as so many more."""
+    sweep = parse_sweep(GRID)
+    for asked in ROUNDS:
+        sweep = grow(sweep, asked)
+    assert list(added(sweep)) == [
+        parse_extension(asked) for asked in (ROUNDS[0], {**ROUNDS[1], "seeds": [1, 2]}, ROUNDS[2])
+    ]
+    drawn = grow(grow(parse_sweep(RANDOM), {"trials": 3}), {"seeds": [9]})
+    assert list(added(drawn)) == [parse_extension({"trials": 3}), parse_extension({"seeds": [9]})]
+    assert list(added(parse_sweep(GRID))) == []

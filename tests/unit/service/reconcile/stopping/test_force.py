@@ -90,3 +90,14 @@ def test_who_makes_room_for_another_is_waited_for(world: World) -> None:
     world.step()
     world.step(10_000)
     assert world.state() is State.RUNNING
+
+
+def test_what_has_gone_is_not_remembered(world: World) -> None:
+    """Also where another service moved its row, or it was deleted: only jobs that are followed are known."""
+    stubborn(world)
+    world.step()
+    told = world.reconciler._followers[0]._telling
+    assert told.since("e1-1") == world.now
+    world.store.transition(world.store.get("e1"), to=State.CANCELLED, reason="seen by another", now=world.now)
+    world.step()
+    assert told.since("e1-1") is None

@@ -136,7 +136,7 @@ def test_a_file_that_storage_did_not_take_is_written_later(world: World) -> None
     world.store.request_pause("e1", now=world.now)
     world.step()
     assert world.settings.layout.pause("e1").exists()
-    world.store.resume("e1", attempt=2, now=world.now)
+    world.store.resume("e1", newest=1, now=world.now)
     world.step()
     assert not world.settings.layout.pause("e1").exists()
 
@@ -224,3 +224,27 @@ def test_what_rests_leaves_its_place_to_others(world: World) -> None:
     ask(world)
     rest(world)
     assert world.state("e2") is State.SUBMITTED
+
+
+def test_two_at_once_do_not_take_the_same_attempt(world: World) -> None:
+    """Who read storage long ago, and comes when it was resumed and rests again, is given the one after it."""
+    world.add()
+    begin(world)
+    ask(world)
+    rest(world)
+    read_long_ago = world.settings.layout.newest_attempt("e1")
+    go_on(world)
+    begin(world, attempt=2)
+    ask(world)
+    rest(world, attempt=2)
+    assert world.store.resume("e1", newest=read_long_ago, now=world.now).attempt == 3
+
+
+def test_one_that_began_while_it_was_resumed_is_followed_by_another(world: World) -> None:
+    """Storage was read before it was submitted."""
+    world.add()
+    read_before = world.settings.layout.newest_attempt("e1")
+    begin(world)
+    ask(world)
+    rest(world)
+    assert (read_before, world.store.resume("e1", newest=read_before, now=world.now).attempt) == (0, 2)

@@ -18,7 +18,7 @@ _UNKNOWN = JobObservation(JobStatus.GONE)
 
 
 @dataclass(frozen=True)
-class Left:
+class Remains:
     """One attempt that has a directory. `report` is None where there is none, or none that can be read."""
 
     number: int
@@ -39,9 +39,9 @@ class Left:
         return tried_of(Tried(error_type=error.type if error else None), _UNKNOWN, self.report, self.here)
 
 
-def left_by(
+def remains_of(
     newest: int, directory: Callable[[int], AttemptDir], read: Callable[[StoredFile], Any]
-) -> Iterator[Left]:
+) -> Iterator[Remains]:
     """Those of the attempts 1 to `newest` that have a directory, by number. Raises OSError.
 
     Args:
@@ -51,7 +51,7 @@ def left_by(
         here = directory(number)
         began = changed_at(here.spec) or changed_at(here.log)
         if began is not None:
-            yield Left(number, here, began, _report(here, read))
+            yield Remains(number, here, began, _report(here, read))
 
 
 def changed_at(file: StoredFile) -> datetime | None:
