@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager, closing
 from http import HTTPStatus
 from typing import Any
@@ -49,6 +49,7 @@ from service.api.views.waiting import Queue
 from service.api.views.whole_queue import WholeQueue
 from service.api.watching.feed import Feed
 from service.api.watching.metrics import Metrics
+from service.api.watching.parts import Parts, cluster_trouble
 from service.api.watching.request_log import RequestLog
 from service.api.watching.sources import sources_of
 from service.api.web import install as web
@@ -71,6 +72,7 @@ from sweeps.document.spec import SweepSpec
 from sweeps.document.stages import SweepExtension
 from trainer.spec.followups import EvaluationRequest, ExportRequest
 from trainer.spec.spec import ExperimentSpec
+from trainer.storage.present import Presence
 
 # The bodies that we read ourselves.
 _SENT = (
@@ -128,7 +130,11 @@ def create_app(
             if mlflow is None and settings.mlflow_server is not None:
                 mlflow = opened.enter_context(closing(MlflowRuns(settings.mlflow_server)))
             reconciler = Reconciler(store, cluster, settings, runs=mlflow, policy=policy)
-            loop = ReconcilerLoop(reconciler, store, poll_seconds=settings.poll_seconds)
+            presence = Presence(settings.layout, lambda: store.last_started() is not None)
+            app.state.presence = presence
+            loop = ReconcilerLoop(
+                reconciler, store, poll_seconds=settings.poll_seconds, check_storage=presence.check
+            )
             _fill_state(app, settings, store, cluster, loop, mlflow, policy)
             loop.start()
             opened.callback(loop.stop)
@@ -174,8 +180,11 @@ def _fill_state(
     app.state.reports = ReportCache()
     app.state.room = QueueRoom(tuple(store.ledgers.values()), settings.max_queued)
     app.state.feed = Feed(store.ledgers)
-    known = app.state.run_facts if mlflow is not None else None
-    app.state.metrics.watch(sources_of(store, loop, cluster, known))
+    asks: dict[str, Callable[[], str | None]] = {"backend": lambda: cluster_trouble(cluster)}
+    if settings.mlflow_server is not None:
+        asks["mlflow"] = app.state.run_facts.trouble
+    app.state.parts = Parts(asks)
+    app.state.metrics.watch(sources_of(store, loop, app.state.parts))
 
 
 def _everywhere(settings: Settings) -> tuple[HTTPStatus, ...]:

@@ -18,6 +18,7 @@ from service.api.views.report_cache import ReportCache
 from service.api.views.table_cache import TableCache
 from service.api.views.waiting import Queue
 from service.api.views.whole_queue import WholeQueue
+from service.api.watching.parts import Parts
 from service.housekeeping.delete import Deletion
 from service.reconcile.cluster import Backend, BackendUnreachable
 from service.reconcile.thread import ReconcilerLoop
@@ -34,16 +35,16 @@ async def _store(request: Request) -> Store:
     return cast(Store, request.app.state.store)
 
 
-async def _backend(request: Request) -> Backend:
-    return cast(Backend, request.app.state.backend)
-
-
 async def _settings(request: Request) -> Settings:
     return cast(Settings, request.app.state.settings)
 
 
 async def _reconciler(request: Request) -> ReconcilerLoop:
     return cast(ReconcilerLoop, request.app.state.reconciler)
+
+
+async def _parts(request: Request) -> Parts:
+    return cast(Parts, request.app.state.parts)
 
 
 async def _facts(request: Request) -> RunFacts:
@@ -119,12 +120,12 @@ async def known_parameters(request: Request) -> None:
 
 
 StoreDep = Annotated[Store, Depends(_store)]
-BackendDep = Annotated[Backend, Depends(_backend)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
 TablesDep = Annotated[TableCache, Depends(_tables)]
 ReportsDep = Annotated[ReportCache, Depends(_reports)]
 ReconcilerDep = Annotated[ReconcilerLoop, Depends(_reconciler)]
 MachinesDep = Annotated[Callable[[object], Machines | None], Depends(_machines)]
+PartsDep = Annotated[Parts, Depends(_parts)]
 FactsDep = Annotated[RunFacts, Depends(_facts)]
 QueueDep = Annotated[Queue, Depends(_queue)]
 WholeQueueDep = Annotated[WholeQueue, Depends(_whole_queue)]

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from http import HTTPStatus
 from itertools import islice
 from typing import Any, Protocol, Self, TypeVar
 from urllib.parse import quote
@@ -56,6 +57,8 @@ class ApiError(RegionRebalanceError):
             f"{item.pointer or '(document)'}: {item.got}; allowed: {item.allowed}"
             for item in self.problem.errors
         ]
+        if not lines and self.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            return [f"{self.problem.title}: {self}"]  # what it is that fails: the words may be a library's
         return lines or [str(self)]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import json
 import logging
 import socket
 import sys
@@ -19,6 +18,7 @@ from service.local.data_dir import url_of
 from service.local.supervisor import StopAsked
 from service.shared.health_schemas import Readiness
 from service.shared.log_lines import LogFormat, formatter
+from service.shared.schemas import ProblemDetail
 from trainer.base.errors import RegionRebalanceError
 from trainer.base.files import full_disk_told
 
@@ -101,6 +101,8 @@ class ApiServer:
     ) -> Mapping[str, str]:
         """Returns once /readyz says yes, and that the parts `needed` are well; what is not, and why.
 
+        Storage that fails keeps nobody from starting: `rebalance gc` makes room in it, and asks us.
+
         Raises:
             ApiFailed: naming what is not ready.
             StopAsked: `stop` was set first.
@@ -155,14 +157,18 @@ class ApiServer:
                 return "", Readiness.model_validate_json(answer.read()).troubles()
         except HTTPError as error:
             with error:
-                return _detail(error.read()) or f"HTTP {error.code}", {}
+                return _trouble(error.read(), f"HTTP {error.code}")
         except (URLError, OSError, http.client.HTTPException, ValueError) as error:
             return str(error) or type(error).__name__, {}
 
 
-def _detail(body: bytes) -> str:
+def _trouble(body: bytes, otherwise: str) -> tuple[str, Mapping[str, str]]:
+    """What a refusal of /readyz says; as parts that are not well where the database is none of them."""
     try:
-        document = json.loads(body)
+        told = ProblemDetail.model_validate_json(body)
     except ValueError:
-        return ""
-    return str(document.get("detail", "")) if isinstance(document, dict) else ""
+        return otherwise, {}
+    failed = {each.pointer.removeprefix("/checks/"): each.got for each in told.errors}
+    if failed and "database" not in failed:
+        return "", failed
+    return told.detail or otherwise, {}

@@ -24,6 +24,7 @@ from service.local.servers import (
     write_ray_token,
 )
 from service.local.supervisor import Builder, Notices, Supervisor
+from service.scheduling.policy import PolicyFile
 from service.shared.endpoints import Endpoints
 from service.shared.network.proxies import way_to
 from service.shared.tokens import new_secret
@@ -55,8 +56,8 @@ class Embedded:
         """Starts everything and waits until all of it is healthy.
 
         Raises:
-            DataDirInUse, DataDirUnusable, PortInUse, ProxyRefused, NobodyMayComeIn, ProgramFailed, ApiFailed:
-                with a clear message; nothing is left running.
+            DataDirInUse, DataDirUnusable, PortInUse, ProxyRefused, PolicyError, NobodyMayComeIn,
+            ProgramFailed, ApiFailed: with a clear message; nothing is left running.
             StopAsked: `stop` was set before all was ready.
         """
         with contextlib.ExitStack() as stack:
@@ -96,6 +97,7 @@ class Embedded:
         for url in (self._settings.ray_address, self._settings.mlflow_server):
             if url is not None:
                 way_to(url, os.environ)  # refuses a proxy that nobody can use before anything is started
+        PolicyFile(self._settings.policy)  # likewise a file of rules that is none
         stack.enter_context(self.directory.locked())
         self._remove_addresses()
         bound = stack.enter_context(contextlib.closing(bind(self._settings.host, self._settings.port)))

@@ -112,10 +112,14 @@ class Mishaps:
         except (StoreUnavailable, BackendUnreachable, Conflict, OSError):
             raise
         except Exception as error:  # the row's outermost frame: the next pass comes back to it
-            told = repr(error)
-            if self._told.get(identifier) != told:
+            if self.is_news(identifier, told := repr(error)):
                 log.exception("mishap", extra={"row": identifier, "reason": told})
-            self._told[identifier] = told
+
+    def is_news(self, identifier: str, told: str) -> bool:
+        """Whether something else was told of the row last: passes come each second, as long as it lasts."""
+        new = self._told.get(identifier) != told
+        self._told[identifier] = told
+        return new
 
 
 class JobFollower(Generic[Row]):
@@ -181,7 +185,8 @@ class JobFollower(Generic[Row]):
         except BackendUnreachable as error:
             self._cluster.note_unreachable(str(error))
         except OSError as error:
-            log.warning("storage trouble", extra={self._work.word: row.id, "reason": str(error)})
+            if self._mishaps.is_news(row.id, told := str(error)):
+                log.warning("storage trouble", extra={self._work.word: row.id, "reason": told})
         return False
 
     def _follow(self, row: Row, now: datetime) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,7 +41,16 @@ class Pass:
 class ReconcilerLoop:
     """Starts, wakes and stops the thread; says whether it is well."""
 
-    def __init__(self, reconciler: Reconciler, store: Store, *, poll_seconds: float) -> None:
+    def __init__(
+        self,
+        reconciler: Reconciler,
+        store: Store,
+        *,
+        poll_seconds: float,
+        check_storage: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`check_storage` raises OSError while nothing is to be done: what is there is not the storage."""
+        self._check_storage = check_storage
         self._reconciler = reconciler
         self._store = store
         self._poll_seconds = poll_seconds
@@ -99,14 +109,18 @@ class ReconcilerLoop:
     def _pass(self, ours: Lead) -> None:
         began = time.monotonic()
         try:
+            self._store.ask_again()
             leads = ours()
             self._role, self._number = ("leader", ours.number) if leads else ("follower", None)
             if leads:
+                self._check_storage()
                 self._reconciler.run_once(utc_now(), ours)
             self._trouble = None
         except (StoreUnavailable, OSError) as error:
             # Both come back by themselves; an experiment waits, and nothing is lost.
-            self._trouble = f"{type(error).__name__}: {error}"
-            log.warning("pass given up", extra={"reason": str(error)})
+            trouble = f"{type(error).__name__}: {error}"
+            if trouble != self._trouble:  # once, not in every pass: it may last, and the log's disk be full
+                log.warning("pass given up", extra={"reason": str(error)})
+            self._trouble = trouble
         self._last_pass = time.monotonic()
         self._took = self._last_pass - began

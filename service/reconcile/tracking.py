@@ -79,7 +79,8 @@ class Tracking:
                 except BackendUnreachable as error:
                     self._cluster.note_unreachable(str(error))
                 except OSError as error:
-                    log.warning("storage trouble", extra={"row": row.id, "reason": str(error)})
+                    if self._mishaps.is_news(row.id, told := str(error)):
+                        log.warning("storage trouble", extra={word_of(row): row.id, "reason": told})
             self._wait(row, now)
 
     def _due(self, ledger: Ledger[Row]) -> list[Row]:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -14,6 +14,9 @@ from service.store import engine
 from service.store.commits.shared import SharedCommit
 from service.store.leadership import Leadership, leadership_of
 from service.store.records import StoreUnavailable
+
+# Changes nothing, and is written all the same: both databases put the row's page or version down again.
+_WRITTEN_AGAIN = text("UPDATE alembic_version SET version_num = version_num")
 
 
 class Lead:
@@ -42,6 +45,12 @@ class Database:
         self._transaction = SharedCommit(writer).transaction if on_sqlite else writer.begin
         self._reader = engine.reading(self._engine)
         self._own = threading.local()
+        self._refusal: str | None = None
+
+    @property
+    def refusal(self) -> str | None:
+        """Why it took no change the last time it was asked to: full, locked, read-only; None where it did."""
+        return self._refusal
 
     def close(self) -> None:
         self._engine.dispose()
@@ -69,10 +78,32 @@ class Database:
     def writing(self) -> Iterator[Connection]:
         """One transaction, taken back whole where the block raises; durable when it returns."""
         lead: Leadership | None = getattr(self._own, "lead", None)
-        with self._mapped_errors(), self._transaction() as connection:
+        with self._changing() as connection:
             if lead is not None:
                 lead.fence(connection)
             yield connection
+
+    def ask_again(self) -> None:
+        """After a refusal: returns if changes are taken again, by writing something that changes nothing.
+
+        Raises:
+            StoreUnavailable: they are not; with the database's own words.
+        """
+        if self._refusal is not None:
+            with self._changing() as connection:
+                connection.execute(_WRITTEN_AGAIN)
+
+    @contextmanager
+    def _changing(self) -> Iterator[Connection]:
+        """A transaction that writes; how it ends is remembered as `refusal`."""
+        try:
+            with self._mapped_errors(), self._transaction() as connection:
+                yield connection
+            self._refusal = None
+        except StoreUnavailable as error:
+            if isinstance(error.__cause__, DBAPIError):  # else it is ours: another one leads by now
+                self._refusal = str(error)
+            raise
 
     @contextmanager
     def _mapped_errors(self) -> Iterator[None]:

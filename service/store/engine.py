@@ -5,14 +5,28 @@ from __future__ import annotations
 import json
 import math
 import os
+import sqlite3
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select, text
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    ExceptionContext,
+    create_engine,
+    event,
+    func,
+    make_url,
+    select,
+    text,
+)
 from sqlalchemy.exc import DBAPIError
 
 BUSY_TIMEOUT_MS = 10_000
 _SQLITE_FULL, _SQLITE_BROKEN = "database or disk is full", "disk I/O error"
+_POSTGRES_READ_ONLY = "25006"
+_PRIMARY_CODE = 0xFF  # of SQLite's error codes; the rest says more of the same
 _LITTLE_BYTES = 64 * 1024  # SQLite asks for so much at a time for what its processes share
 _MIGRATION_KEY = 220401970  # any constant: the name of an advisory lock on Postgres
 # Of libpq, unless the URL says otherwise. A host that went away is noticed in a quarter of a minute, not two
@@ -36,18 +50,21 @@ def make_engine(url: str) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
         patience = {name: value for name, value in _PATIENCE.items() if name not in parsed.query}
-        return create_engine(
+        engine = create_engine(
             parsed,
             pool_pre_ping=True,
             isolation_level="READ COMMITTED",  # whatever the server's default: `transition` relies on it
             json_serializer=_finite_json,
             connect_args=patience,
         )
+        event.listen(engine, "handle_error", _open_anew)
+        return engine
     if parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(parsed, json_serializer=_finite_json)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
+    event.listen(engine, "handle_error", _open_anew)
     return engine
 
 
@@ -133,6 +150,17 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
+
+
+def _open_anew(context: ExceptionContext) -> None:
+    """A connection that was opened while the database was read-only stays so, and all others are as suspect.
+
+    On Postgres it may also lead to a server that is the primary no more.
+    """
+    error = context.original_exception
+    on_sqlite = getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE == sqlite3.SQLITE_READONLY
+    if on_sqlite or getattr(error, "sqlstate", None) == _POSTGRES_READ_ONLY:
+        context.is_disconnect = True
 
 
 def _begin_sqlite(connection: Connection) -> None:

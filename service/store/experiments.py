@@ -82,6 +82,14 @@ class Store(ExperimentRows):
         with self._database.reading() as connection:
             refuse_older(schema_in(connection))
 
+    def refusal(self) -> str | None:
+        """See `Database.refusal`."""
+        return self._database.refusal
+
+    def ask_again(self) -> None:
+        """See `Database.ask_again`."""
+        self._database.ask_again()
+
     def refuse_schema(self) -> None:
         """Returns if the schema is this version's, or nobody answers: `ping` will say so.
 

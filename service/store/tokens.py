@@ -99,8 +99,13 @@ class TokenStore:
         return found[0]
 
     def used(self, token: Token, *, now: datetime) -> None:
-        """Notes that it was shown, at most once a minute."""
+        """Notes that it was shown, at most once a minute; not while the database takes no changes.
+
+        Who only reads is not to wait each time as long as a locked database is waited for.
+        """
         if token.last_used_at is not None and now - token.last_used_at < _USE_NOTED:
+            return
+        if self._database.refusal is not None:
             return
         with self._database.writing() as connection:
             connection.execute(update(tokens).where(tokens.c.id == token.id).values(last_used_at=now))

@@ -96,6 +96,24 @@ class DiskFull(RegionRebalanceError, OSError):
         return type(self), (self.directory,)
 
 
+class StorageAway(RegionRebalanceError, OSError):
+    """What was stored in `directory` is not there now: a file system is not mounted, or does not answer.
+
+    An OSError as well: it comes back by itself, or somebody sees to it.
+    """
+
+    def __init__(self, directory: str, why: str) -> None:
+        super().__init__(errno.ESTALE, why, directory)
+        self.directory = directory
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"{self.directory}: {self.why}"
+
+    def __reduce__(self) -> tuple[type[StorageAway], tuple[str, str]]:
+        return type(self), (self.directory, self.why)
+
+
 class WorkerLost(RegionRebalanceError):
     """A training worker died without raising: it was killed, say."""
 

@@ -84,7 +84,9 @@ class Attempt(ReportedWork["WorkerResult", AttemptReport]):
         write_report(report, self.dir.report)
 
     def _say_end(self, report: AttemptReport) -> None:
-        if report.error:
+        if report.error and _is_pause(report):
+            say(report.error.message)  # "paused at iteration …": it is no failure, nor was it cancelled
+        elif report.error:
             say(f"{report.state}: {report.error.type}: {report.error.message}")
         elif report.result and (scores := report.result.scores):
             measured = f"mIoU {score_text(scores.mIoU)}, mAcc {score_text(scores.mAcc)}"

@@ -28,6 +28,7 @@ _ENVIRONMENT = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_COLOR_PREFIX": "0",  # log.txt is read in pages and files: colours would be codes there
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",  # prints through a logger what quiet_imports would keep quiet
 }
 

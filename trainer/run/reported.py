@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import time
 from abc import ABC, abstractmethod
@@ -11,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Generic, Self, TypeVar
 
 from trainer.base.ends import End
-from trainer.base.errors import Cancelled, DiskFull, RegionRebalanceError, WorkerLost
+from trainer.base.errors import Cancelled, DiskFull, RegionRebalanceError, StorageAway, WorkerLost
 from trainer.base.files import full_disk_told, is_disk_full
 from trainer.base.strict_model import StrictModel
 from trainer.base.tee import tee_output
@@ -24,6 +25,7 @@ from trainer.storage.reserve import free_reserve, take_reserve
 from trainer.storage.waiting import waiting
 
 log = logging.getLogger(__name__)
+_NO_ANSWER = (errno.EIO, errno.ESTALE)  # how one that is mounted over a network says so
 Outcome = TypeVar("Outcome")  # what the work gives
 Report = TypeVar("Report", bound=StrictModel)
 
@@ -42,6 +44,7 @@ class ReportedWork(ABC, Generic[Outcome, Report]):
         self._marks: list[tuple[str, float]] = [("start", now if begun is None else begun), ("imports", now)]
         self._started_at = utc_now_text()
         self._finished: Report | None = None
+        self._logs = False
 
     @abstractmethod
     def report(self, *, outcome: Outcome | None = None, error: BaseException | None = None) -> Report:
@@ -86,9 +89,10 @@ class ReportedWork(ABC, Generic[Outcome, Report]):
             unreported: errors after which another attempt follows: they are returned, without a report.
 
         Raises:
-            DiskFull: there is no room, not even for the report.
+            DiskFull: there is no room, not even for the report. StorageAway: see `keep`.
         """
         with full_disk_told(self.dir.path), closing(self.dir.log.appending()) as kept, tee_output(kept):
+            self._logs = True
             logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
             say(f"{self._title}: {self.dir}")
             try:
@@ -129,7 +133,11 @@ class ReportedWork(ABC, Generic[Outcome, Report]):
 
         Raises:
             DiskFull: others have taken that, too.
+            StorageAway: the storage that the attempt began in is not there. Another may be in its place, such
+                as the directory where it was mounted: a report there would be lost, or be taken for one.
         """
+        if self._logs and not self.dir.log.exists():
+            raise StorageAway(str(self.dir), "the attempt's log is gone, and no report can be left beside it")
         free_reserve(self.dir)
         self._write(report)
 
@@ -164,13 +172,16 @@ def said_waiting(directory: AttemptDir, code: str, reason: str, would_run: str) 
 
 
 def attempt_error(error: BaseException) -> AttemptError:
-    """The report's form of an exception; lost workers and full disks are worth another try as they are."""
+    """The report's form of an exception; what passes is worth another try: lost workers, full disks, and file
+    systems that do not answer.
+    """
     kind, message = type(error), str(error).strip() or "(no message)"
     if is_disk_full(error) and kind is not DiskFull:  # met where none of our writers stands
         kind, message = DiskFull, f"no space left on a disk that the job writes to: {message}"
-    return AttemptError(
-        type=kind.__name__, message=message[:4000], retryable=issubclass(kind, (WorkerLost, DiskFull))
-    )
+    if isinstance(error, OSError) and error.errno in _NO_ANSWER and kind is not StorageAway:
+        kind, message = StorageAway, f"a file system does not answer: {message}"
+    passing = (WorkerLost, DiskFull, StorageAway)
+    return AttemptError(type=kind.__name__, message=message[:4000], retryable=issubclass(kind, passing))
 
 
 def utc_now_text() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from trainer.base.errors import DiskFull
 from trainer.storage.layout import mlflow_ids
 from trainer.storage.port import StoredFile, StoredFolder
 
@@ -26,7 +27,10 @@ class Doomed:
         """Marks it; False, and nothing is written, where there is nothing to take away."""
         if not self.folder.exists() and mlflow_run_id is None:
             return False
-        self.mark.write(json.dumps({"mlflow_run_id": mlflow_run_id}) + "\n")
+        try:
+            self.mark.write(json.dumps({"mlflow_run_id": mlflow_run_id}) + "\n")
+        except DiskFull:  # deleting is what makes room: its name says enough, and needs none for content
+            self.mark.write("")
         return True
 
     def take_back(self) -> None:

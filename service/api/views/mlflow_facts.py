@@ -10,6 +10,7 @@ from service.reconcile.cluster import BackendUnreachable, RunCloser, RunFact
 
 _FRESH_SECONDS = 5.0
 _QUIET_SECONDS = 15.0  # after it did not answer: the next requests do not wait for it
+_SLOW_SECONDS = 0.2  # once somebody has waited so long, nobody else begins to
 _MOST_KEPT = 10_000
 
 
@@ -21,6 +22,7 @@ class RunFacts:
         self._clock = clock
         self._known: dict[str, tuple[float, RunFact]] = {}
         self._quiet_until = float("-inf")
+        self._asked_since: dict[int, float] = {}
         self._lock = threading.Lock()
 
     @property
@@ -34,8 +36,16 @@ class RunFacts:
         with self._lock:
             stale = {each: runs[each] for each in runs if not self._is_fresh(each, now)}
             asks = self._runs is not None and bool(stale) and now >= self._quiet_until
+            if asks and now - min(self._asked_since.values(), default=now) < _SLOW_SECONDS:
+                self._asked_since[threading.get_ident()] = now
+            else:
+                asks = False
         if asks:
-            self._ask(stale, now)
+            try:
+                self._ask(stale, now)
+            finally:
+                with self._lock:
+                    del self._asked_since[threading.get_ident()]
         with self._lock:
             return {each: self._known[each][1] for each in runs if each in self._known}
 

@@ -92,7 +92,9 @@ class _Service(Collector):
     def collect(self) -> Iterable[Metric]:
         counts = self._fresh_counts()
         up = GaugeMetricFamily("rebalance_part_up", "1 where the part answered last.", labels=["part"])
-        for part, well in sorted({"database": counts is not None, **self._sources.parts()}.items()):
+        parts = dict(self._sources.parts())
+        parts["database"] = counts is not None and parts.get("database", True)
+        for part, well in sorted(parts.items()):
             up.add_metric([part], float(well))
         yield up
         rows = GaugeMetricFamily("rebalance_rows", "What is stored, by state.", labels=["kind", "state"])

@@ -36,12 +36,18 @@ def attempts_table(found: Iterable[AttemptPublic]) -> Table:
             cell(each.host or NONE),
             _at(each.submitted_at),
             _at(each.ended_at),
-            each.job_status or "",
+            _job(each),
             "" if each.exit_code is None else str(each.exit_code),
             cell(each.error_type or ""),
             "yes" if each.counted else "",
         )
     return table
+
+
+def _job(attempt: AttemptPublic) -> str:
+    """How the cluster says that the job ended; nothing where its report came before that."""
+    still_went_on = attempt.ended_at is not None and attempt.job_status in ("pending", "running")
+    return "" if still_went_on else attempt.job_status or ""
 
 
 def _at(moment: datetime | None) -> str:

@@ -21,7 +21,7 @@ class Cause(StrEnum):
     MISTAKE = "mistake"  # of the spec, the data or the weights, or a number that is not finite
     MEMORY = "memory"  # it would run out again
     EXCEPTION = "exception"  # anything else that was raised
-    WORKER = "worker"  # a process that went without a word, while its cluster lived
+    WORKER = "worker"  # a process that went without a word, or its storage, while its cluster lived
     CLUSTER = "cluster"  # a node, or the whole cluster, with all that ran there
     CAPACITY = "capacity"  # the cluster has not, and got not, what is asked for
     DISK = "disk"  # no space left
@@ -73,7 +73,7 @@ _BY_TYPE = {
         Cause.MISTAKE,
     ),
     **dict.fromkeys(("OutOfMemoryError", "MemoryError"), Cause.MEMORY),
-    **dict.fromkeys(("WorkerLost", "JobLost"), Cause.WORKER),
+    **dict.fromkeys(("WorkerLost", "JobLost", "StorageAway"), Cause.WORKER),
     "NodeLost": Cause.CLUSTER,
     "ResourcesUnavailable": Cause.CAPACITY,
     "DiskFull": Cause.DISK,

@@ -36,6 +36,8 @@ class _Batch:
     @property
     def given_up(self) -> bool:
         """Whether nothing of it is to stay; SQLite itself rolls all back where a disk is full."""
+        if self.connection.invalidated:
+            return True
         raw = self.connection.connection.dbapi_connection
         return self.torn or raw is None or not raw.in_transaction
 

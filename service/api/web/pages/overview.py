@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from service.api.dependencies import BackendDep
+from service.api.dependencies import PartsDep
 from service.api.entry.sessions import HOME, TOKEN_COOKIE
 from service.api.requests import InvalidToken
 from service.api.routes import experiments, health, sweeps
@@ -97,9 +97,7 @@ def list_sweeps(here: HereDep) -> Response:
 
 
 @router.get("/ui/status")
-def status(here: HereDep, backend: BackendDep) -> Response:
+def status(here: HereDep, parts: PartsDep) -> Response:
     """What /readyz says, part by part."""
-    answer = health.readyz(
-        here.request, here.store, backend, here.settings, here.reconciler, here.facts, here.whole_queue
-    )
+    answer = health.readyz(here.request, here.store, parts, here.settings, here.reconciler, here.whole_queue)
     return page(here.request, "status.html", found=json.loads(bytes(answer.body)), settings=here.settings)

@@ -19,6 +19,7 @@ from tests.data_factories import make_report, spec_document
 from tests.fakes import FakeBackend
 from tests.unit.service.api.test_http_create import check_problem
 from tests.unit.service.conftest import TestClient, failed_report, until
+from tests.unit.service.refused import no_changes
 from tests.unit.service.sweep_job import sweep_document
 from trainer.results.report import AttemptReport, write_report
 
@@ -310,11 +311,56 @@ def test_not_ready_without_storage(client: TestClient, backend: FakeBackend, set
     """Storage that is gone is named; it comes back without a restart."""
     backend.down = False
     root = settings.layout.root
+    until(lambda: client.get("/readyz").json()["status"] == "ok")
     root.rename(root.with_name("away"))
     errors = check_problem(client.get("/readyz"), 503)["errors"]
-    assert [error["pointer"] for error in errors] == ["/checks/storage"]
+    assert errors[0]["pointer"] == "/checks/storage"  # the reconciler may have met it, too
     root.with_name("away").rename(root)
     assert client.get("/readyz").status_code == 200
+
+
+def test_an_empty_directory_is_not_the_storage(
+    client: TestClient, backend: FakeBackend, settings: Settings
+) -> None:
+    """As where it was unmounted: what is posted is kept, and nothing is submitted into the empty place."""
+    backend.down = False
+    root = settings.layout.root
+    until(lambda: client.get("/readyz").json()["status"] == "ok")
+    root.rename(root.with_name("away"))
+    root.mkdir()
+    told = check_problem(client.get("/readyz"), 503)["errors"]
+    assert (
+        "what was stored there is gone" in {each["pointer"]: each["got"] for each in told}["/checks/storage"]
+    )
+    identifier = post(client)
+    until(
+        lambda: (
+            "gone" in str(client.get("/readyz").json()["errors"])
+            and "reconciler" in client.get("/readyz").text
+        )
+    )
+    assert list(root.iterdir()) == []
+    root.rmdir()
+    root.with_name("away").rename(root)
+    assert client.get("/readyz").status_code == 200
+    post(client)
+    until(lambda: state(client, identifier) == "submitted")
+
+
+def test_a_database_that_takes_no_changes_is_named(client: TestClient, backend: FakeBackend) -> None:
+    """Changes are 503 with its words, reading goes on; /readyz and the figures say so until it takes one."""
+    backend.down = False
+    up = 'rebalance_part_up{part="database"}'
+    with no_changes() as switch:
+        told = check_problem(client.post("/experiments", json=spec_document()), 503)["detail"]
+        assert client.get("/experiments").status_code == 200
+        ready = client.get("/readyz")
+        assert (ready.status_code, ready.json()["status"]) == (200, "degraded")
+        assert ready.json()["checks"]["database"] == f"takes no changes: {told}"
+        assert f"{up} 0.0" in client.get("/metrics").text
+        switch.refused = False
+        assert client.post("/experiments", json=spec_document()).status_code == 201
+    assert client.get("/readyz").json()["checks"]["database"] == "ok"
 
 
 @pytest.mark.parametrize("host", ["attacker.example", "attacker.example:8000", "127.0.0.1.attacker.example"])

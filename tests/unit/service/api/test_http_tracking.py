@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -161,6 +163,27 @@ def test_a_silent_mlflow_is_not_asked_for_each_request() -> None:
     assert runs.looks == 2
     runs.down, now[0], runs.facts["m1"] = False, 30.0, RunFact.GONE
     assert facts.of(wanted) == {"m1": RunFact.GONE}
+
+
+def test_one_that_hangs_holds_up_one_request_alone() -> None:
+    """The others are answered with what is known: else all that can be asked at once would wait for it."""
+    now, asked, answers = [0.0], threading.Event(), threading.Event()
+
+    class Hanging(FakeRuns):
+        def look(self, runs: Mapping[str, str]) -> dict[str, RunFact]:
+            asked.set()
+            assert answers.wait(20.0)
+            return super().look(runs)
+
+    facts = RunFacts(Hanging(), clock=lambda: now[0])
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(facts.of, {"m1": "7"})
+        assert asked.wait(20.0)
+        now[0] = 1.0
+        assert facts.of({"m1": "7", "m2": "7"}) == {}
+        answers.set()
+        assert first.result(20.0) == {"m1": RunFact.THERE}
+    assert facts.of({"m2": "7"}) == {"m2": RunFact.THERE}
 
 
 def test_notes_of_tracking_are_not_repeated(tracked: TestClient, migrated: Settings) -> None:

@@ -68,6 +68,20 @@ def test_a_password_on_the_command_line_is_refused(
     assert "hunter2" not in err
 
 
+def test_a_file_of_rules_is_judged_before_anything_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit code 2 and one line, at once: not after Ray and MLflow have been waited for."""
+    rules = tmp_path / "policy.toml"
+    rules.write_text('[users.kim]\ngpus = "many"\n', encoding="utf-8")
+    monkeypatch.setenv("REBALANCE_POLICY", str(rules))
+    assert main(["serve", "--data-dir", str(tmp_path / "data"), "--port", "0"]) == ExitCode.BAD_INPUT
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "/users/kim/gpus" in err
+    assert not (tmp_path / "data").exists()
+
+
 def test_demo_specs() -> None:
     """Three methods on the default schedule that differ in nothing else; fewer iterations if asked."""
     specs = [parse_spec(document) for document in documents(None)]

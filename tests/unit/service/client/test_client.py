@@ -83,8 +83,10 @@ def test_a_refused_spec_gives_the_problem_lines(client: RebalanceClient) -> None
 
 
 def test_problem_without_fields_is_one_line() -> None:
-    """The detail stands for itself."""
+    """The detail stands for itself; of what fails for all the title says what that is."""
     assert ApiError(404, ProblemDetail(title="Not found", status=404, detail="no e9")).lines() == ["no e9"]
+    away = ProblemDetail(title="Database unavailable", status=503, detail="database is locked")
+    assert ApiError(503, away).lines() == ["Database unavailable: database is locked"]
     item = ProblemItem(pointer="", got="a list", allowed="an object")
     problem = ProblemDetail(title="Bad", status=422, detail="", errors=(item,))
     assert ApiError(422, problem).lines() == ["(document): a list; allowed: an object"]

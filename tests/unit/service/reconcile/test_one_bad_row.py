@@ -140,6 +140,20 @@ def test_one_experiment(world: World, moody: Moody, caplog: pytest.LogCaptureFix
     assert world.state("e1") is State.RUNNING
 
 
+def test_storage_that_fails_is_told_once(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """Not in each pass: it may last for hours, and the log may lie on the disk that is full."""
+    world.add()
+    runs = world.settings.layout.root / "runs"
+    runs.parent.mkdir(parents=True, exist_ok=True)
+    runs.write_text("no directory")
+    for _ in range(3):
+        world.step()
+    assert [each.message for each in caplog.records].count("storage trouble") == 1
+    runs.unlink()
+    world.step()
+    assert world.state() is State.SUBMITTED
+
+
 def test_one_trial(world: World) -> None:
     """Its neighbours in the sweep go on, and the sweep ends; it ends when it can be read."""
     job = running(world)

@@ -20,6 +20,7 @@ from trainer.mmseg_adapter.checkpoint import save_whole
 from trainer.results.report import write_report
 from trainer.run.attempt import Attempt
 from trainer.storage.checkpoints import Facts
+from trainer.storage.deleted import Doomed
 from trainer.storage.directories import AttemptDir
 from trainer.storage.layout import Storage
 from trainer.storage.orders import Orders
@@ -96,6 +97,17 @@ def whole_attempt(disk: Path) -> dict[str, object]:
     return {"error": document["error"], "left": left}
 
 
+def deleted_folder(disk: Path) -> str:
+    """What is told of a run directory that is marked while there is no room; nothing else is left."""
+    here = disk / "doomed"
+    doomed = Doomed(PosixFolder(here))
+    here.mkdir()
+    filler = fill(disk)
+    told = outcome(lambda: doomed.put_mark("m1"))
+    filler.unlink()
+    return told if [path.name for path in here.iterdir()] == [doomed.mark.name] else f"{told}, no mark"
+
+
 def main() -> None:
     disk = Path(sys.argv[1])
     found: dict[str, object] = {}
@@ -109,6 +121,7 @@ def main() -> None:
         for path in sorted((disk / "here").rglob("*"), reverse=True):
             path.rmdir() if path.is_dir() else path.unlink()
         (disk / "here").rmdir()
+    found["deleted"] = {"said": deleted_folder(disk)}
     found["attempt"] = whole_attempt(disk)
     print(f"\n{json.dumps(found)}")
     os._exit(0)

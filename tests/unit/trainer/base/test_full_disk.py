@@ -70,6 +70,11 @@ def test_records_are_whole(found: Mapping[str, Any]) -> None:
     assert found["metrics"]["left"]["metrics.jsonl"][-2:] in ("}\n", "")
 
 
+def test_what_is_to_be_deleted_is_marked_without_room(found: Mapping[str, Any]) -> None:
+    """Deleting makes room: it must not need any."""
+    assert found["deleted"]["said"] == "nothing"
+
+
 def test_the_report_says_that_the_disk_is_full(found: Mapping[str, Any]) -> None:
     """Room for it was kept; the error can be tried again, and neither checkpoint nor reserve is left."""
     error = found["attempt"]["error"]
