@@ -80,7 +80,7 @@ class Tracking:
                     self._cluster.note_unreachable(str(error))
                 except OSError as error:
                     if self._mishaps.is_news(row.id, told := str(error)):
-                        log.warning("storage trouble", extra={"row": row.id, "reason": told})
+                        log.warning("storage trouble", extra={word_of(row): row.id, "reason": told})
             self._wait(row, now)
 
     def _due(self, ledger: Ledger[Row]) -> list[Row]:
