@@ -55,6 +55,7 @@ class Observation:
     report_problem: str | None = None
     failures: Mapping[Cause, int] = field(default_factory=dict)
     told_at: datetime | None = None
+    put_off: bool = False  # stopped by us for a pause
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,9 @@ class Decision:
     reason: str
     outcome: Outcome = field(default=NOTHING)
     forced: bool = False
+
+
+_TAKEN_BACK = Decision(State.QUEUED, "stopped for a pause that was taken back; it begins again")
 
 
 def decide(row: JobRow, observation: Observation, now: datetime, rules: Rules) -> Decision | None:
@@ -121,6 +125,8 @@ def _after_stop(row: JobRow, observation: Observation, now: datetime, rules: Rul
         return Decision(State.PAUSED, _words(observation, _RESTS))
     if _has_paused(observation.report):
         return Decision(State.QUEUED, "it had paused already when that was taken back; it goes on from there")
+    if observation.put_off:
+        return _TAKEN_BACK
     if observation.job.status is JobStatus.STOPPED:
         return _failed(_STOPPED_ELSEWHERE, "job stopped from outside")
     error = AttemptError(type="JobLost", message="the job was told to end with its cluster")
@@ -134,6 +140,8 @@ def _after_silence(row: JobRow, observation: Observation, now: datetime, rules: 
         return _as_asked(row, f", job {status}")
     if row.pause_requested_at is not None and status is JobStatus.STOPPED:
         return Decision(State.PAUSED, _RESTS)
+    if observation.put_off and status is JobStatus.STOPPED:
+        return _TAKEN_BACK
     if observation.report_problem is not None:
         return _failed(
             AttemptError(type="ReportError", message=observation.report_problem), "report cannot be read"

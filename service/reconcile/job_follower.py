@@ -142,7 +142,7 @@ class JobFollower(Generic[Row]):
         self._rules = rules
         self._mishaps = mishaps
         self._before_end = before_end
-        self._telling = Telling()
+        self._telling = Telling(rules.stop_grace)
 
     def look_ahead(self, rows: Sequence[Row]) -> None:
         """Before those are followed that have a job: `rows` are all of them."""
@@ -213,7 +213,8 @@ class JobFollower(Generic[Row]):
             observation = replace(observation, report_problem=str(error))
         if job.status.over or observation.report is not None:
             failures = failures_by_cause(self.ledger.failed_attempts(row.id))
-            observation = replace(observation, failures=failures)
+            put_off = self._work.attempt(row).put_off.exists()
+            observation = replace(observation, failures=failures, put_off=put_off)
         return observation
 
     def _act(self, row: Row, observation: Observation, decision: Decision, now: datetime) -> None:

@@ -20,9 +20,16 @@ from tests.browser import watched
 from tests.e2e.instance import RUN_SECONDS, Instance, until
 from tests.factories import tiny_document
 from trainer.storage.layout import Storage
+from trainer.storage.sink import read_records
 
 pytestmark = pytest.mark.e2e
 
+REBALANCED = {"kind": "region_rebalance", "lambda": 0.3}
+ON_TWO: dict[str, Any] = {
+    "method": REBALANCED,
+    "schedule": {"iterations": 60, "batch_size": 4, "learning_rate": 0.1},
+    "resources": {"workers": 2},
+}
 LONG = {"iterations": 2000, "batch_size": 4}  # a few minutes: always still running when a test acts
 
 
@@ -62,11 +69,10 @@ def mlflow_client(instance: Instance) -> Any:
 @pytest.fixture(scope="module")
 def completed(instance: Instance) -> dict[str, ExperimentPublic]:
     """Three experiments side by side: baseline, region rebalance, and that on two workers."""
-    rebalanced = {"kind": "region_rebalance", "lambda": 0.3}
     identifiers = {
         "baseline": post(instance, tags={"paper": "table1"}),
-        "rebalanced": post(instance, method=rebalanced),
-        "two": post(instance, method=rebalanced, resources={"workers": 2}),
+        "rebalanced": post(instance, method=REBALANCED),
+        "two": post(instance, **ON_TWO),
     }
     return {name: wait(instance, identifier) for name, identifier in identifiers.items()}
 
@@ -88,7 +94,8 @@ def test_it_completes(instance: Instance, completed: dict[str, ExperimentPublic]
     assert scores.images == 50
     assert experiment.headline is not None
     assert experiment.headline.mIoU == scores.mIoU
-    assert [record["iteration"] for record in records if record["kind"] == "train"] == [1, 2, 3, 4]
+    trained = [record["iteration"] for record in records if record["kind"] == "train"]
+    assert trained == list(range(1, report.result.iterations + 1))
     assert "completed: mIoU" in log
 
 
@@ -133,6 +140,41 @@ def test_two_workers_count_each_picture_once(
     assert kept.names == alone.names
     for name in ("confusion", "tp", "fp", "fn"):
         assert np.array_equal(getattr(kept, name), getattr(alone, name)), name
+
+
+def weights_of(instance: Instance, identifier: str) -> dict[str, Any]:
+    """The tensors of its final.pth."""
+    from torch import load
+
+    file = storage(instance).checkpoints(identifier).local / "final.pth"
+    weights: dict[str, Any] = load(file, weights_only=True)["state_dict"]
+    return weights
+
+
+def test_two_workers_rest_and_go_on(instance: Instance, completed: dict[str, ExperimentPublic]) -> None:
+    """Paused and resumed: no step twice, one run in MLflow, the weights of the one that never rested."""
+    identifier = post(instance, **ON_TWO)
+    training_has_begun(instance, identifier)
+    with instance.client() as client:
+        client.pause(identifier)
+        rested = until(
+            lambda: one if (one := client.experiment(identifier)).state == "paused" else None,
+            seconds=RUN_SECONDS,
+            what=f"{identifier} rests",
+        )
+        client.resume(identifier)
+    ended = wait(instance, identifier)
+    assert (ended.state, ended.attempt) == ("completed", 2), ended.error
+    assert rested.mlflow_run_id is not None
+    assert ended.mlflow_run_id == rested.mlflow_run_id
+    assert mlflow_client(instance).get_run(ended.mlflow_run_id).info.status == "FINISHED"
+    records = [read_records(storage(instance).attempt(identifier, number).metrics) for number in (1, 2)]
+    first, second = ([one["iteration"] for one in each if one["kind"] == "train"] for each in records)
+    assert first
+    assert [*first, *second] == list(range(1, 61))
+    mine, never_rested = weights_of(instance, identifier), weights_of(instance, completed["two"].id)
+    assert mine.keys() == never_rested.keys()
+    assert not [name for name in mine if not mine[name].equal(never_rested[name])]
 
 
 def test_mlflow_has_it_all(instance: Instance, completed: dict[str, ExperimentPublic]) -> None:

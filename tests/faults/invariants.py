@@ -21,7 +21,7 @@ def check_experiment(work: Posted, kind: str, undisturbed: Posted, *, may_be_can
     """One final state, the one that its spec leads to, and what goes with it; what it cost, counted."""
     wanted = KINDS[kind]
     state = str(work.now().state)
-    found = Counter({"attempts": len(work.attempts), state: 1})
+    found = Counter({"attempts": len(work.attempts), state: 1, **_rests(work)})
     if state == "cancelled" and may_be_cancelled:
         _check_without_result(work, Kind(wanted.document, "cancelled"))
     elif wanted.ends != "completed":
@@ -47,6 +47,13 @@ def _check_without_result(work: Posted, kind: Kind) -> None:
     statuses = mlflow_statuses(work.deployment, f"tags.`rebalance.experiment` = '{work.id}'")
     assert statuses in ([], [_MLFLOW_STATUS[kind.ends]]), (work.id, statuses)
     assert statuses or kind.ends == "cancelled", f"{work.id} has no run in MLflow"
+
+
+def _rests(work: Posted) -> dict[str, int]:
+    """How often it came to rest, and how often it went on."""
+    events: list[Any] = work.ask(lambda client: list(client.events(work.id)))
+    steps = [(each.from_state, each.to_state) for each in events]
+    return {"paused": sum(to == "paused" for _, to in steps), "resumed": steps.count(("paused", "queued"))}
 
 
 def _is_behind(work: Posted) -> bool:

@@ -22,9 +22,10 @@ from tests.e2e.instance import Instance, until
 from tests.postgres import Programs, Server
 from trainer.storage.layout import Storage
 
-ANSWER_SECONDS = 180.0
+ANSWER_SECONDS = 300.0
 _DATABASE = "campaign"
-_WORKERS = "ray::WorkerActor", "ray::RayTrainWorker", "ray::_RayTrainWorker", "ray::WarmWorker.run"
+_TRIAL = "ray::WarmWorker.run"
+_WORKERS = "ray::WorkerActor", "ray::RayTrainWorker", "ray::_RayTrainWorker", _TRIAL
 _SETTINGS = {
     "REBALANCE_POLL_SECONDS": "0.5",
     "REBALANCE_REPORT_GRACE_SECONDS": "2",
@@ -138,6 +139,14 @@ class Lab:
     def jobs(self) -> list[psutil.Process]:
         """The processes that Ray's jobs are, those of sweeps too."""
         return _titled(self.part("ray"), "-m trainer.job", "-m sweeps.job")
+
+    def drivers(self) -> list[psutil.Process]:
+        """Those of them that run sweeps."""
+        return _titled(self.part("ray"), "-m sweeps.job")
+
+    def trials(self) -> list[psutil.Process]:
+        """The processes in which a sweep's trials train just now."""
+        return _titled(self.part("ray"), _TRIAL)
 
     def workers(self) -> list[psutil.Process]:
         """The processes that train."""

@@ -25,6 +25,16 @@ def worker_killed(lab: Lab, draws: random.Random) -> bool:
     return _kill_one(lab.workers(), draws)
 
 
+def driver_killed(lab: Lab, draws: random.Random) -> bool:
+    """A sweep's job goes, and its trials with it; its successor finds them where they were."""
+    return _kill_one(lab.drivers(), draws)
+
+
+def trial_killed(lab: Lab, draws: random.Random) -> bool:
+    """The process in which a trial trains goes; its sweep begins another attempt at that trial."""
+    return _kill_one(lab.trials(), draws)
+
+
 def ray_killed(lab: Lab, draws: random.Random) -> bool:
     """The head goes with all its jobs, and its successor knows none of them."""
     del draws
@@ -113,6 +123,10 @@ FAULTS: dict[str, Fault] = {
         postgres_away,
         connections_cut,
     )
+}
+
+AMID_SWEEP: dict[str, Fault] = {
+    each.__name__: each for each in (driver_killed, trial_killed, ray_killed, leader_killed)
 }
 
 

@@ -43,10 +43,10 @@ KINDS: dict[str, Kind] = {
         tiny_document(name="diverges", schedule=_schedule(60, learning_rate=100)), "failed", "NonFiniteLoss"
     ),
 }
-TRIALS = 4
+TRIALS, TRIAL_ITERATIONS = 4, 160
 SWEEP: dict[str, Any] = {
     "name": "faults",
-    "base": tiny_document(method={"kind": "region_rebalance"}, schedule=_schedule(80)),
+    "base": tiny_document(method={"kind": "region_rebalance"}, schedule=_schedule(TRIAL_ITERATIONS)),
     "scheduling": {"priority": 60},  # before what waits: else the faults are over by the time it begins
     "axes": [{"pointer": "/method/lambda", "grid": [0, 0.3]}],
     "seeds": [0, 1],
@@ -73,3 +73,8 @@ class Posted(Work):
 def trials_of(lab: Lab, sweep: str) -> list[Posted]:
     """A sweep's experiments, by their numbers."""
     return [Posted(lab, trial_id(sweep, number)) for number in range(TRIALS)]
+
+
+def trained_of(lab: Lab, sweep: str) -> int:
+    """Iterations that its trials have behind them, all together."""
+    return sum(each.at() for each in trials_of(lab, sweep))

@@ -71,10 +71,11 @@ class Story:
         records = read_records(self.storage.attempt(identifier, attempt).metrics)
         return max((int(each["iteration"]) for each in records if each["kind"] == "train"), default=0)
 
-    def first(self, name: str, attempt: int) -> int:
-        """The iteration that an attempt began with."""
+    def told(self, name: str, attempt: int, word: str) -> list[int]:
+        """The iterations at which an attempt told of an event with `word` in it."""
         records = read_records(self.storage.attempt(self.ids[name], attempt).metrics)
-        return min(int(each["iteration"]) for each in records if each["kind"] == "train")
+        events = [each for each in records if each["kind"] == "event" and word in each["message"]]
+        return [int(each["iteration"]) for each in events]
 
     def mlflow_status(self, name: str) -> str:
         from mlflow import MlflowClient
@@ -103,7 +104,9 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
 
 
 def test_one_gives_way_and_goes_on_where_its_checkpoint_is(story: Story) -> None:
-    """Stopped for one of higher priority, resumed in the same MLflow run, and none of it is a failure."""
+    """It rests for one of higher priority and goes on with the next step, in the same MLflow run: none is
+    trained twice, and none of it is a failure.
+    """
     ended = story.ended["gives_way"]
     assert ended.state is State.COMPLETED, ended.error
     assert (ended.attempt, ended.queue.preemptions) == (2, 1)
@@ -115,7 +118,9 @@ def test_one_gives_way_and_goes_on_where_its_checkpoint_is(story: Story) -> None
     assert ended.mlflow_run_id == story.before.mlflow_run_id
     assert story.mlflow_status("gives_way") == "FINISHED"
     identifier = story.ids["gives_way"]
-    assert 1 < story.first("gives_way", 2) <= story.trained(identifier, 1) + 1
+    rested = story.trained(identifier, 1)
+    assert story.told("gives_way", 1, "paused") == story.told("gives_way", 2, "resumed") == [rested]
+    assert 30 < rested < ITERATIONS["gives_way"]
     assert story.trained(identifier, 2) == ITERATIONS["gives_way"]
     report = read_report(story.storage.attempt(identifier, 2).report)
     assert report is not None

@@ -43,6 +43,11 @@ class AttemptDir:
         return self.folder.file("log.txt")
 
     @property
+    def put_off(self) -> StoredFile:
+        """Written by the service before it stops a job for a pause that has no record to rest at."""
+        return self.folder.file("put_off")
+
+    @property
     def host(self) -> StoredFile:
         """The name of the machine that rank 0 trains on."""
         return self.folder.file("host.txt")

@@ -8,7 +8,7 @@ from trainer.storage.sink import Record
 from trainer.task import Task
 from trainer.tracking.background import BackgroundTracker
 from trainer.tracking.gpu_metrics import GpuMetrics
-from trainer.tracking.run_log import open_run, outcome_of, point_of, replay, send_cut_off
+from trainer.tracking.run_log import open_run, outcome_of, point_of, replay, send_earlier
 from trainer.tracking.tracker import Tracker
 from trainer.tracking.trouble import TrackerError
 
@@ -47,7 +47,7 @@ class AttemptSource:
     def open(self) -> Tracker:
         tracker = open_run(self._attempt)
         if not self._opened:
-            send_cut_off(self._attempt, tracker)
+            send_earlier(self._attempt, tracker)
             self._opened = True
         run_id = mlflow_ids(self._attempt.layout.mlflow_run(self._attempt.experiment)).get("run_id")
         if self._attempt.spec.resources.gpus_per_worker and self._attempt.mlflow_uri and run_id:

@@ -153,28 +153,18 @@ def finish_run(
 
 def replay(attempt: Task, tracker: Tracker) -> None:
     """Sends what all attempts have measured so far; MLflow keeps each point once. Raises TrackerError."""
-    _send_earlier(attempt, tracker)
+    send_earlier(attempt, tracker)
     tracker.log_points(points_in(attempt.attempt_dir))
 
 
-def send_cut_off(attempt: Task, tracker: Tracker) -> None:
-    """Sends again what attempts before this one have measured that left no report: what was under way when
-    they were killed may not have arrived. Raises TrackerError.
+def send_earlier(attempt: Task, tracker: Tracker) -> None:
+    """Sends again what attempts before this one have measured: of one that was killed, stopped or paused,
+    what was under way may not have arrived, whoever wrote its report. Raises TrackerError.
     """
     for number in range(1, attempt.attempt):
-        if not attempt.layout.attempt(attempt.experiment, number).report.exists():
-            _send_one(attempt, number, tracker)
-
-
-def _send_earlier(attempt: Task, tracker: Tracker) -> None:
-    for number in range(1, attempt.attempt):
-        _send_one(attempt, number, tracker)
-
-
-def _send_one(attempt: Task, number: int, tracker: Tracker) -> None:
-    here = attempt.layout.attempt(attempt.experiment, number)
-    tracker.log_points(points_in(here))
-    _send_files(here, number, tracker)
+        here = attempt.layout.attempt(attempt.experiment, number)
+        tracker.log_points(points_in(here))
+        _send_files(here, number, tracker)
 
 
 def _send_files(here: AttemptDir, number: int, tracker: Tracker) -> None:

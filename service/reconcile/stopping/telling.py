@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from service.reconcile.cluster import Backend
 from service.store.records import JobRow
 from trainer.storage.directories import AttemptDir
 from trainer.storage.port import StoredFile
 
-_ASKED = "pause was asked\n"
+_ASKED = "it is to rest at its next record\n"
 
 
 class Telling:
     """Tells jobs, and remembers since when each has been told to end: a service that starts begins anew."""
 
-    def __init__(self) -> None:
+    def __init__(self, grace: timedelta) -> None:
+        """`grace`: how long who makes room for another may take to keep a checkpoint."""
+        self._grace = grace
         self._since: dict[str, datetime] = {}
 
     def since(self, job_id: str) -> datetime | None:
@@ -34,19 +36,31 @@ class Telling:
 
         It is stopped again each pass: a job that is still starting cannot be stopped yet. One that is to rest
         reads of it in the file `pause`, and writes its checkpoint first; before its first record it has none
-        to write, and is stopped as well.
+        to write, and is stopped as well. Who makes room for another is asked to rest, so that nothing is
+        trained twice, and stopped where that lasts longer than the grace.
 
         Raises:
             BackendUnreachable, OSError: it was not told; the next pass does it.
         """
-        if row.stop_asked_at is not None:
-            backend.stop(row.job_id)
+        rests = pause is not None and self._rests(row, now)
+        ends = row.stop_asked_at is not None and not rests
+        if pause is not None and not ends:
+            set_pause(pause, wanted=rests)
+        if ends:
             self._since.setdefault(row.job_id, now)
-        elif pause is not None:
-            wanted = row.pause_requested_at is not None
-            set_pause(pause, wanted=wanted)
-            if wanted and not attempt.metrics.size():
-                backend.stop(row.job_id)
+        put_off = rests and not attempt.metrics.size()
+        if put_off and not attempt.put_off.exists():
+            attempt.put_off.write(_ASKED)  # should the pause be taken back before the job has ended
+        if ends or put_off:
+            backend.stop(row.job_id)
+
+    def _rests(self, row: JobRow, now: datetime) -> bool:
+        """Whether its job is to end at its next record, and not at once."""
+        if row.cancel_requested_at is not None or row.timeout_requested_at is not None:
+            return False
+        if row.preempt_requested_at is not None:
+            return now - row.preempt_requested_at < self._grace
+        return row.pause_requested_at is not None
 
 
 def set_pause(file: StoredFile, *, wanted: bool) -> None:

@@ -129,6 +129,32 @@ def test_a_pause_that_is_taken_back_costs_nothing(world: World) -> None:
     assert (row.state.has_job, row.attempt, row.failures) == (True, 2, 0)
 
 
+@pytest.mark.parametrize("reported", [True, False])
+def test_a_pause_taken_back_before_the_first_record_loses_nothing(world: World, reported: bool) -> None:
+    """The job was stopped for it, and ends after that, with a report or without, seen by another service: it
+    begins again, uncounted.
+    """
+    world.backend.stubborn = True
+    world.add()
+    world.step()
+    world.backend.run("e1-1")
+    world.step()
+    ask(world)
+    world.step()
+    assert world.backend.jobs["e1-1"].stops == 1
+    go_on(world)
+    world.__post_init__()
+    if reported:
+        error = AttemptError(type="Cancelled", message="stopped by SIGTERM")
+        world.leave_report(paused_report().model_copy(update={"error": error}))
+    world.backend.finish("e1-1", JobStatus.STOPPED)
+    world.step()
+    world.step(10)
+    row = world.store.get("e1")
+    assert (row.state.has_job, row.attempt, row.failures) == (True, 2, 0)
+    assert any("a pause that was taken back" in reason for reason in world.reasons())
+
+
 def test_a_file_that_storage_did_not_take_is_written_later(world: World) -> None:
     """The row says what is wanted; each pass makes the file say the same."""
     world.add()

@@ -1,4 +1,4 @@
-"""What the attempts before have measured, and were killed before they could send."""
+"""What the attempts before have measured, and may not have sent before they ended."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from tests.factories import tiny_spec
 from trainer.storage.layout import Storage
 from trainer.task import Task
-from trainer.tracking.run_log import send_cut_off
+from trainer.tracking.run_log import send_earlier
 
 
 class Taken:
@@ -26,8 +26,10 @@ class Taken:
         self.folders.add(folder)
 
 
-def test_only_an_attempt_without_a_report_is_sent_again(tmp_path: Path) -> None:
-    """One with a report has sent all, or noted what is missing; this one's own points are on their way."""
+def test_all_attempts_before_are_sent_again(tmp_path: Path) -> None:
+    """With a report too: a sweep's job writes that of a trial whose process was lost with all that it had not
+    sent. This one's own points are on their way.
+    """
     storage = Storage.at(tmp_path)
     for number in (1, 2, 3):
         here = storage.attempt("e1", number)
@@ -39,6 +41,6 @@ def test_only_an_attempt_without_a_report_is_sent_again(tmp_path: Path) -> None:
     task = Task(
         spec=tiny_spec(), experiment="e1", attempt=3, storage=str(tmp_path), mlflow_uri="http://127.0.0.1:1"
     )
-    send_cut_off(task, tracker)  # type: ignore[arg-type]
-    assert tracker.steps == [2]
-    assert tracker.folders == {"attempts/2"}
+    send_earlier(task, tracker)  # type: ignore[arg-type]
+    assert tracker.steps == [1, 2]
+    assert tracker.folders == {"attempts/1", "attempts/2"}
