@@ -15,11 +15,11 @@ from trainer.base.errors import RegionRebalanceError
 from trainer.base.tee import tee_output
 from trainer.base.text import make_streams_printable
 from trainer.run.arguments import (
-    add_tracking_options,
-    attempt_number,
+    add_resend_options,
     identifier,
     mlflow_tag,
     parse_options,
+    refuse_no_mlflow,
     storage_at,
 )
 from trainer.task import Task
@@ -30,7 +30,6 @@ from trainer.tracking.trouble import TrackerError
 _SECONDS = 1800.0
 # Nobody waits for this job: it gives a slow server more time than a training does.
 _ENVIRONMENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3", "MLFLOW_HTTP_REQUEST_TIMEOUT": "120"}
-_STATUSES = ("FINISHED", "FAILED", "KILLED")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,8 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     make_streams_printable(utf8=True)  # what is printed is log.txt, too
     parser = _parser()
     options = parse_options(parser, arguments)
-    if not options.mlflow_uri:
-        parser.error("--mlflow-uri: is missing; allowed: an MLflow server's address, or MLFLOW_TRACKING_URI")
+    refuse_no_mlflow(parser, options)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -62,7 +60,7 @@ def _catch_up(attempt: Task, options: argparse.Namespace) -> TrackerError | None
     by = f"track {options.number}" if options.number else "track by hand"
     with ExitStack() as opened:
         if options.number:
-            log = attempt.layout.track_request(attempt.experiment, options.number).log.appending()
+            log = attempt.layout.tracked(attempt.experiment).request(options.number).log.appending()
             opened.enter_context(tee_output(opened.enter_context(closing(log))))
         trouble = catch_up(attempt, by=by, status=options.status, seconds=_SECONDS)
         print(_told(attempt.experiment, attempt.attempt, trouble), flush=True)
@@ -78,13 +76,8 @@ def _told(experiment: str, attempts: int, trouble: TrackerError | None) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m trainer.track", description=__doc__)
     parser.add_argument("--experiment", type=identifier, required=True, metavar="ID")
-    add_tracking_options(parser)
+    add_resend_options(parser, usual="what the newest report says; without one the run stays open")
     parser.add_argument("--mlflow-tag", action="append", default=[], type=mlflow_tag, metavar="KEY=VALUE")
-    text = "the run's in the end (default: what the newest report says; without one the run stays open)"
-    parser.add_argument("--status", choices=_STATUSES, help=text)
-    parser.add_argument(
-        "--number", type=attempt_number, help="of the service's request; nobody else gives one"
-    )
     return parser
 
 

@@ -24,6 +24,7 @@ from service.shared.states import State
 from service.store.experiments import Store
 from service.store.new_rows import drawn_trial, new_experiment
 from service.store.records import Experiment, Sweep, Tagged, UnknownExperiment, UnknownSweep
+from sweeps.document.same import sweep_hash
 from sweeps.document.spec import SweepSpec
 from sweeps.results.report import read_sweep_report
 from trainer.base.ends import End
@@ -156,6 +157,7 @@ def _sweep(storage: Storage, name: str) -> tuple[Sweep, list[Tagged]]:
         name=spec.name,
         spec=spec.model_dump_json(),
         created_at=left.began,
+        spec_hash=sweep_hash(spec),
         **columns,
         paused=here.pause.exists() and not columns["state"].ended,
         **demand_of_sweep(spec, ()),

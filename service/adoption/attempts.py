@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
-from service.reconcile.cluster import JobObservation, JobStatus
-from service.reconcile.retries.record import tried_of
-from service.store.attempts.values import AttemptRecord, Tried
+from service.reconcile.retries.remains import remains_of
+from service.store.attempts.values import AttemptRecord
 from service.store.records import JobRow
-from trainer.base.errors import ReportError
 from trainer.storage.directories import AttemptDir
 from trainer.storage.layout import Storage
 from trainer.storage.port import StoredFile
 
-_UNKNOWN = JobObservation(JobStatus.GONE)
 _REASON = "adopted from its run directory"
 
 
@@ -39,29 +35,11 @@ def _found(
     directory: Callable[[int], AttemptDir],
     read: Callable[[StoredFile], Any],
 ) -> Iterator[AttemptRecord]:
-    for number in range(1, row.attempt + 1):
-        here = directory(number)
-        began = _changed(here.spec) or _changed(here.log)
-        if began is None:
-            continue
-        record: dict[str, Any] = {"job_id": f"{row.id}-{number}", "submitted_at": began, "reason": _REASON}
-        report = _report(here, read)
-        tried = Tried(error_type=report.error.type if report is not None and report.error else None)
-        told = asdict(tried_of(tried, _UNKNOWN, report, here)) | {"log": storage.name_of(here.log)}
-        if report is None and number < row.attempt:
-            told |= {"error_type": "JobLost", "ended_at": _changed(here.log) or began}
-        elif report is None and not row.state.has_job:
+    for left in remains_of(row.attempt, directory, read):
+        record: dict[str, Any] = {"job_id": f"{row.id}-{left.number}", "submitted_at": left.began}
+        told = asdict(left.tried) | {"log": storage.name_of(left.here.log), "reason": _REASON}
+        if left.report is None and left.number < row.attempt:
+            told |= {"error_type": "JobLost", "ended_at": left.last_sign}
+        elif left.report is None and not row.state.has_job:
             told |= {"error_type": row.error_type, "ended_at": row.updated_at}
-        yield AttemptRecord(attempt=number, **record, **told)
-
-
-def _report(here: AttemptDir, read: Callable[[StoredFile], Any]) -> Any:
-    try:
-        return read(here.report)
-    except ReportError:
-        return None
-
-
-def _changed(file: StoredFile) -> datetime | None:
-    at = file.modified_ns()
-    return None if at is None else datetime.fromtimestamp(at / 1e9, UTC)
+        yield AttemptRecord(attempt=left.number, **record, **told)

@@ -37,7 +37,7 @@ from service.api.routes import (
     sweeps,
     tokens,
 )
-from service.api.routes.again import extend, extend_sweep
+from service.api.routes.again import extend, extend_sweep, track_sweep
 from service.api.routes.keeping import audit, deletions, gc
 from service.api.routes.running import attempts, pausing
 from service.api.routes.trained import checkpoints, evaluations, exports, followups, predictions
@@ -208,7 +208,7 @@ def _add_entry(app: FastAPI, settings: Settings, probe: str | None) -> None:
 def _add_routes(app: FastAPI, settings: Settings) -> None:
     """All parts of the API, in the order of its documents."""
     trained = (extend, checkpoints, evaluations, predictions, exports, followups)
-    shown = (events, streams, sweeps, extend_sweep, sweep_table, comparisons, reports)
+    shown = (events, streams, sweeps, extend_sweep, track_sweep, sweep_table, comparisons, reports)
     kept = (deletions, audit, gc)
     for part in (experiments, pausing, attempts, outputs, *trained, *shown, *kept):
         _include(app, part.router, HTTPStatus(422), HTTPStatus.SERVICE_UNAVAILABLE)

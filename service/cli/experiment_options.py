@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 
+from service.cli.again.options import add_reuse_option
 from service.cli.option_types import identifier
 from trainer.base.commands import positive
 
@@ -52,8 +53,7 @@ def _of_submit_and_list(added: Mapping[str, argparse.ArgumentParser]) -> None:
     either = added["submit"].add_mutually_exclusive_group()
     either.add_argument("--validate-only", action="store_true", help="only say what it would be")
     either.add_argument("--wait", action="store_true", help="stay until it has ended")
-    text = "take an earlier one of the same spec, code and data, if there is one"
-    added["submit"].add_argument("--reuse", action="store_true", help=text)
+    add_reuse_option(added["submit"], "spec")
     added["submit"].add_argument("--idempotency-key", metavar="KEY", help="the same key stores it only once")
     for name in ("state", "method", "dataset", "tag"):
         text = f"only this {name}; repeat for more" if name != "tag" else "only with KEY or KEY:VALUE"

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from service.client.client import POLL_SECONDS, ApiError, ApiUnreachable, RebalanceClient
+from service.client.client import POLL_SECONDS, ApiUnreachable, RebalanceClient
 from service.shared.endpoints import DEFAULT_API, FILE_NAME, find_api
 from service.shared.states import State
 from trainer.base.ends import ExitCode
@@ -166,23 +166,6 @@ def retry(args: argparse.Namespace, client: RebalanceClient) -> int:
     if args.wait:
         return follow_to_end(args, client, experiment)
     return tell(args, experiment, f"{experiment.state}, attempt {experiment.attempt}")
-
-
-def track(args: argparse.Namespace, client: RebalanceClient) -> int:
-    """Has everything of experiments that have ended sent to MLflow again."""
-    found, code = [], 0
-    for identifier in args.id:
-        try:
-            found.append(client.track(identifier))
-        except ApiError as error:  # one that cannot be sent keeps none of the others back
-            print(f"{identifier}: " + "\n".join(error.lines()), file=sys.stderr)
-            code = ExitCode.BAD_INPUT if error.status < 500 else ExitCode.FAILED
-    if args.json:
-        print_items(found)
-        return code
-    for each in found:
-        print(f"{each.id}  {each.name}: is being sent to MLflow again: rebalance show {each.id}")
-    return code
 
 
 def follow_to_end(args: argparse.Namespace, client: RebalanceClient, experiment: ExperimentPublic) -> int:

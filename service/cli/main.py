@@ -10,7 +10,7 @@ from functools import partial
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from service.cli.again.options import add_again_options, add_sweep_extend_options
+from service.cli.again.options import add_again_options, add_reuse_option, add_sweep_extend_options
 from service.cli.dataset_options import add_dataset_options
 from service.cli.experiment_options import add_experiment_options, add_whose
 from service.cli.failure import fail
@@ -52,7 +52,10 @@ _API_COMMANDS = {
     "resume": ("running.pausing:resume", "go on with one that is paused"),
     "retry": ("experiments:retry", "another attempt at one that failed or was cancelled"),
     "extend": ("again.commands:extend", "further iterations of an experiment that completed, as a new one"),
-    "track": ("experiments:track", "send everything that experiments have measured to MLflow again"),
+    "track": (
+        "again.track:track",
+        "send all that experiments have measured, or a sweep's table, to MLflow again",
+    ),
     "evaluate": ("trained.followups:evaluate", "score a checkpoint again: in other modes, on other data"),
     "evaluations": ("trained.followups:evaluations", "an experiment's evaluations, newest first"),
     "checkpoints": ("trained.checkpoints:checkpoints", "an experiment's checkpoints: list, download, prune"),
@@ -251,6 +254,7 @@ def _sweep(parser: _Parser) -> None:
     either = added["submit"].add_mutually_exclusive_group()
     either.add_argument("--validate-only", action="store_true", help="only list trials and cost")
     either.add_argument("--wait", action="store_true", help="stay for its table")
+    add_reuse_option(added["submit"], "document")
     added["submit"].add_argument("--idempotency-key", metavar="KEY", help="the same key stores it only once")
     added["list"].add_argument("--state", action="append", default=[], help="only this; repeat for more")
     add_whose(added["list"])

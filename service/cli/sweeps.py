@@ -32,10 +32,11 @@ def submit(args: argparse.Namespace, client: RebalanceClient) -> int:
     text = read_spec(args.spec)
     if args.validate_only:
         return _preview(args, client, text)
-    stored = client.submit_sweep(text, idempotency_key=args.idempotency_key)
+    stored = client.submit_sweep(text, idempotency_key=args.idempotency_key, reuse=args.reuse)
     if args.wait:
         return _wait(args, client, stored)
-    return tell(args, stored, f"{stored.state}, {counted(stored.counts.total, 'trial')}")
+    again = f", the same as {stored.duplicate_of}" if stored.duplicate_of else ""
+    return tell(args, stored, f"{stored.state}, {counted(stored.counts.total, 'trial')}{again}")
 
 
 def watch(args: argparse.Namespace, client: RebalanceClient) -> int:
@@ -56,15 +57,18 @@ def list_(args: argparse.Namespace, client: RebalanceClient) -> int:
 
 
 def show(args: argparse.Namespace, client: RebalanceClient) -> int:
-    """One sweep with its trials."""
+    """One sweep with its trials, its attempts and events."""
     sweep = client.sweep(args.id)
     if args.json:
         print_json(sweep)
         return 0
     from service.cli.progress import make_console
+    from service.cli.tables.attempts import print_history
     from service.cli.tables.sweeps import print_sweep
 
-    print_sweep(make_console(), sweep)
+    console = make_console()
+    print_sweep(console, sweep)
+    print_history(console, client.sweep_attempts(args.id), client.sweep_events(args.id))
     return 0
 
 

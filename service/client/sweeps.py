@@ -29,15 +29,25 @@ class SweepCalls(ApiCaller):
     """What can be asked about sweeps; errors are those of every method, see `RebalanceClient.submit`."""
 
     def submit_sweep(
-        self, spec: SweepSpec | Mapping[str, Any] | str, *, idempotency_key: str | None = None
+        self,
+        spec: SweepSpec | Mapping[str, Any] | str,
+        *,
+        idempotency_key: str | None = None,
+        reuse: bool = False,
     ) -> SweepPublic:
-        """The stored sweep. `spec` is a spec, a document, or JSON text, which is sent as it is."""
+        """The stored sweep. `spec` is a spec, a document, or JSON text, which is sent as it is.
+
+        With `reuse` an earlier one of the same document, code and data in its place, if there is one.
+        """
         from service.shared.sweep_schemas import SweepPublic
 
         headers = {"Content-Type": "application/json"}
         if idempotency_key is not None:
             headers["Idempotency-Key"] = idempotency_key
-        return self.ask(SweepPublic, "POST", "/sweeps", content=document_body(spec), headers=headers)
+        params: Params = {"reuse": "true"} if reuse else {}
+        return self.ask(
+            SweepPublic, "POST", "/sweeps", content=document_body(spec), headers=headers, params=params
+        )
 
     def preview_sweep(self, spec: SweepSpec | Mapping[str, Any] | str) -> SweepPreview:
         """The trials a sweep would have, and what they would cost; nothing is stored."""
@@ -69,6 +79,12 @@ class SweepCalls(ApiCaller):
 
         filters: Params = {"state": [*state], "owner": [*owner], "project": [*project]}
         return self.listed(Page[SweepPublic], "/sweeps", filters, limit)
+
+    def track_sweep(self, sweep_id: str) -> SweepPublic:
+        """Sends the own run of one that has ended to MLflow again. 409 for others, and without an MLflow."""
+        from service.shared.sweep_schemas import SweepPublic
+
+        return self.ask(SweepPublic, "POST", f"/sweeps/{segment(sweep_id)}/track")
 
     def sweep_events(self, sweep_id: str) -> Iterator[EventPublic]:
         """Every change of the sweep's own state, oldest first."""

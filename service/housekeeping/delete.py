@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from service.reconcile.cluster import AccessRefused, BackendUnreachable, RunCloser
-from service.reconcile.track_requests import pending_try
+from service.reconcile.track_requests import pending_try, word_of
 from service.store.experiments import Store
 from service.store.records import Conflict, Experiment, StoreUnavailable, Sweep, Unknown
 from trainer.base.errors import RegionRebalanceError
@@ -63,6 +63,7 @@ class Deletion:
         row = self.store.removals.check_sweep(identifier)
         doomed, trials = [], self.store.trials(row.id)
         if artifacts:
+            self._refuse_tracked(row)
             for trial in trials:
                 self._refuse_tracked(trial)
                 doomed.append((Doomed(self.storage.experiment(trial.id)), trial.mlflow_run_id))
@@ -141,10 +142,12 @@ class Deletion:
                     f"MLflow is still to be told how run {run_id} ended: {error}; {wait}"
                 ) from error
 
-    def _refuse_tracked(self, row: Experiment) -> None:
+    def _refuse_tracked(self, row: Experiment | Sweep) -> None:
         """Raises Conflict while a job reads the run directory to send it to MLflow."""
         if pending_try(self.storage, row) is not None:
-            raise Conflict(f"experiment {row.id} is being sent to MLflow again; it can be deleted after that")
+            raise Conflict(
+                f"{word_of(row)} {row.id} is being sent to MLflow again; it can be deleted after that"
+            )
 
 
 def _take_back(marked: Sequence[Doomed]) -> None:

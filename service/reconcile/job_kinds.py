@@ -183,12 +183,14 @@ def job_command(settings: Settings, row: Experiment) -> list[str]:
     return _command(settings, "trainer.job", spec, names)
 
 
-def track_command(settings: Settings, row: Experiment, number: int) -> list[str]:
-    """The line that sends everything of an experiment that has ended to MLflow again."""
-    command = [settings.job_python, "-m", "trainer.track", "--experiment", row.id]
+def track_command(settings: Settings, row: Experiment | Sweep, number: int) -> list[str]:
+    """The line that sends all of an experiment that has ended, or a sweep's own run, to MLflow again."""
+    whose = ["trainer.track", "--experiment"] if isinstance(row, Experiment) else ["sweeps.track", "--sweep"]
+    command = [settings.job_python, "-m", *whose, row.id]
     command += ["--storage", str(settings.layout.root), "--mlflow-uri", settings.mlflow_uri or ""]
     command += ["--number", str(number), "--status", str(row.mlflow_status_due)]
-    return command + [f"--mlflow-tag={key}={value}" for key, value in _mlflow_tags(settings, row).items()]
+    tags = _mlflow_tags(settings, row) if isinstance(row, Experiment) else {}
+    return command + [f"--mlflow-tag={key}={value}" for key, value in tags.items()]
 
 
 def _mlflow_tags(settings: Settings, row: Experiment) -> dict[str, str]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from service.reconcile.decide_trial import Phase, move_of
+from service.reconcile.retries.trials import attempts_of_trial
 from service.shared.settings import Settings
 from service.shared.states import LIVE, WITH_JOB, State
+from service.store.attempts.values import AttemptRecord
 from service.store.experiments import Store
 from service.store.new_rows import drawn_trial
 from service.store.records import Experiment, Move, Sweep
@@ -61,7 +63,7 @@ class Trials:
         begun = self._newly_begun(sweep, now) if phase is Phase.ALIVE else []
         if begun:
             rows += self._store.trials(sweep.id, states=[State.QUEUED], numbers=begun, following=True)
-        self._move(rows, phase, now)
+        self._move(sweep, rows, phase, now)
         for experiment in self._store.trials_to_stop(sweep.id):
             if not self._storage.stop(experiment).exists():
                 self._storage.stop(experiment).write("cancel was asked\n")
@@ -72,16 +74,19 @@ class Trials:
         self._looks.pop(sweep.id, None)
         self._newly_begun(sweep, now)
         while rows := self._store.trials(sweep.id, states=LIVE, following=True, limit=_AT_ONCE):
-            if not self._move(rows, Phase.OVER, now):
+            if not self._move(sweep, rows, Phase.OVER, now):
                 return  # overtaken; the next pass comes back to it
 
-    def _move(self, rows: list[Experiment], phase: Phase, now: datetime) -> int:
+    def _move(self, sweep: Sweep, rows: list[Experiment], phase: Phase, now: datetime) -> int:
         moves, noticed = [], []
+        jobs: list[AttemptRecord] = []  # the sweep's, asked for by the first that moves
         for row in rows:
             with self._confined(row.id):
                 move = self._move_of(row, phase)
                 if move is not None:
-                    moves.append(move)
+                    jobs = jobs or self._store.sweeps.attempts(sweep.id)[0]
+                    tried = attempts_of_trial(self._storage, row.id, sweep, jobs, move.steps[-1])
+                    moves.append(replace(move, tried=tried))
                 newest = self._storage.newest_attempt(row.id)
                 noticed.append((row, read_notices(self._storage.attempt(row.id, newest))))
         self._store.note(noticed, now=now)
@@ -99,7 +104,7 @@ class Trials:
             progress.error, lost_attempts(self._storage, row.id) if progress.error.retryable else 0
         )
         run_id = mlflow_ids(self._storage.mlflow_run(row.id)).get("run_id") if progress.attempt else None
-        record = read_record(self._storage.tracking(row.id)) if progress.attempt else None
+        record = read_record(self._storage.tracked(row.id).record) if progress.attempt else None
         behind = record is not None and record.behind
         return move_of(row, progress, phase, tried_again=again, run_id=run_id, behind=behind)
 

@@ -11,13 +11,15 @@ class AttemptPublic(Public):
     """One try at an experiment, a sweep or a follow-up, as it is on record."""
 
     attempt: int
-    job_id: str = Field(description="In Ray.")
+    job_id: str = Field(description="In Ray; of a trial its sweep's, or its own once it is detached.")
     host: str | None = Field(default=None, description="Of rank 0, else of the job's driver.")
     submitted_at: AwareDatetime
     started_at: AwareDatetime | None = None
     ended_at: AwareDatetime | None = Field(default=None, description="Null while it goes on.")
     job_status: str | None = Field(default=None, description="The cluster's last word.")
-    exit_code: int | None = Field(default=None, description="Of the job's driver.")
+    exit_code: int | None = Field(
+        default=None, description="Of the job's driver; of a trial in its sweep none."
+    )
     error_type: str | None = Field(default=None, description="Class of the error that ended it.")
     reason: str | None = Field(default=None, description="Of the last change of state in it.")
     counted: bool = Field(default=False, description="As a failure of its own: a lost node is none.")

@@ -37,6 +37,10 @@ class TrialPublic(Public):
     progress: Progress | None = None
     cancel_requested_at: AwareDatetime | None = Field(default=None, description="Of the trial by itself.")
     error: ErrorPublic | None = None
+    duplicate_of: str | None = Field(
+        default=None,
+        description="Id of an earlier experiment of the same spec, code and data, when it was stored.",
+    )
 
 
 class SweepLinks(Public):
@@ -50,6 +54,8 @@ class SweepLinks(Public):
     pause: str
     resume: str
     extend: str = ""  # services before had none
+    track: str = ""
+    attempts: str = ""
     mlflow: str | None = None
 
 
@@ -78,6 +84,10 @@ class SweepPublic(Public):
     running: tuple[TrialPublic, ...] = Field(default=(), description="At most 20 that train now.")
     trials: tuple[TrialPublic, ...] | None = None
     mlflow_run_id: str | None = None
+    duplicate_of: str | None = Field(
+        default=None,
+        description="Id of an earlier sweep of the same document, code and data, when it was stored.",
+    )
     notices: tuple[NoticePublic, ...] = Field(
         default=(),
         description="Of the sweep itself; trials have their own, and the table's notes all of them.",

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Integer, bindparam, select, update
 
 from service.shared.states import LIVE, State
-from service.store.attempts.keeping import recorded
+from service.store.attempts.keeping import recorded, replace_all
 from service.store.attempts.values import AttemptRecord
 from service.store.changes import changes_of, event
 from service.store.database import Database, Lead
@@ -138,13 +138,18 @@ class Store(ExperimentRows):
         """A trial gets a job of its own."""
         return {"detached": row.sweep_id is not None, "stopped": False}
 
-    def of_hash(self, spec_hash: str, *, limit: int) -> list[tuple[str, State]]:
-        """Ids and states of experiments of this spec, newest first: of those that completed, or go on and are
-        not to be stopped.
+    def of_hashes(self, hashes: Sequence[str], *, limit: int) -> list[list[tuple[str, State]]]:
+        """For each spec the ids and states of its experiments, newest first: of those that completed, or go
+        on and are not to be stopped.
         """
         with self._database.reading() as connection:
-            rows = connection.execute(_OF_HASH, {"spec_hash": spec_hash, "limit": limit})
-            return [(identifier, State(state)) for identifier, state in rows]
+            return [
+                [
+                    (identifier, State(state))
+                    for identifier, state in connection.execute(_OF_HASH, {"spec_hash": each, "limit": limit})
+                ]
+                for each in hashes
+            ]
 
     def last_started(self) -> str | None:
         """Id of the newest experiment whose job was seen running."""
@@ -243,6 +248,7 @@ class Store(ExperimentRows):
         gone = 0
         with self._database.writing() as connection:
             happened: list[dict[str, Any]] = []
+            tried: dict[str, Sequence[AttemptRecord]] = {}
             for move in moves:
                 row, state = move.row, move.row.state
                 last = move.steps[-1][0]
@@ -254,8 +260,10 @@ class Store(ExperimentRows):
                 for to, reason in move.steps:
                     happened.append(event(row.id, now, move.attempt, state, to, reason))
                     state = to
+                tried[row.id] = move.tried
             if happened:
                 self.record(connection, happened)
+            replace_all(connection, self._kind.singular, tried)
         return gone
 
 

@@ -13,6 +13,7 @@ from service.shared.followup_ids import PREFIXES
 from service.shared.queue.demands import demand_of, demand_of_followup, demand_of_sweep
 from service.shared.states import State
 from service.store.records import Experiment, Followup, Sweep, Tagged
+from sweeps.document.same import sweep_hash
 from sweeps.document.spec import SweepSpec
 from trainer.base.errors import SpecError
 from trainer.spec.followups import AnyRequest
@@ -69,6 +70,7 @@ def new_sweep(
         queued_at=now,
         owner=owner,
         sent=sent,
+        spec_hash=sweep_hash(spec),
         **demand_of_sweep(spec, trials),
     )
 

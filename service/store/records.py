@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from service.shared.queue.demands import Demand
 from service.shared.states import State
-from service.store.attempts.values import NOTHING_SAID, Tried
+from service.store.attempts.values import NOTHING_SAID, AttemptRecord, Tried
 from trainer.base.errors import RegionRebalanceError
 from trainer.spec.followups import FollowupKind
 from trainer.storage.notices import Notice
@@ -161,6 +161,8 @@ class Sweep(JobRow):
     """A grid or search of experiments, run by one job. `paused`: no further trial is to start."""
 
     paused: bool = False
+    spec_hash: str | None = None  # see `sweeps.document.same`
+    duplicate_of: str | None = None  # an earlier one of the same document, code and data, when it was stored
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,12 +176,16 @@ class Followup(JobRow):
 
 @dataclass(frozen=True)
 class Move:
-    """A trial's way through one or more states, to be taken at once, if it still is as it was seen."""
+    """A trial's way through one or more states, to be taken at once, if it still is as it was seen.
+
+    `tried`: all that its run directory tells of its attempts.
+    """
 
     row: Experiment
     attempt: int
     steps: tuple[tuple[State, str], ...]  # with the reason of each
     outcome: Outcome
+    tried: tuple[AttemptRecord, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -104,9 +104,8 @@ class SweepStore(Ledger[Sweep]):
             here = self.read(connection, seen.id, lock=True)
             if here.attempt != seen.attempt or here.state is not State.COMPLETED:
                 raise Conflict(f"sweep {seen.id} is {here.state} in attempt {here.attempt} by now")
-            asked = {
-                name: getattr(grown, name) for name in ("spec", "gpus", "cpus", "most_gpus", "most_cpus")
-            }
+            names = ("spec", "spec_hash", "gpus", "cpus", "most_gpus", "most_cpus")
+            asked = {name: getattr(grown, name) for name in names}
             changes = changes_of_another(sweeps.c.keys(), grown.attempt, now) | asked | {"paused": False}
             self.write(connection, seen.id, **changes)
             self.record(connection, [event(seen.id, now, grown.attempt, here.state, State.QUEUED, reason)])
@@ -116,6 +115,20 @@ class SweepStore(Ledger[Sweep]):
                 part = trials[start : start + _AT_ONCE]
                 self._trials.insert_tagged(connection, part, f"added to sweep {seen.id}")
             return self.read(connection, seen.id)
+
+    def of_hash(self, spec_hash: str, *, limit: int) -> list[tuple[str, State]]:
+        """Ids and states of sweeps of this document, newest first: of those that completed, or go on and are
+        not to be stopped.
+        """
+        here = (
+            sweeps.c.spec_hash == spec_hash,
+            sweeps.c.state.not_in([State.FAILED, State.CANCELLED]),
+            sweeps.c.cancel_requested_at.is_(None),
+            ~sweeps.c.paused,
+        )
+        query = select(sweeps.c.id, sweeps.c.state).where(*here).order_by(sweeps.c.created_at.desc())
+        with self._database.reading() as connection:
+            return [(row.id, State(row.state)) for row in connection.execute(query.limit(limit))]
 
     def queued(self, *, limit: int) -> list[Sweep]:
         """Sweeps to submit, oldest first, those left out that are paused."""

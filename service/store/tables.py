@@ -26,7 +26,7 @@ from sqlalchemy.types import TypeDecorator
 
 from trainer.base.text import storable
 
-SCHEMA = "0012"  # the newest of service/migrations/versions, which these tables are
+SCHEMA = "0013"  # the newest of service/migrations/versions, which these tables are
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -169,6 +169,9 @@ sweeps = Table(
     metadata,
     *_job_columns(),
     Column("paused", Boolean, nullable=False, server_default=false()),
+    Column("spec_hash", String(64)),  # None of those from before it was kept
+    Column("duplicate_of", String(64)),  # an id, no foreign key: what it names may be deleted
+    Index(None, "spec_hash", "created_at"),
     Index(None, "created_at", "id"),
     Index(None, "state", "created_at"),
     Index(None, "owner", "created_at"),

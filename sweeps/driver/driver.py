@@ -72,7 +72,7 @@ class Driver:
             if self._board is not None:
                 self._board.close()
             if self._parent is not None:
-                self._parent.close(report.state)
+                self._parent.close(report.state.mlflow_status, by=f"attempt {self._task.attempt}")
             write_sweep_report(report, self._dir.report)
         refused = report.error is not None and report.error.type == SpecError.__name__
         return ExitCode.BAD_INPUT if refused else report.state.exit_code

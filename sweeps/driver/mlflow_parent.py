@@ -9,20 +9,18 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
 
 from sweeps.document.spec import SweepSpec
 from sweeps.document.stages import added, forms
+from sweeps.driver.mlflow_views import table_view, view_of
 from sweeps.results.table import Table
-from trainer.base.ends import End
+from trainer.base.ends import RunStatus
 from trainer.results.report import AttemptReport
 from trainer.storage.directories import SweepDir
 from trainer.storage.layout import Storage, mlflow_ids
 from trainer.storage.notices import Notice, add_notice
-from trainer.storage.tracking import CODE, Trouble
-from trainer.tracking.content.deltas import DELTA
+from trainer.storage.tracking import CODE, TrackingRecord, Trouble, read_record, write_record
 from trainer.tracking.content.groups import group_of
-from trainer.tracking.content.views import SHOWN, View, parameter_of
 from trainer.tracking.mlflow_compat import LOGGED_ARTIFACTS, NOTE, PARENT_RUN
 from trainer.tracking.mlflow_tracker import MlflowTracker
 from trainer.tracking.run_log import delta_point
@@ -34,6 +32,7 @@ log = logging.getLogger(__name__)
 _SECONDS_BETWEEN_TABLES = 30.0
 _SECONDS_AFTER_FAILURE = 60.0
 _SECONDS_TO_TELL = 90.0
+_MISSING = "Missing there: the sweep's newest table and gains"
 
 
 class ParentRun:
@@ -58,6 +57,7 @@ class ParentRun:
         self._uri = uri
         self._connect = connect
         self._tracker: Tracker | None = None
+        self.trouble: TrackerError | None = None  # the last one, until everything is shown again
         self._shown = self._quiet_until = 0.0
         self._gains: deque[AttemptReport] = deque()  # threads add, one at a time takes
         self._telling = threading.Lock()
@@ -93,6 +93,8 @@ class ParentRun:
         """
         if self._uri is None:
             return
+        if last:
+            self.trouble = None  # what was missing before goes with this
         self._gains.extend(gains)
         if not last and time.monotonic() < self._quiet_until:
             return
@@ -109,11 +111,17 @@ class ParentRun:
             with self._telling:
                 self._tell(self._log_page)
 
-    def close(self, end: End) -> None:
-        """Gives the run its final status."""
+    def close(self, status: RunStatus, *, by: str) -> None:
+        """Gives the run its final status, and notes in storage whether MLflow has what `show` sent last.
+
+        `by` says who sent it: see `TrackingRecord`.
+        """
         if self._tracker is not None:
             tracker = self._tracker
-            self._tell(lambda: tracker.close(end.mlflow_status))
+            self._tell(lambda: tracker.close(status))
+        if self._uri is not None:
+            with suppress(OSError):
+                self._note(by)
 
     def _tell(self, work: Callable[[], object]) -> None:
         """Does it, or notices why MLflow does not take it."""
@@ -122,12 +130,26 @@ class ParentRun:
                 within(_SECONDS_TO_TELL, work)
         except TrackerError as error:
             log.warning("%s; the sweep goes on", error.told)
-            self._tracker = None
+            self._tracker, self.trouble = None, error
             self._quiet_until = time.monotonic() + _SECONDS_AFTER_FAILURE
-            text = f"{error.told}. Missing there: the sweep's newest table and gains, until they are taken"
-            attempt = self._directory.attempt(max(1, self._directory.newest_attempt()))
             with suppress(OSError):
-                add_notice(attempt, Notice(code=CODE, text=text))
+                self._notice(f"{error.told}. {_MISSING}, until they are taken")
+
+    def _note(self, by: str) -> None:
+        """Raises OSError."""
+        record = self._directory.tracked.record
+        before, error = read_record(record), self.trouble
+        if error is not None:
+            text = f"{error.told}. {_MISSING}"
+            write_record(record, TrackingRecord(state="behind", by=by, trouble=error.kind, text=text))
+            return
+        write_record(record, TrackingRecord(state="ok", by=by))
+        if before is not None and before.behind:
+            self._notice("tracking caught up: nothing of the sweep's own run is missing in MLflow any more")
+
+    def _notice(self, text: str) -> None:
+        attempt = self._directory.attempt(max(1, self._directory.newest_attempt()))
+        add_notice(attempt, Notice(code=CODE, text=text))
 
     def _open(self) -> Tracker:
         assert self._uri is not None
@@ -194,46 +216,3 @@ class ParentRun:
         for file in (view, *self._directory.tables.values()):
             if file.exists():
                 tracker.log_file(file.local)
-
-
-def view_of(sweep: SweepSpec, identifier: str) -> View:
-    """Its trials by what they differ in: scores, gains and curves."""
-    scores = tuple(dict.fromkeys((sweep.metric, *SHOWN)))
-    varied = [parameter_of(axis.pointer) for axis in sweep.axes]
-    return View(
-        key=f"rebalance-{identifier}",
-        title="Its trials compared",
-        runs=f"tags.`rebalance.sweep` = '{identifier}' AND tags.`rebalance.row` LIKE '%'",
-        params=[*(("method.kind",) if sweep.variants else ()), *varied],
-        metrics=[*scores, *(f"{DELTA}{name}" for name in scores)],
-    )
-
-
-def table_view(table: Table) -> dict[str, Any]:
-    """{"columns": […], "data": [[…]]}: a line for each mode and row, rounded; table.csv has all digits."""
-    scores = list(table.blocks[0].rows[0].scores)
-    spreads = [name for score in scores for name in (score, f"{score} std")]
-    columns = ["mode", "row", *spreads, f"delta {table.metric}", "p", "n", "stopped", "unfinished"]
-    data = [
-        [
-            block.mode,
-            row.row,
-            *(
-                _rounded(value, 2)
-                for score in scores
-                for value in (row.scores[score].mean, row.scores[score].std)
-            ),
-            _rounded(row.delta, 2),
-            _rounded(row.p_value, 4),
-            len(row.seeds),
-            row.stopped,
-            row.unfinished,
-        ]
-        for block in table.blocks
-        for row in block.rows
-    ]
-    return {"columns": columns, "data": data}
-
-
-def _rounded(value: float | None, digits: int) -> float | None:
-    return None if value is None else round(value, digits)

@@ -67,7 +67,7 @@ def test_a_training_is_sent_once_the_credentials_are_right(
     password.write_text(WRONG)
     report = train(storage, "e1", locked)
     assert report.state == "completed"
-    record = read_record(storage.tracking("e1"))
+    record = read_record(storage.tracked("e1").record)
     assert record is not None
     assert (record.state, record.trouble) == ("behind", Trouble.LOCKED)
     assert "MLflow refuses the credentials: " in str(read_notices(storage.attempt("e1", 1)))

@@ -168,7 +168,7 @@ def test_everything_comes_back(mlflow: Mlflow, tmp_path: Path) -> None:
     assert time.monotonic() - began < LIMIT_SECONDS
     assert third.state == "completed"
     assert third.mlflow_run_id is None
-    record = read_record(storage.tracking("e3"))
+    record = read_record(storage.tracked("e3").record)
     assert record is not None
     assert (record.state, record.trouble) == ("behind", Trouble.UNREACHABLE)
     assert record.text in [notice.text for notice in third.notices]
@@ -180,7 +180,7 @@ def test_everything_comes_back(mlflow: Mlflow, tmp_path: Path) -> None:
     for _ in range(2):
         assert track(arguments) == 0
         assert content(mlflow, mlflow_ids(storage.mlflow_run("e3"))["run_id"]) == expected
-    assert read_record(storage.tracking("e3")) is not None
+    assert read_record(storage.tracked("e3").record) is not None
     runs, wanted = MlflowRuns(mlflow.uri), mlflow_ids(storage.mlflow_run("e3"))
     run = {wanted["run_id"]: wanted["experiment_id"]}
     assert runs.look(run) == {wanted["run_id"]: RunFact.THERE}

@@ -8,11 +8,11 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, get_args
 from urllib.parse import urlsplit
 
 from trainer.base.data_roots import DataRoot, parse_root
-from trainer.base.ends import ExitCode
+from trainer.base.ends import ExitCode, RunStatus
 from trainer.spec.capacity import parse_machines
 from trainer.spec.recipes import Machines
 from trainer.storage.layout import Storage
@@ -30,6 +30,22 @@ def add_tracking_options(parser: argparse.ArgumentParser) -> None:
         help="shared by all nodes (default: REBALANCE_STORAGE, or %(default)s)",
     )
     parser.add_argument("--mlflow-uri", default=os.environ.get("MLFLOW_TRACKING_URI"))
+
+
+def add_resend_options(parser: argparse.ArgumentParser, *, usual: str) -> None:
+    """Those of a command that sends everything to MLflow again; `usual` says which status is the default."""
+    add_tracking_options(parser)
+    text = f"the run's in the end (default: {usual})"
+    parser.add_argument("--status", choices=get_args(RunStatus), help=text)
+    parser.add_argument(
+        "--number", type=attempt_number, help="of the service's request; nobody else gives one"
+    )
+
+
+def refuse_no_mlflow(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Ends a command that sends to an MLflow that is not named."""
+    if not options.mlflow_uri:
+        parser.error("--mlflow-uri: is missing; allowed: an MLflow server's address, or MLFLOW_TRACKING_URI")
 
 
 def add_shared_options(parser: argparse.ArgumentParser) -> None:

@@ -144,8 +144,9 @@ def under_ray_train(
         run_config=RunConfig(
             name="ray_train",
             storage_path=str(directory.path),
-            # Retrying is the reconciler's decision: it sees causes that Ray Train does not.
-            failure_config=FailureConfig(max_failures=0),
+            # Retrying is the reconciler's decision: it sees causes that Ray Train does not. Where a node went
+            # while the group started, that would be tried for ever; a busy host may be late twice.
+            failure_config=FailureConfig(max_failures=0, controller_failure_limit=2),
         ),
     )
     nodes = alive_nodes()

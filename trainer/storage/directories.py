@@ -159,6 +159,10 @@ class SweepDir:
         return self.folder.file("mlflow.json")
 
     @property
+    def tracked(self) -> TrackedDir:
+        return TrackedDir(self.folder)
+
+    @property
     def end(self) -> StoredFile:
         """How it ended, where no report says so; the service's own note."""
         return self.folder.file("end.json")
@@ -172,8 +176,32 @@ class SweepDir:
 
 
 @dataclass(frozen=True)
+class TrackedDir:
+    """runs/EXPERIMENT/ or sweeps/SWEEP/, as far as it is about the copy in MLflow."""
+
+    folder: StoredFolder
+
+    @property
+    def record(self) -> StoredFile:
+        """How the last one to send something fared: see `trainer.storage.tracking`."""
+        return self.folder.file("tracking.json")
+
+    @property
+    def requests(self) -> StoredFolder:
+        """N/ for each time that everything was to be sent again: see `TrackDir`."""
+        return self.folder.folder("track")
+
+    def request(self, number: int) -> TrackDir:
+        return TrackDir(self.requests.folder(str(number)))
+
+    def newest_request(self) -> int:
+        """The highest number among those requests, 0 where there is none."""
+        return newest_number(self.requests)
+
+
+@dataclass(frozen=True)
 class TrackDir:
-    """runs/EXPERIMENT/track/N/: written by the service, its log by the job that sends."""
+    """…/track/N/: written by the service, its log by the job that sends."""
 
     folder: StoredFolder
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.storage.directories import AttemptDir, FollowupDir, SweepDir, TrackDir, newest_number
+from trainer.storage.directories import AttemptDir, FollowupDir, SweepDir, TrackedDir, newest_number
 from trainer.storage.port import StoredFile, StoredFolder
 from trainer.storage.posix import PosixFolder
 
@@ -89,20 +89,8 @@ class Storage:
         """Of a trial, which one its scores are compared with: see `trainer.storage.reference`."""
         return self.experiment(experiment).file("reference.json")
 
-    def tracking(self, experiment: str) -> StoredFile:
-        """How the last one fared who sent something to MLflow: see `trainer.storage.tracking`."""
-        return self.experiment(experiment).file("tracking.json")
-
-    def track_requests(self, experiment: str) -> StoredFolder:
-        """N/ for each time that everything was to be sent to MLflow again: see `TrackDir`."""
-        return self.experiment(experiment).folder("track")
-
-    def track_request(self, experiment: str, number: int) -> TrackDir:
-        return TrackDir(self.track_requests(experiment).folder(str(number)))
-
-    def newest_track_request(self, experiment: str) -> int:
-        """The highest number among those requests, 0 where there is none."""
-        return newest_number(self.track_requests(experiment))
+    def tracked(self, experiment: str) -> TrackedDir:
+        return TrackedDir(self.experiment(experiment))
 
     @property
     def waiting(self) -> StoredFile:

@@ -1,4 +1,4 @@
-"""What is known of MLflow's copy of an experiment: tracking.json, and who asked to send it again."""
+"""What is known of MLflow's copy of an experiment or sweep: tracking.json, and who asked to send it again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 from pydantic import AwareDatetime, Field, ValidationError
 
 from trainer.base.strict_model import StrictModel
-from trainer.storage.layout import Storage
+from trainer.storage.directories import TrackedDir
 from trainer.storage.port import StoredFile
 
 Document = TypeVar("Document", bound=StrictModel)
@@ -58,7 +58,7 @@ class TrackingRecord(StrictModel):
 
 
 class TrackRequest(StrictModel):
-    """Somebody wants everything sent to MLflow again: runs/EXPERIMENT/track/N/, N from 1."""
+    """Somebody wants everything sent to MLflow again: …/track/N/, N from 1."""
 
     asked_at: AwareDatetime = Field(strict=False)
     by_person: bool
@@ -75,21 +75,21 @@ def write_record(file: StoredFile, record: TrackingRecord) -> None:
     file.write(record.model_dump_json() + "\n")
 
 
-def read_requests(storage: Storage, experiment: str) -> Iterator[tuple[int, TrackRequest]]:
+def read_requests(place: TrackedDir) -> Iterator[tuple[int, TrackRequest]]:
     """Every request by its number, newest first, up to one that is missing or damaged."""
-    number = storage.newest_track_request(experiment)
+    number = place.newest_request()
     while number:
-        found = _read(TrackRequest, storage.track_request(experiment, number).request)
+        found = _read(TrackRequest, place.request(number).request)
         if found is None:
             return
         yield number, found
         number -= 1
 
 
-def write_request(storage: Storage, experiment: str, request: TrackRequest) -> int:
+def write_request(place: TrackedDir, request: TrackRequest) -> int:
     """Notes a request, before anything is done about it; its number. Raises OSError."""
-    number = storage.newest_track_request(experiment) + 1
-    storage.track_request(experiment, number).request.write(request.model_dump_json() + "\n")
+    number = place.newest_request() + 1
+    place.request(number).request.write(request.model_dump_json() + "\n")
     return number
 
 

@@ -27,7 +27,7 @@ class TrackingOutcome:
     @property
     def behind(self) -> bool:
         """Whether something that was to be sent before is missing."""
-        record = read_record(self.storage.tracking(self.experiment))
+        record = read_record(self.storage.tracked(self.experiment).record)
         return record is not None and record.behind
 
     def trouble(self, error: TrackerError, missing: str) -> None:
@@ -58,7 +58,7 @@ class TrackingOutcome:
             self._notice(Notice(code=CODE, text=text))
 
     def _write(self, record: TrackingRecord) -> None:
-        write_record(self.storage.tracking(self.experiment), record)
+        write_record(self.storage.tracked(self.experiment).record, record)
 
     def _notice(self, notice: Notice) -> None:
         add_notice(self.storage.attempt(self.experiment, self.attempt), notice)

@@ -13,6 +13,7 @@ from service.store.new_rows import trial_row
 from service.store.records import Conflict, Sweep, Tagged
 from sweeps.document.expand import Trial, count_trials, expand
 from sweeps.document.resolve import resolve_trials
+from sweeps.document.same import sweep_hash
 from sweeps.document.spec import SweepSpec, parse_sweep
 from sweeps.document.stages import SweepExtension, asked_at, extended
 from trainer.base.errors import Problem, SpecError
@@ -52,7 +53,8 @@ def grown_sweep(row: Sweep, asked: SweepExtension, settings: Settings, now: date
     demand = demand_of_sweep(spec, [each.spec for each in trials])
     taken = {name: demand[name] for name in ("gpus", "cpus", "most_gpus", "most_cpus")}
     attempt = _next_attempt(row, settings.layout)
-    changed = replace(row, spec=spec.model_dump_json(), attempt=attempt, **taken)
+    known = sweep_hash(spec)
+    changed = replace(row, spec=spec.model_dump_json(), spec_hash=known, attempt=attempt, **taken)
     if spec.search == "optuna":
         return Grown(changed, (), f"extended: {counted(asked.trials or 0, 'further draw')}")
     rows = tuple(

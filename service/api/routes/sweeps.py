@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -11,6 +13,8 @@ from pydantic import BaseModel, Field
 
 from service.api.again.longer import refuse_continues
 from service.api.again.more import refuse_grown
+from service.api.again.same import Lookback
+from service.api.again.same_sweep import earlier_same_sweep, with_duplicates
 from service.api.bodies import SENT, JsonBodyDep, as_it_came, json_body
 from service.api.dependencies import (
     FactsDep,
@@ -39,7 +43,7 @@ from service.shared.states import State
 from service.shared.sweep_schemas import SweepPreview, SweepPublic
 from service.store.experiments import Store
 from service.store.new_rows import new_sweep, trial_row
-from service.store.records import Filters
+from service.store.records import Filters, Sweep, Tagged
 from sweeps.document.cost import cost_of
 from sweeps.document.estimate import pixel_seconds, stored_reports
 from sweeps.document.expand import Trial, count_trials, expand
@@ -95,7 +99,10 @@ class SweepQuery(BaseModel):
     status_code=HTTPStatus.CREATED,
     openapi_extra=_BODY,
     responses={
-        200: {"model": SweepPreview, "description": "What it would do, with validate_only=true."},
+        200: {
+            "model": SweepPreview | SweepPublic,
+            "description": "What it would do, with validate_only=true; an earlier one, with reuse=true.",
+        },
         201: {"headers": LOCATION},
         **documented(*map(HTTPStatus, (400, 408, 409, 413, 415))),
     },
@@ -113,6 +120,9 @@ def create(
     machines: MachinesDep,
     owner: OwnerDep,
     validate_only: Annotated[bool, Query(description="Only list the trials and their cost.")] = False,
+    reuse: Annotated[
+        bool, Query(description="Answer with an earlier one of the same document, code and data, if any.")
+    ] = False,
 ) -> SweepPublic | SweepPreview:
     """Stores a sweep with all its trials and queues it, as one job. A trial is an ordinary experiment."""
     document = parse_document(body)
@@ -132,24 +142,21 @@ def create(
         if validate_only:
             response.status_code = HTTPStatus.OK
             return _preview(spec, trials, settings)
-        room()
-        now = utc_now()
-        sizes = [each.spec for each in trials]
-        new = new_sweep(
-            spec,
-            now=now,
-            key=idempotency_key,
-            request_hash=asked,
-            trials=sizes,
-            owner=owner,
-            sent=text_of(body),
-        )
-        # What optuna draws is known only when it has drawn it: see service/reconcile/trial_follower.py.
-        known = trials if spec.search != "optuna" else ()
-        rows = [(trial_row(new, each.number, each.row, each.spec, now), each.spec.tags) for each in known]
-        row = store.sweeps.create(new, rows)
-        same_request(row, asked)
-        wake()
+        if not reuse:
+            room()  # first: what has no room costs nothing more
+        lookback = Lookback(store, settings)
+        same = earlier_same_sweep(spec, trials, store, lookback)
+        if reuse and same is not None:
+            response.status_code, row = HTTPStatus.OK, store.sweeps.get(same)
+        else:
+            if reuse:
+                room()
+            sizes = [each.spec for each in trials]
+            new = new_sweep(spec, now=utc_now(), key=idempotency_key, request_hash=asked, trials=sizes)
+            new = replace(new, owner=owner, sent=text_of(body), duplicate_of=same)
+            row = store.sweeps.create(new, with_duplicates(_rows(new, spec, trials), lookback))
+            same_request(row, asked)
+            wake()
     response.headers["Location"] = f"/sweeps/{row.id}"
     return _current(row.id, store, settings, facts, queue, trials=0)
 
@@ -252,6 +259,14 @@ def _current(
     return sweep_public(
         row, store, settings, facts, queue, counted=store.sweeps.counts([sweep_id]), trials=trials
     )
+
+
+def _rows(new: Sweep, spec: SweepSpec, trials: Sequence[Trial]) -> list[Tagged]:
+    """What optuna draws is known only when it has drawn it: see service/reconcile/trial_follower.py."""
+    known = trials if spec.search != "optuna" else ()
+    return [
+        (trial_row(new, each.number, each.row, each.spec, new.created_at), each.spec.tags) for each in known
+    ]
 
 
 def _request_hash(document: object) -> str:

@@ -76,6 +76,7 @@ def sweep_public(
         running=tuple(trial_public(each, spec, settings) for each in busy),
         trials=None if trials is None else tuple(trial_public(each, spec, settings) for each in listed),
         mlflow_run_id=row.mlflow_run_id,
+        duplicate_of=row.duplicate_of,
         notices=notices_public(row),
         links=_links(row, settings, facts),
     )
@@ -109,6 +110,7 @@ def trial_public(row: Experiment, sweep: SweepSpec, settings: Settings) -> Trial
         progress=Progress(**progress) if progress else None,
         cancel_requested_at=row.cancel_requested_at,
         error=error_public(row),
+        duplicate_of=row.duplicate_of,
     )
 
 
@@ -158,7 +160,7 @@ def _word(state: State) -> str:
 
 def _links(row: Sweep, settings: Settings, facts: RunFacts) -> SweepLinks:
     here = f"/sweeps/{row.id}"
-    names = ("events", "table", "cancel", "pause", "resume", "extend")
+    names = ("events", "attempts", "table", "cancel", "pause", "resume", "extend", "track")
     return SweepLinks(
         self=here,
         **{name: f"{here}/{name}" for name in names},

@@ -24,7 +24,7 @@ def tracking_public(row: Experiment, settings: Settings, facts: RunFacts) -> Tra
         return None
     runs = runs_in([settings.layout.mlflow_run(row.id)])
     fact = next(iter(facts.of(runs).values()), None)
-    record = read_record(settings.layout.tracking(row.id))
+    record = read_record(settings.layout.tracked(row.id).record)
     sending = row.state.ended and pending_try(settings.layout, row) is not None
     return tracking_of(row, record, fact, noted=bool(runs), sending=sending)
 

@@ -1,4 +1,4 @@
-"""The form of an experiment: from its fields to what POST /experiments takes, from problems to fields."""
+"""Forms of documents: from fields to what POST /experiments or /sweeps takes, from problems to fields."""
 
 from __future__ import annotations
 
@@ -35,8 +35,12 @@ class Asked(NamedTuple):
     problems: tuple[Problem, ...]
 
 
-def asked_for(fields: Mapping[str, str]) -> Asked:
-    """The document; a field that is empty says nothing, and the JSON says whatever has no field."""
+def asked_for(fields: Mapping[str, str], pointers: Mapping[str, str] = POINTERS) -> Asked:
+    """The document; a field that is empty says nothing, and the JSON says whatever has no field.
+
+    Args:
+        pointers: where each field stands in the document, by its name.
+    """
     try:
         sent = parse_document(fields[DOCUMENT].encode()) if fields.get(DOCUMENT, "").strip() else {}
     except (MalformedDocument, UnicodeEncodeError) as error:
@@ -44,28 +48,34 @@ def asked_for(fields: Mapping[str, str]) -> Asked:
     if not isinstance(sent, dict):
         return Asked({}, (Problem("", "the JSON is no object", "an object, such as {}"),))
     problems: list[Problem] = []
-    for name, pointer in POINTERS.items():
+    for name, pointer in pointers.items():
         text = fields.get(name, "").strip()
-        if text and not _put(sent, pointer, _value(name, text)):
-            problems.append(Problem(pointer, "is in the JSON below as well", "one of the two places"))
+        if text and not put(sent, pointer, _value(name, text)):
+            problems.append(twice(pointer))
     return Asked(sent, tuple(problems))
 
 
-def field_of(pointer: str) -> str:
-    """Which field a problem is shown at: the one whose part of the document it is in, else the JSON."""
-    parts = pointer.split("/")
-    for name, own in POINTERS.items():
-        if own.split("/") == parts[: own.count("/") + 1]:
+def twice(pointer: str) -> Problem:
+    """What a field says that the JSON says, too."""
+    return Problem(pointer, "is in the JSON below as well", "one of the two places")
+
+
+def field_of(pointer: str, pointers: Mapping[str, str] = POINTERS) -> str:
+    """Which field a problem is shown at: the one whose part of the document it is in, else the first of those
+    that it is about, else the JSON.
+    """
+    for name, own in pointers.items():
+        if f"{pointer}/".startswith(f"{own}/"):
             return name
-    whole = {f"/{own.split('/')[1]}": name for name, own in reversed(POINTERS.items()) if own.count("/") > 1}
-    return whole.get(pointer, DOCUMENT)
+    about = (name for name, own in pointers.items() if pointer and own.startswith(f"{pointer}/"))
+    return next(about, DOCUMENT)
 
 
-def by_field(problems: Sequence[Problem]) -> dict[str, list[str]]:
+def by_field(problems: Sequence[Problem], pointers: Mapping[str, str] = POINTERS) -> dict[str, list[str]]:
     """What is said at each field, in the words of the API."""
     told: dict[str, list[str]] = {}
     for each in problems:
-        name = field_of(each.pointer)
+        name = field_of(each.pointer, pointers)
         where = f"{each.pointer}: " if name == DOCUMENT and each.pointer else ""
         told.setdefault(name, []).append(f"{where}{each.got}; allowed: {each.allowed}")
     return told
@@ -87,7 +97,7 @@ def number_of(text: str) -> Any:
     return text
 
 
-def _put(document: dict[str, Any], pointer: str, value: Any) -> bool:
+def put(document: dict[str, Any], pointer: str, value: Any) -> bool:
     """Puts a value where nothing is yet; False, and nothing is changed, where something is."""
     *parents, last = pointer.split("/")[1:]
     for each in parents:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Annotated
 from urllib.parse import parse_qsl
@@ -11,11 +12,12 @@ from fastapi import Depends, Request
 from service.api.bodies import body_of, declared_type
 from service.api.entry.owners import owners
 from service.api.entry.sessions import FORM_HEADER, FORM_TOKEN, refuse_foreign
-from service.api.requests import BODY_LIMIT_BYTES, NotForm
+from service.api.requests import BODY_LIMIT_BYTES, NotForm, document_hash
 from trainer.base.documents import MalformedDocument
 
 _FORM = "application/x-www-form-urlencoded"
 _MOST_FIELDS = 100
+ONCE = "once"  # the field that is drawn anew with each form
 
 
 async def _own_form(request: Request) -> Mapping[str, str]:
@@ -41,6 +43,15 @@ async def _own_form(request: Request) -> Mapping[str, str]:
     await owners(request)  # only now: who sends a form that is none of ours learns nothing of whose it is
     sent.pop(FORM_TOKEN, None)
     return sent
+
+
+def once(sent: Mapping[str, str], document: object) -> str | None:
+    """The idempotency key of a form that came with one: sent again as it is, it stores nothing more; changed,
+    it does.
+    """
+    if not sent.get(ONCE):
+        return None
+    return hashlib.sha256(f"{sent[ONCE]} {document_hash(document)}".encode()).hexdigest()
 
 
 OWN_FORM = Depends(_own_form)  # of every route that changes something

@@ -18,6 +18,7 @@ from service.api.web.pages import (
     overview,
     queue,
     submit,
+    submit_sweep,
     sweep,
 )
 from service.shared.settings import Settings
@@ -28,6 +29,7 @@ def install(app: FastAPI, settings: Settings) -> None:
     for part in (
         overview,
         submit,
+        submit_sweep,
         experiment,
         sweep,
         followup,

@@ -41,6 +41,12 @@ def add_sweep_extend_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--wait", action="store_true", help="stay for its table")
 
 
+def add_reuse_option(parser: argparse.ArgumentParser, what: str) -> None:
+    """`--reuse` of a command that submits."""
+    text = f"take an earlier one of the same {what}, code and data, if there is one"
+    parser.add_argument("--reuse", action="store_true", help=text)
+
+
 def _axis(text: str) -> tuple[str, list[Any]]:
     pointer, equals, values = text.partition("=")
     try:

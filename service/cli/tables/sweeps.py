@@ -111,6 +111,8 @@ def print_sweep(console: Console, sweep: SweepPublic) -> None:
         grid.add_row("error", f"[red]{cell(sweep.error.type)}[/]: {cell(sweep.error.message)}")
     for notice in sweep.notices:
         grid.add_row("notice", cell(notice_text(notice)))
+    if sweep.duplicate_of:
+        grid.add_row("same as", sweep.duplicate_of)
     if sweep.links.mlflow:
         grid.add_row("MLflow", cell(sweep.links.mlflow))
     console.print(grid)
@@ -126,6 +128,9 @@ def trials_table(sweep: SweepPublic) -> Table:
     table = make_table(
         "experiment", "state", "row", "seed", "progress", sweep.spec["metric"], right=3, fold=(2,)
     )
+    again = any(trial.duplicate_of for trial in (sweep.trials or ())[:_MOST_SHOWN])
+    if again:
+        table.add_column("same as")
     for trial in (sweep.trials or ())[:_MOST_SHOWN]:
         state = "stopped early" if trial.stopped else str(trial.state)
         at = f"{trial.progress.iteration}/{trial.progress.iterations}" if trial.progress else ""
@@ -133,7 +138,8 @@ def trials_table(sweep: SweepPublic) -> Table:
         state = f"[{COLOURS[trial.state]}]{state}[/]" + (", on its own" if trial.detached else "")
         if not trial.state.ended:
             state += _asked(trial) or ("" if trial.detached else _asked(sweep))
-        table.add_row(trial.experiment, state, cell(trial.row), str(trial.seed), at, value)
+        same = (trial.duplicate_of or "",) if again else ()
+        table.add_row(trial.experiment, state, cell(trial.row), str(trial.seed), at, value, *same)
     return table
 
 

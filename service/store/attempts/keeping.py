@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any, Protocol
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, Table, and_, insert, literal, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Table,
+    and_,
+    bindparam,
+    insert,
+    literal,
+    select,
+    update,
+)
 
 from service.shared.states import State
 from service.store.attempts.values import AttemptRecord, Tried
@@ -83,6 +94,17 @@ def keep(connection: Connection, kind: str, owner: str, found: Sequence[AttemptR
     if found:
         rows = [{"kind": kind, "owner_id": owner, **asdict(each)} for each in found]
         connection.execute(insert(attempts), rows)
+
+
+def replace_all(connection: Connection, kind: str, found: Mapping[str, Sequence[AttemptRecord]]) -> None:
+    """Records attempts by their owner, instead of what is on record of these attempts."""
+    rows = [{"kind": kind, "owner_id": who, **asdict(each)} for who, its in found.items() for each in its]
+    if not rows:
+        return
+    same = (attempts.c[name] == bindparam(f"its_{name}") for name in ("owner_id", "kind", "attempt"))
+    here = [{f"its_{name}": row[name] for name in ("owner_id", "kind", "attempt")} for row in rows]
+    connection.execute(attempts.delete().where(*same), here)
+    connection.execute(insert(attempts), rows)
 
 
 def read(

@@ -42,6 +42,7 @@ def addresses(lab: Lab) -> Mapping[str, str]:
         "queue": "/ui/queue",
         "audit": "/ui/audit",
         "submit": "/ui/submit",
+        "submit a sweep": "/ui/submit/sweep",
         "completed": f"/ui/experiments/{first}",
         "longer": f"/ui/experiments/{first}/extend",
         "failed": f"/ui/experiments/{failed}",

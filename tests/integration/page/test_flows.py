@@ -6,6 +6,7 @@ import re
 from html import unescape
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from service.shared.states import State
@@ -211,6 +212,39 @@ def test_a_sweep_is_followed_paused_and_cancelled(browser: Browser, lab: Lab) ->
         page.get_by_role("link", name="its experiments").click()
         expect(page.locator("#experiments tbody tr")).to_have_count(4)
         assert not seen.errors
+
+
+def test_a_sweep_is_asked_for_by_a_form(browser: Browser, lab: Lab) -> None:
+    """On a phone: a value that is refused is told at its line; the trials are listed, and then stored."""
+    with watched(browser, width=390, height=844) as seen:
+        page = seen.page
+        page.goto(f"{lab.service.url}/ui/sweeps")
+        page.get_by_role("link", name="Submit a sweep").click()
+        page.get_by_label("Name", exact=True).fill("by a form")
+        page.get_by_label("Data set").select_option("digit_scenes")
+        page.get_by_label("Model").fill("small")
+        page.get_by_label("Method").select_option("region_rebalance")
+        page.get_by_label("Seeds").fill("0, 1")
+        page.get_by_label("Field 2", exact=True).fill("/method/lambda")
+        values = page.get_by_label("Values of field 2")
+        values.fill("0, -1")
+        page.get_by_role("button", name="Only list its trials").click()
+        expect(page.get_by_role("alert").get_by_role("heading")).to_have_text("Nothing was stored")
+        expect(values).to_have_accessible_description(re.compile("-1 is below the minimum"))
+        found = Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
+        values.fill("0, 0.3, 0.5")
+        page.get_by_role("button", name="Only list its trials").click()
+        expect(page.locator("#trials tbody tr")).to_have_count(6)
+        expect(page.get_by_role("region", name="Trials it would have")).to_contain_text("lambda=0.3")
+        assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+        page.get_by_role("button", name="Submit", exact=True).click()
+        expect(page).to_have_url(re.compile("/ui/sweeps/swp-[0-9a-f]{10}$"))
+        expect(page.get_by_role("heading", level=1)).to_have_text("by a form")
+        sweep = page.url.rpartition("/")[2]
+        assert [row.trial for row in lab.store.trials(sweep)] == [0, 1, 2, 3, 4, 5]
+        page.get_by_role("link", name="Submit one like it").click()
+        expect(page.get_by_label("Everything else, as JSON")).to_have_value(re.compile("/method/lambda"))
 
 
 def test_experiments_are_chosen_and_compared(browser: Browser, lab: Lab) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 from fastapi import APIRouter
 
 from service.api.again.more import grown_sweep
+from service.api.again.same import Lookback
+from service.api.again.same_sweep import with_duplicates
 from service.api.bodies import JsonBodyDep, json_body
 from service.api.dependencies import FactsDep, QueueDep, RoomDep, SettingsDep, StoreDep, WakeDep
 from service.api.problems import documented
@@ -50,6 +52,7 @@ def extend(
     room()
     now = utc_now()
     grown = grown_sweep(row, asked, settings, now)
-    store.sweeps.extend(row, grown.row, grown.trials, reason=grown.reason, now=now)
+    trials = with_duplicates(grown.trials, Lookback(store, settings))
+    store.sweeps.extend(row, grown.row, trials, reason=grown.reason, now=now)
     wake()
     return sweeps.show(sweep_id, store, settings, facts, queue, trials=0)

@@ -31,7 +31,7 @@ _NOT_FOUND = documented(HTTPStatus.NOT_FOUND)
 def of_experiment(
     experiment_id: str, store: StoreDep, cursor: After = 0, limit: Limit = 100
 ) -> Page[AttemptPublic]:
-    """Each job of its own: where it ran, when, and what ended it. A trial that its sweep runs has none."""
+    """Each try: where it ran, when, and what ended it; of a trial under the job of its sweep."""
     return _page(store, experiment_id, cursor, limit, logs=f"/experiments/{experiment_id}/logs")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import secrets
 from collections.abc import Mapping, Sequence
@@ -11,23 +10,19 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from service.api.requests import BadParameter, document_hash
+from service.api.requests import BadParameter
 from service.api.routes import experiments
 from service.api.web.asked import DOCUMENT, POINTERS, asked_for, by_field
-from service.api.web.forms import FormDep
+from service.api.web.choices import choices
+from service.api.web.forms import ONCE, FormDep, once
 from service.api.web.here import Here, HereDep
 from service.api.web.render import go_to, page
 from service.shared.schemas import ExperimentPreview, ExperimentPublic
 from trainer.base.documents import MalformedDocument
 from trainer.base.errors import Problem, SpecError
-from trainer.spec.data.datasets import DATASETS
-from trainer.spec.methods import METHODS
-from trainer.spec.models import CATALOGUE
-from trainer.spec.recipes import recipes
 
 router = APIRouter()
 
-_ONCE = "once"  # a form that is sent twice stores one experiment
 _CHECK = "check"  # the button that only looks
 
 
@@ -65,7 +60,6 @@ def _create(
     here: Here, document: dict[str, Any], sent: Mapping[str, str]
 ) -> ExperimentPublic | ExperimentPreview:
     """As POST /experiments does. Sent again as it is, a form stores nothing more; changed, it does."""
-    once = hashlib.sha256(f"{sent.get(_ONCE, '')} {document_hash(document)}".encode()).hexdigest()
     return experiments.create(
         json.dumps(document).encode(),
         here.store,
@@ -75,7 +69,7 @@ def _create(
         here.facts,
         here.queue,
         Response(),
-        once if sent.get(_ONCE) else None,
+        once(sent, document),
         here.machines,
         here.owner,
         validate_only=_CHECK in sent,
@@ -96,11 +90,8 @@ def _form(
         "submit.html",
         status,
         given={name: given.get(name, "") for name in (*POINTERS, DOCUMENT)},
-        once=given.get(_ONCE) or secrets.token_urlsafe(16),
+        once=given.get(ONCE) or secrets.token_urlsafe(16),
         told={name: told[name] for name in (*POINTERS, DOCUMENT) if name in told},
         preview=preview,
-        recipes=list(recipes().values()),
-        datasets=[(name, entry.title) for name, entry in DATASETS.items()],
-        models=list(CATALOGUE),
-        methods=[(name, name.replace("_", " ")) for name in METHODS],
+        **choices(),
     )

@@ -415,7 +415,7 @@ def test_a_mask_of_another_size(rooted: tuple[TestClient, Path]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "allowed"), [("/experiments", "validate_only, reuse"), ("/sweeps", "validate_only")]
+    ("path", "allowed"), [("/experiments", "validate_only, reuse"), ("/sweeps", "validate_only, reuse")]
 )
 def test_unknown_parameters_store_nothing(client: TestClient, path: str, allowed: str) -> None:
     """A misspelt one is refused by name, with those that there are, whatever the body is."""

@@ -210,7 +210,8 @@ def test_progress_trials_and_the_best_so_far(client: TestClient, cluster: Cluste
     assert client.get(f"/sweeps/{identifier}?trials=0").json()["trials"] == []
     assert len(client.get(f"/sweeps/{identifier}?trials=2").json()["trials"]) == 2
     assert set(body["links"]) == {
-        *("self", "events", "table", "experiments", "cancel", "pause", "resume", "extend", "mlflow")
+        *("self", "events", "attempts", "table", "experiments", "cancel", "pause", "resume", "extend"),
+        *("track", "mlflow"),
     }
     listed = client.get("/sweeps").json()["items"][0]
     assert listed["counts"] == body["counts"]
@@ -449,3 +450,11 @@ def test_fewer_settings_than_draws_are_told(client: TestClient, search: str, lis
 
     assert notes(5) == ["/limits/trials: 2, not 5: the axes have no more settings, and each is run once"]
     assert notes(2) == []
+
+
+def test_its_own_run_is_sent_again_only_once_there_is_one(client: TestClient) -> None:
+    """409 where there is no MLflow, 404 of nobody's; the way there is among the links."""
+    made = client.post("/sweeps", json=sweep_document()).json()
+    check_problem(client.post(made["links"]["track"]), 409)
+    check_problem(client.post("/sweeps/none/track"), 404)
+    assert client.get(made["links"]["attempts"]).json()["items"] == []

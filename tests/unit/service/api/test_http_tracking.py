@@ -115,7 +115,7 @@ def test_one_that_is_there_is_linked(tracked: TestClient, runs: FakeRuns) -> Non
 
 def test_everything_sent_again(tracked: TestClient, migrated: Settings) -> None:
     """202, and a job is to send it; 409 where there is no MLflow, 404 for what nobody knows."""
-    write_record(migrated.layout.tracking("e1"), BEHIND)
+    write_record(migrated.layout.tracked("e1").record, BEHIND)
     assert tracked.get("/experiments/e1").json()["tracking"]["hint"] == "rebalance track e1"
     for _ in range(2):
         answer = tracked.post("/experiments/e1/track")
@@ -126,7 +126,7 @@ def test_everything_sent_again(tracked: TestClient, migrated: Settings) -> None:
             "sending": True,
             "hint": None,
         }
-    assert migrated.layout.track_requests("e1").names() == ["1"]
+    assert migrated.layout.tracked("e1").requests.names() == ["1"]
     assert tracked.post("/experiments/e9/track").status_code == 404
 
 

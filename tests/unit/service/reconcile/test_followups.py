@@ -199,7 +199,7 @@ def test_what_mlflow_did_not_take_is_sent(world: World, whose: str) -> None:
     row = running(world)
     by = f"followup {row.id if whose == 'its own' else 'eval-other'}"
     record = TrackingRecord(state="behind", by=by, trouble=None, text="away")
-    write_record(world.settings.layout.tracking("e1"), record)
+    write_record(world.settings.layout.tracked("e1").record, record)
     leave(world.settings.layout, followup_report(row, mlflow_run_id="m1"))
     world.step()
     sent = [

@@ -160,6 +160,22 @@ def test_the_column_for_stopped_trials_goes_again(blank: Settings) -> None:
             assert list(connection.scalars(text("SELECT id FROM experiments"))) == ["e1"]
 
 
+def test_records_of_what_was_deleted_go(blank: Settings) -> None:
+    """Until 0013 a deletion left the records of attempts; those of what is there stay."""
+    command.upgrade(alembic_config(blank.database), "0012")
+    with engine_of(blank) as engine:
+        tables = {table.name: table for table in tables_of(engine)}
+        fill(engine, tables["experiments"])
+        for number, owner in enumerate(("e1", "gone")):
+            values = {column.name: value_of("attempts", column) for column in tables["attempts"].columns}
+            values |= {"id": number, "kind": "experiment", "owner_id": owner}
+            with engine.begin() as connection:
+                connection.execute(insert(tables["attempts"]).values(values))
+        migrate(blank)
+        with engine.connect() as connection:
+            assert connection.scalars(select(tables["attempts"].c.owner_id)).all() == ["e1"]
+
+
 def test_an_absent_server_is_one_line_without_the_password(tmp_path: Path) -> None:
     """Nobody listens on port 1: the error names the setting and says why, in one line."""
     absent = Settings(data_dir=tmp_path, database_url="postgresql://me:hunter2@127.0.0.1:1/rebalance")

@@ -48,7 +48,7 @@ def test_a_log_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixt
     """Exit code 1 and one line, before MLflow is asked."""
     storage = Storage.at(tmp_path)
     write_report(make_report("e1"), storage.attempt("e1", 1).report)
-    storage.track_request("e1", 1).log.local.mkdir(parents=True)
+    storage.tracked("e1").request(1).log.local.mkdir(parents=True)
     arguments = ["--experiment", "e1", "--storage", str(tmp_path), "--mlflow-uri", "http://host"]
     assert main([*arguments, "--number", "1"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
@@ -62,7 +62,7 @@ def test_trouble_is_noted_and_its_end(tmp_path: Path) -> None:
     outcome.taken()
     assert read_notices(storage.attempt("e1", 1)) == ()
     outcome.trouble(TrackerError("403", Trouble.REFUSED), "curves")
-    record = read_record(storage.tracking("e1"))
+    record = read_record(storage.tracked("e1").record)
     assert record is not None
     assert (record.behind, record.trouble, record.by) == (True, Trouble.REFUSED, "attempt 1")
     assert record.text == "MLflow refused: 403. Missing there: curves"

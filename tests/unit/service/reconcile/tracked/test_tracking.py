@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from service.reconcile.cluster import AccessRefused, JobStatus
 from service.reconcile.reconciler import Reconciler
 from service.reconcile.retry_on_request import retry
 from service.reconcile.track_requests import ask_to_track, pending_try
-from service.shared.settings import Settings
 from service.shared.states import State
-from service.store.experiments import Store
 from service.store.records import Conflict, Experiment
 from tests.data_factories import make_report, make_spec
 from tests.unit.service.conftest import World, failed_report
@@ -22,20 +18,11 @@ from trainer.storage.tracking import CODE, TrackingRecord, Trouble, write_record
 TEXT = "MLflow was not reached: [Errno 111] Connection refused. Missing there: curves"
 
 
-@pytest.fixture
-def world(migrated: Settings) -> Iterator[World]:
-    """A service with an MLflow."""
-    settings = migrated.model_copy(update={"mlflow_uri": "http://mlflow:5000"})
-    store = Store(settings.database)
-    yield World(settings=settings, store=store)
-    store.close()
-
-
 def leave_record(world: World, state: str, by: str, *, text: str = "", identifier: str = "e1") -> None:
     """What a job notes of what MLflow took."""
     trouble = Trouble.UNREACHABLE if state == "behind" else None
     record = TrackingRecord.model_validate({"state": state, "by": by, "text": text, "trouble": trouble})
-    write_record(world.settings.layout.tracking(identifier), record)
+    write_record(world.settings.layout.tracked(identifier).record, record)
 
 
 def ended_behind(world: World, identifier: str = "e1") -> Experiment:
@@ -99,7 +86,7 @@ def test_a_restart_repeats_nothing(world: World) -> None:
     ended_behind(world)
     world.runs.down, world.backend.down = False, True
     world.step(60)
-    assert world.settings.layout.track_requests("e1").exists() is False
+    assert world.settings.layout.tracked("e1").requests.exists() is False
     world.backend.down = False
     world.step(60)
     world.backend.lose("e1-track-1")

@@ -1,0 +1,95 @@
+"""A sweep's own run, sent to MLflow again from its directories; what is noted of it in storage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sweeps.document.spec import parse_sweep
+from sweeps.driver.mlflow_parent import ParentRun
+from sweeps.driver.tracked_again import send_sweep_again
+from sweeps.track import main
+from tests.unit.service.sweep_job import SweepJob, sweep_document
+from tests.unit.sweeps.driver.test_report_page import Kept
+from trainer.base.ends import RunStatus
+from trainer.storage.layout import Storage
+from trainer.storage.notices import read_notices
+from trainer.storage.tracking import Trouble, read_record
+from trainer.tracking.trouble import TrackerError
+
+
+class Closing(Kept):
+    """A tracker that remembers its status, too."""
+
+    status: RunStatus | None = None
+
+    def close(self, status: RunStatus) -> None:
+        self.status = status
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> SweepJob:
+    """A sweep that has ended."""
+    storage, spec = Storage.at(tmp_path), parse_sweep(sweep_document())
+    made = SweepJob(storage, "swp-1", spec)
+    storage.sweep("swp-1").spec.write(spec.model_dump_json())
+    for number in range(4):
+        made.complete(number, tp=50 + number)
+    made.end()
+    return made
+
+
+def test_table_and_report_are_sent_and_its_status(job: SweepJob) -> None:
+    """What its job sends at its end; a failure is noted with its reason, and that it was mended."""
+    trackers: list[Closing] = []
+
+    def refused(uri: str) -> Closing:
+        raise TrackerError("no answer", Trouble.UNREACHABLE)
+
+    def connect(uri: str) -> Closing:
+        trackers.append(Closing(uri))
+        return trackers[-1]
+
+    directory = job.storage.sweep(job.sweep)
+    parent = ParentRun(job.spec, job.sweep, job.storage, "http://mlflow", connect=refused)
+    trouble = send_sweep_again(job.spec, job.sweep, job.storage, parent, status="FINISHED", by="track 1")
+    assert trouble is not None
+    record = read_record(directory.tracked.record)
+    assert record is not None
+    assert (record.behind, record.by, record.trouble) == (True, "track 1", Trouble.UNREACHABLE)
+    parent = ParentRun(job.spec, job.sweep, job.storage, "http://mlflow", connect=connect)
+    trouble = send_sweep_again(job.spec, job.sweep, job.storage, parent, status="KILLED", by="track 2")
+    assert (trouble, trackers[-1].status) == (None, "KILLED")
+    assert {"comparison.json", "table.json", "table.csv", "report.html"} <= set(trackers[-1].files)
+    record = read_record(directory.tracked.record)
+    assert record is not None
+    assert (record.behind, record.by) == (False, "track 2")
+    assert read_notices(directory.attempt(1))[-1].text.startswith("tracking caught up")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--sweep", "s"], "--mlflow-uri: is missing"),
+        (["--sweep", "../s", "--mlflow-uri", "http://host"], "refused"),
+    ],
+)
+def test_a_wrong_command_line(
+    arguments: list[str],
+    words: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with pytest.raises(SystemExit) as ended:
+        main([*arguments, "--storage", str(tmp_path)])
+    assert ended.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_sweep_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 2, and the directory where it would be."""
+    assert main(["--sweep", "s", "--storage", str(tmp_path), "--mlflow-uri", "http://host"]) == 2
+    assert str(tmp_path / "sweeps" / "s") in capsys.readouterr().err
