@@ -114,26 +114,6 @@ class Store(ExperimentRows):
         """
         return self.listed(_conditions(filters), cursor=cursor, limit=limit)
 
-    def create(
-        self,
-        new: Experiment,
-        *,
-        new_tags: Mapping[str, str],
-        reason: str = "stored",
-        attempts: Sequence[AttemptRecord] = (),
-    ) -> Experiment:
-        """Stores `new` and its first event, or gives the experiment that has its idempotency key.
-
-        `attempts`: of one that was run before it has a row.
-        """
-
-        def write(connection: Connection) -> None:
-            self.insert_tagged(connection, [(new, new_tags)], reason)
-            if attempts:
-                self.keep_attempts(connection, new.id, attempts)
-
-        return self.store_once(new, write)
-
     def _changes_of_retry(self, row: Experiment) -> dict[str, Any]:
         """A trial gets a job of its own."""
         return {"detached": row.sweep_id is not None, "stopped": False}

@@ -19,7 +19,7 @@ from service.store.attempts.values import AttemptRecord
 from service.store.changes import changes_of, changes_of_another, event
 from service.store.records import NOTHING, Conflict, Outcome
 from service.store.rows import Row, Rows
-from service.store.trail.deeds import note_deed
+from service.store.trail.deeds import deed_row, note_deed, note_deeds
 from trainer.storage.notices import Notice
 
 StopColumn = Literal["preempt_requested_at", "timeout_requested_at"]
@@ -190,10 +190,18 @@ class Ledger(Rows[Row]):
 
     def store_once(self, new: Row, write: Callable[[Connection], None]) -> Row:
         """What `write` has stored in one transaction: `new`, or the row that has its idempotency key."""
-        try:
+
+        def all_of_it() -> None:
             with self._database.writing() as connection:
                 write(connection)
-                note_deed(connection, "submit", self._kind.word, new.id, at=new.created_at, detail=new.name)
+                note_deeds(connection, [self.submission(new)])
+
+        return self.once(new, all_of_it)
+
+    def once(self, new: Row, store: Callable[[], None]) -> Row:
+        """`new`, which `store` stores, or the row that has its idempotency key."""
+        try:
+            store()
         except IntegrityError:
             # Another request with the same key was faster; anything else is a mistake of ours.
             earlier = self.find_request(new.idempotency_key) if new.idempotency_key else None
@@ -201,6 +209,10 @@ class Ledger(Rows[Row]):
                 raise
             return earlier
         return new
+
+    def submission(self, new: Row) -> dict[str, Any] | None:
+        """For `note_deeds`: that this thread's user asked for `new`."""
+        return deed_row("submit", self._kind.word, new.id, at=new.created_at, detail=new.name)
 
     def insert(self, connection: Connection, rows: Sequence[Row], reason: str) -> None:
         """New rows, each with its first event."""

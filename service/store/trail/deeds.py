@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
@@ -40,21 +42,27 @@ def note_deed(
 
     Where nobody does, as in the reconciler, nothing is recorded; but what was deleted always is.
     """
+    note_deeds(connection, [deed_row(action, kind, subject, at=at, detail=detail)])
+
+
+def deed_row(
+    action: str, kind: str, subject: str | None, *, at: datetime, detail: str | None = None
+) -> dict[str, Any] | None:
+    """What is recorded of a change for which this thread works, None where nothing is."""
     who = acting()
     if who is None and action == DELETE:
         who = Acting(None, "")
-    if who is not None:
-        connection.execute(
-            insert(audit).values(
-                at=at,
-                actor=who.actor,
-                action=action,
-                kind=kind,
-                subject=subject,
-                request=who.request or None,
-                detail=detail,
-            )
-        )
+    if who is None:
+        return None
+    whose = {"actor": who.actor, "request": who.request or None}
+    return {"at": at, "action": action, "kind": kind, "subject": subject, "detail": detail, **whose}
+
+
+def note_deeds(connection: Connection, rows: Iterable[dict[str, Any] | None]) -> None:
+    """Records those that are to be, within the transaction of the changes."""
+    found = [row for row in rows if row is not None]
+    if found:
+        connection.execute(insert(audit), found)
 
 
 def told(deletion: Deed) -> str:
