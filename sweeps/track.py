@@ -24,6 +24,7 @@ from trainer.run.arguments import (
     storage_at,
 )
 from trainer.storage.directories import SweepDir
+from trainer.tracking.catch_up import SECONDS, give_time
 from trainer.tracking.trouble import TrackerError
 
 
@@ -34,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_options(parser, arguments)
     refuse_no_mlflow(parser, options)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    give_time()
     directory = storage_at(options.storage).sweep(options.sweep)
     try:
         sweep = _document(directory)
@@ -63,8 +65,8 @@ def _send(sweep: SweepSpec, directory: SweepDir, options: argparse.Namespace) ->
         if options.number:
             log = directory.tracked.request(options.number).log.appending()
             opened.enter_context(tee_output(opened.enter_context(closing(log))))
-        parent = ParentRun(sweep, name, storage, options.mlflow_uri)
-        trouble = send_sweep_again(sweep, name, storage, parent, status=options.status or "FINISHED", by=by)
+        parent = ParentRun(sweep, name, storage, options.mlflow_uri, seconds=SECONDS)
+        trouble = send_sweep_again(sweep, name, storage, parent, status=options.status, by=by)
         told = trouble.told if trouble is not None else "MLflow has the sweep's table, gains and report"
         print(f"{name}: {told}", flush=True)
     return trouble
@@ -73,7 +75,7 @@ def _send(sweep: SweepSpec, directory: SweepDir, options: argparse.Namespace) ->
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m sweeps.track", description=__doc__)
     parser.add_argument("--sweep", type=identifier, required=True, metavar="ID")
-    add_resend_options(parser, usual="FINISHED")
+    add_resend_options(parser)
     return parser
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
@@ -23,13 +22,9 @@ from trainer.run.arguments import (
     storage_at,
 )
 from trainer.task import Task
-from trainer.tracking.catch_up import catch_up
+from trainer.tracking.catch_up import SECONDS, catch_up, give_time
 from trainer.tracking.newest import newest
 from trainer.tracking.trouble import TrackerError
-
-_SECONDS = 1800.0
-# Nobody waits for this job: it gives a slow server more time than a training does.
-_ENVIRONMENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3", "MLFLOW_HTTP_REQUEST_TIMEOUT": "120"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,8 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_options(parser, arguments)
     refuse_no_mlflow(parser, options)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    give_time()
     storage, experiment = storage_at(options.storage), options.experiment
     try:
         attempt = newest(storage, experiment, options.mlflow_uri, dict(options.mlflow_tag))
@@ -62,7 +56,7 @@ def _catch_up(attempt: Task, options: argparse.Namespace) -> TrackerError | None
         if options.number:
             log = attempt.layout.tracked(attempt.experiment).request(options.number).log.appending()
             opened.enter_context(tee_output(opened.enter_context(closing(log))))
-        trouble = catch_up(attempt, by=by, status=options.status, seconds=_SECONDS)
+        trouble = catch_up(attempt, by=by, status=options.status, seconds=SECONDS)
         print(_told(attempt.experiment, attempt.attempt, trouble), flush=True)
     return trouble
 
@@ -76,7 +70,7 @@ def _told(experiment: str, attempts: int, trouble: TrackerError | None) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m trainer.track", description=__doc__)
     parser.add_argument("--experiment", type=identifier, required=True, metavar="ID")
-    add_resend_options(parser, usual="what the newest report says; without one the run stays open")
+    add_resend_options(parser)
     parser.add_argument("--mlflow-tag", action="append", default=[], type=mlflow_tag, metavar="KEY=VALUE")
     return parser
 

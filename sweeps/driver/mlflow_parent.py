@@ -49,13 +49,16 @@ class ParentRun:
         uri: str | None,
         *,
         connect: Callable[[str], Tracker] = MlflowTracker,
+        seconds: float = _SECONDS_TO_TELL,
     ) -> None:
+        """`seconds` is how long MLflow may take each time that it is told something."""
         self._sweep = sweep
         self._id = identifier
         self._storage = storage
         self._directory: SweepDir = storage.sweep(identifier)
         self._uri = uri
         self._connect = connect
+        self._seconds = seconds
         self._tracker: Tracker | None = None
         self.trouble: TrackerError | None = None  # the last one, until everything is shown again
         self._shown = self._quiet_until = 0.0
@@ -111,14 +114,16 @@ class ParentRun:
             with self._telling:
                 self._tell(self._log_page)
 
-    def close(self, status: RunStatus, *, by: str) -> None:
+    def close(self, status: RunStatus | None, *, by: str) -> None:
         """Gives the run its final status, and notes in storage whether MLflow has what `show` sent last.
 
-        `by` says who sent it: see `TrackingRecord`.
+        Args:
+            status: None leaves the run open.
+            by: who sent it: see `TrackingRecord`.
         """
-        if self._tracker is not None:
-            tracker = self._tracker
-            self._tell(lambda: tracker.close(status))
+        if self._tracker is not None and status is not None:
+            tracker, last = self._tracker, status
+            self._tell(lambda: tracker.close(last))
         if self._uri is not None:
             with suppress(OSError):
                 self._note(by)
@@ -127,7 +132,7 @@ class ParentRun:
         """Does it, or notices why MLflow does not take it."""
         try:
             with translated():
-                within(_SECONDS_TO_TELL, work)
+                within(self._seconds, work)
         except TrackerError as error:
             log.warning("%s; the sweep goes on", error.told)
             self._tracker, self.trouble = None, error

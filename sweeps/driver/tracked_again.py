@@ -17,11 +17,20 @@ from trainer.tracking.trouble import TrackerError
 
 
 def send_sweep_again(
-    sweep: SweepSpec, identifier: str, storage: Storage, parent: ParentRun, *, status: RunStatus, by: str
+    sweep: SweepSpec,
+    identifier: str,
+    storage: Storage,
+    parent: ParentRun,
+    *,
+    status: RunStatus | None,
+    by: str,
 ) -> TrackerError | None:
     """Table, numbers, gains and report, as the sweep's job sends them at its end; what MLflow did not take.
 
     Either is noted in storage, as `by`: see `TrackingRecord`. The table is made of the reports anew.
+
+    Args:
+        status: the run's in the end; None: what the newest report says; without one it stays open.
 
     Raises:
         ReportError, OSError: what the sweep left cannot be read.
@@ -42,5 +51,5 @@ def send_sweep_again(
         table = board.show_last(report.limit if report is not None else None)
         if table is not None and write_page(sweep, identifier, storage, table, board.ended_trials()):
             parent.show_page()
-    parent.close(status, by=by)
+    parent.close(status or (report.state.mlflow_status if report is not None else None), by=by)
     return parent.trouble

@@ -32,10 +32,10 @@ def add_tracking_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mlflow-uri", default=os.environ.get("MLFLOW_TRACKING_URI"))
 
 
-def add_resend_options(parser: argparse.ArgumentParser, *, usual: str) -> None:
-    """Those of a command that sends everything to MLflow again; `usual` says which status is the default."""
+def add_resend_options(parser: argparse.ArgumentParser) -> None:
+    """Those of a command that sends everything to MLflow again."""
     add_tracking_options(parser)
-    text = f"the run's in the end (default: {usual})"
+    text = "the run's in the end (default: what the newest report says; without one the run stays open)"
     parser.add_argument("--status", choices=get_args(RunStatus), help=text)
     parser.add_argument(
         "--number", type=attempt_number, help="of the service's request; nobody else gives one"

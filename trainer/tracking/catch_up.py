@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from trainer.base.ends import RunStatus
 from trainer.results.report import AttemptReport, read_report
 from trainer.task import Task
@@ -10,7 +12,16 @@ from trainer.tracking.outcome import TrackingOutcome
 from trainer.tracking.run_log import finish_run, open_run
 from trainer.tracking.trouble import TrackerError, translated, within
 
+# Nobody waits for a job that only sends: it gives a slow server more time than a training does.
+SECONDS = 1800.0
+_ENVIRONMENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3", "MLFLOW_HTTP_REQUEST_TIMEOUT": "120"}
 _MISSING = "what an earlier notice or event names; all of it is still in storage"
+
+
+def give_time() -> None:
+    """From now on this process waits longer for each answer of MLflow, where the environment says nothing."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
 
 
 def catch_up(attempt: Task, *, by: str, status: RunStatus | None, seconds: float) -> TrackerError | None:

@@ -216,6 +216,23 @@ def test_one_mlflow_run(world: World) -> None:
     assert world.store.with_mlflow_due(limit=10) == []
 
 
+def test_what_comes_back_is_told_again(world: World, moody: Moody, caplog: pytest.LogCaptureFixture) -> None:
+    """Once while it lasts; after it was well for a while the same trouble is news."""
+    world.add()
+    world.step()
+    moody.run("e1-1")
+    world.step()
+    for _ in range(2):
+        moody.hated = {"e1-1"}
+        for _ in range(60):
+            world.step(20)
+        moody.hated = set()
+        world.step()
+        world.step(3600)
+    told = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert len(told) == 2
+
+
 @pytest.mark.parametrize("error", [StoreUnavailable, BackendUnreachable, Conflict, OSError])
 def test_what_is_expected_is_no_mishap(error: type[Exception]) -> None:
     """What concerns all rows, or is handled elsewhere, passes."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -25,6 +27,7 @@ class Closing(Kept):
     status: RunStatus | None = None
 
     def close(self, status: RunStatus) -> None:
+        assert status in get_args(RunStatus)
         self.status = status
 
 
@@ -66,6 +69,44 @@ def test_table_and_report_are_sent_and_its_status(job: SweepJob) -> None:
     assert record is not None
     assert (record.behind, record.by) == (False, "track 2")
     assert read_notices(directory.attempt(1))[-1].text.startswith("tracking caught up")
+
+
+@pytest.mark.parametrize(("state", "status"), [("failed", "FAILED"), ("cancelled", "KILLED"), (None, None)])
+def test_by_hand_the_run_ends_as_the_sweep_did(
+    job: SweepJob, state: str | None, status: RunStatus | None
+) -> None:
+    """As its newest report says; without one the run stays open, for the sweep may go on."""
+    if state is None:
+        job.storage.sweep(job.sweep).attempt(1).report.delete()
+    else:
+        job.end(state)
+    tracker = Closing("")
+    parent = ParentRun(job.spec, job.sweep, job.storage, "http://mlflow", connect=lambda uri: tracker)
+    trouble = send_sweep_again(job.spec, job.sweep, job.storage, parent, status=None, by="track by hand")
+    assert (trouble, tracker.status) == (None, status)
+
+
+def test_as_much_time_as_it_is_given(job: SweepJob) -> None:
+    """Ten thousand gains take MLflow minutes, and here no training waits for them."""
+    hangs = threading.Event()
+
+    class Slow(Closing):
+        def log_file(self, path: Path, folder: str = "") -> None:
+            hangs.wait(60)
+
+    def parent(seconds: float) -> ParentRun:
+        return ParentRun(job.spec, job.sweep, job.storage, "http://mlflow", connect=Slow, seconds=seconds)
+
+    def trouble(seconds: float) -> TrackerError | None:
+        return send_sweep_again(
+            job.spec, job.sweep, job.storage, parent(seconds), status="FINISHED", by="track 1"
+        )
+
+    too_short = trouble(0.5)
+    hangs.set()
+    assert too_short is not None
+    assert too_short.kind is Trouble.SLOW
+    assert trouble(60) is None
 
 
 @pytest.mark.parametrize(

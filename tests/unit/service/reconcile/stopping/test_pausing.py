@@ -155,6 +155,26 @@ def test_a_pause_taken_back_before_the_first_record_loses_nothing(world: World, 
     assert any("a pause that was taken back" in reason for reason in world.reasons())
 
 
+def test_a_job_that_outlived_its_stop_is_one_like_others(world: World) -> None:
+    """A stop that came while it started missed it, and the pause was taken back. Stopped from outside hours
+    later, it has failed: it does not begin again, unasked, for a pause that nobody remembers.
+    """
+    world.backend.stubborn = True
+    world.add()
+    world.step()
+    ask(world)
+    world.step()
+    assert world.backend.jobs["e1-1"].stops == 1
+    go_on(world)
+    begin(world)
+    world.step(3600)
+    world.backend.finish("e1-1", JobStatus.STOPPED)
+    world.step()
+    world.step(10)
+    row = world.store.get("e1")
+    assert (row.state, row.error_type) == (State.FAILED, "JobStopped")
+
+
 def test_a_file_that_storage_did_not_take_is_written_later(world: World) -> None:
     """The row says what is wanted; each pass makes the file say the same."""
     world.add()
