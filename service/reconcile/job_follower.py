@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Generic, TypeVar
 
 from service.reconcile import run_directories
@@ -46,6 +46,7 @@ from trainer.storage.waiting import Waiting, no_longer_waiting, note_waiting, re
 log = logging.getLogger(__name__)
 
 Row = TypeVar("Row", bound=JobRow)
+_OVER = timedelta(minutes=10)  # without the trouble, which is news from then on
 
 
 class BackendLink:
@@ -99,10 +100,15 @@ def _unreachable(reason: str, now: datetime) -> Waiting:
 
 
 class Mishaps:
-    """Errors that nobody expected, with the row they came of: each told once, and its neighbours go on."""
+    """Errors that nobody expected, with the row they came of: told once while they last; others go on."""
 
     def __init__(self) -> None:
-        self._told: dict[str, str] = {}
+        self._now = datetime.now(UTC)
+        self._told: dict[str, tuple[str, datetime]] = {}  # and when it was so last
+
+    def new_pass(self, now: datetime) -> None:
+        self._now = now
+        self._told = {each: last for each, last in self._told.items() if now - last[1] < _OVER}
 
     @contextmanager
     def confined(self, identifier: str) -> Iterator[None]:
@@ -117,9 +123,9 @@ class Mishaps:
 
     def is_news(self, identifier: str, told: str) -> bool:
         """Whether something else was told of the row last: passes come each second, as long as it lasts."""
-        new = self._told.get(identifier) != told
-        self._told[identifier] = told
-        return new
+        before, _ = self._told.get(identifier, ("", None))
+        self._told[identifier] = told, self._now
+        return before != told
 
 
 class JobFollower(Generic[Row]):

@@ -87,6 +87,7 @@ class Reconciler:
         """
         self._leads = leads
         self._cluster.new_pass(now)
+        self._mishaps.new_pass(now)
         for follower in self._followers:
             rows = follower.ledger.in_states(*WITH_JOB)
             follower.look_ahead(rows)
