@@ -17,9 +17,10 @@ class Telling:
     """Tells jobs, and remembers since when each has been told to end: a service that starts begins anew."""
 
     def __init__(self, grace: timedelta) -> None:
-        """`grace`: how long who makes room for another may take to keep a checkpoint."""
+        """`grace`: how long a job may take to end, and one that makes room to keep a checkpoint."""
         self._grace = grace
         self._since: dict[str, datetime] = {}
+        self._spared: dict[str, datetime] = {}  # since when no pause is wanted any more
 
     def since(self, job_id: str) -> datetime | None:
         """When the job was first told to end; None where it was not."""
@@ -28,6 +29,7 @@ class Telling:
     def keep(self, job_ids: Container[str]) -> None:
         """Forgets all but these: their rows have gone on, whoever saw to that, or were deleted."""
         self._since = {each: at for each, at in self._since.items() if each in job_ids}
+        self._spared = {each: at for each, at in self._spared.items() if each in job_ids}
 
     def tell(
         self, row: JobRow, backend: Backend, attempt: AttemptDir, pause: StoredFile | None, now: datetime
@@ -46,6 +48,7 @@ class Telling:
         ends = row.stop_asked_at is not None and not rests
         if pause is not None and not ends:
             set_pause(pause, wanted=rests)
+            self._forget_pause(row.job_id, attempt, now, wanted=rests)
         if ends:
             self._since.setdefault(row.job_id, now)
         put_off = rests and not attempt.metrics.size()
@@ -53,6 +56,15 @@ class Telling:
             attempt.put_off.write(_ASKED)  # should the pause be taken back before the job has ended
         if ends or put_off:
             backend.stop(row.job_id)
+
+    def _forget_pause(self, job_id: str, attempt: AttemptDir, now: datetime, *, wanted: bool) -> None:
+        """A job that lives on so long after its pause was taken back was missed by the stop for it, as one is
+        that was starting: whoever stops it from now on does not do it for that pause.
+        """
+        if wanted:
+            self._spared.pop(job_id, None)
+        elif attempt.put_off.exists() and now - self._spared.setdefault(job_id, now) >= self._grace:
+            attempt.put_off.delete()
 
     def _rests(self, row: JobRow, now: datetime) -> bool:
         """Whether its job is to end at its next record, and not at once."""
