@@ -11,9 +11,9 @@ from sweeps.driver.decide import worth_another_try
 from sweeps.driver.mlflow_parent import ParentRun
 from sweeps.driver.sweep_task import SweepTask
 from sweeps.execution.pool import Pool
-from sweeps.execution.task import TaskEnd
+from sweeps.execution.task import TaskEnd, end_of
 from sweeps.results.trial_progress import lost_attempts
-from trainer.base.errors import NodeLost, WorkerLost
+from trainer.base.errors import NodeLost, StorageAway, WorkerLost
 from trainer.results.report import AttemptReport, read_report, write_report
 from trainer.run.attempt import Attempt
 from trainer.spec.spec import canonical_json
@@ -66,6 +66,7 @@ class TrialLife:
         except Exception as error:  # the thread's outermost frame: the trial must not vanish without a word
             log.exception("trial %s", trial.number)
             try:
+                self._require_storage(trial, attempt)
                 self._end_badly(trial, error)
             except Exception as worse:
                 log.exception("trial %s has no report", trial.number)
@@ -80,7 +81,10 @@ class TrialLife:
             if self._was_stopped(trial, attempt):  # while it waited
                 return False
             self._watcher.started(trial, attempt)
-            end = run(self._sweep.task(trial, attempt, self._parent.tags_of(trial.row)))
+            try:
+                end = run(self._sweep.task(trial, attempt, self._parent.tags_of(trial.row)))
+            except StorageAway as error:  # where it ran: no report could be left there
+                end = end_of(error)
         if end.end == "lost":
             return self._after_loss(trial, attempt, end)
         report = read_report(self._dir(trial, attempt).report)
@@ -107,6 +111,7 @@ class TrialLife:
 
     def _after_loss(self, trial: Trial, attempt: int, end: TaskEnd) -> bool:
         """Notes the loss; the next attempt is made before this one's report: the trial never seems over."""
+        self._require_storage(trial, attempt)
         path = self._dir(trial, attempt).report
         written = read_report(path)
         if written is not None:  # it was lost after its work
@@ -121,6 +126,12 @@ class TrialLife:
         self.next_attempt(trial)
         write_report(report, path)
         return True
+
+    def _require_storage(self, trial: Trial, attempt: int) -> None:
+        """Raises StorageAway: the attempt's directory is gone, and a report would be lost."""
+        here = self._dir(trial, attempt)
+        if not here.spec.exists():
+            raise StorageAway(str(here), "what the attempt began with is gone, and no report can be left")
 
     def _end_badly(self, trial: Trial, error: Exception) -> None:
         """What has been reported stands: then it was only the telling that failed."""

@@ -25,7 +25,7 @@ from sweeps.results.trial_progress import lost_attempts
 from sweeps.search.candidates import Listed, Source, Suggested
 from tests.data_factories import make_report, spec_document
 from tests.unit.sweeps.driver.stubs import FixedCluster, StubPool, Told, sweep_of, task_of
-from trainer.base.errors import StoppedEarly
+from trainer.base.errors import StoppedEarly, StorageAway
 from trainer.results.report import AttemptError, read_report, write_report
 from trainer.spec.resources import Resources
 from trainer.storage.directories import trial_id
@@ -45,7 +45,7 @@ LOST = TaskEnd(end="lost", message="killed")
 
 @pytest.fixture
 def storage(tmp_path: Path) -> Storage:
-    return Storage.at(tmp_path)
+    return Storage.at(tmp_path / "storage")
 
 
 def run_one(
@@ -83,7 +83,39 @@ def test_a_trial_that_cannot_be_reported_on_ends_the_driver(storage: Storage) ->
         task.attempt_dir.path.touch()  # no directory can be made here any more
 
     (reason,) = run_one(storage, LOST, Told(), take_away)
-    assert reason.startswith("trial 0 cannot be reported on: [Errno ")
+    assert reason.startswith("trial 0 cannot be reported on: ")
+
+
+def test_a_machine_that_lost_its_storage_is_a_loss(storage: Storage) -> None:
+    """Its worker could leave no report; the trial is run again, as an experiment is."""
+    told, away = Told(), [StorageAway("/nfs", "not mounted")]
+
+    def before(task: Task) -> None:
+        if away:
+            raise away.pop()
+
+    assert run_one(storage, TaskEnd(end="completed"), told, before) == []
+    assert told.lines == ["started 1", "lost 1", "started 2", "completed"]
+    report = read_report(storage.attempt("s-0000", 1).report)
+    assert report is not None
+    assert report.error is not None
+    assert (report.error.type, report.error.retryable) == ("WorkerLost", True)
+
+
+@pytest.mark.parametrize("loss", [None, StorageAway("/nfs", "not mounted"), RuntimeError("bad")])
+def test_nothing_is_reported_where_the_storage_is_not(storage: Storage, loss: Exception | None) -> None:
+    """Its directory, with nothing mounted there, stays empty: the driver gives up, and another goes on."""
+    root = storage.root
+
+    def unmount(task: Task) -> None:
+        root.rename(root.with_name("elsewhere"))
+        root.mkdir()
+        if loss is not None:
+            raise loss
+
+    (reason,) = run_one(storage, LOST, Told(), unmount)
+    assert reason.startswith(f"trial 0 cannot be reported on: {root}/runs/s-0000/1: ")
+    assert list(root.iterdir()) == []
 
 
 def test_a_trial_stopped_before_it_begins(storage: Storage) -> None:
