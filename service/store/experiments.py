@@ -166,7 +166,7 @@ class Store(ExperimentRows):
         """
         with self._database.writing() as connection:
             here = self._pausable(connection, identifier)
-            if here.pause_requested_at is None:
+            if here.pause_requested_at is None and here.state is not State.PAUSED:
                 return here
             if here.cancel_requested_at is not None:
                 raise Conflict(f"experiment {identifier} is {here.state}, with a cancel still pending")

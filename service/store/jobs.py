@@ -34,12 +34,15 @@ class Ledger(Rows[Row]):
         """Moves the row to `to` and records why, in one transaction.
 
         Raises:
-            Conflict: it is in no state that leads to `to`, or no longer in the attempt of `row`.
+            Conflict: it is in no state that leads to `to`, or no longer in the attempt of `row`; or it was to
+                rest, and that was taken back: nobody would wake it.
         """
         table = self._table
         attempt = row.attempt + 1 if to is State.QUEUED else row.attempt
         changes = changes_of(row, to, now, outcome) | {"attempt": attempt}
         may_leave = and_(table.c.id == row.id, table.c.state.in_(to.sources), table.c.attempt == row.attempt)
+        if to is State.PAUSED:
+            may_leave &= table.c.pause_requested_at.is_not(None)
         with self._database.writing() as connection:
             left = connection.execute(select(table.c.state).where(may_leave).with_for_update()).one_or_none()
             if left is None:
@@ -47,6 +50,7 @@ class Ledger(Rows[Row]):
                 raise Conflict(
                     f"{self._kind.word} {row.id} is {current.state} in attempt {current.attempt}; "
                     f"{to} follows only {', '.join(to.sources)} of attempt {row.attempt}"
+                    + (", while that is wanted" if to is State.PAUSED else "")
                 )
             connection.execute(update(table).where(may_leave).values(changes))
             step = (State(left.state), to)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import closing
+
 import pytest
 
-from service.reconcile.cluster import JobStatus
+from service.reconcile.cluster import JobObservation, JobStatus
 from service.reconcile.retry_on_request import retry
 from service.reconcile.stopping.pausing import pause, resume
+from service.shared.settings import Settings
 from service.shared.states import State
+from service.store.experiments import Store
 from service.store.records import Conflict
 from tests.data_factories import make_report
+from tests.fakes import FakeBackend
 from tests.unit.service.conftest import START, World, failed_report
 from trainer.results.report import AttemptError, AttemptReport
 
@@ -127,6 +133,52 @@ def test_a_pause_that_is_taken_back_costs_nothing(world: World) -> None:
     world.step()
     row = world.store.get("e1")
     assert (row.state.has_job, row.attempt, row.failures) == (True, 2, 0)
+
+
+class Hasty(FakeBackend):
+    """Somebody acts while a pass is under way: its rows are read, and the cluster is asked of their jobs."""
+
+    meanwhile: Callable[[], None] = staticmethod(lambda: None)
+
+    def status(self, job_id: str) -> JobObservation:
+        if job_id not in self.jobs:
+            self.meanwhile()
+        return super().status(job_id)
+
+    def logs(self, job_id: str) -> str:
+        self.meanwhile()
+        return super().logs(job_id)
+
+
+@pytest.mark.parametrize("trains", [True, False])
+def test_one_that_is_resumed_while_it_comes_to_rest_goes_on(migrated: Settings, trains: bool) -> None:
+    """The pass that saw it paused is overtaken: nobody wants it to rest, and nobody would wake it."""
+    backend = Hasty()
+    with closing(Store(migrated.database)) as store:
+        world = World(migrated, store, backend=backend)
+        world.add()
+        if trains:
+            begin(world)
+        else:  # a submit that was cut off: its job has to be looked for
+            world.settings.layout.attempt("e1", 1).spec.write("{}")
+        ask(world)
+        backend.meanwhile = lambda: go_on(world)
+        if trains:
+            rest(world)
+        else:
+            world.step()
+        for _ in range(3):
+            world.step()
+        row = world.store.get("e1")
+        assert row.state.has_job, world.reasons()
+        assert (row.attempt, row.failures) == (2 if trains else 1, 0)
+
+
+def test_one_that_rests_though_nobody_wants_it_is_resumed(world: World) -> None:
+    """As an earlier release may have left it."""
+    world.add(state=State.PAUSED)
+    go_on(world)
+    assert world.state() is State.QUEUED
 
 
 @pytest.mark.parametrize("reported", [True, False])
