@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Generic, TypeVar
 
 from service.reconcile import run_directories
 from service.reconcile.cluster import (
     AlreadySubmitted,
-    Backend,
     BackendUnreachable,
     JobObservation,
     JobStatus,
@@ -29,6 +28,8 @@ from service.reconcile.decide import (
     when_started,
 )
 from service.reconcile.job_kinds import Work
+from service.reconcile.passes.cluster_link import BackendLink
+from service.reconcile.passes.mishaps import Mishaps
 from service.reconcile.retries.classes import failures_by_cause
 from service.reconcile.retries.record import tried_of
 from service.reconcile.stopping.ended import forget_end, note_end
@@ -36,96 +37,14 @@ from service.reconcile.stopping.telling import Telling
 from service.shared.states import State
 from service.store.attempts.values import Tried
 from service.store.jobs import Ledger, StopColumn
-from service.store.records import Conflict, JobRow, StoreUnavailable
+from service.store.records import Conflict, JobRow
 from trainer.base.errors import ReportError
 from trainer.storage.layout import mlflow_ids
 from trainer.storage.notices import read_notices
-from trainer.storage.port import StoredFile
-from trainer.storage.waiting import Waiting, no_longer_waiting, note_waiting, read_waiting
 
 log = logging.getLogger(__name__)
 
 Row = TypeVar("Row", bound=JobRow)
-_OVER = timedelta(minutes=10)  # without the trouble, which is news from then on
-
-
-class BackendLink:
-    """The backend, asked no more in a pass in which it did not answer: one timeout a pass is enough.
-
-    `note` is a file that says since when it does not, for who asks why something waits.
-    """
-
-    def __init__(self, backend: Backend, note: StoredFile) -> None:
-        self.backend = backend
-        self.reachable = self._was_reachable = True
-        self._note = note
-        self._now = datetime.now(UTC)
-        self._seen: dict[str, JobObservation] = {}
-
-    def new_pass(self, now: datetime) -> None:
-        self._was_reachable, self.reachable, self._now = self.reachable, True, now
-        self._seen = {}
-        if self._was_reachable:
-            no_longer_waiting(self._note)
-
-    def look_ahead(self, rows: Sequence[JobRow]) -> None:
-        """Looks at all their jobs at once, as far as the cluster can; `look` asks for the rest."""
-        if self.reachable and rows:
-            self._seen.update(self.backend.statuses([row.job_id for row in rows]))
-
-    def look(self, job_id: str) -> JobObservation:
-        """How the job stands; UNREACHABLE without asking where nobody answered in this pass."""
-        if not self.reachable:
-            return JobObservation(JobStatus.UNREACHABLE)
-        job = self._seen.pop(job_id, None) or self.backend.status(job_id)
-        if job.status is JobStatus.UNREACHABLE:
-            self.note_unreachable(job.message)
-        return job
-
-    def note_unreachable(self, reason: str) -> None:
-        if self.reachable and self._was_reachable:  # once, not in every pass
-            log.warning("cluster unreachable", extra={"reason": reason})
-        if self.reachable and read_waiting(self._note) is None:
-            note_waiting(self._note, _unreachable(reason, self._now))
-        self.reachable = False
-
-
-def _unreachable(reason: str, now: datetime) -> Waiting:
-    return Waiting(
-        code="unreachable",
-        reason=f"Ray cannot be reached: {reason}",
-        would_run="once it answers: nothing is lost meanwhile",
-        since=now,
-    )
-
-
-class Mishaps:
-    """Errors that nobody expected, with the row they came of: told once while they last; others go on."""
-
-    def __init__(self) -> None:
-        self._now = datetime.now(UTC)
-        self._told: dict[str, tuple[str, datetime]] = {}  # and when it was so last
-
-    def new_pass(self, now: datetime) -> None:
-        self._now = now
-        self._told = {each: last for each, last in self._told.items() if now - last[1] < _OVER}
-
-    @contextmanager
-    def confined(self, identifier: str) -> Iterator[None]:
-        """Lets through what is expected, or concerns all rows: see `JobFollower` and `ReconcilerLoop`."""
-        try:
-            yield
-        except (StoreUnavailable, BackendUnreachable, Conflict, OSError):
-            raise
-        except Exception as error:  # the row's outermost frame: the next pass comes back to it
-            if self.is_news(identifier, told := repr(error)):
-                log.exception("mishap", extra={"row": identifier, "reason": told})
-
-    def is_news(self, identifier: str, told: str) -> bool:
-        """Whether something else was told of the row last: passes come each second, as long as it lasts."""
-        before, _ = self._told.get(identifier, ("", None))
-        self._told[identifier] = told, self._now
-        return before != told
 
 
 class JobFollower(Generic[Row]):

@@ -12,8 +12,10 @@ from typing import Any, TypeVar
 
 from service.reconcile.cluster import Backend, RunCloser
 from service.reconcile.decide import Rules
-from service.reconcile.job_follower import BackendLink, JobFollower, Mishaps
+from service.reconcile.job_follower import JobFollower
 from service.reconcile.job_kinds import ExperimentWork, FollowupWork, SweepWork
+from service.reconcile.passes.cluster_link import BackendLink
+from service.reconcile.passes.mishaps import Mishaps
 from service.reconcile.queue.admission import Admission
 from service.reconcile.queue.snapshots import Room
 from service.reconcile.track_requests import note_followup_unsent

@@ -15,8 +15,9 @@ from service.reconcile.cluster import (
     SubmitRefused,
 )
 from service.reconcile.decide_tracking import Step, Try, answered, next_step
-from service.reconcile.job_follower import BackendLink, Mishaps
 from service.reconcile.job_kinds import track_command
+from service.reconcile.passes.cluster_link import BackendLink
+from service.reconcile.passes.mishaps import Mishaps
 from service.reconcile.track_requests import (
     Row,
     checkpoints_unsent,

@@ -49,7 +49,7 @@ class Trials:
     def __init__(
         self, store: Store, settings: Settings, confined: Callable[[str], AbstractContextManager[None]]
     ) -> None:
-        """`confined`: keeps an error nobody expected with the trial of that id, see `job_follower`."""
+        """`confined`: keeps an error nobody expected with the trial of that id, see `passes.mishaps`."""
         self._store = store
         self._storage = settings.layout
         self._confined = confined

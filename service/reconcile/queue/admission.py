@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from service.reconcile.cluster import BackendUnreachable
-from service.reconcile.job_follower import BackendLink, JobFollower
+from service.reconcile.job_follower import JobFollower
+from service.reconcile.passes.cluster_link import BackendLink
 from service.reconcile.queue.snapshots import Room, snapshot_of
 from service.scheduling.decide import Decisions, decide
 from service.scheduling.policy import PolicyFile

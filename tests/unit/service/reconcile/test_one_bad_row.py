@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy.exc import DataError
 
 from service.reconcile.cluster import BackendUnreachable, JobObservation
-from service.reconcile.job_follower import Mishaps
+from service.reconcile.passes.mishaps import Mishaps
 from service.reconcile.reconciler import Reconciler
 from service.shared.settings import Settings
 from service.shared.states import State

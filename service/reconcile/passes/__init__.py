@@ -1,0 +1,1 @@
+"""What one pass of the reconciler keeps in mind for all of its rows."""
