@@ -6,6 +6,7 @@ from pydantic import JsonValue
 
 from sweeps.document.expand import Trial
 from trainer.base.strict_model import StrictModel
+from trainer.results.report import read_whole
 from trainer.spec.spec import ExperimentSpec
 from trainer.storage.directories import SweepDir
 
@@ -41,9 +42,6 @@ def write_trial(directory: SweepDir, trial: Trial, experiment: str) -> None:
 
 
 def read_trials(directory: SweepDir) -> tuple[Trial, ...]:
-    """The trials noted so far, by number."""
-    found = (
-        TrialRecord.model_validate_json(directory.trial(number).read_text())
-        for number in directory.trial_numbers()
-    )
-    return tuple(record.trial for record in found)
+    """The trials noted so far, by number. Raises ReportError: what notes one cannot be read."""
+    found = (read_whole(TrialRecord, directory.trial(number)) for number in directory.trial_numbers())
+    return tuple(record.trial for record in found if record is not None)

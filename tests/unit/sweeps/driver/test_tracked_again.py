@@ -15,6 +15,7 @@ from sweeps.track import main
 from tests.unit.service.sweep_job import SweepJob, sweep_document
 from tests.unit.sweeps.driver.test_report_page import Kept
 from trainer.base.ends import RunStatus
+from trainer.base.errors import ReportError
 from trainer.storage.layout import Storage
 from trainer.storage.notices import read_notices
 from trainer.storage.tracking import Trouble, read_record
@@ -84,6 +85,15 @@ def test_by_hand_the_run_ends_as_the_sweep_did(
     parent = ParentRun(job.spec, job.sweep, job.storage, "http://mlflow", connect=lambda uri: tracker)
     trouble = send_sweep_again(job.spec, job.sweep, job.storage, parent, status=None, by="track by hand")
     assert (trouble, tracker.status) == (None, status)
+
+
+@pytest.mark.parametrize("content", [b"{}", b"\xff{"])
+def test_a_damaged_trial_is_named(job: SweepJob, content: bytes) -> None:
+    """As what cannot be read is: with its file, and no traceback."""
+    job.storage.sweep(job.sweep).trial(2).write(content)
+    parent = ParentRun(job.spec, job.sweep, job.storage, "http://mlflow", connect=Closing)
+    with pytest.raises(ReportError, match=r"0002\.json"):
+        send_sweep_again(job.spec, job.sweep, job.storage, parent, status=None, by="track 1")
 
 
 def test_as_much_time_as_it_is_given(job: SweepJob) -> None:
