@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
+from functools import partial
 
 from sweeps.document.spec import SweepSpec, parse_sweep
 from sweeps.driver.mlflow_parent import ParentRun
@@ -65,8 +66,8 @@ def _send(sweep: SweepSpec, directory: SweepDir, options: argparse.Namespace) ->
         if options.number:
             log = directory.tracked.request(options.number).log.appending()
             opened.enter_context(tee_output(opened.enter_context(closing(log))))
-        parent = ParentRun(sweep, name, storage, options.mlflow_uri, seconds=SECONDS)
-        trouble = send_sweep_again(sweep, name, storage, parent, status=options.status, by=by)
+        open_run = partial(ParentRun, sweep, name, storage, options.mlflow_uri, seconds=SECONDS)
+        trouble = send_sweep_again(sweep, name, storage, open_run, status=options.status, by=by)
         told = trouble.told if trouble is not None else "MLflow has the sweep's table, gains and report"
         print(f"{name}: {told}", flush=True)
     return trouble

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 
 from sweeps.document.expand import count_trials
@@ -20,7 +21,7 @@ def send_sweep_again(
     sweep: SweepSpec,
     identifier: str,
     storage: Storage,
-    parent: ParentRun,
+    open_run: Callable[[], ParentRun],
     *,
     status: RunStatus | None,
     by: str,
@@ -30,6 +31,7 @@ def send_sweep_again(
     Either is noted in storage, as `by`: see `TrackingRecord`. The table is made of the reports anew.
 
     Args:
+        open_run: called once all is read: a run that is opened counts as running until it is closed.
         status: the run's in the end; None: what the newest report says; without one it stays open.
 
     Raises:
@@ -38,12 +40,14 @@ def send_sweep_again(
     directory = storage.sweep(identifier)
     newest = directory.newest_attempt()
     report = read_sweep_report(directory.attempt(newest).report)
+    trials = read_trials(directory)
+    parent = open_run()
     board = Board(
         sweep,
         identifier,
         storage,
         attempt=newest,
-        trials=read_trials(directory),
+        trials=trials,
         total=count_trials(sweep),
         parent=parent,
     )

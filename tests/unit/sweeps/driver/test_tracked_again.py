@@ -57,13 +57,15 @@ def test_table_and_report_are_sent_and_its_status(job: SweepJob) -> None:
 
     directory = job.storage.sweep(job.sweep)
     parent = ParentRun(job.spec, job.sweep, job.storage, "http://mlflow", connect=refused)
-    trouble = send_sweep_again(job.spec, job.sweep, job.storage, parent, status="FINISHED", by="track 1")
+    trouble = send_sweep_again(
+        job.spec, job.sweep, job.storage, lambda: parent, status="FINISHED", by="track 1"
+    )
     assert trouble is not None
     record = read_record(directory.tracked.record)
     assert record is not None
     assert (record.behind, record.by, record.trouble) == (True, "track 1", Trouble.UNREACHABLE)
-    parent = ParentRun(job.spec, job.sweep, job.storage, "http://mlflow", connect=connect)
-    trouble = send_sweep_again(job.spec, job.sweep, job.storage, parent, status="KILLED", by="track 2")
+    again = ParentRun(job.spec, job.sweep, job.storage, "http://mlflow", connect=connect)
+    trouble = send_sweep_again(job.spec, job.sweep, job.storage, lambda: again, status="KILLED", by="track 2")
     assert (trouble, trackers[-1].status) == (None, "KILLED")
     assert {"comparison.json", "table.json", "table.csv", "report.html"} <= set(trackers[-1].files)
     record = read_record(directory.tracked.record)
@@ -83,17 +85,25 @@ def test_by_hand_the_run_ends_as_the_sweep_did(
         job.end(state)
     tracker = Closing("")
     parent = ParentRun(job.spec, job.sweep, job.storage, "http://mlflow", connect=lambda uri: tracker)
-    trouble = send_sweep_again(job.spec, job.sweep, job.storage, parent, status=None, by="track by hand")
+    trouble = send_sweep_again(
+        job.spec, job.sweep, job.storage, lambda: parent, status=None, by="track by hand"
+    )
     assert (trouble, tracker.status) == (None, status)
 
 
 @pytest.mark.parametrize("content", [b"{}", b"\xff{"])
 def test_a_damaged_trial_is_named(job: SweepJob, content: bytes) -> None:
-    """As what cannot be read is: with its file, and no traceback."""
+    """With its file, and no traceback; its run in MLflow is not opened, and stays as it ended."""
     job.storage.sweep(job.sweep).trial(2).write(content)
-    parent = ParentRun(job.spec, job.sweep, job.storage, "http://mlflow", connect=Closing)
+    opened: list[ParentRun] = []
+
+    def parent() -> ParentRun:
+        opened.append(ParentRun(job.spec, job.sweep, job.storage, "http://mlflow", connect=Closing))
+        return opened[-1]
+
     with pytest.raises(ReportError, match=r"0002\.json"):
         send_sweep_again(job.spec, job.sweep, job.storage, parent, status=None, by="track 1")
+    assert opened == []
 
 
 def test_as_much_time_as_it_is_given(job: SweepJob) -> None:
@@ -109,7 +119,7 @@ def test_as_much_time_as_it_is_given(job: SweepJob) -> None:
 
     def trouble(seconds: float) -> TrackerError | None:
         return send_sweep_again(
-            job.spec, job.sweep, job.storage, parent(seconds), status="FINISHED", by="track 1"
+            job.spec, job.sweep, job.storage, lambda: parent(seconds), status="FINISHED", by="track 1"
         )
 
     too_short = trouble(0.5)
