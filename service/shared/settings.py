@@ -15,6 +15,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 from service.shared.database_url import database_in, has_password, known_database
 from service.shared.job_settings import JobSettings
 from service.shared.log_lines import LogFormat
+from service.shared.misspelt import misspelt
 from service.shared.network.hosts import host_pattern, is_loopback, origin
 from trainer.base.data_roots import DataRoot, absolute_root, parse_root, parse_roots, refuse_twins
 from trainer.base.errors import RegionRebalanceError
@@ -277,8 +278,10 @@ def load_settings(**given: Any) -> Settings:
     """Settings from the environment; what is `given` and not None goes before it.
 
     Raises:
-        SettingsError: naming each refused variable.
+        SettingsError: naming each refused variable, and each that is nearly one.
     """
+    if wrong := misspelt(os.environ, [name.upper() for name in Settings.model_fields], prefix=_PREFIX):
+        raise SettingsError("; ".join(wrong))
     told = {name: value for name, value in given.items() if value is not None}
     if "database_url" in told:  # before both variables
         told["database_url_file"] = None

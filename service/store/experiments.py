@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Integer, bindparam, select, update
+from sqlalchemy import ColumnElement, Connection, Integer, Select, bindparam, func, select, update
 
 from service.shared.states import LIVE, State
 from service.store.attempts.keeping import recorded, replace_all
@@ -28,19 +28,37 @@ from service.store.tokens import TokenStore
 from service.store.trail.audit import AuditTrail
 from service.store.trail.deeds import note_deed
 
+_LIKE = (
+    # Not which it may be: SQLite would read the index of states, with very many rows in each.
+    experiments.c.state.not_in([State.FAILED, State.CANCELLED, State.PAUSED]),
+    experiments.c.cancel_requested_at.is_(None),
+    experiments.c.pause_requested_at.is_(None),
+)
 # Of each POST: made once.
 _OF_HASH = (
-    select(experiments.c.id, experiments.c.state)
-    .where(
-        experiments.c.spec_hash == bindparam("spec_hash"),
-        # Not which it may be: SQLite would read the index of states, with very many rows in each.
-        experiments.c.state.not_in([State.FAILED, State.CANCELLED, State.PAUSED]),
-        experiments.c.cancel_requested_at.is_(None),
-        experiments.c.pause_requested_at.is_(None),
-    )
+    select(experiments.c.spec_hash, experiments.c.id, experiments.c.state)
+    .where(experiments.c.spec_hash == bindparam("only"), *_LIKE)
     .order_by(experiments.c.created_at.desc())
     .limit(bindparam("limit", type_=Integer))
 )
+_HASHES_AT_ONCE = 500
+
+
+def _of_hashes() -> Select[Any]:
+    """The same of many, with the limit for each: of a sweep's trials."""
+    newest = func.row_number().over(
+        partition_by=experiments.c.spec_hash, order_by=experiments.c.created_at.desc()
+    )
+    of_these = experiments.c.spec_hash.in_(bindparam("hashes", expanding=True))
+    placed = select(
+        experiments.c.spec_hash, experiments.c.id, experiments.c.state, newest.label("place")
+    ).where(of_these, *_LIKE)
+    ranked = placed.subquery()
+    few = ranked.c.place <= bindparam("limit", type_=Integer)
+    return select(ranked.c.spec_hash, ranked.c.id, ranked.c.state).where(few).order_by(ranked.c.place)
+
+
+_OF_HASHES = _of_hashes()
 
 
 class Store(ExperimentRows):
@@ -122,14 +140,17 @@ class Store(ExperimentRows):
         """For each spec the ids and states of its experiments, newest first: of those that completed, or go
         on and are not to be stopped.
         """
+        found: dict[str, list[tuple[str, State]]] = {each: [] for each in hashes}
+        wanted = list(found)
         with self._database.reading() as connection:
-            return [
-                [
-                    (identifier, State(state))
-                    for identifier, state in connection.execute(_OF_HASH, {"spec_hash": each, "limit": limit})
-                ]
-                for each in hashes
-            ]
+            for start in range(0, len(wanted), _HASHES_AT_ONCE):
+                some = wanted[start : start + _HASHES_AT_ONCE]
+                query, of = (
+                    (_OF_HASH, {"only": some[0]}) if len(some) == 1 else (_OF_HASHES, {"hashes": some})
+                )
+                for row in connection.execute(query, {**of, "limit": limit}):
+                    found[row.spec_hash].append((row.id, State(row.state)))
+        return [found[each] for each in hashes]
 
     def last_started(self) -> str | None:
         """Id of the newest experiment whose job was seen running."""

@@ -22,6 +22,7 @@ from sqlalchemy import (
     tuple_,
 )
 
+from service.shared.access.deeds import Subject
 from service.shared.states import ENDED, WITH_JOB, State
 from service.store.attempts import keeping
 from service.store.attempts.values import AttemptRecord
@@ -38,7 +39,7 @@ _NEWS = 5000
 class Kind(Generic[Row]):
     """What is kept: its tables, what a row is made into, and the words for it."""
 
-    word: str
+    word: Subject
     table: Table
     events: Table
     owner: Column[Any]  # of `events`

@@ -7,11 +7,14 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from service.api.requests import BadParameter
 from trainer.base.documents import MalformedDocument, parse_document
-from trainer.base.errors import Problem
+from trainer.base.errors import Problem, SpecError
 from trainer.spec.models import CATALOGUE
 
 DOCUMENT = "document"  # the field with JSON, for all that has no field of its own
+CHECK = "check"  # the button that only looks
+REFUSALS = (SpecError, BadParameter, MalformedDocument)  # of a document that came from fields
 POINTERS = {
     "name": "/name",
     "recipe": "/recipe",
@@ -53,6 +56,13 @@ def asked_for(fields: Mapping[str, str], pointers: Mapping[str, str] = POINTERS)
         if text and not put(sent, pointer, _value(name, text)):
             problems.append(twice(pointer))
     return Asked(sent, tuple(problems))
+
+
+def told_of(refusal: SpecError | BadParameter | MalformedDocument) -> tuple[Problem, ...]:
+    """What the form shows of one of `REFUSALS`."""
+    if isinstance(refusal, MalformedDocument):
+        return (Problem("", str(refusal), "a JSON object"),)
+    return refusal.problems
 
 
 def twice(pointer: str) -> Problem:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from typing import get_args
 
 from service.cli.option_types import identifier
+from service.shared.access.deeds import Action, Subject
 from trainer.base.commands import positive
 
 # As `service.shared.keeping.retention.Kind` has them, which is slow to import.
@@ -32,8 +34,8 @@ def add_keeping_commands_options(added: Mapping[str, argparse.ArgumentParser]) -
     added["gc"].add_argument("--only", metavar="KIND", action="append", default=[], help=text)
     for name, about in (
         ("actor", "only what this token's owner asked for"),
-        ("action", "only this, such as cancel or delete"),
-        ("kind", "only of this kind, such as experiment or token"),
+        ("action", f"only this: {', '.join(get_args(Action))}"),
+        ("kind", f"only of this kind: {', '.join(get_args(Subject))}"),
         ("subject", "only of this id"),
     ):
         added["audit"].add_argument(

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import BigInteger, literal, select
 
+from service.shared.access.deeds import Action, Subject
 from service.store.database import Database
 from service.store.records import BadCursor
 from service.store.tables import audit
@@ -19,8 +20,8 @@ class DeedFilters:
     """What the list is narrowed to; an empty field narrows nothing."""
 
     actors: Sequence[str] = ()
-    actions: Sequence[str] = ()
-    kinds: Sequence[str] = ()
+    actions: Sequence[Action] = ()
+    kinds: Sequence[Subject] = ()
     subjects: Sequence[str] = ()
 
 
@@ -48,7 +49,7 @@ class AuditTrail:
         found = [Deed(**row._asdict()) for row in rows[:limit]]
         return found, str(found[-1].id) if len(rows) > limit else None
 
-    def note(self, action: str, kind: str, subject: str | None, *, now: datetime, detail: str) -> None:
+    def note(self, action: Action, kind: Subject, subject: str | None, *, now: datetime, detail: str) -> None:
         """Records what somebody asks for that changes no row, such as files that go."""
         with self._database.writing() as connection:
             note_deed(connection, action, kind, subject, at=now, detail=detail)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection, insert, select
 
 from service.shared.access.acting import Acting, acting
+from service.shared.access.deeds import Action, Subject
 from service.store.tables import audit
 
-DELETE = "delete"
+DELETE: Literal["delete"] = "delete"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +32,8 @@ class Deed:
 
 def note_deed(
     connection: Connection,
-    action: str,
-    kind: str,
+    action: Action,
+    kind: Subject,
     subject: str | None,
     *,
     at: datetime,
@@ -46,7 +47,7 @@ def note_deed(
 
 
 def deed_row(
-    action: str, kind: str, subject: str | None, *, at: datetime, detail: str | None = None
+    action: Action, kind: Subject, subject: str | None, *, at: datetime, detail: str | None = None
 ) -> dict[str, Any] | None:
     """What is recorded of a change for which this thread works, None where nothing is."""
     who = acting()

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from service.api.dependencies import StoreDep
 from service.api.entry.guard import administrators
 from service.api.problems import documented
+from service.shared.access.deeds import Action, Subject
 from service.shared.keeping.schemas import DeedPublic
 from service.shared.schemas import Page
 from service.store.trail.audit import DeedFilters
@@ -25,8 +26,8 @@ class AuditQuery(BaseModel):
     """Parameters of GET /audit."""
 
     actor: list[_Word] = Field(default=[], max_length=20, description="Name of a token.")
-    action: list[_Word] = Field(default=[], max_length=20, description="Such as cancel or delete.")
-    kind: list[_Word] = Field(default=[], max_length=20, description="Such as experiment or token.")
+    action: list[Action] = Field(default=[], max_length=20)
+    kind: list[Subject] = Field(default=[], max_length=20, description="Of what was changed.")
     subject: list[_Word] = Field(default=[], max_length=20, description="Id of what was changed.")
     cursor: str | None = Field(default=None, max_length=500)
     limit: int = Field(default=50, ge=1, le=200)

@@ -10,20 +10,16 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from service.api.requests import BadParameter
 from service.api.routes import experiments
-from service.api.web.asked import DOCUMENT, POINTERS, asked_for, by_field
+from service.api.web.asked import CHECK, DOCUMENT, POINTERS, REFUSALS, asked_for, by_field, told_of
 from service.api.web.choices import choices
 from service.api.web.forms import ONCE, FormDep, once
 from service.api.web.here import Here, HereDep
 from service.api.web.render import go_to, page
 from service.shared.schemas import ExperimentPreview, ExperimentPublic
-from trainer.base.documents import MalformedDocument
-from trainer.base.errors import Problem, SpecError
+from trainer.base.errors import Problem
 
 router = APIRouter()
-
-_CHECK = "check"  # the button that only looks
 
 
 @router.get("/ui/submit")
@@ -46,10 +42,8 @@ def send(here: HereDep, sent: FormDep) -> Response:
         return _form(here, sent, problems=asked.problems)
     try:
         made = _create(here, asked.document, sent)
-    except (SpecError, BadParameter) as error:
-        return _form(here, sent, problems=error.problems)
-    except MalformedDocument as error:
-        return _form(here, sent, problems=(Problem("", str(error), "a JSON object"),))
+    except REFUSALS as error:
+        return _form(here, sent, problems=told_of(error))
     if isinstance(made, ExperimentPreview):
         problems = [Problem(each.pointer, each.got, each.allowed) for each in made.problems]
         return _form(here, sent, problems=problems, preview=made)
@@ -72,7 +66,7 @@ def _create(
         once(sent, document),
         here.machines,
         here.owner,
-        validate_only=_CHECK in sent,
+        validate_only=CHECK in sent,
     )
 
 

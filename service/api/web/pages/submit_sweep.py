@@ -10,9 +10,8 @@ from typing import Any, get_args
 
 from fastapi import APIRouter, Response
 
-from service.api.requests import BadParameter
 from service.api.routes import sweeps
-from service.api.web.asked import DOCUMENT, by_field
+from service.api.web.asked import CHECK, DOCUMENT, REFUSALS, by_field, told_of
 from service.api.web.asked_sweep import LINES, NAMES, asked_for_sweep, pointers_of
 from service.api.web.choices import choices
 from service.api.web.forms import ONCE, FormDep, once
@@ -20,13 +19,11 @@ from service.api.web.here import Here, HereDep
 from service.api.web.render import go_to, page
 from service.shared.sweep_schemas import SweepPreview, SweepPublic
 from sweeps.document.estimate import cost_line
-from trainer.base.documents import MalformedDocument
-from trainer.base.errors import Problem, SpecError
+from trainer.base.errors import Problem
 from trainer.spec.evaluation import ScoreName
 
 router = APIRouter()
 
-_CHECK = "check"  # the button that only looks
 _MOST_TRIALS = 200  # on the page
 
 
@@ -50,10 +47,8 @@ def send(here: HereDep, sent: FormDep) -> Response:
         return _form(here, sent, problems=asked.problems)
     try:
         made = _create(here, asked.document, sent)
-    except (SpecError, BadParameter) as error:
-        return _form(here, sent, problems=error.problems)
-    except MalformedDocument as error:
-        return _form(here, sent, problems=(Problem("", str(error), "a JSON object"),))
+    except REFUSALS as error:
+        return _form(here, sent, problems=told_of(error))
     if isinstance(made, SweepPreview):
         return _form(here, sent, preview=made)
     return go_to(here.request, f"/ui/sweeps/{made.id}")
@@ -73,7 +68,7 @@ def _create(here: Here, document: dict[str, Any], sent: Mapping[str, str]) -> Sw
         once(sent, document),
         here.machines,
         here.owner,
-        validate_only=_CHECK in sent,
+        validate_only=CHECK in sent,
     )
 
 

@@ -54,3 +54,13 @@ def test_the_record_of_changes(client: TestClient, ended: str) -> None:
     assert len(only.json()["items"]) == 1
     assert client.get("/audit", params={"actor": "kim"}).json()["items"] == []
     check_problem(client.get("/audit", params={"cursor": "first"}), 400)
+
+
+@pytest.mark.parametrize(("name", "allowed"), [("action", "cancel"), ("kind", "follow-up")])
+def test_a_misspelt_word_finds_not_nothing(client: TestClient, name: str, allowed: str) -> None:
+    """What can be on no record is refused, with the words that can."""
+    told = client.get("/audit", params={name: "frob"})
+    assert told.status_code == 422
+    (wrong,) = told.json()["errors"]
+    assert wrong["pointer"] == f"/query/{name}/0"
+    assert allowed in wrong["allowed"]

@@ -11,6 +11,8 @@ import pytest
 from service.shared.database_url import has_password
 from service.shared.settings import Settings, SettingsError, load_settings
 
+_OF_COMPOSE = ("BIND", "DATA", "IMAGES", "INSTANCE", "NAMES", "RUNS", "SECRETS", "TAG", "TLS_CERTIFICATE")
+
 
 def test_defaults_lie_in_the_data_dir(tmp_path: Path) -> None:
     """Database and storage follow the data directory."""
@@ -33,6 +35,22 @@ def test_environment_is_read_and_arguments_go_before_it(
     monkeypatch.setenv("REBALANCE_MAX_RUNNING", "7")
     settings = load_settings(data_dir=tmp_path, port=9001, max_running=None)
     assert (settings.port, settings.max_running) == (9001, 7)
+
+
+@pytest.mark.parametrize("near", ["MAX_RUNING", "POLL_SECOND", "DATABASE_URI"])
+def test_a_misspelt_variable_is_told(near: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whoever set it takes it for set: the service does not start, and the right name is said."""
+    right = {"MAX_RUNING": "MAX_RUNNING", "POLL_SECOND": "POLL_SECONDS", "DATABASE_URI": "DATABASE_URL"}[near]
+    monkeypatch.setenv(f"REBALANCE_{near}", "7")
+    with pytest.raises(SettingsError, match=f"^REBALANCE_{near}: is no setting; allowed: REBALANCE_{right}$"):
+        load_settings(data_dir=tmp_path)
+
+
+def test_variables_of_others_are_theirs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Compose files and the command line have some of this prefix: none of them is nearly a setting."""
+    for name in (*_OF_COMPOSE, "TOKEN", "TOKEN_FILE", "API", "ALLOW_HTTP"):
+        monkeypatch.setenv(f"REBALANCE_{name}", "7")
+    assert load_settings(data_dir=tmp_path).max_running == 2
 
 
 def test_data_roots_as_a_path_list_or_json(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
