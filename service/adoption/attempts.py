@@ -40,6 +40,7 @@ def _found(
         told = asdict(left.tried) | {"log": storage.name_of(left.here.log), "reason": _REASON}
         if left.report is None and left.number < row.attempt:
             told |= {"error_type": "JobLost", "ended_at": left.last_sign}
-        elif left.report is None and not row.state.has_job:
-            told |= {"error_type": row.error_type, "ended_at": row.updated_at}
+        elif left.number == row.attempt and not row.state.has_job:
+            # Its report does not know for whom it was told to end.
+            told |= {"error_type": row.error_type, "ended_at": told["ended_at"] or row.updated_at}
         yield AttemptRecord(attempt=left.number, **record, **told)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 
 from service.migrations import migrate
 from service.shared.settings import Settings
@@ -84,8 +84,10 @@ def restore(settings: Settings, file: Path) -> dict[str, int]:
         with writing(engine).begin() as connection, _opened(file) as stream:
             try:
                 counts = dump.load(connection, _rows(file, stream))
-            except (ValueError, RecursionError) as error:
+            except (ValueError, TypeError, OverflowError, RecursionError) as error:
                 raise BackupRefused(f"{file}: {error}") from error
+            except (DataError, IntegrityError, ProgrammingError) as error:  # of a row: the database is well
+                raise BackupRefused(f"{file}: {words_of(error, engine.url)}") from error
     migrate(settings)
     return counts
 

@@ -59,9 +59,13 @@ class ExperimentRows(Ledger[Experiment]):
         return self.once(new, lambda: self._together.do(asked))
 
     def _store_all(self, asked: Sequence[_New]) -> None:
-        """All of them or none, in one transaction: a statement for each table, however many they are."""
+        """All of them or none, in one transaction: a statement for each table, however many they are.
+
+        In one order everywhere: two services that are sent the same keys would else each hold one on Postgres
+        that the other waits for.
+        """
         by_reason: dict[str, list[Tagged]] = {}
-        for each in asked:
+        for each in sorted(asked, key=lambda each: (each.reason, each.row.idempotency_key or "")):
             by_reason.setdefault(each.reason, []).append((each.row, each.tags))
         with self._database.writing() as connection:
             for reason, rows in by_reason.items():

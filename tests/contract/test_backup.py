@@ -218,6 +218,8 @@ def test_nothing_is_mixed_or_half_read(made: Make, tmp_path: Path) -> None:
         "none.gz": b"not gzip",
     }
     crafted = [b'["experiments"]', b'["experiments", 5]', b"[" * 200_000, b'["nothing", {}]']
+    unfit: list[dict[str, object]] = [{"at": 5}, {"at": "noon"}, {"id": 2**70}, {"id": 1}, {"detail": [1]}]
+    crafted += [json.dumps(["audit", each]).encode() for each in unfit]
     for number, row in enumerate(crafted):
         _write(tmp_path / f"crafted{number}.gz", json.loads(content.splitlines()[0]), [row])
         damaged[f"crafted{number}.gz"] = (tmp_path / f"crafted{number}.gz").read_bytes()

@@ -132,6 +132,8 @@ def create(
         spec = parse_sweep(document, machines(document.get("base") if isinstance(document, dict) else None))
         refuse_continues(spec.base, "/base/continues")
         refuse_grown(spec)
+        if not (reuse or validate_only):
+            room()  # first: what has no room costs nothing more
         trials = resolve_trials(
             spec,
             expand(spec),
@@ -142,8 +144,6 @@ def create(
         if validate_only:
             response.status_code = HTTPStatus.OK
             return _preview(spec, trials, settings)
-        if not reuse:
-            room()  # first: what has no room costs nothing more
         lookback = Lookback(store, settings)
         same = earlier_same_sweep(spec, trials, store, lookback)
         if reuse and same is not None:

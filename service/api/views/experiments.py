@@ -30,7 +30,8 @@ from trainer.spec.recipes import overrides_of
 from trainer.storage.tracking import CODE
 
 NOBODY_ASKED = RunFacts(None)
-_SPECS = 1000  # some pages of a list: who looks at one looks again
+_SPECS = 1000  # some pages of a list: who looks at one looks again …
+_USUAL = 8000  # … characters at most: a model of one's own may have a thousand times as many
 
 
 def experiment_public(
@@ -75,11 +76,17 @@ def experiment_public(
     )
 
 
-@lru_cache(maxsize=_SPECS)
 def shown_spec(text: str) -> tuple[dict[str, Any], tuple[OverridePublic, ...]]:
     """A stored spec as a document, which nobody may change, and in what it is not its recipe's."""
+    return _kept_spec(text) if len(text) <= _USUAL else _read_spec(text)
+
+
+def _read_spec(text: str) -> tuple[dict[str, Any], tuple[OverridePublic, ...]]:
     spec: dict[str, Any] = json.loads(text)
     return spec, overrides_public(spec)
+
+
+_kept_spec = lru_cache(maxsize=_SPECS)(_read_spec)
 
 
 def queued_public(row: JobRow) -> QueuedPublic:

@@ -15,16 +15,18 @@ from service.store.trail.audit import AuditTrail
 def on_record(
     trail: AuditTrail, actions: Sequence[Action], outcomes: Sequence[Outcome], now: datetime
 ) -> Iterator[None]:
-    """Notes what is to go; after the block, where less went than that, what did.
+    """Notes what is to go; after the block, however it ended, what did, where that is less.
 
-    `outcomes` is filled by the block. Raises StoreUnavailable, before it nothing has gone.
+    `outcomes` is filled by the block. Raises StoreUnavailable; where the first note fails, nothing has gone.
     """
     planned = _told(actions)
     trail.note("gc", "storage", None, now=now, detail=planned)
-    yield
-    went = _told(each.action for each in outcomes if each.done)
-    if went != planned:
-        trail.note("gc", "storage", None, now=now, detail=f"of that went: {went}")
+    try:
+        yield
+    finally:
+        went = _told(each.action for each in outcomes if each.done)
+        if went != planned:
+            trail.note("gc", "storage", None, now=now, detail=f"of that went: {went}")
 
 
 def _told(actions: Iterable[Action]) -> str:

@@ -14,8 +14,9 @@ from service.reconcile.retry_on_request import retry
 from service.reconcile.stopping.pausing import pause, resume
 from service.shared.settings import Settings
 from service.shared.states import State
+from service.store.attempts.values import Tried
 from service.store.new_rows import new_sweep
-from service.store.records import Experiment
+from service.store.records import Experiment, Outcome
 from sweeps.document.spec import parse_sweep
 from tests.data_factories import make_report
 from tests.unit.service.adoption.test_adopt import new_database
@@ -52,12 +53,18 @@ def facts(row: Experiment) -> tuple[object, ...]:
     return (row.state, row.attempt, row.error_type, row.error_message, row.ended_at)
 
 
+def errors(world: World) -> list[tuple[int, str | None]]:
+    """What ended each attempt that is on record."""
+    return [(each.attempt, each.error_type) for each in world.store.attempts("e1")[0]]
+
+
 def check_same(world: World, state: State) -> None:
     """It is what it was, nothing of it is begun, and MLflow hears of its end."""
-    before = world.store.get("e1")
+    before, ended_by = world.store.get("e1"), errors(world)
     assert before.state is state
     with adopted(world) as new:
         assert facts(new.store.get("e1")) == facts(before)
+        assert errors(new) == ended_by
         assert new.backend.jobs == {}
         told = {State.CANCELLED: {"m1": "KILLED"}, State.FAILED: {"m1": "FAILED"}, State.PAUSED: {}}
         assert new.runs.closed == told[state]
@@ -108,6 +115,21 @@ def test_stopped_by_the_queue(world: World) -> None:
     check_same(world, State.FAILED)
 
 
+@pytest.mark.parametrize("state", [State.CANCELLED, State.PAUSED])
+def test_told_to_end_and_reported_so(world: World, state: State) -> None:
+    """That somebody asked for it is no error of the attempt, whatever its report calls it."""
+    begun(world)
+    if state is State.PAUSED:
+        pause(world.store, world.settings.layout, "e1", world.now)
+    else:
+        world.store.request_cancel("e1", now=world.now)
+    kind = "Paused" if state is State.PAUSED else "Cancelled"
+    world.leave_report(failed_report("e1", kind=kind).model_copy(update={"state": "cancelled"}))
+    world.backend.finish("e1-1", JobStatus.STOPPED)
+    world.step()
+    check_same(world, state)
+
+
 def test_paused_without_a_report(world: World) -> None:
     """Stopped before its first record: it rests, and goes on where somebody asks for it."""
     begun(world)
@@ -125,7 +147,8 @@ def test_cancelled_while_it_waited_for_another_attempt(world: World) -> None:
     """The second never began; the first was lost."""
     begun(world)
     world.backend.finish("e1-1", JobStatus.FAILED)
-    world.store.transition(world.store.get("e1"), to=State.QUEUED, reason="lost", now=world.now)
+    lost = Outcome(tried=Tried(error_type="JobLost"))
+    world.store.transition(world.store.get("e1"), to=State.QUEUED, reason="lost", now=world.now, outcome=lost)
     world.store.request_cancel("e1", now=world.now)
     world.step()
     check_same(world, State.CANCELLED)

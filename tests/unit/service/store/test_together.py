@@ -178,3 +178,15 @@ def test_of_one_key_one_is_stored(world: World) -> None:
     assert len(set(found[:3])) == 1
     rows, _ = world.store.page(Filters(), cursor=None, limit=50)
     assert {each.id for each in rows} == {"first", found[0], "e3", "e4"}
+
+
+def test_keys_are_taken_in_one_order(world: World) -> None:
+    """Whatever order they came in: two services that take the same ones do not wait for each other."""
+
+    def store(number: int) -> object:
+        row = replace(new_row(f"e{number}"), idempotency_key=f"key-{9 - number}")
+        return world.store.create(row, new_tags={})
+
+    all_behind(world, store, 6)
+    order = [world.store.history(f"e{each}", after=0, limit=1)[0][0].id for each in range(6)]
+    assert order == sorted(order, reverse=True)

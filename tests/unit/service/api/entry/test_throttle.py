@@ -11,6 +11,7 @@ from service.shared.settings import Settings
 from tests.data_factories import spec_document
 from tests.fakes import FakeBackend
 from tests.unit.service.conftest import bearer, make_token
+from tests.unit.service.sweep_job import sweep_document
 
 
 class Clock:
@@ -78,3 +79,13 @@ def test_a_full_queue_takes_nothing_more(migrated: Settings) -> None:
         assert again.json()["id"] == accepted.json()["id"]
         assert client.post("/experiments?validate_only=true", json=spec_document()).status_code == 200
         client.post(f"/experiments/{accepted.json()['id']}/cancel")
+
+
+@pytest.mark.parametrize("path", ["/experiments", "/sweeps"])
+def test_a_full_queue_looks_at_no_data(migrated: Settings, path: str) -> None:
+    """What has no room costs no more than to read its document."""
+    lost = spec_document(dataset={"name": "folder", "root": "/no/such/directory"})
+    document = sweep_document(base=lost, axes=[]) if path == "/sweeps" else lost
+    with _client(migrated, max_queued=1) as client:
+        client.post("/experiments", json=spec_document())
+        assert client.post(path, json=document).status_code == 503
