@@ -30,7 +30,8 @@ LATER = START + timedelta(seconds=1)
 @pytest.mark.parametrize(("source", "target"), list(itertools.product(State, State)))
 def test_transition_walks_the_table_and_nothing_else(world: World, source: State, target: State) -> None:
     """A step in the table moves the row and writes one event; any other is a Conflict without a trace."""
-    row = world.add(state=source)
+    wished = START if target is State.PAUSED else None  # it rests only while that is wanted
+    row = world.add(state=source, pause_requested_at=wished)
     if target in TRANSITIONS[source]:
         moved = world.store.transition(row, to=target, reason="because", now=LATER)
         assert moved.state is target
