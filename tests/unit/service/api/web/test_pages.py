@@ -18,7 +18,7 @@ from tests.data_factories import spec_document
 from tests.fakes import FakeBackend
 from tests.unit.service.api.test_prefix import PREFIX, ReverseProxy
 from tests.unit.service.api.web.test_doors import SAME, proof
-from tests.unit.service.conftest import Cluster, TestClient, failed_report
+from tests.unit.service.conftest import Cluster, TestClient, failed_report, until
 from tests.unit.service.sweep_job import sweep_document
 from trainer.results.report import write_report
 
@@ -70,6 +70,8 @@ def test_a_form_leads_on_below_a_proxys_path(migrated: Settings) -> None:
 def test_what_has_not_changed_is_not_sent_again(client: TestClient, cluster: Cluster) -> None:
     """The part asks with what it has: 204 until something has changed; once it has ended it asks no more."""
     identifier = _store(client)
+    # The application's own reconciler looks once, and says that its cluster is away.
+    until(lambda: client.get(f"/experiments/{identifier}").json()["waiting"] is not None)
     page = client.get(f"/ui/experiments/{identifier}").text
     (ask,) = re.findall(r'hx-get="([^"]+)"', page)
     ask = unescape(ask)
