@@ -35,6 +35,8 @@ def main() -> None:
             "gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=world, timeout=limit
         )
     train(Plan.model_validate_json(Path(plan_file).read_text()), NullSink() if rank else Printing())
+    if world > 1:
+        distributed.destroy_process_group()  # its threads end with it, not amid the interpreter's own end
 
 
 if __name__ == "__main__":
