@@ -22,6 +22,7 @@ from service.local.api_server import ApiServer
 from service.local.data_dir import bind, url_of
 from service.migrations import migrate
 from service.shared.settings import Settings
+from service.shared.states import State
 from service.shared.tokens import new_secret
 from service.store.experiments import Store
 from service.store.records import Experiment, Filters
@@ -155,7 +156,8 @@ def test_a_signal_leaves_nothing_running(deployment: Deployment) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     ) as running:
-        until(deployment.stored)
+        # Stored, it may not know the id yet: that comes before its job does.
+        until(lambda: [each for each in deployment.stored() if each.state is State.SUBMITTED])
         running.send_signal(signal.SIGTERM)
         out, _ = running.communicate(timeout=LIMIT_SECONDS)
     assert running.returncode == 143
